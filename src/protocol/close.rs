@@ -1,0 +1,159 @@
+//! A close code and the reason behind it: every way in which we end a connection.
+//!
+//! Protocol errors use the codes of RFC 6455 section 7.4.1. Policy outcomes use Centrifuge's numbers plus 1000
+//! (slow consumer 3008 -> 4008), so that its clients' rule holds on the plain face too: 4000 to 4499 reconnect,
+//! 4500 to 4999 do not.
+
+use super::ProtocolError;
+
+/// A status code of a close frame, RFC 6455 section 7.4.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct CloseCode(u16);
+
+impl CloseCode {
+    /// The hub is stopping.
+    pub const GOING_AWAY: Self = Self(1001);
+    /// A bug of ours ended the connection.
+    pub const INTERNAL_ERROR: Self = Self(1011);
+    /// Text that is not UTF-8.
+    pub const INVALID_PAYLOAD: Self = Self(1007);
+    /// A message beyond the limit.
+    pub const MESSAGE_TOO_BIG: Self = Self(1009);
+    /// No answer to a ping in time.
+    pub const NO_PONG: Self = Self(4012);
+    /// The peer ended the connection as planned.
+    pub const NORMAL: Self = Self(1000);
+    /// Legal frames, used against the rules of the house.
+    pub const POLICY_VIOLATION: Self = Self(1008);
+    /// Bytes that RFC 6455 forbids.
+    pub const PROTOCOL_ERROR: Self = Self(1002);
+    /// The outbox was full, or its socket did not take anything, for too long.
+    pub const SLOW_CONSUMER: Self = Self(4008);
+    /// Commands or control frames beyond the rate limit.
+    pub const TOO_MANY_REQUESTS: Self = Self(4013);
+
+    /// Reads a code that a peer sent.
+    ///
+    /// # Errors
+    ///
+    /// [`ProtocolError::BadCloseCode`] for a code that may not appear on the wire, RFC 6455 section 7.4.2 and the
+    /// registry of IANA (1014 is registered since).
+    pub const fn from_wire(code: u16) -> Result<Self, ProtocolError> {
+        match code {
+            1000..=1003 | 1007..=1014 | 3000..=4999 => Ok(Self(code)),
+            _ => Err(ProtocolError::BadCloseCode { code }),
+        }
+    }
+
+    /// Returns the number of the code.
+    pub const fn as_u16(self) -> u16 {
+        self.0
+    }
+}
+
+/// Why we end a connection.
+///
+/// Leaving, idling and being slow are outcomes, not errors; only [`CloseReason::Protocol`] carries one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum CloseReason {
+    /// The peer sent a close frame; its code is echoed, RFC 6455 section 5.5.1.
+    Peer(Option<CloseCode>),
+    /// The peer's bytes broke a rule of the protocol or a limit on messages.
+    Protocol(ProtocolError),
+    /// The outbox exceeded its bound in bytes or in time.
+    SlowConsumer,
+    /// The peer did not answer a ping in time.
+    NoPong,
+    /// The peer sent control frames beyond the rate limit.
+    TooManyRequests,
+    /// The hub is stopping.
+    Shutdown,
+    /// A bug of ours; the connection ends, the process does not.
+    Internal,
+}
+
+impl CloseReason {
+    /// One reason of every kind, for tests and for the metrics' fixed label set.
+    pub const ALL: [Self; 7] = [
+        Self::Peer(None),
+        Self::Protocol(ProtocolError::Unmasked),
+        Self::SlowConsumer,
+        Self::NoPong,
+        Self::TooManyRequests,
+        Self::Shutdown,
+        Self::Internal,
+    ];
+
+    /// Returns the code to send; `None` only as the echo of a close frame without one.
+    pub const fn code(self) -> Option<CloseCode> {
+        match self {
+            Self::Peer(code) => code,
+            Self::Protocol(error) => Some(error.close_code()),
+            Self::SlowConsumer => Some(CloseCode::SLOW_CONSUMER),
+            Self::NoPong => Some(CloseCode::NO_PONG),
+            Self::TooManyRequests => Some(CloseCode::TOO_MANY_REQUESTS),
+            Self::Shutdown => Some(CloseCode::GOING_AWAY),
+            Self::Internal => Some(CloseCode::INTERNAL_ERROR),
+        }
+    }
+
+    /// Returns the text to send: a fixed string of at most 123 bytes, never an echo of input.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Peer(_) => "",
+            Self::Protocol(error) => error.reason(),
+            Self::SlowConsumer => "slow consumer",
+            Self::NoPong => "no pong",
+            Self::TooManyRequests => "too many requests",
+            Self::Shutdown => "shutting down",
+            Self::Internal => "internal error",
+        }
+    }
+
+    /// Returns the value of the metrics' `reason` label.
+    pub const fn label(self) -> &'static str {
+        Self::LABELS[self.index()]
+    }
+
+    /// The label of every kind of reason, in the order of [`CloseReason::index`].
+    pub const LABELS: [&'static str; 7] =
+        ["peer", "protocol", "slow_consumer", "no_pong", "too_many_requests", "shutdown", "internal"];
+
+    /// Returns the position of this kind of reason in [`CloseReason::LABELS`].
+    pub const fn index(self) -> usize {
+        match self {
+            Self::Peer(_) => 0,
+            Self::Protocol(_) => 1,
+            Self::SlowConsumer => 2,
+            Self::NoPong => 3,
+            Self::TooManyRequests => 4,
+            Self::Shutdown => 5,
+            Self::Internal => 6,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A close frame's reason shares 125 bytes with its code, RFC 6455 section 5.5.
+    #[test]
+    fn every_reason_fits_a_control_frame_and_has_its_label() {
+        for (index, reason) in CloseReason::ALL.into_iter().enumerate() {
+            assert!(reason.text().len() <= 123);
+            assert_eq!(reason.index(), index);
+            assert!(matches!(reason, CloseReason::Peer(None)) || !reason.text().is_empty());
+        }
+    }
+
+    #[test]
+    fn codes_that_may_not_be_sent_are_refused() {
+        for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, u16::MAX] {
+            assert_eq!(CloseCode::from_wire(code), Err(ProtocolError::BadCloseCode { code }));
+        }
+        for code in [1000, 1003, 1007, 1014, 3000, 4999] {
+            assert_eq!(CloseCode::from_wire(code).map(CloseCode::as_u16), Ok(code));
+        }
+    }
+}
