@@ -1,0 +1,243 @@
+//! The gate: decides what a client's bytes mean, and refuses those that break a rule.
+//!
+//! It takes bytes as the network cut them and delivers messages and control frames; it keeps the rules of RFC 6455
+//! to the letter and adds two limits. It does no I/O: whoever reads the socket feeds it.
+//!
+//! # Life of a message
+//!
+//! A frame that arrives whole is unmasked where it lies and delivered from there. Anything else, the beginning of a
+//! frame or a message in fragments, goes byte by byte into one boxed state, which is freed with the last byte.
+//!
+//! # When a limit is hit
+//!
+//! The head that exceeds a limit is refused, before its body is read or anything is reserved for it. A peer makes us
+//! hold what it has sent, twice over while the buffer grows, or one page; never what it announces.
+//!
+//! # Invariants
+//!
+//! - Between messages the gate holds no heap.
+//! - The events, and the error that ends them, depend on the bytes alone and not on how they were cut.
+//! - After a close frame or an error, nothing is delivered.
+
+mod head;
+mod held;
+mod message;
+#[cfg(test)]
+mod tests;
+
+use super::{CloseCode, ProtocolError, frame::CONTROL_BYTES_MAX, frame::Opcode};
+use fastwebsockets::unmask;
+use head::{ClientHead, Open};
+use held::Held;
+use std::ops::ControlFlow;
+
+/// What a client may send at most.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct GateLimits {
+    /// Bytes of one message, the sum of its fragments; exactly as many are allowed. 65,536 by default: what one
+    /// coalesced frame of ours holds. Beyond it the connection ends with 1009.
+    pub message_bytes_max: usize,
+    /// Frames of one message, empty ones included. 64 by default: browsers send one, and 1 KiB each fills a message.
+    /// Beyond it the connection ends with 1008.
+    pub fragments_max: u32,
+}
+
+impl Default for GateLimits {
+    fn default() -> Self {
+        Self { message_bytes_max: 65_536, fragments_max: 64 }
+    }
+}
+
+/// What a message holds, as its sender says.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum MessageKind {
+    /// Valid UTF-8.
+    Text,
+    /// Any bytes.
+    #[default]
+    Binary,
+}
+
+/// What a client said, borrowed from the bytes it sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Event<'a> {
+    /// A whole message.
+    Message {
+        /// What the message holds.
+        kind: MessageKind,
+        /// The message; valid UTF-8 when `kind` is [`MessageKind::Text`].
+        body: &'a [u8],
+    },
+    /// A ping with its body of at most 125 bytes, to be answered with the same, RFC 6455 section 5.5.2.
+    Ping(&'a [u8]),
+    /// A pong, asked for or not.
+    Pong,
+    /// A close frame and its code; the last event of a connection.
+    Close(Option<CloseCode>),
+}
+
+impl<'a> Event<'a> {
+    /// Judges the unmasked body of a frame that is not part of a fragmented message.
+    fn whole(opcode: Opcode, body: &'a [u8]) -> Result<Self, ProtocolError> {
+        match opcode {
+            Opcode::Text => judge_text(body).map(|()| Event::Message { kind: MessageKind::Text, body }),
+            Opcode::Binary => Ok(Event::Message { kind: MessageKind::Binary, body }),
+            Opcode::Continuation => Err(ProtocolError::StrayContinuation),
+            Opcode::Close => close_code(body).map(Event::Close),
+            Opcode::Ping => Ok(Event::Ping(body)),
+            Opcode::Pong => Ok(Event::Pong),
+        }
+    }
+}
+
+/// The decoder of one connection: 16 bytes between messages.
+///
+/// ```
+/// use std::ops::ControlFlow;
+/// use throng::protocol::{Event, Gate, GateLimits, MessageKind};
+///
+/// let mut bytes = [0x81, 0x82, 0, 0, 0, 0, b'h', b'i'];
+/// let mut gate = Gate::new();
+/// let used = gate.feed(&mut bytes, &GateLimits::default(), &mut |event| {
+///     assert_eq!(event, Event::Message { kind: MessageKind::Text, body: b"hi" });
+///     ControlFlow::Continue(())
+/// })?;
+/// assert_eq!(used, 8);
+/// # Ok::<(), throng::protocol::ProtocolError>(())
+/// ```
+#[derive(Default)]
+pub struct Gate {
+    held: Option<Box<Held>>,
+    is_closed: bool,
+}
+
+impl Gate {
+    /// Makes the gate of a new connection; allocates nothing.
+    pub const fn new() -> Self {
+        Self { held: None, is_closed: false }
+    }
+
+    /// Takes bytes and calls `on` with what they say, in order; returns how many were taken.
+    ///
+    /// All of them are, unless `on` breaks: then those after the frame that it was told about are untouched, and the
+    /// caller feeds them again. The bytes taken are overwritten. After a close frame everything is swallowed.
+    ///
+    /// # Errors
+    ///
+    /// The first rule broken or limit exceeded, after the events that came before it. It ends the connection: the
+    /// gate is closed and swallows the rest.
+    ///
+    /// # Hot path
+    ///
+    /// Runs once per read of a socket, its loop once per inbound frame. A frame that lies whole in `bytes` costs no
+    /// allocation and no copy: one pass to unmask, one to check UTF-8. See `benches/gate.rs`.
+    pub fn feed(
+        &mut self,
+        bytes: &mut [u8],
+        limits: &GateLimits,
+        on: &mut impl FnMut(Event<'_>) -> ControlFlow<()>,
+    ) -> Result<usize, ProtocolError> {
+        let mut used = 0;
+        while used < bytes.len() && !self.is_closed {
+            let step = self.step(&mut bytes[used..], limits, on).inspect_err(|_| self.close())?;
+            used += step.used;
+            if step.is_close {
+                self.close();
+            }
+            if step.flow.is_break() {
+                return Ok(used);
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    /// Says whether nothing of a frame or message is held, so that no time limit runs.
+    pub const fn is_idle(&self) -> bool {
+        self.held.is_none()
+    }
+
+    /// Says whether a close frame or an error has ended the stream.
+    pub const fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
+    /// Takes one frame, or as much of it as there is.
+    fn step(
+        &mut self,
+        bytes: &mut [u8],
+        limits: &GateLimits,
+        on: &mut impl FnMut(Event<'_>) -> ControlFlow<()>,
+    ) -> Result<Step, ProtocolError> {
+        if self.held.is_none()
+            && let Some(step) = whole_frame(bytes, limits, on)?
+        {
+            return Ok(step);
+        }
+        let held = self.held.get_or_insert_default();
+        let step = held.step(bytes, limits, on)?;
+        if held.is_empty() {
+            self.held = None;
+        }
+        Ok(step)
+    }
+
+    fn close(&mut self) {
+        *self = Self { held: None, is_closed: true };
+    }
+}
+
+/// Shows no more than the state: what is held is a peer's.
+impl std::fmt::Debug for Gate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gate").field("is_idle", &self.is_idle()).field("is_closed", &self.is_closed).finish()
+    }
+}
+
+/// What was taken of the bytes, and how to go on.
+struct Step {
+    used: usize,
+    flow: ControlFlow<()>,
+    is_close: bool,
+}
+
+impl Step {
+    /// Bytes taken of something that is not complete.
+    const fn partial(used: usize) -> Self {
+        Self { used, flow: ControlFlow::Continue(()), is_close: false }
+    }
+}
+
+/// Delivers the first frame in place, if all of it is there and it is a whole message or a control frame.
+///
+/// # Hot path
+///
+/// Runs once per inbound message: no allocation, no copy.
+fn whole_frame(
+    bytes: &mut [u8],
+    limits: &GateLimits,
+    on: &mut impl FnMut(Event<'_>) -> ControlFlow<()>,
+) -> Result<Option<Step>, ProtocolError> {
+    let Some(head) = ClientHead::parse(bytes, Open::default(), limits)?.filter(|head| head.is_final) else {
+        return Ok(None);
+    };
+    let Some(body) = bytes[head.size..].get_mut(..head.body_len) else { return Ok(None) };
+    unmask(body, head.mask);
+    let flow = on(Event::whole(head.opcode, body)?);
+    Ok(Some(Step { used: head.size + head.body_len, flow, is_close: head.opcode == Opcode::Close }))
+}
+
+fn judge_text(text: &[u8]) -> Result<(), ProtocolError> {
+    simdutf8::basic::from_utf8(text).map(|_| ()).map_err(|_| ProtocolError::InvalidUtf8)
+}
+
+/// Judges the body of a close frame, RFC 6455 section 5.5.1; the reason is checked and not kept.
+fn close_code(body: &[u8]) -> Result<Option<CloseCode>, ProtocolError> {
+    match body {
+        [] => Ok(None),
+        [_] => Err(ProtocolError::CloseTooShort),
+        [high, low, reason @ ..] => {
+            let code = CloseCode::from_wire(u16::from_be_bytes([*high, *low]))?;
+            judge_text(reason).map(|()| Some(code))
+        }
+    }
+}
