@@ -1,0 +1,34 @@
+//! What does it cost to encode: the head of a flush, a plain line, a whole text frame?
+//!
+//! Not measured: the flush itself, `fan_out.rs`.
+
+use criterion::{Criterion, Throughput};
+use std::hint::black_box;
+use throng::protocol::{
+    frame::{self, Head, Opcode},
+    plain,
+};
+
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    let body = [b'x'; 64];
+    let mut group = criterion.benchmark_group("frame");
+
+    group.throughput(Throughput::Elements(1));
+    for len in [64, 4096, 65_536] {
+        group.bench_function(format!("head_of_{len}_bytes"), |bencher| {
+            bencher.iter(|| assert_eq!(Head::new(Opcode::Text, black_box(len)).as_slice()[0], 0x81));
+        });
+    }
+
+    group.throughput(Throughput::Bytes(64));
+    group.bench_function("plain_line_of_64_bytes", |bencher| {
+        bencher.iter(|| assert_eq!(plain::line(black_box(&body)).map(|line| line.len()), Ok(65)));
+    });
+    group.bench_function("text_frame_of_64_bytes", |bencher| {
+        bencher.iter(|| assert_eq!(frame::encode(Opcode::Text, black_box(&body)).len(), 66));
+    });
+
+    group.finish();
+    criterion.final_summary();
+}
