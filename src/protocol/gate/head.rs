@@ -3,8 +3,11 @@
 //! Bytes are judged in the order in which they arrive, each as soon as it is there, so a verdict does not depend on
 //! how the network cut the stream, and no body of a forbidden frame is read.
 
-use super::{CONTROL_BYTES_MAX, GateLimits, Opcode};
-use crate::protocol::ProtocolError;
+use super::GateLimits;
+use crate::protocol::{
+    ProtocolError,
+    frame::{CONTROL_BYTES_MAX, Opcode},
+};
 
 /// The longest head of a client frame: two bytes, a 64-bit length and a mask.
 pub(super) const HEAD_BYTES_MAX: usize = 14;

@@ -1,11 +1,11 @@
 //! A held frame: what the gate remembers of a frame or message that did not arrive in one piece.
 
 use super::{
-    Event, GateLimits, Opcode, Step,
+    Event, GateLimits, Step,
     head::{ClientHead, HEAD_BYTES_MAX, is_control},
     message::Message,
 };
-use crate::protocol::ProtocolError;
+use crate::protocol::{ProtocolError, frame::Opcode};
 use fastwebsockets::unmask;
 use std::{mem, ops::ControlFlow};
 

@@ -1,7 +1,7 @@
 //! A message under way: the body received so far, in one buffer, with its text already judged.
 
-use super::{GateLimits, MessageKind, Opcode, head::Open};
-use crate::protocol::ProtocolError;
+use super::{GateLimits, MessageKind, head::Open};
+use crate::protocol::{ProtocolError, frame::Opcode};
 
 /// What may be reserved for a message of which nothing has arrived: one page of memory.
 ///

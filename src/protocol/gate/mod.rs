@@ -6,7 +6,7 @@
 //! # Life of a message
 //!
 //! A frame that arrives whole is unmasked where it lies and delivered from there. Anything else, the beginning of a
-//! frame or a message in fragments, goes byte by byte into one boxed state, which is freed with the last byte.
+//! frame or a message in fragments, is copied as it comes into one boxed state, which goes with the last byte.
 //!
 //! # When a limit is hit
 //!
@@ -19,17 +19,19 @@
 //! - The events, and the error that ends them, depend on the bytes alone and not on how they were cut.
 //! - After a close frame or an error, nothing is delivered.
 
+mod event;
 mod head;
 mod held;
 mod message;
 #[cfg(test)]
 mod tests;
 
-use super::{CloseCode, ProtocolError, frame::CONTROL_BYTES_MAX, frame::Opcode};
+use super::{ProtocolError, frame::Opcode};
+pub use event::{Event, MessageKind};
 use fastwebsockets::unmask;
 use head::{ClientHead, Open};
 use held::Held;
-use std::ops::ControlFlow;
+use std::{fmt, ops::ControlFlow};
 
 /// What a client may send at most.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -37,56 +39,14 @@ pub struct GateLimits {
     /// Bytes of one message, the sum of its fragments; exactly as many are allowed. 65,536 by default: what one
     /// coalesced frame of ours holds. Beyond it the connection ends with 1009.
     pub message_bytes_max: usize,
-    /// Frames of one message, empty ones included. 64 by default: browsers send one, and 1 KiB each fills a message.
-    /// Beyond it the connection ends with 1008.
+    /// Frames of one message, empty ones included. 64 by default: browsers send one, and 64 of 1 KiB make the longest
+    /// message. Beyond it the connection ends with 1008.
     pub fragments_max: u32,
 }
 
 impl Default for GateLimits {
     fn default() -> Self {
         Self { message_bytes_max: 65_536, fragments_max: 64 }
-    }
-}
-
-/// What a message holds, as its sender says.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum MessageKind {
-    /// Valid UTF-8.
-    Text,
-    /// Any bytes.
-    #[default]
-    Binary,
-}
-
-/// What a client said, borrowed from the bytes it sent.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Event<'a> {
-    /// A whole message.
-    Message {
-        /// What the message holds.
-        kind: MessageKind,
-        /// The message; valid UTF-8 when `kind` is [`MessageKind::Text`].
-        body: &'a [u8],
-    },
-    /// A ping with its body of at most 125 bytes, to be answered with the same, RFC 6455 section 5.5.2.
-    Ping(&'a [u8]),
-    /// A pong, asked for or not.
-    Pong,
-    /// A close frame and its code; the last event of a connection.
-    Close(Option<CloseCode>),
-}
-
-impl<'a> Event<'a> {
-    /// Judges the unmasked body of a frame that is not part of a fragmented message.
-    fn whole(opcode: Opcode, body: &'a [u8]) -> Result<Self, ProtocolError> {
-        match opcode {
-            Opcode::Text => judge_text(body).map(|()| Event::Message { kind: MessageKind::Text, body }),
-            Opcode::Binary => Ok(Event::Message { kind: MessageKind::Binary, body }),
-            Opcode::Continuation => Err(ProtocolError::StrayContinuation),
-            Opcode::Close => close_code(body).map(Event::Close),
-            Opcode::Ping => Ok(Event::Ping(body)),
-            Opcode::Pong => Ok(Event::Pong),
-        }
     }
 }
 
@@ -187,8 +147,8 @@ impl Gate {
 }
 
 /// Shows no more than the state: what is held is a peer's.
-impl std::fmt::Debug for Gate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gate").field("is_idle", &self.is_idle()).field("is_closed", &self.is_closed).finish()
     }
 }
@@ -224,20 +184,4 @@ fn whole_frame(
     unmask(body, head.mask);
     let flow = on(Event::whole(head.opcode, body)?);
     Ok(Some(Step { used: head.size + head.body_len, flow, is_close: head.opcode == Opcode::Close }))
-}
-
-fn judge_text(text: &[u8]) -> Result<(), ProtocolError> {
-    simdutf8::basic::from_utf8(text).map(|_| ()).map_err(|_| ProtocolError::InvalidUtf8)
-}
-
-/// Judges the body of a close frame, RFC 6455 section 5.5.1; the reason is checked and not kept.
-fn close_code(body: &[u8]) -> Result<Option<CloseCode>, ProtocolError> {
-    match body {
-        [] => Ok(None),
-        [_] => Err(ProtocolError::CloseTooShort),
-        [high, low, reason @ ..] => {
-            let code = CloseCode::from_wire(u16::from_be_bytes([*high, *low]))?;
-            judge_text(reason).map(|()| Some(code))
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! The gate's unit tests: every rule and limit by name, at the limit and one past it, whole and cut.
 
 use super::*;
-use crate::protocol::CloseReason;
+use crate::protocol::{CloseCode, CloseReason, frame::CONTROL_BYTES_MAX};
 use allocation_counter::measure;
 use std::mem::size_of;
 
