@@ -29,6 +29,8 @@ impl CloseCode {
     pub const PROTOCOL_ERROR: Self = Self(1002);
     /// The outbox was full, or its socket did not take anything, for too long.
     pub const SLOW_CONSUMER: Self = Self(4008);
+    /// The hub has no room at the moment.
+    pub const TRY_AGAIN_LATER: Self = Self(1013);
     /// Commands or control frames beyond the rate limit.
     pub const TOO_MANY_REQUESTS: Self = Self(4013);
 
@@ -66,6 +68,8 @@ pub enum CloseReason {
     NoPong,
     /// The peer sent control frames beyond the rate limit.
     TooManyRequests,
+    /// The channel would be one more than the hub may have.
+    TooManyChannels,
     /// The hub is stopping.
     Shutdown,
     /// A bug of ours; the connection ends, the process does not.
@@ -74,12 +78,13 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// One reason of every kind, for tests and for the metrics' fixed label set.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Peer(None),
         Self::Protocol(ProtocolError::Unmasked),
         Self::SlowConsumer,
         Self::NoPong,
         Self::TooManyRequests,
+        Self::TooManyChannels,
         Self::Shutdown,
         Self::Internal,
     ];
@@ -92,6 +97,7 @@ impl CloseReason {
             Self::SlowConsumer => Some(CloseCode::SLOW_CONSUMER),
             Self::NoPong => Some(CloseCode::NO_PONG),
             Self::TooManyRequests => Some(CloseCode::TOO_MANY_REQUESTS),
+            Self::TooManyChannels => Some(CloseCode::TRY_AGAIN_LATER),
             Self::Shutdown => Some(CloseCode::GOING_AWAY),
             Self::Internal => Some(CloseCode::INTERNAL_ERROR),
         }
@@ -105,6 +111,7 @@ impl CloseReason {
             Self::SlowConsumer => "slow consumer",
             Self::NoPong => "no pong",
             Self::TooManyRequests => "too many requests",
+            Self::TooManyChannels => "too many channels",
             Self::Shutdown => "shutting down",
             Self::Internal => "internal error",
         }
@@ -116,8 +123,16 @@ impl CloseReason {
     }
 
     /// The label of every kind of reason, in the order of [`CloseReason::index`].
-    pub const LABELS: [&'static str; 7] =
-        ["peer", "protocol", "slow_consumer", "no_pong", "too_many_requests", "shutdown", "internal"];
+    pub const LABELS: [&'static str; 8] = [
+        "peer",
+        "protocol",
+        "slow_consumer",
+        "no_pong",
+        "too_many_requests",
+        "too_many_channels",
+        "shutdown",
+        "internal",
+    ];
 
     /// Returns the position of this kind of reason in [`CloseReason::LABELS`].
     pub const fn index(self) -> usize {
@@ -127,8 +142,9 @@ impl CloseReason {
             Self::SlowConsumer => 2,
             Self::NoPong => 3,
             Self::TooManyRequests => 4,
-            Self::Shutdown => 5,
-            Self::Internal => 6,
+            Self::TooManyChannels => 5,
+            Self::Shutdown => 6,
+            Self::Internal => 7,
         }
     }
 }

@@ -18,6 +18,9 @@ pub struct Head {
 }
 
 impl Head {
+    /// No head: what follows has its own.
+    pub const EMPTY: Self = Self { bytes: [0; 10], len: 0 };
+
     /// Encodes the head of a final, unmasked frame with a body of `body_len` bytes.
     ///
     /// # Hot path

@@ -8,6 +8,7 @@ pub mod name;
 pub mod plain;
 
 // What we send.
+pub mod encoding;
 pub mod frame;
 
 // How it ends.
@@ -15,6 +16,7 @@ pub mod close;
 pub mod error;
 
 pub use close::{CloseCode, CloseReason};
+pub use encoding::Encoding;
 pub use error::ProtocolError;
 pub use gate::{Event, Gate, GateLimits, MessageKind};
 pub use name::{ChannelName, NameError};

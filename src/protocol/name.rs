@@ -41,6 +41,11 @@ impl ChannelName {
         }
     }
 
+    /// Makes the name of a channel that belongs to one connection; it holds a byte that no name from outside may have.
+    pub fn private(purpose: &str, owner: impl fmt::Display) -> Self {
+        Self(format!("{purpose}/{owner}").into())
+    }
+
     /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0

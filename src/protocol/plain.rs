@@ -4,6 +4,7 @@
 //! are the example's, and its page works unchanged.
 
 use super::ProtocolError;
+use super::frame::{self, Opcode};
 use bytes::Bytes;
 
 /// Makes one line of a message: newlines become spaces, white space at both ends goes, one newline ends it.
@@ -28,6 +29,13 @@ pub fn line(input: &[u8]) -> Result<Bytes, ProtocolError> {
     }
     line.push(b'\n');
     Ok(line.into())
+}
+
+/// Makes the notice of the policy `skip`: one frame with one line, which clients show among the messages.
+pub fn skipped(publications: u64) -> Bytes {
+    let plural = if publications == 1 { "" } else { "s" };
+    let text = format!("[throng] {publications} message{plural} skipped: this connection is too slow");
+    frame::encode(Opcode::Text, text.as_bytes())
 }
 
 #[cfg(test)]

@@ -1,0 +1,137 @@
+//! A channel: a named set of subscribers with one order of messages.
+//!
+//! Its short lock *is* the order: under it a publication gets its number and enters the inbox of every shard that has
+//! subscribers, and under it a subscriber joins. So what a subscriber sees begins at one point of the order and has no
+//! gap, without a merge step.
+
+use super::ConnectionId;
+use super::id::SHARDS_MAX;
+use crate::protocol::Encoding;
+use crate::protocol::name::ChannelName;
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Names a channel for as long as it exists; a channel made anew under the same name has another key.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct ChannelKey(u64);
+
+impl ChannelKey {
+    fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        // Relaxed: numbers only have to differ.
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// A named set of subscribers with one order of messages.
+#[derive(Debug)]
+pub struct Channel {
+    key: ChannelKey,
+    name: ChannelName,
+    encoding: Encoding,
+    order: Mutex<Order>,
+}
+
+/// What the lock protects.
+#[derive(Debug, Default)]
+pub(super) struct Order {
+    /// Number of the newest publication; the first is 1.
+    pub(super) offset: u64,
+    /// Subscribers per shard.
+    subscribers: SmallVec<[u32; 4]>,
+    shards: ShardSet,
+    /// The last subscriber has left and the directory forgets the channel: whoever still holds it must ask anew.
+    pub(super) is_closed: bool,
+}
+
+impl Channel {
+    pub(super) fn new(name: ChannelName, encoding: Encoding) -> Self {
+        Self { key: ChannelKey::next(), name, encoding, order: Mutex::default() }
+    }
+
+    /// Returns the key that shards know the channel by.
+    pub fn key(&self) -> ChannelKey {
+        self.key
+    }
+
+    /// Returns the name that subscribers know the channel by.
+    pub fn name(&self) -> &ChannelName {
+        &self.name
+    }
+
+    /// Returns how publications stand in the logs of this channel.
+    pub fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
+    /// Returns the number of subscribers.
+    pub fn subscribers(&self) -> u32 {
+        self.order.lock().subscribers.iter().sum()
+    }
+
+    /// Runs `f` at one point of the channel's order.
+    pub(super) fn in_order<R>(&self, f: impl FnOnce(&mut Order) -> R) -> R {
+        f(&mut self.order.lock())
+    }
+}
+
+impl Order {
+    pub(super) fn shards(&self) -> ShardSet {
+        self.shards
+    }
+
+    pub(super) fn join(&mut self, id: ConnectionId) {
+        if self.subscribers.len() <= id.shard() {
+            self.subscribers.resize(id.shard() + 1, 0);
+        }
+        self.subscribers[id.shard()] += 1;
+        self.shards.insert(id.shard());
+    }
+
+    /// Returns whether the channel is empty now, and thereby closed.
+    pub(super) fn part(&mut self, id: ConnectionId) -> bool {
+        self.subscribers[id.shard()] -= 1;
+        if self.subscribers[id.shard()] == 0 {
+            self.shards.remove(id.shard());
+        }
+        self.is_closed = self.shards.is_empty();
+        self.is_closed
+    }
+}
+
+/// A set of shards, one bit each.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct ShardSet(u64);
+
+const _: () = assert!(SHARDS_MAX <= u64::BITS as usize, "a shard is a bit of a u64");
+
+impl ShardSet {
+    pub(super) fn insert(&mut self, shard: usize) {
+        self.0 |= 1 << shard;
+    }
+
+    pub(super) fn remove(&mut self, shard: usize) {
+        self.0 &= !(1 << shard);
+    }
+
+    pub(super) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Returns the shards that are in this set and not in the other.
+    pub(super) fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    pub(super) fn iter(self) -> impl Iterator<Item = usize> {
+        let mut left = self.0;
+        std::iter::from_fn(move || {
+            (left != 0).then(|| {
+                let shard = left.trailing_zeros() as usize;
+                left &= left - 1;
+                shard
+            })
+        })
+    }
+}

@@ -1,0 +1,69 @@
+//! A command: what other threads may ask of a shard.
+
+use super::ConnectionId;
+use super::channel::ChannelKey;
+use crate::protocol::{CloseReason, Encoding};
+use bytes::Bytes;
+
+/// What a shard is asked to do, in the order of its inbox.
+#[derive(Debug)]
+pub enum Command<S> {
+    /// A connection was placed here; its writes go to `sink`.
+    Connect {
+        /// Who.
+        id: ConnectionId,
+        /// Where its bytes go.
+        sink: S,
+    },
+    /// The reader of a connection has ended: its slot becomes free.
+    Disconnect {
+        /// Who.
+        id: ConnectionId,
+    },
+    /// A connection gets the publications of a channel from here on.
+    Subscribe {
+        /// Who.
+        id: ConnectionId,
+        /// To what.
+        channel: ChannelKey,
+        /// How the channel's publications are encoded for it.
+        encoding: Encoding,
+    },
+    /// A publication of a channel that has subscribers here.
+    Publish(Publication),
+    /// The peer sent a ping with this body.
+    Ping {
+        /// Who.
+        id: ConnectionId,
+        /// At most 125 bytes.
+        body: Bytes,
+    },
+    /// The peer answered our ping.
+    Pong {
+        /// Who.
+        id: ConnectionId,
+    },
+    /// End a connection; its backlog is dropped.
+    Close {
+        /// Who.
+        id: ConnectionId,
+        /// Told to the peer.
+        reason: CloseReason,
+    },
+    /// End every connection, each after its backlog.
+    CloseAll {
+        /// Told to the peers.
+        reason: CloseReason,
+    },
+}
+
+/// One message in a channel, encoded once for all who receive it.
+#[derive(Clone, Debug)]
+pub struct Publication {
+    /// The channel it was published to.
+    pub channel: ChannelKey,
+    /// Its number in the channel, from 1, without gaps.
+    pub offset: u64,
+    /// Its bytes as a log holds them, separator included, see [`Encoding`].
+    pub body: Bytes,
+}

@@ -1,0 +1,81 @@
+//! A connection, as its shard sees it: where its bytes go, what it reads, and how far its end has come.
+
+use super::ConnectionId;
+use super::lane::Lane;
+use smallvec::SmallVec;
+
+/// How far the end of a connection has come.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Phase {
+    /// Gets publications.
+    Open,
+    /// Gets what was published so far, then a close frame.
+    Draining,
+    /// Gets its lane, which ends in a close frame.
+    Closing,
+    /// Has the close frame; we wait for the peer to end.
+    Finished,
+    /// Takes no bytes any more.
+    Dead,
+}
+
+/// Where a subscription of the connection is found.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Place {
+    /// Number of the audience.
+    pub(super) audience: u32,
+    /// Index among its subscriptions.
+    pub(super) index: u32,
+}
+
+/// The write side of one connection.
+///
+/// One cache line: an idle connection holds nothing beyond it.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, one byte each")]
+#[derive(Debug)]
+pub(super) struct Connection<S> {
+    pub(super) sink: S,
+    /// Only what needs one has a lane: a parked, closing or waiting connection.
+    pub(super) lane: Option<Box<Lane>>,
+    pub(super) subscriptions: SmallVec<[Place; 2]>,
+    pub(super) generation: u32,
+    pub(super) phase: Phase,
+    /// The sink is full and will call back.
+    pub(super) is_parked: bool,
+    /// A ping is out.
+    pub(super) awaits_pong: bool,
+    /// On the list of those whose deadlines are looked at.
+    pub(super) is_watched: bool,
+    /// The reader has ended: the slot becomes free after the next flush.
+    pub(super) is_abandoned: bool,
+}
+
+impl<S> Connection<S> {
+    pub(super) fn new(id: ConnectionId, sink: S) -> Self {
+        Self {
+            sink,
+            lane: None,
+            subscriptions: SmallVec::new(),
+            generation: id.generation(),
+            phase: Phase::Open,
+            is_parked: false,
+            awaits_pong: false,
+            is_watched: false,
+            is_abandoned: false,
+        }
+    }
+
+    /// Returns whether a publication may go straight to the sink.
+    pub(super) fn takes_publications(&self) -> bool {
+        !self.is_parked && self.lane.is_none() && self.phase == Phase::Open
+    }
+
+    pub(super) fn lane_mut(&mut self) -> &mut Lane {
+        self.lane.get_or_insert_default()
+    }
+}
+
+/// Finds a connection by its id; `None` when it is gone, whoever has its slot now.
+pub(super) fn find<S>(connections: &mut [Option<Connection<S>>], id: ConnectionId) -> Option<&mut Connection<S>> {
+    connections.get_mut(id.slot())?.as_mut().filter(|connection| connection.generation == id.generation())
+}

@@ -1,0 +1,74 @@
+//! A directory: which channels exist, by name.
+//!
+//! # Invariants
+//!
+//! No guard of the concurrent map leaves this file: a guard is a lock, and holding one while asking the map again
+//! blocks for ever. Every function returns owned values.
+
+use super::channel::Channel;
+use crate::protocol::Encoding;
+use crate::protocol::name::ChannelName;
+use dashmap::DashMap;
+use std::sync::Arc;
+use thiserror::Error;
+
+/// The hub has as many channels as it may have.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[error("the hub has {max} channels, its limit; try again later or raise channels_max")]
+pub struct DirectoryFull {
+    /// The limit.
+    pub max: usize,
+}
+
+/// Channel names to channels.
+#[derive(Debug)]
+pub struct Directory {
+    channels: DashMap<ChannelName, Arc<Channel>>,
+    channels_max: usize,
+}
+
+impl Directory {
+    pub(super) fn new(channels_max: usize) -> Self {
+        Self { channels: DashMap::new(), channels_max }
+    }
+
+    /// Returns the channel of that name, which is made when there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`DirectoryFull`] when it would be one channel too many. Callers that race may exceed the limit by their number.
+    pub(super) fn open(&self, name: &ChannelName, encoding: Encoding) -> Result<Arc<Channel>, DirectoryFull> {
+        if let Some(channel) = self.channels.get(name) {
+            return Ok(Arc::clone(&channel));
+        }
+        // Counted before the entry is locked: the map may not be asked while a guard is held.
+        if self.channels.len() >= self.channels_max {
+            return Err(DirectoryFull { max: self.channels_max });
+        }
+        let channel = self.channels.entry(name.clone()).or_insert_with(|| {
+            // The name's text is shared with the key of the map.
+            Arc::new(Channel::new(name.clone(), encoding))
+        });
+        Ok(Arc::clone(&channel))
+    }
+
+    /// Returns whether the channel exists or may be made, as far as one can know before asking for it.
+    pub fn has_room_for(&self, name: &ChannelName) -> bool {
+        self.channels.len() < self.channels_max || self.channels.contains_key(name)
+    }
+
+    /// Forgets a channel, unless another one has its name by now.
+    pub(super) fn forget(&self, channel: &Arc<Channel>) {
+        self.channels.remove_if(channel.name(), |_, known| Arc::ptr_eq(known, channel));
+    }
+
+    /// Returns the number of channels.
+    pub fn len(&self) -> usize {
+        self.channels.len()
+    }
+
+    /// Returns whether there is no channel.
+    pub fn is_empty(&self) -> bool {
+        self.channels.is_empty()
+    }
+}

@@ -1,0 +1,159 @@
+//! A placement: which slots of which shard are taken, and where the next connection goes.
+//!
+//! Touched twice in the life of a connection, so one plain lock serves all shards and keeps the counts exact.
+
+use super::id::{ConnectionId, SLOTS_MAX};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+
+/// Hands out slots, always on the least loaded shard.
+#[derive(Debug)]
+pub struct Placement {
+    shards: Mutex<Shards>,
+    connections_max: usize,
+    vacated: Notify,
+}
+
+#[derive(Debug)]
+struct Shards {
+    slots: Vec<Slots>,
+    taken: usize,
+}
+
+/// The slots of one shard.
+#[derive(Debug, Default)]
+struct Slots {
+    generations: Vec<u32>,
+    free: Vec<usize>,
+}
+
+impl Slots {
+    fn taken(&self) -> usize {
+        self.generations.len() - self.free.len()
+    }
+
+    fn take(&mut self) -> usize {
+        // The last one freed is the one whose memory is still warm.
+        self.free.pop().unwrap_or_else(|| {
+            self.generations.push(0);
+            self.generations.len() - 1
+        })
+    }
+}
+
+impl Placement {
+    pub(super) fn new(shards: usize, connections_max: usize) -> Self {
+        let slots = (0..shards).map(|_| Slots::default()).collect();
+        Self {
+            shards: Mutex::new(Shards { slots, taken: 0 }),
+            connections_max: connections_max.min(SLOTS_MAX),
+            vacated: Notify::new(),
+        }
+    }
+
+    /// Takes a slot on the least loaded shard; `None` when `connections_max` are taken.
+    pub fn take(self: &Arc<Self>) -> Option<Seat> {
+        let mut shards = self.shards.lock();
+        if shards.taken >= self.connections_max {
+            return None;
+        }
+        let (shard, slots) = shards.slots.iter_mut().enumerate().min_by_key(|(_, slots)| slots.taken())?;
+        let slot = slots.take();
+        let id = ConnectionId::new(shard, slot, slots.generations[slot]);
+        shards.taken += 1;
+        Some(Seat { id, placement: Arc::clone(self), is_taken: false })
+    }
+
+    /// Frees the slot of a connection that is gone.
+    pub(super) fn give_back(&self, id: ConnectionId) {
+        let mut shards = self.shards.lock();
+        let slots = &mut shards.slots[id.shard()];
+        debug_assert_eq!(slots.generations[id.slot()], id.generation(), "a slot is given back once");
+        slots.generations[id.slot()] = id.generation().wrapping_add(1);
+        slots.free.push(id.slot());
+        shards.taken -= 1;
+        if shards.taken == 0 {
+            self.vacated.notify_waiters();
+        }
+    }
+
+    /// Returns the number of connections, those in their handshake included.
+    pub fn taken(&self) -> usize {
+        self.shards.lock().taken
+    }
+
+    /// Returns a future that ends when the last connection is gone; ask for it before looking at [`Placement::taken`].
+    pub fn vacated(&self) -> Notified<'_> {
+        self.vacated.notified()
+    }
+}
+
+/// A slot that is taken for a connection still in its handshake; given back when dropped.
+#[derive(Debug)]
+pub struct Seat {
+    id: ConnectionId,
+    placement: Arc<Placement>,
+    is_taken: bool,
+}
+
+impl Seat {
+    /// Returns the id that the connection will have.
+    pub fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    /// Hands the slot over to the shard, which gives it back when the connection is gone.
+    pub(super) fn occupy(mut self) -> ConnectionId {
+        self.is_taken = true;
+        self.id
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if !self.is_taken {
+            self.placement.give_back(self.id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Shards are only as good as the balance between them.
+    #[test]
+    fn connections_go_to_the_least_loaded_shard() {
+        let placement = Arc::new(Placement::new(3, 100));
+        let seats: Vec<_> = (0..9).map(|_| placement.take().unwrap()).collect();
+        for shard in 0..3 {
+            assert_eq!(seats.iter().filter(|seat| seat.id().shard() == shard).count(), 3);
+        }
+        let (left, stayed): (Vec<_>, Vec<_>) = seats.into_iter().partition(|seat| seat.id().shard() == 1);
+        drop(left);
+        assert!((0..3).map(|_| placement.take().unwrap()).all(|seat| seat.id().shard() == 1));
+        drop(stayed);
+    }
+
+    #[test]
+    fn connections_max_is_allowed_and_one_more_is_not() {
+        let placement = Arc::new(Placement::new(2, 3));
+        let seats: Vec<_> = (0..3).map(|_| placement.take().unwrap()).collect();
+        assert!(placement.take().is_none());
+        drop(seats);
+        assert_eq!(placement.taken(), 0);
+        assert!(placement.take().is_some());
+    }
+
+    /// A late command must not reach the next tenant of a slot.
+    #[test]
+    fn slot_has_a_new_generation_for_every_tenant() {
+        let placement = Arc::new(Placement::new(1, 1));
+        let first = placement.take().unwrap().id();
+        let second = placement.take().unwrap().id();
+        assert_eq!(first.slot(), second.slot());
+        assert_ne!(first, second);
+    }
+}

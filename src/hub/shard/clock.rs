@@ -1,0 +1,46 @@
+//! A clock that a pause does not move: time since the hub's start, less what the process was stopped for.
+
+use std::time::Duration;
+
+/// Longest step that counts in full. A shard looks at its clock several times a second while it has connections.
+const STEP_MAX: Duration = Duration::from_secs(1);
+
+/// How often deadlines are looked at: their granularity, and 20 short wake-ups a second of an otherwise idle shard.
+pub(super) const TICK: Duration = Duration::from_millis(50);
+
+/// The time that deadlines are measured in.
+///
+/// After SIGSTOP, or a machine that slept, the answers to our pings lie unread in the sockets; deadlines that ran on
+/// meanwhile would end every connection at once.
+#[derive(Debug, Default)]
+pub(super) struct Clock {
+    last: Duration,
+    time: Duration,
+    ticked: Duration,
+}
+
+impl Clock {
+    /// Moves to `now`, the time since the hub's start.
+    pub(super) fn advance(&mut self, now: Duration) {
+        self.time += now.saturating_sub(self.last).min(STEP_MAX);
+        self.last = now;
+    }
+
+    pub(super) fn time(&self) -> Duration {
+        self.time
+    }
+
+    /// Returns whether a tick is due, which then is the next one's start.
+    pub(super) fn take_tick(&mut self) -> bool {
+        let is_due = self.last.saturating_sub(self.ticked) >= TICK;
+        if is_due {
+            self.ticked = self.last;
+        }
+        is_due
+    }
+
+    /// Returns when the next tick is due, as time since the hub's start.
+    pub(super) fn next_tick(&self) -> Duration {
+        self.ticked + TICK
+    }
+}

@@ -1,0 +1,144 @@
+//! A shard: the only owner of the write side of a fixed subset of connections.
+//!
+//! Other threads reach a shard through its [`Inbox`] and nothing else, so nothing in here is locked.
+//!
+//! # Life of a publication
+//!
+//! `Channel` numbers it and the hub puts it in the inbox of every shard with subscribers; a [pass](Shard::begin_pass)
+//! appends it to this shard's log of the channel; `fan_out` offers each subscriber the window from its cursor.
+//!
+//! # Slow connections
+//!
+//! A subscription that lags by more than `outbox_bytes_max`, or whose socket took nothing for `outbox_stall_max`, is
+//! closed with 4008, or skips ahead and is told how much it missed. A slow connection holds no memory beyond its
+//! cursor and the rest of one frame.
+//!
+//! # Invariants
+//!
+//! - A connection belongs to one shard from connect to disconnect.
+//! - A cursor always stands on a message edge; a half-written frame lives in the lane.
+//! - Subscriptions change between rounds of a fan-out, never within one.
+
+mod apply;
+mod clock;
+mod flush;
+mod leave;
+mod pass;
+mod tick;
+
+use super::Sink;
+use super::audience::Audiences;
+use super::connection::Connection;
+use super::inbox::Inbox;
+use super::placement::Placement;
+use super::wheel::Wheel;
+use crate::config::Limits;
+use crate::metrics::{ShardCounts, ShardMetrics};
+use crate::protocol::CloseReason;
+use clock::Clock;
+use pass::Round;
+use std::fmt;
+use std::sync::Arc;
+
+/// The owner of the write side of a subset of connections.
+pub struct Shard<S: Sink> {
+    index: usize,
+    limits: Limits,
+    inbox: Arc<Inbox<S>>,
+    placement: Arc<Placement>,
+    metrics: Arc<ShardMetrics>,
+
+    connections: Vec<Option<Connection<S>>>,
+    audiences: Audiences,
+    live: usize,
+    /// Every connection is being closed, and so is whoever still comes.
+    is_closing_all: Option<CloseReason>,
+
+    clock: Clock,
+    wheel: Wheel,
+    counts: ShardCounts,
+
+    /// Audiences that a fan-out is due for.
+    touched: Vec<u32>,
+    round: Option<Round>,
+    /// The frame of the round, built once for all who stand at its start.
+    frame: Vec<u8>,
+    /// Connections to be flushed by themselves: a lane, or a socket that takes bytes again.
+    dirty: Vec<u32>,
+    /// Connections to be ended or skipped once no round is under way.
+    leaving: Vec<(u32, leave::Leave)>,
+    /// Parked and closing connections, whose deadlines the tick looks at.
+    watched: Vec<u32>,
+    /// Audiences whose logs laggards keep.
+    retained: Vec<u32>,
+}
+
+impl<S: Sink> Shard<S> {
+    pub(super) fn new(
+        index: usize,
+        limits: &Limits,
+        inbox: Arc<Inbox<S>>,
+        placement: Arc<Placement>,
+        metrics: Arc<ShardMetrics>,
+    ) -> Self {
+        // A shard that takes over from one that failed counts on.
+        let counts = metrics.read();
+        Self {
+            index,
+            limits: limits.clone(),
+            inbox,
+            placement,
+            metrics,
+            connections: Vec::new(),
+            audiences: Audiences::default(),
+            live: 0,
+            is_closing_all: None,
+            clock: Clock::default(),
+            wheel: Wheel::new(limits.ping_interval, limits.pong_timeout),
+            counts,
+            touched: Vec::new(),
+            round: None,
+            frame: Vec::new(),
+            dirty: Vec::new(),
+            leaving: Vec::new(),
+            watched: Vec::new(),
+            retained: Vec::new(),
+        }
+    }
+
+    /// Returns which shard this is.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Returns the queue that commands come from.
+    pub fn inbox(&self) -> &Arc<Inbox<S>> {
+        &self.inbox
+    }
+
+    /// Returns the number of connections.
+    pub fn connections(&self) -> usize {
+        self.live
+    }
+
+    /// Returns the number of channels with subscribers here.
+    pub fn audiences(&self) -> usize {
+        self.audiences.len()
+    }
+}
+
+/// A shard that is dropped before its time (a bug made it panic) ends its connections instead of leaking them.
+impl<S: Sink> Drop for Shard<S> {
+    fn drop(&mut self) {
+        let slots = self.connections.iter_mut().enumerate();
+        for (slot, connection) in slots.filter_map(|(slot, connection)| Some((slot, connection.take()?))) {
+            Self::orphan(&self.placement, self.index, slot, connection);
+        }
+    }
+}
+
+impl<S: Sink> fmt::Debug for Shard<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shard").field("index", &self.index).field("connections", &self.live).finish_non_exhaustive()
+    }
+}

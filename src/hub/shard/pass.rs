@@ -1,0 +1,221 @@
+//! A pass: takes a batch of commands, then writes, in steps between which the driver may yield to others.
+
+use super::Shard;
+use crate::hub::fan_out::{Aside, Run, fan_out};
+use crate::hub::inbox::Inbox;
+use crate::hub::{Command, Sink};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Most commands of one pass: bounds what gathers before the first write of a pass.
+const COMMANDS_MAX: usize = 256;
+
+/// Most bytes that one pass appends before it writes: four coalesced messages of the largest size, a quarter of the
+/// default outbox, so that nobody is slow only because a batch was large.
+const APPENDED_MAX: usize = 256 * 1024;
+
+/// Writes between two looks at the clock: some 200 us, less than the turn of a shard.
+const STEP_WRITES: usize = 32;
+
+/// One fan-out of one audience, under way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Round {
+    audience: u32,
+    from: u64,
+    to: u64,
+    floor: u64,
+    publications: u64,
+    /// Subscribers served so far, counted from `first` and round the end.
+    served: usize,
+    first: usize,
+}
+
+/// Gives the credits of a batch back at once, and also when a command makes the shard panic.
+struct Refund<'a, S> {
+    inbox: &'a Inbox<S>,
+    credits: u32,
+}
+
+impl<S> Drop for Refund<'_, S> {
+    fn drop(&mut self) {
+        if self.credits > 0 {
+            self.inbox.refund(self.credits as usize);
+        }
+    }
+}
+
+impl<S: Sink> Shard<S> {
+    /// Begins a pass at `now`, the time since the hub's start: takes commands, sockets that became writable, and what
+    /// is due by time. Returns whether there is anything to write.
+    pub fn begin_pass(&mut self, now: Duration) -> bool {
+        self.clock.advance(now);
+        let taken = self.drain();
+        self.unpark();
+        if self.clock.take_tick() {
+            self.tick();
+        }
+        self.counts.passes += 1;
+        taken > 0 || self.has_writes()
+    }
+
+    /// Makes at most a few dozen writes. Returns whether more remain.
+    pub fn step(&mut self) -> bool {
+        if self.round.is_none() {
+            self.round = self.next_round();
+        }
+        match self.round.take() {
+            Some(round) => self.step_round(round),
+            None => self.step_alone(),
+        }
+        self.has_writes()
+    }
+
+    /// Ends a pass: what happened becomes visible in the metrics.
+    pub fn end_pass(&mut self) {
+        if self.live == 0 {
+            // No tick comes to look at them.
+            self.watched.clear();
+        }
+        self.counts.connections = self.live as u64;
+        self.counts.audiences = self.audiences.len() as u64;
+        self.counts.parked = self.watched.len() as u64;
+        self.metrics.publish(&self.counts);
+    }
+
+    /// Returns when the next pass is due without a command, as time since the hub's start; `None` when never.
+    pub fn next_deadline(&self) -> Option<Duration> {
+        (self.live > 0).then(|| self.clock.next_tick())
+    }
+
+    fn has_writes(&self) -> bool {
+        self.round.is_some() || !self.touched.is_empty() || !self.dirty.is_empty() || !self.leaving.is_empty()
+    }
+
+    fn drain(&mut self) -> usize {
+        let inbox = Arc::clone(&self.inbox);
+        let mut refund = Refund { inbox: &inbox, credits: 0 };
+        let (mut taken, mut appended) = (0, 0);
+        while taken < COMMANDS_MAX && appended < APPENDED_MAX {
+            let Some(command) = self.inbox.pop() else { break };
+            taken += 1;
+            refund.credits += match &command {
+                Command::Publish(publication) => Inbox::<S>::cost(publication.body.len()),
+                Command::Connect { .. }
+                | Command::Disconnect { .. }
+                | Command::Subscribe { .. }
+                | Command::Ping { .. }
+                | Command::Pong { .. }
+                | Command::Close { .. }
+                | Command::CloseAll { .. } => 1,
+            };
+            appended += self.apply(command);
+        }
+        taken
+    }
+
+    fn unpark(&mut self) {
+        let known = self.dirty.len();
+        self.inbox.bell().take_writable(&mut self.dirty);
+        for slot in &self.dirty[known..] {
+            if let Some(Some(connection)) = self.connections.get_mut(*slot as usize) {
+                connection.is_parked = false;
+            }
+        }
+    }
+
+    /// Builds the frame for the next audience that has publications nobody was offered.
+    fn next_round(&mut self) -> Option<Round> {
+        loop {
+            let number = *self.touched.last()?;
+            let audience = self.audiences.get_mut(number as usize);
+            let Some(audience) = audience.filter(|audience| audience.settled < audience.log.head()) else {
+                self.settle(number);
+                continue;
+            };
+            // After everyone skipped ahead the log may begin behind the last round.
+            let from = audience.settled.max(audience.log.tail());
+            let to = audience.log.window_end(from);
+            let (head, mut left) = audience.encoding.frame(usize::try_from(to - from).unwrap_or(usize::MAX));
+            self.frame.clear();
+            self.frame.extend_from_slice(head.as_slice());
+            for slice in audience.log.slices(from, to) {
+                let slice = &slice[..slice.len().min(left)];
+                left -= slice.len();
+                self.frame.extend_from_slice(slice);
+            }
+            let floor = audience.log.head().saturating_sub(self.limits.outbox_bytes_max as u64);
+            let publications = audience.log.messages_between(from, to) as u64;
+            audience.first = (audience.first + 1) % audience.subscriptions.len().max(1);
+            return Some(Round { audience: number, from, to, floor, publications, served: 0, first: audience.first });
+        }
+    }
+
+    fn step_round(&mut self, mut round: Round) {
+        let Some(audience) = self.audiences.get_mut(round.audience as usize) else { return };
+        let len = audience.subscriptions.len();
+        let start = (round.first + round.served) % len.max(1);
+        let end = len.min(start + STEP_WRITES.min(len - round.served));
+        let run = Run { from: round.from, to: round.to, floor: round.floor, frame: &self.frame };
+        let mut asides = Vec::new();
+        let sends = fan_out(run, &mut audience.subscriptions[start..end], &mut self.connections, &mut asides);
+        round.served += end - start;
+        self.counts.sends += sends as u64;
+        self.counts.deliveries += sends as u64 * round.publications;
+        self.counts.bytes += sends as u64 * self.frame.len() as u64;
+        if round.served < len {
+            self.round = Some(round);
+        } else {
+            audience.settled = round.to;
+        }
+        for (slot, aside) in asides {
+            self.take_aside(slot, aside, round.publications);
+        }
+    }
+
+    /// Deals with a subscriber that the fan-out could not simply serve.
+    #[cold]
+    fn take_aside(&mut self, slot: u32, aside: Aside, publications: u64) {
+        match aside {
+            Aside::Short(taken) => {
+                self.counts.bytes -= (self.frame.len() - taken) as u64;
+                if taken == 0 {
+                    self.counts.deliveries -= publications;
+                } else if let Some(Some(connection)) = self.connections.get_mut(slot as usize) {
+                    connection.lane_mut().push_rest(Bytes::copy_from_slice(&self.frame[taken..]));
+                }
+                self.park(slot, taken > 0);
+            }
+            Aside::Gone => {
+                self.counts.deliveries -= publications;
+                self.counts.bytes -= self.frame.len() as u64;
+                self.leaving.push((slot, super::leave::Leave::Gone));
+            }
+            Aside::Straggler => self.dirty.push(slot),
+            Aside::Lagging => self.leaving.push((slot, super::leave::Leave::Lagging)),
+        }
+    }
+
+    /// Ends the fan-outs of an audience: everybody who is not slow has everything.
+    fn settle(&mut self, number: u32) {
+        self.touched.pop();
+        let Some(audience) = self.audiences.get_mut(number as usize) else { return };
+        audience.is_touched = false;
+        audience.trim();
+        if !audience.log.is_empty() && !audience.is_retained {
+            audience.is_retained = true;
+            self.retained.push(number);
+        }
+    }
+
+    /// Serves those who need more than the common frame, once no round is under way.
+    fn step_alone(&mut self) {
+        while let Some((slot, leave)) = self.leaving.pop() {
+            self.leave(slot, leave);
+        }
+        for _ in 0..STEP_WRITES {
+            let Some(slot) = self.dirty.pop() else { return };
+            self.flush(slot);
+        }
+    }
+}

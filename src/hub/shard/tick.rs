@@ -1,0 +1,118 @@
+//! What a shard does because time passed: pings, missed pongs, deadlines, logs that nobody needs any more.
+
+use super::Shard;
+use super::apply::narrow;
+use super::leave::Leave;
+use crate::config::SlowConsumer;
+use crate::hub::Sink;
+use crate::hub::connection::{Connection, Phase};
+use crate::hub::wheel::slots_of;
+use crate::protocol::CloseReason;
+use std::time::Duration;
+
+/// What a watched connection has come to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Verdict {
+    /// It has caught up.
+    Fine,
+    /// It is still parked or closing.
+    Waiting,
+    /// Its socket took nothing for too long.
+    Stalled,
+    /// It did not end in time.
+    Overdue,
+}
+
+impl<S: Sink> Shard<S> {
+    pub(super) fn tick(&mut self) {
+        let due = self.wheel.advance(self.clock.time());
+        for bucket in due.check {
+            self.close_silent(bucket);
+        }
+        for bucket in due.ping {
+            self.ping(bucket);
+        }
+        self.look_at_watched();
+        self.trim_retained();
+    }
+
+    /// Pings the connections of a bucket. A parked one gets it when its socket takes bytes again.
+    fn ping(&mut self, bucket: u64) {
+        for slot in slots_of(bucket, self.connections.len()) {
+            let Some(connection) = &mut self.connections[slot] else { continue };
+            if connection.phase == Phase::Open {
+                connection.awaits_pong = true;
+                connection.lane_mut().push_ping();
+                self.dirty.push(narrow(slot));
+            }
+        }
+    }
+
+    fn close_silent(&mut self, bucket: u64) {
+        for slot in slots_of(bucket, self.connections.len()) {
+            if self.connections[slot].as_ref().is_some_and(|connection| connection.awaits_pong) {
+                self.leaving.push((narrow(slot), Leave::Close(CloseReason::NoPong)));
+            }
+        }
+    }
+
+    /// Puts a connection on the list of those whose deadlines are looked at.
+    pub(super) fn watch(&mut self, slot: u32) {
+        if let Some(Some(connection)) = self.connections.get_mut(slot as usize)
+            && !connection.is_watched
+        {
+            connection.is_watched = true;
+            self.watched.push(slot);
+        }
+    }
+
+    fn look_at_watched(&mut self) {
+        let now = self.clock.time();
+        let mut watched = std::mem::take(&mut self.watched);
+        watched.retain(|slot| {
+            let Some(Some(connection)) = self.connections.get_mut(*slot as usize) else { return false };
+            match self.limits.judge(connection, now) {
+                Verdict::Fine => {
+                    connection.is_watched = false;
+                    return false;
+                }
+                Verdict::Waiting => {}
+                Verdict::Stalled => self.leaving.push((*slot, Leave::Close(CloseReason::SlowConsumer))),
+                Verdict::Overdue => self.leaving.push((*slot, Leave::Gone)),
+            }
+            true
+        });
+        self.watched = watched;
+    }
+
+    fn trim_retained(&mut self) {
+        let mut retained = std::mem::take(&mut self.retained);
+        retained.retain(|number| {
+            let Some(audience) = self.audiences.get_mut(*number as usize) else { return false };
+            audience.trim();
+            audience.is_retained = !audience.log.is_empty();
+            audience.is_retained
+        });
+        self.retained = retained;
+    }
+}
+
+impl crate::config::Limits {
+    fn judge<S>(&self, connection: &Connection<S>, now: Duration) -> Verdict {
+        let Some(lane) = &connection.lane else {
+            return if connection.phase == Phase::Dead { Verdict::Waiting } else { Verdict::Fine };
+        };
+        let stall = lane.stalled_since.map_or(Duration::ZERO, |since| now.saturating_sub(since));
+        if lane.deadline.is_some_and(|deadline| now >= deadline) {
+            Verdict::Overdue
+        } else if connection.phase == Phase::Open
+            && connection.is_parked
+            && stall >= self.outbox_stall_max
+            && self.slow_consumer == SlowConsumer::Close
+        {
+            Verdict::Stalled
+        } else {
+            Verdict::Waiting
+        }
+    }
+}

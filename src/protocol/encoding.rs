@@ -1,0 +1,25 @@
+//! An encoding: how the publications of a log stand in it, and how a range of them becomes wire bytes.
+
+use super::frame::{Head, Opcode};
+
+/// How a channel's publications are encoded.
+///
+/// Publications stand back to back in a log, so that any range of whole ones leaves in one write without a copy.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Encoding {
+    /// Lines of text, each ended by `\n`: a range is the body of ONE text message, its last `\n` left out. The plain
+    /// face, as the chat example of gorilla/websocket joins what waits.
+    Lines,
+    /// Whole frames: a range is wire bytes as it stands, and messages stay apart. The echo face.
+    Frames,
+}
+
+impl Encoding {
+    /// Returns the frame head for a range of `bytes` of a log, and the bytes of the range that follow it.
+    pub fn frame(self, bytes: usize) -> (Head, usize) {
+        match self {
+            Self::Lines => (Head::new(Opcode::Text, bytes - 1), bytes - 1),
+            Self::Frames => (Head::EMPTY, bytes),
+        }
+    }
+}
