@@ -1,6 +1,16 @@
 //! throng: a WebSocket fan-out hub.
 //!
 //! Very many connections, each published message delivered to every subscriber of a channel, at the price of the
-//! system call and little more. `ARCHITECTURE.md` is the map; the layers, from the bottom: [`protocol`], [`hub`],
+//! system call and little more. `ARCHITECTURE.md` is the map. The layers, from the bottom: [`protocol`], [`hub`],
+//! [`session`], [`transport`]; [`config`] and [`metrics`] are leaves beside them.
 
 pub mod protocol;
+
+pub mod hub;
+
+pub mod session;
+
+pub mod transport;
+
+pub mod config;
+pub mod metrics;

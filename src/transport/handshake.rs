@@ -1,0 +1,111 @@
+//! A handshake: which requests become a WebSocket, and what the others are told.
+//!
+//! The checks and their order are those of gorilla/websocket; where that one is lenient (a second key, a body,
+//! HTTP/1.0) RFC 6455 section 4.2.1 decides. A wrong version is answered with 426, as section 4.4 says.
+
+use super::origin;
+use crate::protocol::name::{ChannelName, NameError};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hyper::header::{self, HeaderMap, HeaderName};
+use hyper::{Method, Request, StatusCode, Version};
+use percent_encoding::percent_decode_str;
+use thiserror::Error;
+
+/// The channel of who names none.
+pub(super) const DEFAULT_CHANNEL: &str = "lobby";
+
+/// Most bytes of a request's target: no valid channel name needs more, escaped or not.
+const URI_BYTES_MAX: usize = 4096;
+
+/// Why a request did not become a connection. The text is the body of the answer.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+pub(super) enum Refusal {
+    #[error("Bad Request: {0}\n")]
+    BadRequest(&'static str),
+    #[error("Bad Request: {0}\n")]
+    BadChannel(#[from] NameError),
+    #[error("Forbidden: the page's origin is not this host\n")]
+    ForeignOrigin,
+    #[error("Method not allowed\n")]
+    MethodNotAllowed,
+    #[error("URI Too Long: the limit is {URI_BYTES_MAX} bytes\n")]
+    UriTooLong,
+    #[error("Upgrade Required: this is a WebSocket endpoint, version 13\n")]
+    UpgradeRequired,
+    #[error("Service Unavailable: {0}\n")]
+    Full(&'static str),
+}
+
+impl Refusal {
+    pub(super) const fn status(&self) -> StatusCode {
+        match self {
+            Self::BadRequest(_) | Self::BadChannel(_) => StatusCode::BAD_REQUEST,
+            Self::ForeignOrigin => StatusCode::FORBIDDEN,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::UriTooLong => StatusCode::URI_TOO_LONG,
+            Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
+            Self::Full(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+/// Checks that a request asks for a WebSocket, properly.
+pub(super) fn check<B>(request: &Request<B>) -> Result<(), Refusal> {
+    let headers = request.headers();
+    if request.uri().path_and_query().is_some_and(|target| target.as_str().len() > URI_BYTES_MAX) {
+        return Err(Refusal::UriTooLong);
+    }
+    if !has_token(headers, header::CONNECTION, "upgrade") {
+        return Err(Refusal::BadRequest("the header Connection: upgrade is missing"));
+    }
+    if !has_token(headers, header::UPGRADE, "websocket") {
+        return Err(Refusal::UpgradeRequired);
+    }
+    if request.method() != Method::GET {
+        return Err(Refusal::MethodNotAllowed);
+    }
+    if request.version() != Version::HTTP_11 {
+        return Err(Refusal::BadRequest("HTTP/1.1 is needed"));
+    }
+    if headers.get_all(header::HOST).iter().count() != 1 {
+        return Err(Refusal::BadRequest("exactly one Host header is needed"));
+    }
+    if headers.contains_key(header::TRANSFER_ENCODING)
+        || headers.get(header::CONTENT_LENGTH).is_some_and(|len| len != "0")
+    {
+        return Err(Refusal::BadRequest("a handshake has no body"));
+    }
+    if only(headers, header::SEC_WEBSOCKET_VERSION) != Some("13") {
+        return Err(Refusal::UpgradeRequired);
+    }
+    let key = only(headers, header::SEC_WEBSOCKET_KEY).and_then(|key| STANDARD.decode(key).ok());
+    if key.is_none_or(|key| key.len() != 16) {
+        return Err(Refusal::BadRequest("Sec-WebSocket-Key must be the base64 of 16 bytes, once"));
+    }
+    if !origin::is_same_host(headers) {
+        return Err(Refusal::ForeignOrigin);
+    }
+    Ok(())
+}
+
+/// Returns the channel that the query names.
+pub(super) fn channel(query: Option<&str>) -> Result<ChannelName, Refusal> {
+    let named = query.unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("channel="));
+    let name = percent_decode_str(named.unwrap_or(DEFAULT_CHANNEL)).decode_utf8();
+    let name = name.map_err(|_| Refusal::BadRequest("the channel name is not UTF-8"))?;
+    Ok(ChannelName::parse(&name)?)
+}
+
+/// Returns the value of a header that stands there exactly once.
+fn only(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next().filter(|_| values.next().is_none())?;
+    value.to_str().ok()
+}
+
+/// Returns whether one of the comma-separated values of a header is `token`.
+fn has_token(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
+    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|value| value.trim().eq_ignore_ascii_case(token))
+}

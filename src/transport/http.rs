@@ -1,0 +1,114 @@
+//! The HTTP face: which path is answered by what.
+
+use super::exposition;
+use super::handshake::{self, Refusal};
+use super::pages;
+use super::socket::SocketSink;
+use super::upgrade::{self, Agreed};
+use crate::hub::Hub;
+use crate::metrics::Metrics;
+use crate::protocol::ChannelName;
+use crate::session::Face;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use std::sync::Arc;
+use tokio::sync::watch;
+
+type Answer = Response<Full<Bytes>>;
+
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// What every request may need.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub(super) hub: Hub<SocketSink>,
+    pub(super) has_echo: bool,
+    /// Set the moment a stop begins: balancers shall look elsewhere.
+    pub(super) is_stopping: watch::Sender<bool>,
+}
+
+/// Answers a request.
+pub(super) fn respond(context: &Arc<Context>, request: Request<Incoming>) -> Answer {
+    let answer = match request.uri().path() {
+        "/ws" => upgrade(context, request, Face::Plain),
+        "/echo" if context.has_echo => upgrade(context, request, Face::Echo),
+        path => serve(context, path, request.method()),
+    };
+    answer.unwrap_or_else(|refusal| refuse(context, &refusal))
+}
+
+/// Serves what is read, not upgraded. The path is judged before the method, as the chat example does.
+fn serve(context: &Arc<Context>, path: &str, method: &Method) -> Result<Answer, Refusal> {
+    let answer = match path {
+        "/health/live" => text(StatusCode::OK, "live\n"),
+        "/health/ready" if *context.is_stopping.borrow() => text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
+        "/health/ready" => text(StatusCode::OK, "ready\n"),
+        "/metrics" => answer(StatusCode::OK, exposition::CONTENT_TYPE, exposition::page(&context.hub)),
+        path => match pages::find(path) {
+            Some(page) => {
+                let mut answer = answer(StatusCode::OK, page.content_type, page.body);
+                for (name, value) in pages::HEADERS {
+                    insert(&mut answer, name, value);
+                }
+                answer
+            }
+            None => return Ok(text(StatusCode::NOT_FOUND, "Not found\n")),
+        },
+    };
+    if [Method::GET, Method::HEAD].contains(method) { Ok(answer) } else { Err(Refusal::MethodNotAllowed) }
+}
+
+/// Checks a handshake, takes a place for the connection, and switches protocols.
+fn upgrade(context: &Arc<Context>, mut request: Request<Incoming>, face: Face) -> Result<Answer, Refusal> {
+    handshake::check(&request)?;
+    let named = handshake::channel(request.uri().query())?;
+    let seat = context.hub.place().ok_or(Refusal::Full("the hub has all the connections it may have"))?;
+    let channel = match face {
+        Face::Plain => named,
+        Face::Echo => ChannelName::private("echo", seat.id()),
+    };
+    if !context.hub.directory().has_room_for(&channel) {
+        return Err(Refusal::Full("the hub has all the channels it may have"));
+    }
+    let upgraded = fastwebsockets::upgrade::upgrade(&mut request);
+    let (response, upgrade) = upgraded.map_err(|_| Refusal::BadRequest("the handshake is malformed"))?;
+    let agreed = Agreed { hub: context.hub.clone(), seat, face, channel };
+    tokio::spawn(upgrade::take_over(upgrade, agreed));
+    Ok(response.map(|_| Full::default()))
+}
+
+fn refuse(context: &Context, refusal: &Refusal) -> Answer {
+    Metrics::count(&context.hub.metrics().refusals);
+    let mut answer = text(refusal.status(), refusal.to_string());
+    insert(&mut answer, header::SEC_WEBSOCKET_VERSION, "13");
+    insert(&mut answer, header::CONNECTION, "close");
+    match refusal {
+        Refusal::UpgradeRequired => {
+            insert(&mut answer, header::UPGRADE, "websocket");
+            insert(&mut answer, header::CONNECTION, "upgrade, close");
+        }
+        Refusal::MethodNotAllowed => insert(&mut answer, header::ALLOW, "GET"),
+        // Long enough for others to leave, short enough for people to wait.
+        Refusal::Full(_) => insert(&mut answer, header::RETRY_AFTER, "5"),
+        Refusal::BadRequest(_) | Refusal::BadChannel(_) | Refusal::ForeignOrigin | Refusal::UriTooLong => {}
+    }
+    answer
+}
+
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
+    answer(status, TEXT, body)
+}
+
+fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
+    *answer.status_mut() = status;
+    insert(&mut answer, header::CONTENT_TYPE, content_type);
+    answer
+}
+
+fn insert(answer: &mut Answer, name: HeaderName, value: &'static str) {
+    answer.headers_mut().insert(name, HeaderValue::from_static(value));
+}

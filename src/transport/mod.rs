@@ -1,0 +1,14 @@
+//! The transport layer: sockets, HTTP, time, and what drives the shards.
+
+mod driver;
+mod exposition;
+mod handshake;
+mod http;
+mod origin;
+mod pages;
+mod reader;
+pub mod server;
+pub mod socket;
+mod upgrade;
+
+pub use server::{Server, ServerError};

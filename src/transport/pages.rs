@@ -1,0 +1,37 @@
+//! The pages: the chat page and its parts, embedded in the binary.
+
+use hyper::header::{self, HeaderName};
+
+/// One embedded file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Page {
+    pub(super) content_type: &'static str,
+    pub(super) body: &'static [u8],
+}
+
+/// Sent with every page: it may load its own parts and talk to its own host, and nothing else.
+pub(super) const HEADERS: [(HeaderName, &str); 5] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    // The page belongs to the binary: after an upgrade nobody runs the old one.
+    (header::CACHE_CONTROL, "no-cache"),
+];
+
+/// Returns the page at a path.
+pub(super) fn find(path: &str) -> Option<Page> {
+    let (content_type, body): (_, &[u8]) = match path {
+        "/" => ("text/html; charset=utf-8", include_bytes!("../../static/index.html")),
+        "/connection.js" => ("text/javascript; charset=utf-8", include_bytes!("../../static/connection.js")),
+        "/chat.js" => ("text/javascript; charset=utf-8", include_bytes!("../../static/chat.js")),
+        "/style.css" => ("text/css; charset=utf-8", include_bytes!("../../static/style.css")),
+        "/favicon.svg" => ("image/svg+xml", include_bytes!("../../static/favicon.svg")),
+        _ => return None,
+    };
+    Some(Page { content_type, body })
+}

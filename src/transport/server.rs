@@ -1,0 +1,256 @@
+//! A server: the listener, the shards' tasks, and the order in which they stop.
+
+use super::driver;
+use super::http::{self, Context};
+use super::socket::SocketSink;
+use crate::config::{Config, Limits};
+use crate::hub::{Hub, Shard};
+use crate::metrics::Metrics;
+use crate::protocol::CloseReason;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout_at};
+
+/// Connections that may wait to be accepted: a reconnect storm of a few thousand waits instead of being refused.
+const BACKLOG: u32 = 8192;
+
+/// Bytes of a request's head. hyper keeps as much for each handshake in progress.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Headers of a request.
+const HEADERS_MAX: usize = 64;
+
+/// Why a server did not start, or stopped by itself.
+#[derive(Debug, Error)]
+pub enum ServerError {
+    /// The address is not one, or is taken.
+    #[error("can not listen on {addr}: {error}; choose another address with --addr HOST:PORT")]
+    Listen {
+        /// As configured.
+        addr: String,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// A shard failed again and again.
+    #[error("a shard failed more than five times within a minute; see the log for the panics")]
+    ShardsFailing,
+}
+
+/// A hub that listens.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    addr: SocketAddr,
+    context: Arc<Context>,
+    shards: Vec<Shard<SocketSink>>,
+}
+
+impl Server {
+    /// Listens; connections wait until [`Server::run`].
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::Listen`] when the address is no address of this machine, or is taken.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn bind(config: &Config) -> Result<Self, ServerError> {
+        let (listener, addr) = match listen(&config.addr).await {
+            Ok(bound) => bound,
+            Err(error) => return Err(ServerError::Listen { addr: config.addr.clone(), error }),
+        };
+        let metrics = Arc::new(Metrics::new(config.shards()));
+        let (hub, shards) = Hub::new(&config.limits, metrics);
+        let context = Arc::new(Context { hub, has_echo: config.echo, is_stopping: watch::Sender::new(false) });
+        Ok(Self { listener, addr, context, shards })
+    }
+
+    /// Returns the address it listens on, with the port that was picked.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Returns the hub behind it.
+    pub fn hub(&self) -> &Hub<SocketSink> {
+        &self.context.hub
+    }
+
+    /// Serves until `stop` ends; then closes every connection after its pending messages and returns.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::ShardsFailing`] when a shard had to be restarted too often.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: dropping the future leaves the connections running without a listener.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), ServerError> {
+        let Self { listener, context, shards, .. } = self;
+        let started = Instant::now();
+        let mut drivers = JoinSet::new();
+        for shard in shards {
+            drivers.spawn(driver::supervise(context.hub.clone(), shard, started));
+        }
+        let handshakes = Handshakes::new(context.hub.limits().handshakes_max);
+        let result = tokio::select! {
+            never = accept(&listener, &context, &handshakes) => match never {},
+            _ = drivers.join_next() => Err(ServerError::ShardsFailing),
+            () = stop => Ok(()),
+        };
+        drop(listener);
+        context.is_stopping.send_replace(true);
+        stop_all(&context.hub, &handshakes).await;
+        result
+    }
+}
+
+/// Closes what is open, and waits until it is or the time is over.
+async fn stop_all(hub: &Hub<SocketSink>, handshakes: &Handshakes) {
+    let deadline = Instant::now() + hub.limits().shutdown_timeout;
+    let stopped = async {
+        for shard in 0..hub.shards() {
+            if let Ok(credit) = hub.inbox(shard).take(1).await {
+                hub.close_all(shard, CloseReason::Shutdown, credit);
+            }
+        }
+        handshakes.finished().await;
+        loop {
+            let vacated = hub.placement().vacated();
+            if hub.placement().taken() == 0 {
+                break;
+            }
+            vacated.await;
+        }
+    };
+    if timeout_at(deadline, stopped).await.is_err() {
+        tracing::warn!(connections = hub.placement().taken(), "stopped before every connection had ended");
+    }
+}
+
+async fn listen(addr: &str) -> io::Result<(TcpListener, SocketAddr)> {
+    let mut last = io::Error::new(io::ErrorKind::InvalidInput, "the name has no address");
+    for addr in lookup_host(addr).await? {
+        let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // A restart must not wait for the old connections' TIME_WAIT.
+        socket.set_reuseaddr(true)?;
+        match socket.bind(addr).and_then(|()| socket.listen(BACKLOG)) {
+            Ok(listener) => return listener.local_addr().map(|addr| (listener, addr)),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// The HTTP connections that may be open at once: handshakes, and pages being fetched.
+#[derive(Debug)]
+struct Handshakes {
+    free: Arc<Semaphore>,
+    max: u32,
+}
+
+impl Handshakes {
+    fn new(max: usize) -> Self {
+        Self { free: Arc::new(Semaphore::new(max)), max: u32::try_from(max).unwrap_or(u32::MAX) }
+    }
+
+    async fn begin(&self) -> OwnedSemaphorePermit {
+        let Ok(permit) = Arc::clone(&self.free).acquire_owned().await else { unreachable!("it is never closed") };
+        permit
+    }
+
+    /// Waits until none is in progress.
+    async fn finished(&self) {
+        // An error would mean a closed semaphore, which it never is.
+        drop(self.free.acquire_many(self.max).await);
+    }
+}
+
+/// Accepts for ever, as long as there is room for a handshake.
+async fn accept(listener: &TcpListener, context: &Arc<Context>, handshakes: &Handshakes) -> Infallible {
+    let mut pause = Pause::default();
+    loop {
+        let permit = handshakes.begin().await;
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                pause = Pause::default();
+                tokio::spawn(handshake(stream, Arc::clone(context), permit));
+            }
+            Err(error) => pause.wait(&error).await,
+        }
+    }
+}
+
+/// How long to wait after an accept that failed: without descriptors the next one fails at once, and a loop would spin.
+#[derive(Debug)]
+struct Pause(Duration);
+
+impl Default for Pause {
+    fn default() -> Self {
+        Self(Duration::from_millis(10))
+    }
+}
+
+impl Pause {
+    async fn wait(&mut self, error: &io::Error) {
+        // The peer left before it was accepted; the next one is not concerned.
+        if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
+            return;
+        }
+        tracing::error!(%error, pause = ?self.0, "can not accept connections");
+        sleep(self.0).await;
+        self.0 = (self.0 * 2).min(Duration::from_secs(1));
+    }
+}
+
+/// Serves HTTP on a connection until it ends or becomes a WebSocket.
+async fn handshake(stream: TcpStream, context: Arc<Context>, permit: OwnedSemaphorePermit) {
+    // Fails only when the peer is gone, which the first read says too.
+    let _ = stream.set_nodelay(true);
+    let mut is_stopping = context.is_stopping.subscribe();
+    let connection = builder(context.hub.limits()).serve_connection(
+        TokioIo::new(stream),
+        service_fn(move |request| {
+            let answer = http::respond(&context, request);
+            async move { Ok::<_, Infallible>(answer) }
+        }),
+    );
+    let mut connection = pin!(connection.with_upgrades());
+    // What a peer does wrong here concerns only itself; hyper answers what can be answered.
+    let _ = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = until_set(&mut is_stopping) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    drop(permit);
+}
+
+/// Waits until the flag is set, or nobody is left to set it.
+async fn until_set(flag: &mut watch::Receiver<bool>) {
+    // A function of its own, so that the guard is not kept by a task that goes on.
+    drop(flag.wait_for(|is_set| *is_set).await);
+}
+
+fn builder(limits: &Limits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        // Without a timer hyper ignores the timeout.
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.handshake_timeout)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .max_headers(HEADERS_MAX);
+    builder
+}

@@ -1,0 +1,112 @@
+//! A socket as the hub and the readers use it: non-blocking, one system call per call.
+
+use crate::config::Limits;
+use crate::hub::{Sent, Sink};
+use socket2::SockRef;
+use std::io::{self, IoSlice, Read};
+use std::net::Shutdown;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+/// The write side of a TCP connection.
+#[derive(Debug)]
+pub struct SocketSink {
+    stream: Arc<TcpStream>,
+}
+
+impl SocketSink {
+    /// Returns the write side of a stream; the read side keeps its own reference.
+    pub fn new(stream: Arc<TcpStream>) -> Self {
+        Self { stream }
+    }
+
+    /// Makes one write and tells the runtime when it was short.
+    ///
+    /// # Hot path
+    ///
+    /// Once per delivery of a message: one system call. A short write clears the cached readiness inside the same
+    /// `try_io`, which spares the EAGAIN that would otherwise find out.
+    fn write_once(&self, offered: usize, write: impl FnOnce(SockRef<'_>) -> io::Result<usize>) -> Sent {
+        let mut taken = 0;
+        let result = self.stream.try_io(Interest::WRITABLE, || {
+            taken = write(SockRef::from(&*self.stream))?;
+            if taken < offered { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        });
+        match result {
+            Ok(()) => Sent::All,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Sent::Short(taken),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Sent::Short(0),
+            Err(_) => Sent::Gone,
+        }
+    }
+}
+
+impl Sink for SocketSink {
+    fn send(&mut self, bytes: &[u8]) -> Sent {
+        self.write_once(bytes.len(), |socket| socket.send(bytes))
+    }
+
+    fn send_vectored(&mut self, slices: &[IoSlice<'_>]) -> Sent {
+        let offered = slices.iter().map(|slice| slice.len()).sum();
+        self.write_once(offered, |socket| socket.send_vectored(slices))
+    }
+
+    fn poll_writable(&mut self, waker: &Waker) -> Poll<()> {
+        // An error is writable too: the next write reports it.
+        self.stream.poll_write_ready(&mut Context::from_waker(waker)).map(|_| ())
+    }
+
+    fn finish(&mut self) {
+        // Fails only when the peer ended first.
+        let _ = SockRef::from(&*self.stream).shutdown(Shutdown::Write);
+    }
+
+    fn abort(&mut self) {
+        let socket = SockRef::from(&*self.stream);
+        // With a linger of zero the kernel drops its buffers at once, which is what a stalled peer costs. Shutting
+        // down both sides wakes the reader. Both fail only when the socket is gone already.
+        let _ = socket.set_linger(Some(std::time::Duration::ZERO));
+        let _ = socket.shutdown(Shutdown::Both);
+    }
+}
+
+/// Bounds what the kernel holds for one connection.
+///
+/// # Errors
+///
+/// What `setsockopt` says; in practice, that the socket is gone.
+pub(super) fn bound_buffers(stream: &TcpStream, limits: &Limits) -> io::Result<()> {
+    let socket = SockRef::from(stream);
+    socket.set_send_buffer_size(limits.send_buffer_bytes)?;
+    socket.set_tcp_notsent_lowat(limits.notsent_bytes)
+}
+
+/// What one read brought.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Received<T> {
+    /// Bytes, or what came of them.
+    Bytes(T),
+    /// None yet.
+    Nothing,
+    /// The peer has ended, or the connection broke.
+    End,
+}
+
+/// Reads what is there, without waiting.
+pub(super) fn receive(stream: &TcpStream, buffer: &mut [u8]) -> Received<usize> {
+    let mut taken = 0;
+    let result = stream.try_io(Interest::READABLE, || {
+        taken = (&*SockRef::from(stream)).read(buffer)?;
+        // A short read emptied the socket: clearing the readiness here spares the EAGAIN.
+        let is_short = 0 < taken && taken < buffer.len();
+        if is_short { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+    });
+    match result {
+        Ok(()) if taken == 0 => Received::End,
+        Err(error) if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Received::End,
+        Ok(()) | Err(_) if taken > 0 => Received::Bytes(taken),
+        Ok(()) | Err(_) => Received::Nothing,
+    }
+}
