@@ -1,0 +1,85 @@
+//! What does a publisher pay to reach a shard: the lock, the credits, the queue and the wake-up flag?
+//!
+//! Not measured: a wake-up that is needed (a system call of the runtime, once per sleep), the fan-out.
+
+use bytes::Bytes;
+use criterion::{Criterion, Throughput};
+use std::hint::black_box;
+use std::io::IoSlice;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+use throng::config::{Config, Limits};
+use throng::hub::wake::SleepFlag;
+use throng::hub::{Hub, Sent, Sink};
+use throng::metrics::Metrics;
+use throng::protocol::{ChannelName, Encoding};
+
+#[derive(Debug)]
+struct Null;
+
+impl Sink for Null {
+    fn send(&mut self, _: &[u8]) -> Sent {
+        Sent::All
+    }
+
+    fn send_vectored(&mut self, _: &[IoSlice<'_>]) -> Sent {
+        Sent::All
+    }
+
+    fn poll_writable(&mut self, _: &Waker) -> Poll<()> {
+        Poll::Ready(())
+    }
+
+    fn finish(&mut self) {}
+
+    fn abort(&mut self) {}
+}
+
+/// Messages of one pass.
+const BATCH: usize = 256;
+
+/// Publishes batches to one subscriber per shard; the shards take them in turn.
+fn publish(criterion: &mut Criterion, shards: usize) {
+    let mut group = criterion.benchmark_group("inbox");
+    group.throughput(Throughput::Elements(BATCH as u64));
+    let limits = Limits { connections_max: shards, ..Config::default().limits };
+    let (hub, mut running) = Hub::new(&limits, Arc::new(Metrics::new(shards)));
+    let name = ChannelName::parse("lobby").expect("it is valid");
+    let mut channel = None;
+    for _ in 0..shards {
+        let seat = hub.place().expect("there is room");
+        let inbox = hub.inbox(seat.id().shard());
+        let id = hub.connect(seat, Null, inbox.try_take(1).expect("it is empty"));
+        channel = hub.subscribe(id, &name, Encoding::Lines, inbox.try_take(1).expect("it is nearly empty")).ok();
+    }
+    let channel = channel.expect("somebody subscribed");
+    let body = Bytes::from_static(b"x\n");
+    group.bench_function(format!("publish_and_pass_of_{BATCH}_to_{shards}_shards"), |bencher| {
+        bencher.iter(|| {
+            for _ in 0..BATCH {
+                let mut credits = hub.credits(body.len());
+                black_box(hub.publish(&channel, &body, &mut credits)).expect("a batch fits the inbox");
+            }
+            for shard in &mut running {
+                while shard.begin_pass(Duration::ZERO) {
+                    while shard.step() {}
+                }
+                assert_eq!(shard.inbox().depth(), 0);
+            }
+        });
+    });
+    group.finish();
+}
+
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    let flag = SleepFlag::new();
+    criterion.bench_function("inbox/ring_while_the_shard_is_awake", |bencher| {
+        bencher.iter(|| assert!(!black_box(&flag).ring()));
+    });
+    for shards in [1, 2, 8] {
+        publish(&mut criterion, shards);
+    }
+    criterion.final_summary();
+}
