@@ -44,6 +44,7 @@ enum Fed {
 struct Blocked {
     pending: Pending<SocketSink>,
     rest: Vec<u8>,
+    has_message: bool,
 }
 
 /// Reads a connection until it ends, then frees its place.
@@ -69,6 +70,8 @@ async fn read_until_over(
             Some(Fed::Failed(reason)) => return ControlFlow::Break(reason),
             Some(Fed::Blocked(blocked)) => {
                 Box::pin(session.settle(blocked.pending)).await;
+                // What was under way is complete: the time it waited is not the next message's.
+                deadline = deadline.filter(|_| !blocked.has_message);
                 let mut rest = blocked.rest;
                 fed = Some(feed(&mut gate, session, &mut rest));
                 continue;
@@ -136,7 +139,7 @@ fn feed_unguarded(gate: &mut Gate, session: &mut Session<SocketSink>, bytes: &mu
     match (stop, taken) {
         (Some(Flow::Fail(reason)), _) => Fed::Failed(reason),
         (Some(Flow::Wait(pending)), Ok(taken)) => {
-            Fed::Blocked(Box::new(Blocked { pending, rest: bytes[taken..].to_vec() }))
+            Fed::Blocked(Box::new(Blocked { pending, rest: bytes[taken..].to_vec(), has_message }))
         }
         (_, Err(error)) => Fed::Failed(CloseReason::Protocol(error)),
         (Some(Flow::Done) | None, Ok(_)) => Fed::All { has_message },

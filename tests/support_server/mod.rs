@@ -1,0 +1,127 @@
+//! A server under test, and clients that judge it.
+//!
+//! What the server sends is always read by tungstenite, a second implementation. Clients that keep the rules write with
+//! it too ([`Client`]); those that break them write plain bytes ([`Raw`]) and never answer by themselves. Nothing
+//! sleeps: whoever waits, waits for an event, and [`within`] only ends what would hang for ever.
+
+#![allow(dead_code, unused_imports, reason = "each test file uses a part")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test that can not go on has failed")]
+
+pub(crate) mod client;
+pub(crate) mod http;
+
+pub(crate) use client::{Client, Judge, Raw, close_frame, frame, stream_with_buffer};
+pub(crate) use http::{Answer, exchange, get};
+
+use std::net::SocketAddr;
+use std::time::Duration;
+use throng::config::Config;
+use throng::hub::Hub;
+use throng::metrics::ShardCounts;
+use throng::protocol::CloseReason;
+use throng::transport::socket::SocketSink;
+use throng::transport::{Server, ServerError};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// Far beyond what anything here takes on a busy machine: reaching it is a failure.
+const HANG: Duration = Duration::from_secs(60);
+
+/// Waits for an event that must come.
+#[track_caller]
+pub(crate) fn within<F: Future>(event: F) -> impl Future<Output = F::Output> {
+    let caller = std::panic::Location::caller();
+    async move {
+        match tokio::time::timeout(HANG, event).await {
+            Ok(output) => output,
+            Err(_) => panic!("nothing came at {caller}"),
+        }
+    }
+}
+
+/// A server in this process.
+pub(crate) struct TestServer {
+    pub(crate) addr: SocketAddr,
+    hub: Hub<SocketSink>,
+    stop: Option<oneshot::Sender<()>>,
+    run: JoinHandle<Result<(), ServerError>>,
+}
+
+/// Starts a server on a free port with the defaults, changed by `tweak`.
+pub(crate) async fn start(tweak: impl FnOnce(&mut Config)) -> TestServer {
+    let mut config = Config { addr: "127.0.0.1:0".to_owned(), ..Config::default() };
+    // Plain clients do not answer pings; who tests pings brings its own interval.
+    config.limits.ping_interval = Duration::from_secs(3600);
+    tweak(&mut config);
+    let config = config.complete(1, 10_000).unwrap();
+    let server = Server::bind(&config).await.unwrap();
+    let (addr, hub) = (server.addr(), server.hub().clone());
+    let (stop, stopped) = oneshot::channel::<()>();
+    // A test that ends without stopping drops the sender, which stops the server too.
+    let run = tokio::spawn(server.run(async move { drop(stopped.await) }));
+    TestServer { addr, hub, stop: Some(stop), run }
+}
+
+impl TestServer {
+    /// Returns the hub behind the server.
+    pub(crate) fn hub(&self) -> &Hub<SocketSink> {
+        &self.hub
+    }
+
+    /// Connects a client that keeps the rules and is subscribed when this returns.
+    pub(crate) async fn connect(&self, target: &str) -> Client {
+        Client::connect(self.addr, target).await
+    }
+
+    /// Connects a client that writes plain bytes.
+    pub(crate) async fn raw(&self, target: &str) -> Raw {
+        Raw::connect(self.addr, target, &[]).await
+    }
+
+    /// Begins a stop; [`TestServer::stopped`] waits for its end.
+    pub(crate) fn begin_stop(&mut self) {
+        drop(self.stop.take());
+    }
+
+    /// Waits until the server has ended.
+    pub(crate) async fn stopped(mut self) {
+        self.begin_stop();
+        within(self.run).await.unwrap().unwrap();
+    }
+
+    /// Waits until no connection holds a place.
+    pub(crate) async fn vacated(&self) {
+        within(async {
+            loop {
+                let vacated = self.hub.placement().vacated();
+                if self.hub.placement().taken() == 0 {
+                    return;
+                }
+                vacated.await;
+            }
+        })
+        .await;
+    }
+
+    /// Returns what all shards have counted so far.
+    pub(crate) fn counts(&self) -> ShardCounts {
+        let mut sum = ShardCounts::default();
+        for counts in self.hub.metrics().shards().iter().map(|shard| shard.read()) {
+            sum.connections += counts.connections;
+            sum.parked += counts.parked;
+            sum.publications += counts.publications;
+            sum.deliveries += counts.deliveries;
+            sum.parks += counts.parks;
+            sum.skipped += counts.skipped;
+            for (sum, closes) in sum.closes.iter_mut().zip(counts.closes) {
+                *sum += closes;
+            }
+        }
+        sum
+    }
+
+    /// Returns how many connections were closed for a reason of this kind.
+    pub(crate) fn closes(&self, reason: CloseReason) -> u64 {
+        self.counts().closes[reason.index()]
+    }
+}
