@@ -1,7 +1,7 @@
 //! An outbox: everything that one connection still has to get, read as one bounded queue.
 //!
 //! It owns nothing: it is the connection's lane, then the log's window from the subscription's cursor. Its length is
-//! exact and its elements cost nothing until they are written; `tests/outbox_against_queue.rs` holds it to a `VecDeque`.
+//! exact and its elements cost nothing until they are written; a property test holds it to a `VecDeque`.
 
 use super::lane::Lane;
 use super::log::Log;

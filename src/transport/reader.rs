@@ -5,7 +5,6 @@
 //! takes the unread rest with it, and the socket is not read meanwhile.
 
 use super::socket::{Received, SocketSink, receive};
-use crate::hub::Sink;
 use crate::metrics::Metrics;
 use crate::protocol::{CloseReason, Event, Gate, GateLimits, ProtocolError};
 use crate::session::{Flow, Pending, Session};
@@ -29,158 +28,175 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH_BYTES]);
 }
 
-/// What came of some bytes.
+/// What came of some bytes, and what the reader does next.
 #[derive(Debug)]
 enum Fed {
-    /// All were taken. Tells whether a message was among them.
-    All { has_message: bool },
+    /// All were taken: wait for more.
+    All,
     /// One event has to wait; the rest comes after it. Boxed: rare, and the idle reader is small.
     Blocked(Box<Blocked>),
     /// The connection is over.
     Failed(CloseReason),
+    /// The peer has ended.
+    End,
 }
 
 #[derive(Debug)]
 struct Blocked {
     pending: Pending<SocketSink>,
     rest: Vec<u8>,
-    has_message: bool,
 }
 
-/// Reads a connection until it ends, then frees its place.
-pub(super) async fn read(stream: Arc<TcpStream>, early: Bytes, mut session: Session<SocketSink>) {
-    if let ControlFlow::Break(reason) = read_until_over(&stream, early, &mut session).await {
-        Box::pin(discard(&stream, &session, reason)).await;
+/// The read side of one connection. Boxed by its task, which would keep a second copy of a plain argument.
+#[derive(Debug)]
+pub(super) struct Reader {
+    stream: Arc<TcpStream>,
+    session: Session<SocketSink>,
+    gate: Gate,
+    /// When the message under way has to be complete.
+    deadline: Option<Instant>,
+}
+
+impl Reader {
+    /// Reads a connection in a task of its own until it ends, beginning with what came behind its request head.
+    pub(super) fn start(stream: Arc<TcpStream>, early: Bytes, session: Session<SocketSink>) {
+        let mut reader = Box::new(Self { stream, session, gate: Gate::new(), deadline: None });
+        let fed = reader.feed(&mut Vec::from(early));
+        tokio::spawn(reader.run(fed));
     }
-    session.end().await;
-}
 
-/// Reads until the peer ends (`Continue`) or the connection has to be closed (`Break`).
-async fn read_until_over(
-    stream: &TcpStream,
-    early: Bytes,
-    session: &mut Session<SocketSink>,
-) -> ControlFlow<CloseReason> {
-    let mut gate = Gate::new();
-    let mut fed = Some(feed(&mut gate, session, &mut Vec::from(early)));
-    let mut deadline = None;
-    loop {
-        match fed {
-            None => {}
-            Some(Fed::Failed(reason)) => return ControlFlow::Break(reason),
-            Some(Fed::Blocked(blocked)) => {
-                Box::pin(session.settle(blocked.pending)).await;
-                // What was under way is complete: the time it waited is not the next message's.
-                deadline = deadline.filter(|_| !blocked.has_message);
-                let mut rest = blocked.rest;
-                fed = Some(feed(&mut gate, session, &mut rest));
-                continue;
-            }
-            Some(Fed::All { has_message }) => {
-                let is_late = deadline.filter(|_| !has_message);
-                let timeout = session.hub().limits().message_timeout;
-                deadline = (!gate.is_idle()).then(|| is_late.unwrap_or_else(|| Instant::now() + timeout));
-            }
-        }
-        if !is_readable(stream, deadline).await {
-            return ControlFlow::Break(CloseReason::Protocol(ProtocolError::MessageTimeout));
-        }
-        fed = match read_once(stream, &mut gate, session) {
-            Received::End => return ControlFlow::Continue(()),
-            Received::Nothing => None,
-            Received::Bytes(fed) => Some(fed),
+    /// Reads until the connection is over, then frees its place.
+    async fn run(mut self: Box<Self>, mut fed: Fed) {
+        // Rare and last things are boxed: what this task holds while it waits for bytes is what a connection costs.
+        let reason = loop {
+            fed = match fed {
+                Fed::All => self.read().await,
+                Fed::Blocked(blocked) => Box::pin(self.resume(*blocked)).await,
+                Fed::Failed(reason) => break Some(reason),
+                Fed::End => break None,
+            };
         };
+        Box::pin(self.finish(reason)).await;
     }
-}
 
-/// Waits for bytes; returns whether they came in time.
-async fn is_readable(stream: &TcpStream, deadline: Option<Instant>) -> bool {
-    // Smaller than `readable()`, which keeps a node for a list of waiters. An error is readable too.
-    let readable = poll_fn(|cx| stream.poll_read_ready(cx).map(|_| ()));
-    match deadline {
-        None => {
-            readable.await;
-            true
+    /// Waits for bytes and feeds what is there.
+    async fn read(&mut self) -> Fed {
+        if !self.is_readable().await {
+            return Fed::Failed(CloseReason::Protocol(ProtocolError::MessageTimeout));
         }
-        // Boxed: a timer is larger than all the rest of an idle reader, and only a message under way needs one.
-        Some(deadline) => Box::pin(timeout_at(deadline, readable)).await.is_ok(),
+        self.read_once()
     }
-}
 
-/// Reads what is there into the thread's scratch and feeds it.
-fn read_once(stream: &TcpStream, gate: &mut Gate, session: &mut Session<SocketSink>) -> Received<Fed> {
-    SCRATCH.with_borrow_mut(|scratch| match receive(stream, scratch) {
-        Received::Bytes(taken) => Received::Bytes(feed(gate, session, &mut scratch[..taken])),
-        Received::Nothing => Received::Nothing,
-        Received::End => Received::End,
-    })
-}
+    /// Waits for bytes; returns whether they came in time.
+    async fn is_readable(&self) -> bool {
+        // Smaller than `readable()`, which keeps a node for a list of waiters. An error is readable too.
+        let readable = poll_fn(|cx| self.stream.poll_read_ready(cx).map(|_| ()));
+        match self.deadline {
+            None => {
+                readable.await;
+                true
+            }
+            // A timer is larger than all the rest of an idle reader, and only a message under way needs one.
+            Some(deadline) => Box::pin(timeout_at(deadline, readable)).await.is_ok(),
+        }
+    }
 
-/// Cuts messages out of bytes and hands them to the session. A bug in here ends this connection and no other.
-fn feed(gate: &mut Gate, session: &mut Session<SocketSink>, bytes: &mut [u8]) -> Fed {
-    let metrics = session.hub().clone();
-    guard(metrics.metrics(), || feed_unguarded(gate, session, bytes))
-}
+    /// Reads what is there into the thread's scratch and feeds it.
+    ///
+    /// # Hot path
+    ///
+    /// Once per readable socket: one system call.
+    fn read_once(&mut self) -> Fed {
+        SCRATCH.with_borrow_mut(|scratch| match receive(&self.stream, scratch) {
+            Received::Bytes(taken) => self.feed(&mut scratch[..taken]),
+            Received::Nothing => Fed::All,
+            Received::End => Fed::End,
+        })
+    }
 
-fn feed_unguarded(gate: &mut Gate, session: &mut Session<SocketSink>, bytes: &mut [u8]) -> Fed {
-    let limits = session.hub().limits();
-    let limits = GateLimits { message_bytes_max: limits.message_bytes_max, fragments_max: limits.fragments_max };
-    let (mut stop, mut has_message) = (None, false);
-    let taken = gate.feed(bytes, &limits, &mut |event| {
-        has_message |= matches!(event, Event::Message { .. });
-        match session.receive(event) {
-            Flow::Done => ControlFlow::Continue(()),
-            flow => {
-                stop = Some(flow);
-                ControlFlow::Break(())
+    /// Waits for what was pending, then feeds what came behind it.
+    async fn resume(&mut self, blocked: Blocked) -> Fed {
+        let Blocked { pending, mut rest } = blocked;
+        self.session.settle(pending).await;
+        self.feed(&mut rest)
+    }
+
+    /// Cuts messages out of bytes and hands them to the session. A bug in here ends this connection and no other.
+    fn feed(&mut self, bytes: &mut [u8]) -> Fed {
+        let fed = catch(|| self.feed_unguarded(bytes));
+        fed.unwrap_or_else(|| {
+            Metrics::count(&self.session.hub().metrics().connection_panics);
+            Fed::Failed(CloseReason::Internal)
+        })
+    }
+
+    fn feed_unguarded(&mut self, bytes: &mut [u8]) -> Fed {
+        let Self { session, gate, deadline, .. } = self;
+        let limits = session.hub().limits();
+        let timeout = limits.message_timeout;
+        let limits = GateLimits { message_bytes_max: limits.message_bytes_max, fragments_max: limits.fragments_max };
+        let (mut stop, mut has_message) = (None, false);
+        let taken = gate.feed(bytes, &limits, &mut |event| {
+            has_message |= matches!(event, Event::Message { .. });
+            match session.receive(event) {
+                Flow::Done => ControlFlow::Continue(()),
+                flow => {
+                    stop = Some(flow);
+                    ControlFlow::Break(())
+                }
+            }
+        });
+        // A message has its own time: what is left of the one before it does not count.
+        let running = deadline.filter(|_| !has_message);
+        *deadline = (!gate.is_idle()).then(|| running.unwrap_or_else(|| Instant::now() + timeout));
+        match (stop, taken) {
+            (Some(Flow::Fail(reason)), _) => Fed::Failed(reason),
+            (Some(Flow::Wait(pending)), Ok(taken)) => {
+                Fed::Blocked(Box::new(Blocked { pending, rest: bytes[taken..].to_vec() }))
+            }
+            (_, Err(error)) => Fed::Failed(CloseReason::Protocol(error)),
+            (Some(Flow::Done) | None, Ok(_)) => Fed::All,
+        }
+    }
+
+    /// Has the connection closed if that is for us to do, waits until its socket has ended, and frees its place.
+    async fn finish(mut self: Box<Self>, reason: Option<CloseReason>) {
+        if let Some(reason) = reason {
+            self.session.close(reason).await;
+            self.deadline = None;
+            self.discard().await;
+        }
+        self.session.end().await;
+    }
+
+    /// Drops what the peer still sends until it ends. The shard sees to it that it does.
+    async fn discard(&self) {
+        let mut left = DISCARDED_MAX;
+        while left > 0 {
+            self.is_readable().await;
+            match SCRATCH.with_borrow_mut(|scratch| receive(&self.stream, scratch)) {
+                Received::Bytes(taken) => left = left.saturating_sub(taken),
+                Received::Nothing => {}
+                Received::End => return,
             }
         }
-    });
-    match (stop, taken) {
-        (Some(Flow::Fail(reason)), _) => Fed::Failed(reason),
-        (Some(Flow::Wait(pending)), Ok(taken)) => {
-            Fed::Blocked(Box::new(Blocked { pending, rest: bytes[taken..].to_vec(), has_message }))
-        }
-        (_, Err(error)) => Fed::Failed(CloseReason::Protocol(error)),
-        (Some(Flow::Done) | None, Ok(_)) => Fed::All { has_message },
     }
 }
 
-/// Runs what a peer's bytes lead to; a panic is counted and ends the connection with 1011.
-fn guard(metrics: &Metrics, feed: impl FnOnce() -> Fed) -> Fed {
-    // Unwind safe: gate and session are not used again after a failure.
-    catch_unwind(AssertUnwindSafe(feed)).unwrap_or_else(|_| {
-        Metrics::count(&metrics.connection_panics);
-        tracing::error!("a bug ended a connection");
-        Fed::Failed(CloseReason::Internal)
-    })
-}
-
-/// Has the connection closed, and drops what the peer still sends until it ends. The shard sees to it that it does.
-async fn discard<S: Sink>(stream: &TcpStream, session: &Session<S>, reason: CloseReason) {
-    session.close(reason).await;
-    let mut left = DISCARDED_MAX;
-    while left > 0 {
-        is_readable(stream, None).await;
-        match SCRATCH.with_borrow_mut(|scratch| receive(stream, scratch)) {
-            Received::Bytes(taken) => left = left.saturating_sub(taken),
-            Received::Nothing => {}
-            Received::End => return,
-        }
-    }
+/// Runs what a peer's bytes lead to; `None` when it panicked.
+fn catch<T>(feed: impl FnOnce() -> T) -> Option<T> {
+    // Unwind safe: gate and session take no more bytes after a failure.
+    catch_unwind(AssertUnwindSafe(feed)).inspect_err(|_| tracing::error!("a bug ended a connection")).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::Ordering;
 
-    /// A bug in one connection must cost that connection and be seen.
+    /// A bug in one connection must cost that connection and be seen; the reader turns `None` into 1011.
     #[test]
-    fn panic_while_feeding_closes_the_connection_with_internal_error() {
-        let metrics = Metrics::new(1);
-        let fed = guard(&metrics, || panic!("injected"));
-        assert!(matches!(fed, Fed::Failed(CloseReason::Internal)));
-        assert_eq!(metrics.connection_panics.load(Ordering::Relaxed), 1);
+    fn panic_while_feeding_is_caught() {
+        assert!(catch(|| -> Fed { panic!("injected") }).is_none());
+        assert!(matches!(catch(|| Fed::All), Some(Fed::All)));
     }
 }

@@ -1,6 +1,6 @@
 //! An upgrade: from an HTTP connection to a session and its reader.
 
-use super::reader;
+use super::reader::Reader;
 use super::socket::{self, SocketSink};
 use crate::hub::{Hub, Seat};
 use crate::protocol::ChannelName;
@@ -38,8 +38,7 @@ pub(super) async fn take_over(upgrade: UpgradeFut, agreed: Agreed) {
     }
     let sink = SocketSink::new(Arc::clone(&stream));
     match Session::open(hub, seat, sink, face, &channel).await {
-        // A task of its own: this one's memory has the size of the handshake.
-        Ok(session) => drop(tokio::spawn(reader::read(stream, early, session))),
+        Ok(session) => Reader::start(stream, early, session),
         Err(full) => tracing::warn!("refused a connection after its handshake: {full}"),
     }
 }
