@@ -40,6 +40,8 @@ pub struct Outbox<'a> {
 pub struct Flushed {
     /// What the sink said.
     pub sent: Sent,
+    /// Bytes that the sink took, frame heads among them.
+    pub bytes: usize,
     /// Publications that left the outbox; the last of them may lie in the lane as the rest of a frame.
     pub publications: usize,
 }
@@ -93,7 +95,7 @@ impl Outbox<'_> {
         if let Some(rest) = rest {
             self.lane.push_rest(rest);
         }
-        Flushed { sent, publications }
+        Flushed { sent, bytes: taken, publications }
     }
 }
 

@@ -117,11 +117,10 @@ fn write_out<S: Sink>(
         if outbox.is_empty() {
             return End::CaughtUp;
         }
-        let before = outbox.bytes();
-        let Flushed { sent, publications } = outbox.flush(sink);
+        let Flushed { sent, bytes, publications } = outbox.flush(sink);
         counts.sends += 1;
         counts.deliveries += publications as u64;
-        counts.bytes += before.saturating_sub(outbox.bytes());
+        counts.bytes += bytes as u64;
         has_moved |= !matches!(sent, Sent::Short(0));
         match sent {
             Sent::All => {}

@@ -1,0 +1,165 @@
+//! A pipe: what a socket does with bytes, as far as a shard and a peer can see.
+
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, Read, Write};
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use throng::hub::{Sent, Sink};
+
+/// How far the hub ended its side.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum End {
+    /// Not at all.
+    #[default]
+    Open,
+    /// After what was sent.
+    Finished,
+    /// At once.
+    Aborted,
+}
+
+/// Both ends of one connection's downstream.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pipe(Arc<Mutex<Wire>>);
+
+#[derive(Debug, Default)]
+struct Wire {
+    /// Bytes it takes before it is full; `None` while the peer reads everything at once.
+    room: Option<usize>,
+    /// Most bytes of one write, although there is room; `None` for all.
+    bite: Option<usize>,
+    /// What the peer has not decoded yet.
+    arrived: VecDeque<u8>,
+    taken: u64,
+    writes: u64,
+    waker: Option<Waker>,
+    is_gone: bool,
+    end: End,
+}
+
+impl Pipe {
+    /// Takes only `bytes` more until it is drained.
+    pub(crate) fn limit(&self, bytes: usize) {
+        self.0.lock().room = Some(bytes);
+    }
+
+    /// Takes at most `bytes` in one write.
+    pub(crate) fn bite(&self, bytes: usize) {
+        self.0.lock().bite = Some(bytes);
+    }
+
+    /// Makes room for that many bytes more, as a peer that read them would.
+    pub(crate) fn drain(&self, bytes: usize) {
+        let waker = {
+            let mut wire = self.0.lock();
+            wire.room = wire.room.map(|room| room + bytes);
+            wire.waker.take()
+        };
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// Takes everything from here on.
+    pub(crate) fn open(&self) {
+        {
+            let mut wire = self.0.lock();
+            (wire.room, wire.bite) = (None, None);
+        }
+        self.drain(0);
+    }
+
+    /// Refuses everything from here on.
+    pub(crate) fn vanish(&self) {
+        self.0.lock().is_gone = true;
+        self.drain(0);
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.0.lock().is_gone
+    }
+
+    /// Wakes the shard for no reason, which a runtime may do.
+    pub(crate) fn wake_in_vain(&self) {
+        let waker = self.0.lock().waker.clone();
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    pub(crate) fn end(&self) -> End {
+        self.0.lock().end
+    }
+
+    /// Bytes taken so far.
+    pub(crate) fn taken(&self) -> u64 {
+        self.0.lock().taken
+    }
+
+    /// Writes seen so far.
+    pub(crate) fn writes(&self) -> u64 {
+        self.0.lock().writes
+    }
+
+    /// Bytes that the peer did not decode.
+    pub(crate) fn undecoded(&self) -> usize {
+        self.0.lock().arrived.len()
+    }
+}
+
+impl Sink for Pipe {
+    fn send(&mut self, bytes: &[u8]) -> Sent {
+        self.send_vectored(&[IoSlice::new(bytes)])
+    }
+
+    fn send_vectored(&mut self, slices: &[IoSlice<'_>]) -> Sent {
+        let mut wire = self.0.lock();
+        assert_eq!(wire.end, End::Open, "nothing is written behind the end");
+        let len: usize = slices.iter().map(|slice| slice.len()).sum();
+        assert!(len > 0, "an empty write is a wasted system call");
+        if wire.is_gone {
+            return Sent::Gone;
+        }
+        wire.writes += 1;
+        let taken = len.min(wire.room.unwrap_or(len)).min(wire.bite.unwrap_or(len));
+        wire.room = wire.room.map(|room| room - taken);
+        wire.taken += taken as u64;
+        wire.arrived.extend(slices.iter().flat_map(|slice| slice.iter()).take(taken));
+        if taken == len { Sent::All } else { Sent::Short(taken) }
+    }
+
+    fn poll_writable(&mut self, waker: &Waker) -> Poll<()> {
+        let mut wire = self.0.lock();
+        if wire.room != Some(0) || wire.is_gone {
+            return Poll::Ready(());
+        }
+        wire.waker = Some(waker.clone());
+        Poll::Pending
+    }
+
+    fn finish(&mut self) {
+        self.0.lock().end = End::Finished;
+    }
+
+    fn abort(&mut self) {
+        self.0.lock().end = End::Aborted;
+    }
+}
+
+/// The peer's end, for a decoder that does not block.
+impl Read for Pipe {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.0.lock().arrived.read(buffer) {
+            Ok(0) => Err(io::ErrorKind::WouldBlock.into()),
+            result => result,
+        }
+    }
+}
+
+/// What the peer's decoder answers by itself goes nowhere: the simulation decides what a peer sends.
+impl Write for Pipe {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
