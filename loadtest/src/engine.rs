@@ -65,6 +65,8 @@ pub(crate) struct Engine {
     pub(crate) tally: Tally,
     controls: Vec<Control>,
     pub(crate) source: Source,
+    /// The next message waits for its publisher's socket, not for the clock.
+    is_held_back: bool,
     /// Messages sent, by publisher.
     pub(crate) sent: Vec<u32>,
     /// How much later than due the messages were written.
@@ -97,6 +99,7 @@ impl Engine {
             tally: Tally::new(Format::new(config.size, seed), clients, publishers, clients - config.stalled()),
             controls: Vec::new(),
             source: Source::Silent,
+            is_held_back: false,
             sent: vec![0; publishers],
             lateness: Latency::new(),
             closes: Closes::default(),
@@ -141,9 +144,12 @@ impl Engine {
         let now = self.clock.now_ns();
         let due = self.source.due_ns();
         self.timer.arm(due, now)?;
-        let wait = Duration::from_nanos(until_ns.min(due).saturating_sub(now)).min(WAIT_MAX);
-        // The timer wakes a wait for the next message, to the microsecond; the poll's own timeout would be late.
-        let wait = if due <= until_ns && due > now { WAIT_MAX } else { wait };
+        let wait = match due {
+            // It fell due just now.
+            due if due <= now && !self.is_held_back => Duration::ZERO,
+            // The timer wakes a wait for the next message, to the microsecond; the poll's own timeout would be late.
+            _ => Duration::from_nanos(until_ns.saturating_sub(now)).min(WAIT_MAX),
+        };
         let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         match self.poll.poll(&mut events, Some(wait)) {
             Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error.into()),
@@ -265,7 +271,11 @@ impl Engine {
             Source::Clock(mut schedule) => {
                 let now = self.clock.now_ns();
                 let mut due = schedule.due_ns();
-                while due <= now && self.clients[schedule.turn()].unsent() < UNSENT_MAX {
+                loop {
+                    self.is_held_back = self.clients[schedule.turn()].unsent() >= UNSENT_MAX;
+                    if due > now || self.is_held_back {
+                        break;
+                    }
                     let publisher = schedule.take();
                     self.publish(publisher, due);
                     self.lateness.record(now - due);

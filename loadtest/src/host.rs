@@ -29,12 +29,19 @@ pub(crate) fn stolen_ticks() -> (u64, u64) {
     (fields.get(7).copied().unwrap_or_default(), fields.iter().sum())
 }
 
-/// Memory of all TCP sockets of this network namespace's protocol, in bytes.
+/// Memory of the buffers of all TCP sockets, in bytes.
 pub(crate) fn tcp_memory_bytes() -> u64 {
     let text = fs::read_to_string("/proc/net/sockstat").unwrap_or_default();
     let line = text.lines().find(|line| line.starts_with("TCP:")).unwrap_or_default();
     let pages = line.split_once(" mem ").and_then(|(_, pages)| pages.trim().parse::<u64>().ok());
     pages.unwrap_or_default() * rustix::param::page_size() as u64
+}
+
+/// Memory of the kernel's objects, in bytes.
+pub(crate) fn slab_bytes() -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("Slab:")).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or_default() * 1024
 }
 
 /// Memory of this process, in bytes.

@@ -35,7 +35,7 @@ pub(crate) enum Load {
 }
 
 /// The figures of one measured window.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Phase {
     pub(crate) name: &'static str,
     pub(crate) seconds: f64,
@@ -60,7 +60,7 @@ pub(crate) struct Phase {
 }
 
 /// What the generator used.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(crate) struct GeneratorUse {
     /// Of one core.
     pub(crate) cpu_share: f64,
@@ -202,20 +202,14 @@ impl Phase {
             sent_per_second: sent as f64 / seconds_between,
             deliveries,
             deliveries_per_second: deliveries as f64 / seconds_between,
-            latency: Summary::default(),
-            lateness: Summary::default(),
             generator: GeneratorUse {
                 cpu_share: share(own.run_ns, own_after.run_ns),
                 waiting_share: share(own.wait_ns, own_after.wait_ns),
                 cpu_us_per_delivery: per_delivery(own.run_ns, own_after.run_ns),
             },
             server: before.moment.server.zip(after.moment.server).map(server),
-            memory_before: Memory::default(),
-            memory_after: Memory::default(),
-            server_rss_peak: 0,
-            kernel_tcp_peak: 0,
             stolen_share: (stolen_after.0 - stolen.0) as f64 / (stolen_after.1.saturating_sub(stolen.1)).max(1) as f64,
-            sends_per_delivery: None,
+            ..Self::default()
         }
     }
 }

@@ -19,7 +19,7 @@ const HEADER_MAX: usize = 10;
 
 /// Where a reader puts what it found.
 pub(crate) trait Sink {
-    /// Takes a line of the record's size; false if it is not a record.
+    /// Takes a line of the record's size; false if it is not a record, which includes anything with a newline in it.
     fn record(&mut self, line: &[u8]) -> bool;
     /// Takes note of a line that is no record: its length, and as much of its start as a record has.
     fn stranger(&mut self, len: usize, start: &[u8]);
@@ -157,6 +157,10 @@ impl Reader {
         loop {
             if self.line_len == 0 {
                 piece = whole_records(piece, size, sink);
+                // The last record of a message, or its only one, has no newline to look for.
+                if is_last && piece.len() == size && sink.record(piece) {
+                    return;
+                }
             }
             let end = piece.iter().position(|byte| *byte == b'\n');
             let (line, rest) = piece.split_at(end.unwrap_or(piece.len()));

@@ -8,7 +8,7 @@ struct Found(Vec<String>);
 
 impl Sink for Found {
     fn record(&mut self, line: &[u8]) -> bool {
-        let is_record = !line.starts_with(b"x");
+        let is_record = !line.starts_with(b"x") && !line.contains(&b'\n');
         if is_record {
             self.0.push(format!("record {}", line.escape_ascii()));
         }

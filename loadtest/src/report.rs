@@ -50,24 +50,26 @@ impl Findings {
 }
 
 /// How connecting went.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(crate) struct Connections {
     pub(crate) opened: usize,
+    /// Those that the next two figures are about: in `idle`, the second step.
+    pub(crate) timed: usize,
     pub(crate) seconds: f64,
-    /// Of the server, for the connections of these seconds.
-    pub(crate) server_cpu_seconds: Option<f64>,
+    pub(crate) server_cpu_us_per_connection: Option<f64>,
 }
 
 impl Connections {
-    /// Takes stock after `opened` connections, the last of which took `took`.
-    pub(crate) fn new(opened: usize, took: Duration, before: &Moment, after: &Moment) -> Self {
+    /// Takes stock of `opened` connections, the last `timed` of which took `took`.
+    pub(crate) fn new(opened: usize, timed: usize, took: Duration, before: &Moment, after: &Moment) -> Self {
         let cpu = before.server.zip(after.server).map(|(before, after)| seconds(before.total_ns, after.total_ns));
-        Self { opened, seconds: took.as_secs_f64(), server_cpu_seconds: cpu }
+        let server_cpu_us_per_connection = cpu.map(|cpu| cpu * 1e6 / timed.max(1) as f64);
+        Self { opened, timed, seconds: took.as_secs_f64(), server_cpu_us_per_connection }
     }
 }
 
 /// Where every delivery went.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Accounting {
     /// Deliveries that were due: each message to each connection that reads, the publisher's own copy included.
     pub(crate) expected: u64,
@@ -185,4 +187,56 @@ fn notes(findings: &Findings) -> Vec<String> {
         }
     }
     notes
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    /// Judges a run of `scenario` that delivered something while the generator used `cpu_share` of its core.
+    fn verdict(scenario: &str, cpu_share: f64, change: impl FnOnce(&mut Findings)) -> Verdict {
+        let config = Cli::try_parse_from(["loadtest", scenario]).unwrap().into_config().unwrap();
+        let mut phase = Phase { deliveries: 1, ..Phase::default() };
+        phase.generator.cpu_share = cpu_share;
+        let mut findings = Findings::new(Connections::default(), Accounting::default(), Vec::new());
+        findings.phases.push(phase);
+        change(&mut findings);
+        Verdict::new(&config, &findings, false)
+    }
+
+    #[test]
+    fn clean_run_passes() {
+        let verdict = verdict("fanout", 0.8, |_| {});
+        assert_eq!((verdict.line.as_str(), verdict.exit_code), ("PASS", PASS));
+    }
+
+    #[test]
+    fn every_fault_is_in_the_headline() {
+        let close = CloseCount { code: 1006, reason: String::new(), count: 1 };
+        let verdict = verdict("fanout", 0.1, |findings| {
+            findings.accounting.counts.lost = 3;
+            findings.closes.push(close);
+        });
+        assert_eq!((verdict.line.as_str(), verdict.exit_code), ("FAIL: 3 lost, 1 closed with 1006", FAIL));
+    }
+
+    /// Figures of a busy generator are worthless in an open loop. A closed loop only says less than the server can do.
+    #[test]
+    fn busy_generator_is_invalid_in_an_open_loop_only() {
+        let verdict_open = verdict("chat", 0.93, |_| {});
+        assert_eq!(verdict_open.line, "INVALID: generator-bound (CPU 93 %)");
+        assert_eq!(verdict_open.exit_code, INVALID);
+        let verdict_closed = verdict("saturate", 0.93, |_| {});
+        assert_eq!(verdict_closed.exit_code, PASS);
+        assert!(verdict_closed.notes.iter().any(|note| note.contains("93.0 %")));
+    }
+
+    #[test]
+    fn silence_is_a_fault() {
+        let verdict = verdict("fanout", 0.1, |findings| findings.phases[0].deliveries = 0);
+        assert_eq!((verdict.line.as_str(), verdict.exit_code), ("FAIL: nothing was delivered", FAIL));
+    }
 }

@@ -100,8 +100,10 @@ fn headline(config: &Config) -> String {
 
 fn connections(table: &mut Table, results: &Findings) {
     let connections = &results.connections;
-    let opened = count(connections.opened as u64);
-    table.row("connected", [format!("{opened}, the last ones in {:.2} s", connections.seconds)]);
+    let (opened, timed) = (count(connections.opened as u64), count(connections.timed as u64));
+    let cpu = connections.server_cpu_us_per_connection.map(|cpu| format!(", {cpu:.0} µs of server CPU each"));
+    let cpu = cpu.unwrap_or_default();
+    table.row("connected", [format!("{opened} ({timed} of them in {:.2} s{cpu})", connections.seconds)]);
     let accounting = &results.accounting;
     let counts = &accounting.counts;
     if accounting.expected > 0 {
@@ -177,7 +179,7 @@ fn slow_rows(table: &mut Table, slow: &Slow) {
 fn idle_rows(table: &mut Table, idle: &Idle) {
     table.row("server RSS/connection", [bytes(idle.server_rss_per_connection)]);
     table.row("server Pss/connection", [bytes(idle.server_pss_per_connection)]);
-    table.row("kernel TCP/connection", [format!("{} (both ends)", bytes(idle.kernel_tcp_per_connection))]);
+    table.row("kernel slab/connection", [format!("{} (both ends)", bytes(idle.kernel_slab_per_connection))]);
     table.row("generator RSS/connection", [bytes(idle.generator_rss_per_connection)]);
     let (low, high) = (idle.memory_low.server_rss as f64, idle.memory_high.server_rss as f64);
     table.row("server RSS low / high", [format!("{} / {}", bytes(low), bytes(high))]);

@@ -3,8 +3,7 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::host::ThreadTime;
-use crate::host::{stolen_ticks, tcp_memory_bytes, thread_time};
+use crate::host::{ThreadTime, slab_bytes, stolen_ticks, tcp_memory_bytes, thread_time};
 use crate::server::{Cpu, ServerProcess};
 
 /// What is being watched.
@@ -28,7 +27,10 @@ pub(crate) struct Moment {
 pub(crate) struct Memory {
     pub(crate) server_rss: u64,
     pub(crate) server_pss: u64,
+    /// Buffers of all TCP sockets of the machine.
     pub(crate) kernel_tcp: u64,
+    /// Objects of the kernel, sockets among them.
+    pub(crate) kernel_slab: u64,
 }
 
 impl Watch {
@@ -54,6 +56,7 @@ impl Watch {
             server_rss: server.and_then(ServerProcess::rss_bytes).unwrap_or_default(),
             server_pss: server.and_then(ServerProcess::pss_bytes).unwrap_or_default(),
             kernel_tcp: tcp_memory_bytes(),
+            kernel_slab: slab_bytes(),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Does the generator find what a server does wrong? A small server plants one fault, the exit code and the verdict must name it.
 
+#![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
+
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Output};
 
@@ -12,7 +14,7 @@ type Peer = WebSocket<TcpStream>;
 const CLIENTS: usize = 3;
 
 /// The receiver that suffers, and from which message on.
-const VICTIM: usize = 2;
+const VICTIM: usize = CLIENTS;
 const AT: usize = 5;
 
 /// A message as `serve` passes it on: what to write to the victim, given what was held back before.
@@ -219,6 +221,25 @@ fn closed_loop_passes_too() {
     let server = serve(|_, text, _, victim| write(victim, text.to_owned()));
     let output = loadtest("saturate", server, &["--window", "4"]);
     assert!(output.stdout.starts_with(b"PASS\n"), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+/// A receiver that stops reading may be closed for it: that is a finding, not a fault.
+#[test]
+fn end_of_a_stalled_receiver_is_told_apart() {
+    // 30 messages in the calm phase; the victim, as the last receiver, stalls after them.
+    let server = serve(|number, text, _, victim| {
+        if number < 40 {
+            write(victim, text.to_owned());
+        } else if number == 40 {
+            drop(victim.close(Some(CloseFrame { code: 3008.into(), reason: "slow".into() })));
+            drop(victim.get_mut().shutdown(std::net::Shutdown::Write));
+        }
+    });
+    let output = loadtest("slow", server, &["--rate", "100", "--size", "64", "--slow-share", "0.34"]);
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(stdout.starts_with("PASS\n"), "{stdout}");
+    assert!(stdout.contains("1, 1, after 0."), "{stdout}");
+    assert!(stdout.contains("1 with 3008 slow"), "{stdout}");
 }
 
 /// A line that is no record at all means that the server is not a chat server.

@@ -22,8 +22,8 @@ pub(crate) struct Idle {
     pub(crate) memory_high: Memory,
     pub(crate) server_rss_per_connection: f64,
     pub(crate) server_pss_per_connection: f64,
-    /// Both ends of the connection live on this machine; half of it is the server's.
-    pub(crate) kernel_tcp_per_connection: f64,
+    /// Both ends of the connection live on this machine; about half of it is the server's. Other work on the machine counts too.
+    pub(crate) kernel_slab_per_connection: f64,
     pub(crate) generator_rss_per_connection: f64,
     pub(crate) held_seconds: f64,
     /// CPU time of the server while it was held, of one core.
@@ -51,7 +51,7 @@ pub(super) fn run(engine: &mut Engine) -> Result<Findings> {
         connections_high: high,
         server_rss_per_connection: slope(memory_low.server_rss, memory_high.server_rss),
         server_pss_per_connection: slope(memory_low.server_pss, memory_high.server_pss),
-        kernel_tcp_per_connection: slope(memory_low.kernel_tcp, memory_high.kernel_tcp),
+        kernel_slab_per_connection: slope(memory_low.kernel_slab, memory_high.kernel_slab),
         generator_rss_per_connection: slope(own_low, own_high),
         memory_low,
         memory_high,

@@ -42,10 +42,10 @@ fn steady(engine: &mut Engine, load: Load) -> Result<Findings> {
 /// Connects everybody, and charges the server for it.
 fn connect_all(engine: &mut Engine) -> Result<Connections> {
     engine.progress.stage("connect");
-    let before = engine.watch.moment();
+    let (before, already) = (engine.watch.moment(), engine.opened);
     let took = engine.connect_to(engine.config.connections())?;
     let after = engine.watch.moment();
-    Ok(Connections::new(engine.opened, took, &before, &after))
+    Ok(Connections::new(engine.opened, engine.opened - already, took, &before, &after))
 }
 
 /// Closes the books.
