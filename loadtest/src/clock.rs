@@ -1,0 +1,78 @@
+//! A clock and a timer: nanoseconds since the start of the run, and a wake-up that is exact to some 50 microseconds.
+//!
+//! `epoll_wait` rounds its timeout up to whole milliseconds, which would be measured as the server's latency.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use mio::unix::SourceFd;
+use mio::{Interest, Poll, Token};
+use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
+use rustix::time::{timerfd_create, timerfd_settime};
+
+/// Nanoseconds since the run began. `Instant` is `CLOCK_MONOTONIC`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock(Instant);
+
+impl Clock {
+    /// Starts at 0.
+    pub(crate) fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Reads the clock.
+    #[inline]
+    pub(crate) fn now_ns(&self) -> u64 {
+        nanos(self.0.elapsed())
+    }
+}
+
+/// Nanoseconds of a duration; the end of time if that is 584 years or more.
+#[inline]
+pub(crate) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Nanoseconds between two readings, in seconds.
+pub(crate) fn seconds(from_ns: u64, to_ns: u64) -> f64 {
+    Duration::from_nanos(to_ns.saturating_sub(from_ns)).as_secs_f64()
+}
+
+/// Wakes the poll at a point in time.
+#[derive(Debug)]
+pub(crate) struct Timer {
+    fd: OwnedFd,
+    armed_ns: u64,
+}
+
+impl Timer {
+    /// Makes a timer that wakes `poll` with `token`.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the process has no descriptor left.
+    pub(crate) fn new(poll: &Poll, token: Token) -> Result<Self> {
+        let fd = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+        poll.registry().register(&mut SourceFd(&fd.as_raw_fd()), token, Interest::READABLE)?;
+        Ok(Self { fd, armed_ns: u64::MAX })
+    }
+
+    /// Sets the wake-up to `due_ns`; costs a system call only if that is news.
+    ///
+    /// # Errors
+    ///
+    /// Fails as `timerfd_settime` does: never for a valid timer.
+    pub(crate) fn arm(&mut self, due_ns: u64, now_ns: u64) -> Result<()> {
+        if due_ns == self.armed_ns || due_ns == u64::MAX {
+            return Ok(());
+        }
+        // A zero would switch the timer off.
+        let left = Duration::from_nanos(due_ns.saturating_sub(now_ns).max(1));
+        let it_value = Timespec { tv_sec: i64::try_from(left.as_secs())?, tv_nsec: left.subsec_nanos().into() };
+        let it_interval = Timespec { tv_sec: 0, tv_nsec: 0 };
+        timerfd_settime(&self.fd, TimerfdTimerFlags::empty(), &Itimerspec { it_interval, it_value })?;
+        self.armed_ns = due_ns;
+        Ok(())
+    }
+}
