@@ -1,8 +1,8 @@
 //! What does a delivery cost on real sockets, beside a bare loop of writes over the very same sockets: the floor?
 //!
 //! One thread, loopback, the peers drained outside the measured time. On loopback a write does the receiver's TCP work
-//! too, so the ratio to the floor means something here and the absolute figure does not. Not measured: latency, wake-ups
-//! and readers; those are the load generator's.
+//! too, so the ratio to the floor means something here and the absolute figure does not. Not measured: latency,
+//! wake-ups and readers; those are the load generator's.
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput};

@@ -184,7 +184,8 @@ pub struct Limits {
     )]
     pub send_buffer_bytes: usize,
 
-    /// Unsent bytes at which a socket counts as full (TCP_NOTSENT_LOWAT): the rest waits in the log, where it is shared.
+    /// Unsent bytes at which a socket counts as full (TCP_NOTSENT_LOWAT): the rest waits in the log, where it is
+    /// shared.
     #[arg(
         long,
         env = "THRONG_NOTSENT_BYTES",
