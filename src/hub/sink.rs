@@ -27,6 +27,10 @@ pub trait Sink: Send + 'static {
     /// Asks whether the sink takes bytes again; when it does not, `waker` is called once it does.
     fn poll_writable(&mut self, waker: &Waker) -> Poll<()>;
 
+    /// Takes the last bytes of a closing connection although it is full: the rest of a frame and the close frame, so
+    /// that a peer that comes back to reading learns why it was closed. A sink without a bound has nothing to do.
+    fn make_room(&mut self) {}
+
     /// Ends the write side after what was sent.
     fn finish(&mut self);
 

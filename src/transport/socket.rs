@@ -10,6 +10,10 @@ use std::task::{Context, Poll, Waker};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
+/// What the send buffer of a full socket is raised by for its last bytes; the kernel doubles it. The rest of a frame
+/// is at most 64 KiB by default.
+const CLOSING_BYTES: usize = 64 * 1024;
+
 /// The write side of a TCP connection.
 #[derive(Debug)]
 pub struct SocketSink {
@@ -56,6 +60,14 @@ impl Sink for SocketSink {
     fn poll_writable(&mut self, waker: &Waker) -> Poll<()> {
         // An error is writable too: the next write reports it.
         self.stream.poll_write_ready(&mut Context::from_waker(waker)).map(|_| ())
+    }
+
+    fn make_room(&mut self) {
+        let socket = SockRef::from(&*self.stream);
+        // Raising either limit also tells the runtime, through epoll, that the socket takes bytes again. They fail only
+        // when the socket is gone.
+        let _ = socket.set_tcp_notsent_lowat(u32::MAX);
+        let _ = socket.set_send_buffer_size(socket.send_buffer_size().unwrap_or(0) + CLOSING_BYTES);
     }
 
     fn finish(&mut self) {

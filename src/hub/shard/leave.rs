@@ -53,6 +53,9 @@ impl<S: Sink> Shard<S> {
         let lane = connection.lane_mut();
         lane.push_close(frame::close(reason));
         lane.deadline = Some(deadline);
+        if connection.is_parked {
+            connection.sink.make_room();
+        }
         self.counts.closes[reason.index()] += 1;
         self.dirty.push(slot);
         self.watch(slot);
