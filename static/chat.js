@@ -1,0 +1,241 @@
+/**
+ * A chat page: one channel, its log, and a line to write in.
+ *
+ * The channel comes from the page's own address (`?channel=name`). What is typed leaves the field only once it is sent,
+ * and what does not come back from the hub is spoken of.
+ */
+
+import { Connection } from "./connection.js";
+import { Log } from "./log.js";
+
+const CHANNEL_DEFAULT = "lobby";
+/** What the hub accepts as a channel's name. */
+const CHANNEL_NAME = /^[A-Za-z0-9_.:#$@-]{1,255}$/;
+/** Control characters, and those that turn the direction of the text around them. */
+const NAME_FORBIDDEN = /[\p{Cc}\u061C\u200E\u200F\u2028-\u202E\u2066-\u2069]/u;
+const NAME_CHARACTERS_MAX = 32;
+/** The hub takes messages of less than 64 KiB, counted in UTF-8. */
+const MESSAGE_BYTES_MAX = 64 * 1024 - 1;
+/** Sent lines waited for; past it the oldest are no longer recognised as our own. */
+const UNCONFIRMED_MAX = 200;
+
+const $ = (id) => document.getElementById(id);
+const [channelField, channelError] = [$("channel"), $("channel-error")];
+const [nameField, messageField, sendButton, hint] = [$("name"), $("message"), $("send"), $("hint")];
+const [status, stateText, countdown, retry] = [$("status"), $("state"), $("countdown"), $("retry")];
+const log = new Log({ element: $("log"), welcome: $("welcome"), jump: $("jump") });
+
+let channel = null;
+let connection = null;
+let state = { kind: "idle" };
+/** What was sent and has not come back: the hub echoes every line to its sender. */
+let unconfirmed = [];
+
+// The channel.
+
+function channelFromUrl() {
+  return new URLSearchParams(location.search).get("channel") || CHANNEL_DEFAULT;
+}
+
+/** Returns the address of the socket beside this page, whatever path a proxy serves it under. */
+function socketUrl(name) {
+  const url = new URL("ws", location.origin + location.pathname);
+  url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+  url.searchParams.set("channel", name);
+  return url;
+}
+
+function showChannelError(text) {
+  channelError.textContent = text;
+  channelError.hidden = text === "";
+  channelField.setAttribute("aria-invalid", String(text !== ""));
+}
+
+/** Joins a channel and returns true, or says what is wrong with its name. */
+function join(name) {
+  if (!CHANNEL_NAME.test(name)) {
+    showChannelError("A channel name has 1 to 255 of: letters A–Z and a–z, digits, and _ . : # $ @ -");
+    return false;
+  }
+  showChannelError("");
+  channelField.value = name;
+  if (name === channel) return true;
+  connection?.close();
+  channel = name;
+  unconfirmed = [];
+  log.clear();
+  document.title = `#${name} · throng`;
+  messageField.placeholder = `Message #${name}`;
+  connection = new Connection(socketUrl(name), { onState: showState, onText: receive });
+  connection.open();
+  return true;
+}
+
+function joinFromField(event) {
+  event.preventDefault();
+  const name = channelField.value.trim();
+  const isNew = name !== channel;
+  if (!join(name)) return channelField.focus();
+  if (isNew) history.pushState(null, "", `?${new URLSearchParams({ channel: name })}`);
+  messageField.focus();
+}
+
+function joinFromUrl() {
+  const name = channelFromUrl();
+  channelField.value = name;
+  if (!join(name) && channel === null) showState({ kind: "idle" });
+}
+
+// The connection.
+
+const STATE_TEXT = {
+  idle: "Not connected",
+  connecting: "Connecting",
+  connected: "Connected",
+  waiting: "Reconnecting",
+  offline: "Offline, retrying",
+  refused: "Disconnected",
+};
+
+function showState(next) {
+  state = next;
+  status.dataset.state = next.kind;
+  stateText.textContent = STATE_TEXT[next.kind];
+  retry.hidden = !["waiting", "offline", "refused"].includes(next.kind);
+  showCountdown();
+  announce(next);
+  showHint();
+}
+
+/** The wait is not part of the live region's text: a screen reader would read out every second. */
+function showCountdown() {
+  const seconds = Math.max(1, Math.ceil((state.until - Date.now()) / 1_000));
+  countdown.textContent = state.until === undefined ? "" : `in ${seconds} s`;
+}
+
+/** Writes to the log what a reader of the log has to know: where lines may be missing, and why. */
+function announce({ kind, isReturn, wasOpen, code, reason }) {
+  // 1005 and 1006 are the browser's own way to say that there was no close frame with a code.
+  const why = code === undefined || code === 1005 || code === 1006 ? "" : ` (${`${code} ${reason}`.trim()})`;
+  if (isReturn) log.addNotice("Reconnected; messages in between were missed.", "good");
+  if (kind === "refused") log.addNotice(`Disconnected${why}. The hub asked not to reconnect.`, "bad");
+  else if (wasOpen) log.addNotice(`Connection lost${why}. Reconnecting…`, "bad");
+  if (wasOpen) giveBackUnconfirmed();
+}
+
+/** Says how many lines may be lost, and puts the last of them back to be sent again. */
+function giveBackUnconfirmed() {
+  if (unconfirmed.length === 0) return;
+  const isPutBack = messageField.value === "";
+  if (isPutBack) messageField.value = unconfirmed.at(-1).text;
+  const what = unconfirmed.length === 1 ? "Your last message" : `Your last ${unconfirmed.length} messages`;
+  log.addNotice(`${what} may not have arrived.${isPutBack ? " The last one is back in the field." : ""}`, "bad");
+  unconfirmed = [];
+}
+
+/** Splits a coalesced message; blank lines, which the hub passes on, would only be gaps in the log. */
+function receive(data) {
+  if (typeof data !== "string") return;
+  for (const text of data.split("\n")) {
+    if (text.trim() === "") continue;
+    log.addLine(text, { isOwn: isOwn(text) });
+  }
+}
+
+function isOwn(line) {
+  const at = unconfirmed.findIndex((sent) => sent.line === line);
+  // Lines of one sender stay in order, so what was sent before this one and is not back was dropped.
+  if (at >= 0) unconfirmed.splice(0, at + 1);
+  return at >= 0;
+}
+
+// The line to write in.
+
+function nameProblem() {
+  const name = nameField.value.trim();
+  if ([...name].length > NAME_CHARACTERS_MAX) return `A name has at most ${NAME_CHARACTERS_MAX} characters.`;
+  return NAME_FORBIDDEN.test(name) ? "A name has no control or direction characters." : "";
+}
+
+function composedLine() {
+  const [name, text] = [nameField.value.trim(), messageField.value.trim()];
+  return name === "" ? text : `${name}: ${text}`;
+}
+
+function messageProblem() {
+  const line = composedLine();
+  // UTF-16 never needs more than three bytes of UTF-8 a unit: most lines need no counting.
+  if (line.length * 3 <= MESSAGE_BYTES_MAX) return "";
+  const excess = new TextEncoder().encode(line).length - MESSAGE_BYTES_MAX;
+  if (excess <= 0) return "";
+  const bytes = excess === 1 ? "1 byte" : `${excess.toLocaleString("en")} bytes`;
+  return `The message is ${bytes} too long: the limit is 64 KiB.`;
+}
+
+/** Shows why sending is impossible, if it is; the button stays focusable so that the reason can be read there. */
+function showHint() {
+  const [wrongName, wrongMessage] = [nameProblem(), messageProblem()];
+  const away = state.kind === "connected" ? "" : "Not connected: what you write stays here until you can send it.";
+  nameField.setAttribute("aria-invalid", String(wrongName !== ""));
+  messageField.setAttribute("aria-invalid", String(wrongMessage !== ""));
+  const problem = wrongName || wrongMessage || away;
+  hint.textContent = problem;
+  hint.className = wrongName || wrongMessage ? "error" : "";
+  sendButton.setAttribute("aria-disabled", String(problem !== ""));
+  return problem;
+}
+
+function sendFromField(event) {
+  event.preventDefault();
+  if (showHint() !== "") return;
+  const [line, text] = [composedLine(), messageField.value.trim()];
+  messageField.focus();
+  if (text === "") return;
+  if (!connection.send(line)) {
+    hint.textContent = "The connection is too slow right now: try again in a moment.";
+    return;
+  }
+  unconfirmed = [...unconfirmed, { line, text }].slice(-UNCONFIRMED_MAX);
+  messageField.value = "";
+  log.follow();
+}
+
+/** Enter in the name field means "that is my name", not "send". */
+function nameEntered(event) {
+  if (event.key !== "Enter" || event.isComposing) return;
+  event.preventDefault();
+  messageField.focus();
+}
+
+/** Storage may be switched off; then the name lasts as long as the page. */
+function rememberName() {
+  showHint();
+  if (nameProblem() !== "") return;
+  try {
+    localStorage.setItem("throng.name", nameField.value.trim());
+  } catch {}
+}
+
+function recallName() {
+  try {
+    nameField.value = localStorage.getItem("throng.name") ?? "";
+  } catch {}
+}
+
+$("channel-form").addEventListener("submit", joinFromField);
+$("message-form").addEventListener("submit", sendFromField);
+channelField.addEventListener("input", () => showChannelError(""));
+channelField.addEventListener("keydown", ({ key }) => key === "Escape" && join(channel ?? CHANNEL_DEFAULT));
+nameField.addEventListener("input", rememberName);
+nameField.addEventListener("keydown", nameEntered);
+messageField.addEventListener("input", showHint);
+retry.addEventListener("click", () => {
+  messageField.focus();
+  connection.open();
+});
+addEventListener("popstate", joinFromUrl);
+addEventListener("online", () => connection?.hurry());
+setInterval(showCountdown, 1_000);
+
+recallName();
+joinFromUrl();
