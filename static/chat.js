@@ -1,11 +1,12 @@
 /**
  * A chat page: one channel, its log, and a line to write in.
  *
- * What arrives is shown with `textContent` and nothing else, so markup stays text. The log is bounded and drawn once per
- * frame, so a flood costs the tab its oldest lines and not its life. What is typed leaves the field only once sent.
+ * The channel comes from the page's own address (`?channel=name`). What is typed leaves the field only once it is sent,
+ * and what does not come back from the hub is spoken of.
  */
 
 import { Connection } from "./connection.js";
+import { Log } from "./log.js";
 
 const CHANNEL_DEFAULT = "lobby";
 /** What the hub accepts as a channel's name. */
@@ -15,130 +16,20 @@ const NAME_FORBIDDEN = /[\p{Cc}\u061C\u200E\u200F\u2028-\u202E\u2066-\u2069]/u;
 const NAME_CHARACTERS_MAX = 32;
 /** The hub takes messages of less than 64 KiB, counted in UTF-8. */
 const MESSAGE_BYTES_MAX = 64 * 1024 - 1;
-/** Lines kept: several screens of reading, little enough to lay out within a frame. */
-const LOG_LINES_MAX = 2_000;
-/** Characters kept, so that long lines can not do what many lines can not. */
-const LOG_CHARACTERS_MAX = 1_000_000;
 /** Sent lines waited for; past it the oldest are no longer recognised as our own. */
 const UNCONFIRMED_MAX = 200;
-/** Distance from the end, in pixels, that still counts as reading the newest line. */
-const BOTTOM_SLACK = 4;
-/** Number of author colours in the style sheet. */
-const AUTHOR_COLOURS = 6;
 
 const $ = (id) => document.getElementById(id);
-const [log, jump, welcome] = [$("log"), $("jump"), $("welcome")];
 const [channelField, channelError] = [$("channel"), $("channel-error")];
 const [nameField, messageField, sendButton, hint] = [$("name"), $("message"), $("send"), $("hint")];
 const [status, stateText, countdown, retry] = [$("status"), $("state"), $("countdown"), $("retry")];
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const log = new Log({ element: $("log"), welcome: $("welcome"), jump: $("jump") });
 
 let channel = null;
 let connection = null;
 let state = { kind: "idle" };
 /** What was sent and has not come back: the hub echoes every line to its sender. */
 let unconfirmed = [];
-
-// The log.
-
-let queue = [];
-let queueCharacters = 0;
-let shownCharacters = 0;
-let isFrameRequested = false;
-let isFollowing = true;
-let unread = 0;
-
-/** Queues a line for the next frame. A hidden tab has no frames, so the queue has the same bounds as the log. */
-function enqueue(line) {
-  queue.push({ ...line, at: new Date() });
-  queueCharacters += line.text.length;
-  while (queue.length > LOG_LINES_MAX || queueCharacters > LOG_CHARACTERS_MAX) {
-    queueCharacters -= queue.shift().text.length;
-  }
-  if (isFrameRequested) return;
-  isFrameRequested = true;
-  requestAnimationFrame(draw);
-}
-
-function notice(text, tone = "") {
-  enqueue({ text, classes: `notice ${tone}` });
-}
-
-function draw() {
-  isFrameRequested = false;
-  const batch = document.createDocumentFragment();
-  for (const line of queue) {
-    const element = render(line);
-    shownCharacters += element.textContent.length;
-    batch.append(element);
-    unread += line.isChat ? 1 : 0;
-    welcome.hidden ||= Boolean(line.isChat);
-  }
-  queue = [];
-  queueCharacters = 0;
-  log.append(batch);
-  trim();
-  if (isFollowing) scrollToEnd();
-  showUnread();
-}
-
-/** Drops the oldest lines beyond the bounds without moving what is being read. */
-function trim() {
-  const heightBefore = isFollowing ? 0 : log.scrollHeight;
-  while (log.childElementCount - 1 > LOG_LINES_MAX || shownCharacters > LOG_CHARACTERS_MAX) {
-    const oldest = welcome.nextElementSibling;
-    shownCharacters -= oldest.textContent.length;
-    oldest.remove();
-  }
-  if (!isFollowing) log.scrollTop -= heightBefore - log.scrollHeight;
-}
-
-function render({ text, at, classes }) {
-  const element = document.createElement("div");
-  element.className = classes;
-  const time = document.createElement("time");
-  time.dateTime = at.toISOString();
-  time.textContent = clock.format(at);
-  const body = document.createElement("p");
-  body.dir = "auto";
-  const author = classes.startsWith("notice") ? null : /^([^:]{1,64}): /su.exec(text)?.[1];
-  if (author) {
-    const name = document.createElement("bdi");
-    name.className = `author colour-${colourOf(author)}`;
-    name.textContent = author;
-    body.append(name, text.slice(author.length));
-  } else {
-    body.textContent = text;
-  }
-  element.append(time, body);
-  return element;
-}
-
-function colourOf(author) {
-  let hash = 0;
-  for (const character of author) hash = (hash * 31 + character.codePointAt(0)) % 65_521;
-  return hash % AUTHOR_COLOURS;
-}
-
-function scrollToEnd() {
-  isFollowing = true;
-  log.scrollTop = log.scrollHeight;
-}
-
-function showUnread() {
-  if (isFollowing) unread = 0;
-  jump.hidden = unread === 0;
-  jump.textContent = `${unread} new ${unread === 1 ? "message" : "messages"} ↓`;
-}
-
-function clearLog() {
-  queue = [];
-  queueCharacters = shownCharacters = unread = 0;
-  welcome.hidden = false;
-  log.replaceChildren(welcome);
-  scrollToEnd();
-  showUnread();
-}
 
 // The channel.
 
@@ -172,7 +63,7 @@ function join(name) {
   connection?.close();
   channel = name;
   unconfirmed = [];
-  clearLog();
+  log.clear();
   document.title = `#${name} · throng`;
   messageField.placeholder = `Message #${name}`;
   connection = new Connection(socketUrl(name), { onState: showState, onText: receive });
@@ -226,10 +117,9 @@ function showCountdown() {
 function announce({ kind, isReturn, wasOpen, code, reason }) {
   // 1005 and 1006 are the browser's own way to say that there was no close frame with a code.
   const why = code === undefined || code === 1005 || code === 1006 ? "" : ` (${`${code} ${reason}`.trim()})`;
-  if (isReturn) notice("Reconnected; messages in between were missed.", "good");
-  if (kind === "refused") notice(`Disconnected${why}. The hub asked not to reconnect.`, "bad");
-  if (kind !== "waiting" && kind !== "offline") return;
-  if (wasOpen) notice(`Connection lost${why}. Reconnecting…`, "bad");
+  if (isReturn) log.addNotice("Reconnected; messages in between were missed.", "good");
+  if (kind === "refused") log.addNotice(`Disconnected${why}. The hub asked not to reconnect.`, "bad");
+  else if (wasOpen) log.addNotice(`Connection lost${why}. Reconnecting…`, "bad");
   if (wasOpen) giveBackUnconfirmed();
 }
 
@@ -239,7 +129,7 @@ function giveBackUnconfirmed() {
   const isPutBack = messageField.value === "";
   if (isPutBack) messageField.value = unconfirmed.at(-1).text;
   const what = unconfirmed.length === 1 ? "Your last message" : `Your last ${unconfirmed.length} messages`;
-  notice(`${what} may not have arrived.${isPutBack ? " The last one is back in the field." : ""}`, "bad");
+  log.addNotice(`${what} may not have arrived.${isPutBack ? " The last one is back in the field." : ""}`, "bad");
   unconfirmed = [];
 }
 
@@ -248,7 +138,7 @@ function receive(data) {
   if (typeof data !== "string") return;
   for (const text of data.split("\n")) {
     if (text.trim() === "") continue;
-    enqueue({ text, isChat: true, classes: isOwn(text) ? "line own" : "line" });
+    log.addLine(text, { isOwn: isOwn(text) });
   }
 }
 
@@ -277,7 +167,9 @@ function messageProblem() {
   // UTF-16 never needs more than three bytes of UTF-8 a unit: most lines need no counting.
   if (line.length * 3 <= MESSAGE_BYTES_MAX) return "";
   const excess = new TextEncoder().encode(line).length - MESSAGE_BYTES_MAX;
-  return excess > 0 ? `The message is ${excess.toLocaleString("en")} bytes too long; the limit is 64 KiB.` : "";
+  if (excess <= 0) return "";
+  const bytes = excess === 1 ? "1 byte" : `${excess.toLocaleString("en")} bytes`;
+  return `The message is ${bytes} too long: the limit is 64 KiB.`;
 }
 
 /** Shows why sending is impossible, if it is; the button stays focusable so that the reason can be read there. */
@@ -295,7 +187,7 @@ function showHint() {
 
 function sendFromField(event) {
   event.preventDefault();
-  if (wrongNameIsFocused() || showHint() !== "") return;
+  if (showHint() !== "") return;
   const [line, text] = [composedLine(), messageField.value.trim()];
   messageField.focus();
   if (text === "") return;
@@ -305,15 +197,14 @@ function sendFromField(event) {
   }
   unconfirmed = [...unconfirmed, { line, text }].slice(-UNCONFIRMED_MAX);
   messageField.value = "";
-  scrollToEnd();
-  showUnread();
+  log.follow();
 }
 
 /** Enter in the name field means "that is my name", not "send". */
-function wrongNameIsFocused() {
-  if (document.activeElement !== nameField) return false;
-  if (nameProblem() === "") messageField.focus();
-  return true;
+function nameEntered(event) {
+  if (event.key !== "Enter" || event.isComposing) return;
+  event.preventDefault();
+  messageField.focus();
 }
 
 /** Storage may be switched off; then the name lasts as long as the page. */
@@ -336,19 +227,12 @@ $("message-form").addEventListener("submit", sendFromField);
 channelField.addEventListener("input", () => showChannelError(""));
 channelField.addEventListener("keydown", ({ key }) => key === "Escape" && join(channel ?? CHANNEL_DEFAULT));
 nameField.addEventListener("input", rememberName);
+nameField.addEventListener("keydown", nameEntered);
 messageField.addEventListener("input", showHint);
-retry.addEventListener("click", () => connection.open());
-jump.addEventListener("click", () => {
-  scrollToEnd();
-  showUnread();
-  log.focus({ preventScroll: true });
+retry.addEventListener("click", () => {
+  messageField.focus();
+  connection.open();
 });
-log.addEventListener("scroll", () => {
-  isFollowing = log.scrollHeight - log.clientHeight - log.scrollTop <= BOTTOM_SLACK;
-  if (isFollowing) showUnread();
-}, { passive: true });
-// A phone's keyboard shrinks the log: the newest line stays in sight.
-new ResizeObserver(() => isFollowing && scrollToEnd()).observe(log);
 addEventListener("popstate", joinFromUrl);
 addEventListener("online", () => connection?.hurry());
 setInterval(showCountdown, 1_000);
