@@ -84,7 +84,6 @@ impl<S: Sink> Shard<S> {
         if !entry.as_ref().is_some_and(|connection| connection.is_abandoned) {
             return;
         }
-        self.unsubscribe_all(slot);
         if let Some(connection) = self.connections[slot as usize].take() {
             self.live -= 1;
             Self::vacate(&self.placement, self.index, slot as usize, connection.generation);

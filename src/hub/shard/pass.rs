@@ -49,6 +49,7 @@ impl<S: Sink> Shard<S> {
     /// Begins a pass at `now`, the time since the hub's start: takes commands, sockets that became writable, and what
     /// is due by time. Returns whether there is anything to write.
     pub fn begin_pass(&mut self, now: Duration) -> bool {
+        debug_assert!(self.round.is_none(), "subscriptions change between rounds: step until nothing remains");
         self.clock.advance(now);
         let taken = self.drain();
         self.unpark();
