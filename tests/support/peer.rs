@@ -69,9 +69,8 @@ impl Reader {
                 Ok(Message::Close(frame)) => {
                     let code = frame.as_ref().map(|frame| u16::from(frame.code));
                     let text = frame.map_or(String::new(), |frame| frame.reason.to_string());
-                    let is_it = |reason: &CloseReason| {
-                        reason.code().map(|code| code.as_u16()) == code && reason.text() == text
-                    };
+                    let is_it =
+                        |reason: &CloseReason| reason.code().map(|code| code.as_u16()) == code && reason.text() == text;
                     let known = CloseReason::ALL.into_iter().find(is_it);
                     self.close = Some(known.unwrap_or_else(|| panic!("closed with {code:?} {text:?}")));
                 }

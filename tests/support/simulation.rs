@@ -40,7 +40,8 @@ impl SimulatedHub {
     pub(crate) fn new(shards: usize, limits: &Limits) -> Self {
         let (hub, shards) = Hub::new(limits, Arc::new(Metrics::new(shards)));
         let shards = RefCell::new(shards);
-        let parts = Parts { hub, shards, now: Cell::default(), channels: RefCell::default(), peers: RefCell::default() };
+        let parts =
+            Parts { hub, shards, now: Cell::default(), channels: RefCell::default(), peers: RefCell::default() };
         Self { parts: Rc::new(parts) }
     }
 
