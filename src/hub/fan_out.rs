@@ -67,7 +67,7 @@ fn set_aside<S>(run: Run<'_>, at: Subscription, connection: &Connection<S>, asid
         if at.cursor < run.to {
             asides.push((at.slot, Aside::Straggler));
         }
-    } else if at.cursor < run.floor {
+    } else if connection.is_parked && at.cursor < run.floor {
         asides.push((at.slot, Aside::Lagging));
     }
 }

@@ -16,8 +16,9 @@ pub struct Lane {
     rest: Bytes,
     pong: Bytes,
     ping: Bytes,
-    /// Publications that the policy `skip` passed over and the peer was not told about yet.
+    /// Publications that the policy `skip` passed over and of whose notice no byte has left yet.
     missed: u64,
+    /// Tells of `missed`; empty until it is sealed.
     notice: Bytes,
     close: Bytes,
     /// Since when the sink has not taken a byte, from the hub's start.
@@ -52,16 +53,17 @@ impl Lane {
         self.close = frame;
     }
 
-    /// Counts publications that the connection will not get; it is told once.
+    /// Counts publications that the connection will not get; it is told once. A notice that still waits grows, so that
+    /// what comes behind the gap comes behind the notice.
     pub fn push_missed(&mut self, publications: u64) {
         self.missed += publications;
+        self.notice = Bytes::new();
     }
 
     /// Makes the notice of what was missed so far part of what leaves next.
     pub(super) fn seal(&mut self) {
         if self.missed > 0 && self.notice.is_empty() {
             self.notice = plain::skipped(self.missed);
-            self.missed = 0;
         }
     }
 
@@ -82,6 +84,10 @@ impl Lane {
 
     /// Takes `written` bytes off the front and returns how many of them lay behind the lane.
     pub fn advance(&mut self, mut written: usize) -> usize {
+        let before_notice = self.rest.len() + self.pong.len() + self.ping.len();
+        if written > before_notice && !self.notice.is_empty() {
+            self.missed = 0;
+        }
         let mut rest = Bytes::new();
         for part in [&mut self.rest, &mut self.pong, &mut self.ping, &mut self.notice, &mut self.close] {
             let taken = written.min(part.len());

@@ -1,6 +1,7 @@
 //! A pipe: what a socket does with bytes, as far as a shard and a peer can see.
 
 use parking_lot::Mutex;
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read, Write};
 use std::sync::Arc;
@@ -19,6 +20,10 @@ pub(crate) enum End {
     Aborted,
 }
 
+thread_local! {
+    static WRITES: Cell<u64> = const { Cell::new(0) };
+}
+
 /// Both ends of one connection's downstream.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pipe(Arc<Mutex<Wire>>);
@@ -33,6 +38,8 @@ struct Wire {
     arrived: VecDeque<u8>,
     taken: u64,
     writes: u64,
+    /// Number of the last write among those of all pipes.
+    last_write: u64,
     waker: Option<Waker>,
     is_gone: bool,
     end: End,
@@ -98,6 +105,11 @@ impl Pipe {
         self.0.lock().writes
     }
 
+    /// The number of the last write among those of all pipes of the thread.
+    pub(crate) fn last_write(&self) -> u64 {
+        self.0.lock().last_write
+    }
+
     /// Bytes that the peer did not decode.
     pub(crate) fn undecoded(&self) -> usize {
         self.0.lock().arrived.len()
@@ -118,6 +130,7 @@ impl Sink for Pipe {
             return Sent::Gone;
         }
         wire.writes += 1;
+        wire.last_write = WRITES.replace(WRITES.get() + 1);
         let taken = len.min(wire.room.unwrap_or(len)).min(wire.bite.unwrap_or(len));
         wire.room = wire.room.map(|room| room - taken);
         wire.taken += taken as u64;

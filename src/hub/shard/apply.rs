@@ -56,17 +56,19 @@ impl<S: Sink> Shard<S> {
         }
     }
 
-    /// The slot is not freed here: a close frame queued in this very batch still has to be flushed.
+    /// The slot is not freed here: a close frame queued in this very batch still has to be flushed. Its subscriptions
+    /// end here: the channels count it no more, and may have published past this shard since.
     fn disconnect(&mut self, id: ConnectionId) {
         if let Some(connection) = find(&mut self.connections, id) {
             connection.is_abandoned = true;
             self.dirty.push(narrow(id.slot()));
+            self.unsubscribe_all(narrow(id.slot()));
         }
     }
 
     fn subscribe(&mut self, id: ConnectionId, channel: ChannelKey, encoding: Encoding) {
         let Some(connection) = find(&mut self.connections, id) else { return };
-        if connection.phase != Phase::Open {
+        if connection.phase != Phase::Open || connection.is_abandoned {
             return;
         }
         let number = self.audiences.open(channel, encoding);

@@ -55,7 +55,8 @@ impl<S: Sink> Shard<S> {
         }
     }
 
-    /// Asks the sink to call back, and leaves the connection alone until then.
+    /// Asks the sink to call back, and leaves the connection alone until then; its lag is judged now that it got what
+    /// it takes, and from here on by every fan-out.
     pub(super) fn park(&mut self, slot: u32, has_moved: bool) {
         let now = self.clock.time();
         let Some(Some(connection)) = self.connections.get_mut(slot as usize) else { return };
@@ -72,6 +73,9 @@ impl<S: Sink> Shard<S> {
             Poll::Pending => {
                 connection.is_parked = true;
                 self.counts.parks += 1;
+                if lag_of(connection, &mut self.audiences) > self.limits.outbox_bytes_max as u64 {
+                    self.leaving.push((slot, Leave::Lagging));
+                }
             }
             Poll::Ready(()) => self.dirty.push(slot),
         }
@@ -84,12 +88,20 @@ impl<S: Sink> Shard<S> {
         if !entry.as_ref().is_some_and(|connection| connection.is_abandoned) {
             return;
         }
-        self.unsubscribe_all(slot);
         if let Some(connection) = self.connections[slot as usize].take() {
             self.live -= 1;
             Self::vacate(&self.placement, self.index, slot as usize, connection.generation);
         }
     }
+}
+
+/// Returns the bytes by which the connection lags in the channel where it lags most.
+fn lag_of<S>(connection: &Connection<S>, audiences: &mut Audiences) -> u64 {
+    let lags = connection.subscriptions.iter().filter_map(|place| {
+        let audience = audiences.get_mut(place.audience as usize)?;
+        Some(audience.log.head() - audience.subscriptions[place.index as usize].cursor)
+    });
+    lags.max().unwrap_or(0)
 }
 
 /// Flushes until the sink is full or nothing is left.

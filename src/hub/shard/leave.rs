@@ -29,7 +29,7 @@ impl<S: Sink> Shard<S> {
             Leave::Close(reason) if connection.phase <= Phase::Draining => self.begin_closing(slot, reason),
             Leave::Drain(reason) if connection.phase == Phase::Open => self.begin_draining(slot, reason),
             Leave::Gone if connection.phase < Phase::Dead => self.give_up(slot),
-            Leave::Lagging if connection.phase == Phase::Open => self.deal_with_lag(slot),
+            Leave::Lagging if connection.phase <= Phase::Draining => self.deal_with_lag(slot),
             Leave::Close(_) | Leave::Drain(_) | Leave::Gone | Leave::Lagging => {}
         }
     }

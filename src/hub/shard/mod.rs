@@ -28,7 +28,7 @@ mod tick;
 
 use super::Sink;
 use super::audience::Audiences;
-use super::connection::Connection;
+use super::connection::{Connection, Phase};
 use super::inbox::Inbox;
 use super::placement::Placement;
 use super::wheel::Wheel;
@@ -132,8 +132,14 @@ impl<S: Sink> Drop for Shard<S> {
     fn drop(&mut self) {
         let slots = self.connections.iter_mut().enumerate();
         for (slot, connection) in slots.filter_map(|(slot, connection)| Some((slot, connection.take()?))) {
+            if connection.phase <= Phase::Draining {
+                self.counts.closes[CloseReason::Internal.index()] += 1;
+            }
             Self::orphan(&self.placement, self.index, slot, connection);
         }
+        // The shard that takes over counts on from here.
+        (self.counts.connections, self.counts.audiences, self.counts.parked) = (0, 0, 0);
+        self.metrics.publish(&self.counts);
     }
 }
 

@@ -49,6 +49,7 @@ impl<S: Sink> Shard<S> {
     /// Begins a pass at `now`, the time since the hub's start: takes commands, sockets that became writable, and what
     /// is due by time. Returns whether there is anything to write.
     pub fn begin_pass(&mut self, now: Duration) -> bool {
+        debug_assert!(self.round.is_none(), "subscriptions change between rounds: step until nothing remains");
         self.clock.advance(now);
         let taken = self.drain();
         self.unpark();
@@ -210,9 +211,12 @@ impl<S: Sink> Shard<S> {
 
     /// Serves those who need more than the common frame, once no round is under way.
     fn step_alone(&mut self) {
-        while let Some((slot, leave)) = self.leaving.pop() {
+        // In order: the first reason is the cause, the next is its consequence. None of them adds to the list.
+        let mut leaving = std::mem::take(&mut self.leaving);
+        for (slot, leave) in leaving.drain(..) {
             self.leave(slot, leave);
         }
+        self.leaving = leaving;
         for _ in 0..STEP_WRITES {
             let Some(slot) = self.dirty.pop() else { return };
             self.flush(slot);

@@ -71,17 +71,23 @@ impl<S: Sink> Shard<S> {
         let mut watched = std::mem::take(&mut self.watched);
         watched.retain(|slot| {
             let Some(Some(connection)) = self.connections.get_mut(*slot as usize) else { return false };
+            // Listed already, or listed for an earlier tenant of the slot.
+            if !std::mem::take(&mut connection.is_watched) {
+                return false;
+            }
             match self.limits.judge(connection, now) {
-                Verdict::Fine => {
-                    connection.is_watched = false;
-                    return false;
-                }
+                Verdict::Fine => return false,
                 Verdict::Waiting => {}
                 Verdict::Stalled => self.leaving.push((*slot, Leave::Close(CloseReason::SlowConsumer))),
                 Verdict::Overdue => self.leaving.push((*slot, Leave::Gone)),
             }
             true
         });
+        for slot in &watched {
+            if let Some(Some(connection)) = self.connections.get_mut(*slot as usize) {
+                connection.is_watched = true;
+            }
+        }
         self.watched = watched;
     }
 
@@ -89,10 +95,18 @@ impl<S: Sink> Shard<S> {
         let mut retained = std::mem::take(&mut self.retained);
         retained.retain(|number| {
             let Some(audience) = self.audiences.get_mut(*number as usize) else { return false };
+            // Listed already, or listed for an earlier channel of that number.
+            if !std::mem::take(&mut audience.is_retained) {
+                return false;
+            }
             audience.trim();
-            audience.is_retained = !audience.log.is_empty();
-            audience.is_retained
+            !audience.log.is_empty()
         });
+        for number in &retained {
+            if let Some(audience) = self.audiences.get_mut(*number as usize) {
+                audience.is_retained = true;
+            }
+        }
         self.retained = retained;
     }
 }
