@@ -183,7 +183,10 @@ impl Phase {
         let seconds_between = seconds(before.at_ns, after.at_ns).max(1e-9);
         let share = |from_ns, to_ns| seconds(from_ns, to_ns) / seconds_between;
         let (sent, deliveries) = (after.sent - before.sent, after.verified - before.verified);
-        let per_delivery = |from_ns, to_ns| seconds(from_ns, to_ns) * 1e6 / (deliveries.max(1)) as f64;
+        let per_delivery = |from_ns, to_ns| match deliveries {
+            0 => 0.0,
+            _ => seconds(from_ns, to_ns) * 1e6 / deliveries as f64,
+        };
         let (own, own_after) = (before.moment.own, after.moment.own);
         let (stolen, stolen_after) = (before.moment.stolen, after.moment.stolen);
         let server = |(before, after): (Cpu, Cpu)| {

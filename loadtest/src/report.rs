@@ -77,6 +77,9 @@ pub(crate) struct Accounting {
     pub(crate) counts: Counts,
     /// Due to connections that the server had closed.
     pub(crate) undelivered_closed: u64,
+    /// Messages, not deliveries, that were sent by publishers whom the server closed, and reached nobody.
+    pub(crate) unaccepted: u64,
+    /// The start of the first line that was no record.
     pub(crate) first_stranger: Option<String>,
 }
 
@@ -164,6 +167,10 @@ fn notes(findings: &Findings) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(stranger) = &findings.accounting.first_stranger {
         notes.push(format!("the first line that was no record began with: {stranger}"));
+    }
+    let unaccepted = findings.accounting.unaccepted;
+    if unaccepted > 0 {
+        notes.push(format!("{} messages of publishers that were closed reached nobody", count(unaccepted)));
     }
     for phase in &findings.phases {
         let name = phase.name;

@@ -160,12 +160,12 @@ fn usage(table: &mut Table, phases: &[Phase]) {
 
 fn slow_rows(table: &mut Table, slow: &Slow) {
     table.row("healthy p50 / p99", [format!("{:.2} / {:.2} times calm", slow.p50_ratio, slow.p99_ratio)]);
-    let ended = match slow.ended_after_seconds[..] {
-        [] => "0".to_owned(),
-        [first, .., last] => format!("{}, after {first:.1} to {last:.1} s", slow.ended),
-        [only] => format!("1, after {only:.1} s"),
+    let when = match slow.ended_after_seconds[..] {
+        [] => String::new(),
+        [first, .., last] => format!(", after {first:.1} to {last:.1} s"),
+        [only] => format!(", after {only:.1} s"),
     };
-    table.row("stalled, ended", [format!("{}, {ended}", slow.stalled)]);
+    table.row("ended by the server", [format!("{} of {} stalled{when}", slow.ended, slow.stalled)]);
     let how = slow
         .closes
         .iter()

@@ -238,7 +238,7 @@ fn end_of_a_stalled_receiver_is_told_apart() {
     let output = loadtest("slow", server, &["--rate", "100", "--size", "64", "--slow-share", "0.34"]);
     let stdout = String::from_utf8(output.stdout).unwrap();
     assert!(stdout.starts_with("PASS\n"), "{stdout}");
-    assert!(stdout.contains("1, 1, after 0."), "{stdout}");
+    assert!(stdout.contains("1 of 1 stalled, after 0."), "{stdout}");
     assert!(stdout.contains("1 with 3008 slow"), "{stdout}");
 }
 

@@ -49,11 +49,27 @@ fn connect_all(engine: &mut Engine) -> Result<Connections> {
 }
 
 /// Closes the books.
-fn accounting(engine: &Engine) -> Accounting {
+fn accounting(engine: &mut Engine) -> Accounting {
+    let unaccepted = write_off(engine);
     let (undelivered, undelivered_closed) = (engine.missing(true), engine.missing(false));
     let mut counts = engine.tally.counts;
     let expected = counts.verified + counts.lost + undelivered + undelivered_closed;
     counts.lost += undelivered;
     let first_stranger = engine.tally.first_stranger.clone();
-    Accounting { expected, counts, undelivered_closed, first_stranger }
+    Accounting { expected, counts, undelivered_closed, unaccepted, first_stranger }
+}
+
+/// Writes off what the server had not read from a publisher when it closed it: those messages reached nobody and are not lost
+/// deliveries. Returns how many there were.
+fn write_off(engine: &mut Engine) -> u64 {
+    let mut unaccepted = 0;
+    for publisher in 0..engine.sent.len() {
+        if !engine.clients[publisher].is_open() {
+            let reached = (0..engine.clients.len()).map(|client| engine.tally.row(client)[publisher]).max();
+            let reached = reached.unwrap_or_default();
+            unaccepted += u64::from(engine.sent[publisher] - reached);
+            engine.sent[publisher] = reached;
+        }
+    }
+    unaccepted
 }
