@@ -28,6 +28,7 @@ pub(super) fn find(path: &str) -> Option<Page> {
     let (content_type, body): (_, &[u8]) = match path {
         "/" => ("text/html; charset=utf-8", include_bytes!("../../static/index.html")),
         "/connection.js" => ("text/javascript; charset=utf-8", include_bytes!("../../static/connection.js")),
+        "/log.js" => ("text/javascript; charset=utf-8", include_bytes!("../../static/log.js")),
         "/chat.js" => ("text/javascript; charset=utf-8", include_bytes!("../../static/chat.js")),
         "/style.css" => ("text/css; charset=utf-8", include_bytes!("../../static/style.css")),
         "/favicon.svg" => ("image/svg+xml", include_bytes!("../../static/favicon.svg")),
