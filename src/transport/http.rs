@@ -26,8 +26,25 @@ const TEXT: &str = "text/plain; charset=utf-8";
 pub(super) struct Context {
     pub(super) hub: Hub<SocketSink>,
     pub(super) has_echo: bool,
-    /// Set the moment a stop begins: balancers shall look elsewhere.
-    pub(super) is_stopping: watch::Sender<bool>,
+    /// Moves on the moment a stop begins: balancers shall look elsewhere.
+    pub(super) stage: watch::Sender<Stage>,
+}
+
+/// How far the end of a server has come.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Stage {
+    /// Everything is served.
+    Serving,
+    /// Connections are closed after their backlog. Who asks meanwhile is told so, which a closed door would not do.
+    Stopping,
+    /// They have ended. Nobody is accepted.
+    Ending,
+}
+
+impl Context {
+    pub(super) fn stage(&self) -> Stage {
+        *self.stage.borrow()
+    }
 }
 
 /// Answers a request.
@@ -44,7 +61,7 @@ pub(super) fn respond(context: &Arc<Context>, request: Request<Incoming>) -> Ans
 fn serve(context: &Arc<Context>, path: &str, method: &Method) -> Result<Answer, Refusal> {
     let answer = match path {
         "/health/live" => text(StatusCode::OK, "live\n"),
-        "/health/ready" if *context.is_stopping.borrow() => text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
+        "/health/ready" if context.stage() > Stage::Serving => text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
         "/health/ready" => text(StatusCode::OK, "ready\n"),
         "/metrics" => answer(StatusCode::OK, exposition::CONTENT_TYPE, exposition::page(&context.hub)),
         path => match pages::find(path) {
@@ -65,6 +82,9 @@ fn serve(context: &Arc<Context>, path: &str, method: &Method) -> Result<Answer, 
 fn upgrade(context: &Arc<Context>, mut request: Request<Incoming>, face: Face) -> Result<Answer, Refusal> {
     handshake::check(&request)?;
     let named = handshake::channel(request.uri().query())?;
+    if context.stage() > Stage::Serving {
+        return Err(Refusal::Full("the hub is stopping"));
+    }
     let seat = context.hub.place().ok_or(Refusal::Full("the hub has all the connections it may have"))?;
     let channel = match face {
         Face::Plain => named,

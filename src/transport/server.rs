@@ -1,7 +1,7 @@
 //! A server: the listener, the shards' tasks, and the order in which they stop.
 
 use super::driver;
-use super::http::{self, Context};
+use super::http::{self, Context, Stage};
 use super::socket::SocketSink;
 use crate::config::{Config, Limits};
 use crate::hub::{Hub, Shard};
@@ -73,7 +73,7 @@ impl Server {
         };
         let metrics = Arc::new(Metrics::new(config.shards()));
         let (hub, shards) = Hub::new(&config.limits, metrics);
-        let context = Arc::new(Context { hub, has_echo: config.echo, is_stopping: watch::Sender::new(false) });
+        let context = Arc::new(Context { hub, has_echo: config.echo, stage: watch::Sender::new(Stage::Serving) });
         Ok(Self { listener, addr, context, shards })
     }
 
@@ -109,15 +109,15 @@ impl Server {
             _ = drivers.join_next() => Err(ServerError::ShardsFailing),
             () = stop => Ok(()),
         };
-        drop(listener);
-        context.is_stopping.send_replace(true);
-        stop_all(&context.hub, &handshakes).await;
+        context.stage.send_replace(Stage::Stopping);
+        stop_all(listener, &context, &handshakes).await;
         result
     }
 }
 
 /// Closes what is open, and waits until it is or the time is over.
-async fn stop_all(hub: &Hub<SocketSink>, handshakes: &Handshakes) {
+async fn stop_all(listener: TcpListener, context: &Arc<Context>, handshakes: &Handshakes) {
+    let hub = &context.hub;
     let deadline = Instant::now() + hub.limits().shutdown_timeout;
     let stopped = async {
         for shard in 0..hub.shards() {
@@ -125,17 +125,29 @@ async fn stop_all(hub: &Hub<SocketSink>, handshakes: &Handshakes) {
                 hub.close_all(shard, CloseReason::Shutdown, credit);
             }
         }
-        handshakes.finished().await;
-        loop {
-            let vacated = hub.placement().vacated();
-            if hub.placement().taken() == 0 {
-                break;
-            }
-            vacated.await;
+        tokio::select! {
+            never = accept(&listener, context, handshakes) => match never {},
+            () = vacated(hub) => {}
         }
+        drop(listener);
+        context.stage.send_replace(Stage::Ending);
+        handshakes.finished().await;
+        // A handshake that was under way when the stop began may have become a connection.
+        vacated(hub).await;
     };
     if timeout_at(deadline, stopped).await.is_err() {
         tracing::warn!(connections = hub.placement().taken(), "stopped before every connection had ended");
+    }
+}
+
+/// Waits until no connection holds a place.
+async fn vacated(hub: &Hub<SocketSink>) {
+    loop {
+        let vacated = hub.placement().vacated();
+        if hub.placement().taken() == 0 {
+            return;
+        }
+        vacated.await;
     }
 }
 
@@ -218,8 +230,12 @@ impl Pause {
 async fn handshake(stream: TcpStream, context: Arc<Context>, permit: OwnedSemaphorePermit) {
     // Fails only when the peer is gone, which the first read says too.
     let _ = stream.set_nodelay(true);
-    let mut is_stopping = context.is_stopping.subscribe();
-    let connection = builder(context.hub.limits()).serve_connection(
+    let mut stage = context.stage.subscribe();
+    let accepted_in = *stage.borrow_and_update();
+    let mut builder = builder(context.hub.limits());
+    // Who comes during a stop gets one answer.
+    builder.keep_alive(accepted_in == Stage::Serving);
+    let connection = builder.serve_connection(
         TokioIo::new(stream),
         service_fn(move |request| {
             let answer = http::respond(&context, request);
@@ -230,7 +246,7 @@ async fn handshake(stream: TcpStream, context: Arc<Context>, permit: OwnedSemaph
     // What a peer does wrong here concerns only itself; hyper answers what can be answered.
     let _ = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = until_set(&mut is_stopping) => {
+        () = until_after(accepted_in, &mut stage) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -238,10 +254,10 @@ async fn handshake(stream: TcpStream, context: Arc<Context>, permit: OwnedSemaph
     drop(permit);
 }
 
-/// Waits until the flag is set, or nobody is left to set it.
-async fn until_set(flag: &mut watch::Receiver<bool>) {
+/// Waits until the stage is over, or nobody is left to end it.
+async fn until_after(stage: Stage, current: &mut watch::Receiver<Stage>) {
     // A function of its own, so that the guard is not kept by a task that goes on.
-    drop(flag.wait_for(|is_set| *is_set).await);
+    drop(current.wait_for(|current| *current > stage).await);
 }
 
 fn builder(limits: &Limits) -> http1::Builder {

@@ -1,0 +1,214 @@
+//! The process: what it prints, how it stops, and what it says when it can not start.
+
+mod support_server;
+
+use clap::CommandFactory;
+use rustix::process::{Pid, Signal, kill_process};
+use std::net::SocketAddr;
+use std::process::{ExitStatus, Output, Stdio};
+use support_server::{Client, Raw, get, stream_with_buffer, within};
+use throng::config::Config;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+
+fn throng(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_throng"));
+    // The environment of whoever runs the tests must not decide them.
+    for variable in Config::command().get_arguments().filter_map(|argument| argument.get_env()) {
+        command.env_remove(variable);
+    }
+    command.env_remove("THRONG_LOG").args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+/// A server in a process of its own.
+struct Process {
+    child: Child,
+    first_line: String,
+    stdout: Lines<BufReader<ChildStdout>>,
+    addr: SocketAddr,
+}
+
+impl Process {
+    async fn start(arguments: &[&str]) -> Self {
+        Self::spawn(throng(&["--addr", "127.0.0.1:0"]).args(arguments)).await
+    }
+
+    /// Starts and waits for the address that the first line names.
+    async fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the binary runs");
+        let mut stdout = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+        let first_line = within(stdout.next_line()).await.expect("it is text").expect("there is a line");
+        let url = first_line.split("http://").nth(1).expect("the line names a URL");
+        let addr = url.split('/').next().unwrap_or_default().replace("localhost", "127.0.0.1");
+        let addr = addr.parse().expect("the URL names an address");
+        Self { child, first_line, stdout, addr }
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = self.child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())).expect("it still runs");
+        kill_process(pid, signal).expect("it is ours");
+    }
+
+    async fn ended(mut self) -> ExitStatus {
+        let status = within(self.child.wait()).await.expect("it is ours");
+        assert_eq!(within(self.stdout.next_line()).await.expect("it is text"), None, "one line is all it prints");
+        status
+    }
+}
+
+/// Runs what must not start, and returns its exit code and what it said.
+async fn fails(arguments: &[&str]) -> (Option<i32>, String) {
+    let Output { status, stdout, stderr } = within(throng(arguments).output()).await.expect("the binary runs");
+    assert!(stdout.is_empty(), "{arguments:?} started");
+    (status.code(), String::from_utf8(stderr).expect("it is text"))
+}
+
+#[tokio::test]
+async fn first_line_names_the_port_that_was_picked() {
+    let process = Process::start(&["--shards", "2", "--connections-max", "77"]).await;
+    assert_ne!(process.addr.port(), 0);
+    let version = env!("CARGO_PKG_VERSION");
+    let expected = format!("throng {version} is ready: open http://{}/ (2 shards, up to 77 connections)", process.addr);
+    assert_eq!(process.first_line, expected);
+    assert_eq!(get(process.addr, "/health/ready").await.body, "ready\n");
+}
+
+/// A deploy costs nobody a message, and the supervisor sees a success.
+#[tokio::test]
+async fn sigterm_delivers_what_is_pending_says_going_away_and_exits_with_0() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let process = Process::start(&["--send-buffer-bytes", "4096", "--notsent-bytes", "1024"]).await;
+        let mut behind = Raw::over(stream_with_buffer(process.addr, 1).await, "/ws", b"").await;
+        behind.round_trip().await;
+        let mut sender = Client::connect(process.addr, "/ws").await;
+        for number in 0..10 {
+            sender.send(format!("{number}:{}", "x".repeat(50_000))).await;
+        }
+        assert_eq!(sender.lines(10).await.len(), 10);
+        process.signal(signal);
+        let going_away = Some((1001, "shutting down".to_owned()));
+        assert_eq!(sender.closed().await, going_away);
+        let (lines, end) = behind.judge.rest().await;
+        assert_eq!((lines.len(), end), (10, going_away));
+        drop((behind, sender));
+        assert_eq!(process.ended().await.code(), Some(0), "{signal:?}");
+    }
+}
+
+/// Whoever stops it by hand does not want to wait for a peer that never ends.
+#[tokio::test]
+async fn second_signal_exits_at_once_with_130() {
+    let process = Process::start(&["--close-timeout", "1h", "--shutdown-timeout", "1h"]).await;
+    let mut endless = Raw::connect(process.addr, "/ws", b"").await;
+    endless.round_trip().await;
+    process.signal(Signal::TERM);
+    assert_eq!(endless.closed().await, Some((1001, "shutting down".to_owned())));
+    process.signal(Signal::INT);
+    assert_eq!(process.ended().await.code(), Some(130));
+}
+
+/// A peer that never ends delays a stop, and does not prevent it.
+#[tokio::test]
+async fn stop_ends_after_shutdown_timeout_with_0() {
+    let process = Process::start(&["--close-timeout", "1h", "--shutdown-timeout", "200ms"]).await;
+    let mut endless = Raw::connect(process.addr, "/ws", b"").await;
+    endless.round_trip().await;
+    process.signal(Signal::TERM);
+    assert_eq!(process.ended().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn port_in_use_is_one_line_and_exit_code_1() {
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    let (code, said) = fails(&["--addr", &addr]).await;
+    assert_eq!((code, said.lines().count()), (Some(1), 1), "{said}");
+    assert!(said.starts_with(&format!("throng: can not listen on {addr}: Address already in use")), "{said}");
+    assert!(said.contains("choose another address with --addr HOST:PORT"), "{said}");
+    for addr in ["nowhere", "127.0.0.1:99999", "192.0.2.1:0"] {
+        let (code, said) = fails(&["--addr", addr]).await;
+        assert_eq!((code, said.lines().count()), (Some(1), 1), "{said}");
+        assert!(said.contains(addr) && said.contains("--addr HOST:PORT"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_setting_is_exit_code_2() {
+    for (arguments, named) in [
+        (&["--prot", "80"][..], "--prot"),
+        (&["--shards", "0"], "0 is not in 1..=64"),
+        (&["--shards", "65"], "65 is not in 1..=64"),
+        (&["--ping-interval", "soon"], "soon"),
+        (&["--slow-consumer", "drop"], "[possible values: close, skip]"),
+        (&["--message-bytes-max", "0"], "0 is not in 1..="),
+        (&["positional"], "positional"),
+    ] {
+        let (code, said) = fails(arguments).await;
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains(named), "{said}");
+    }
+}
+
+/// The value, the rule, and what to do.
+#[tokio::test]
+async fn settings_that_do_not_fit_are_one_line_and_exit_code_2() {
+    for (arguments, line) in [
+        (
+            &["--pong-timeout", "6s", "--ping-interval", "6s"][..],
+            "--pong-timeout 6s is not shorter than --ping-interval 6s; lower the first or raise the second",
+        ),
+        (
+            &["--addr", "0.0.0.0:0", "--echo"],
+            "--echo needs a loopback --addr, not 0.0.0.0:0; use 127.0.0.1:PORT or leave --echo out",
+        ),
+        (
+            &["--addr", ":0", "--echo"],
+            "--echo needs a loopback --addr, not 0.0.0.0:0; use 127.0.0.1:PORT or leave --echo out",
+        ),
+        (
+            &["--outbox-bytes-max", "1000", "--message-bytes-max", "1001"],
+            "--outbox-bytes-max 1000 is smaller than --message-bytes-max 1001: one message would close every \
+             subscriber that is not idle; raise the first or lower the second",
+        ),
+        (
+            &["--close-timeout", "0s"],
+            "--close-timeout is 0s, which would end every connection at once; give at least 1ms",
+        ),
+    ] {
+        assert_eq!(fails(arguments).await, (Some(2), format!("throng: {line}\n")));
+    }
+}
+
+#[tokio::test]
+async fn environment_decides_and_a_flag_beats_it() {
+    let mut command = throng(&["--shards", "1"]);
+    command.env("THRONG_ADDR", "127.0.0.1:0").env("THRONG_SHARDS", "3").env("THRONG_CONNECTIONS_MAX", "5");
+    let process = Process::spawn(&mut command).await;
+    assert!(process.first_line.ends_with("(1 shard, up to 5 connections)"), "{}", process.first_line);
+    assert_eq!(process.addr.ip().to_string(), "127.0.0.1");
+}
+
+/// The example's way to write an address; the line names a host that a browser can open.
+#[tokio::test]
+async fn port_alone_listens_everywhere_and_is_announced_as_localhost() {
+    let process = Process::spawn(&mut throng(&["--addr", ":0"])).await;
+    assert!(process.first_line.contains("http://localhost:"), "{}", process.first_line);
+    assert_eq!(get(process.addr, "/health/live").await.status, 200);
+}
+
+#[tokio::test]
+async fn help_names_every_flag_and_its_variable() {
+    let output = within(throng(&["--help"]).output()).await.unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success());
+    let command = Config::command();
+    let flags: Vec<_> = command.get_arguments().filter(|argument| argument.get_env().is_some()).collect();
+    assert!(flags.len() > 15);
+    for flag in flags {
+        let long = format!("--{}", flag.get_long().unwrap());
+        assert!(help.contains(&long), "{long}");
+        assert!(help.contains(flag.get_env().and_then(|name| name.to_str()).unwrap()), "{long}");
+        assert!(flag.get_help().is_some(), "{long}");
+    }
+}
