@@ -1,8 +1,7 @@
 //! A simulated hub: shards, sockets and peers in one thread, with a clock that moves when it is told to.
 
-#![expect(clippy::allow_attributes, reason = "an expectation fails in the test that uses everything")]
 #![allow(dead_code, reason = "each test uses its part")]
-#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "what fails here fails the test")]
 
 pub(crate) mod peer;
 pub(crate) mod pipe;
