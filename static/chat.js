@@ -54,7 +54,7 @@ function showChannelError(text) {
 /** Joins a channel and returns true, or says what is wrong with its name. */
 function join(name) {
   if (!CHANNEL_NAME.test(name)) {
-    showChannelError("A channel name has 1 to 255 of: letters A–Z and a–z, digits, and _ . : # $ @ -");
+    showChannelError("A channel’s name is 1 to 255 plain letters, digits or _ . : # $ @ -");
     return false;
   }
   showChannelError("");
@@ -175,7 +175,9 @@ function messageProblem() {
 /** Shows why sending is impossible, if it is; the button stays focusable so that the reason can be read there. */
 function showHint() {
   const [wrongName, wrongMessage] = [nameProblem(), messageProblem()];
-  const away = state.kind === "connected" ? "" : "Not connected: what you write stays here until you can send it.";
+  // A first connection usually comes at once: a remark on it would only flash.
+  const isAway = state.kind !== "connected" && !(state.kind === "connecting" && !state.isRetry);
+  const away = isAway ? "Not connected: what you write stays here until you can send it." : "";
   nameField.setAttribute("aria-invalid", String(wrongName !== ""));
   messageField.setAttribute("aria-invalid", String(wrongMessage !== ""));
   const problem = wrongName || wrongMessage || away;
@@ -192,7 +194,7 @@ function sendFromField(event) {
   messageField.focus();
   if (text === "") return;
   if (!connection.send(line)) {
-    hint.textContent = "The connection is too slow right now: try again in a moment.";
+    hint.textContent = "Not sent, the connection is not ready: try again in a moment.";
     return;
   }
   unconfirmed = [...unconfirmed, { line, text }].slice(-UNCONFIRMED_MAX);

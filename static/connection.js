@@ -5,7 +5,7 @@
  * come back in the same instant. A close code from 4500 to 4999 says "do not come back": then only `open` tries again.
  *
  * `onState` gets one of
- * - `{ kind: "connecting" }`
+ * - `{ kind: "connecting", isRetry }`: `isRetry` if the attempt before it failed or was lost
  * - `{ kind: "connected", isReturn }`: `isReturn` if an earlier connection was lost
  * - `{ kind: "waiting" | "offline", until, wasOpen, code, reason }`: the next attempt is at `until`, ms of `Date.now()`
  * - `{ kind: "refused", wasOpen, code, reason }`
@@ -46,7 +46,7 @@ export class Connection {
     socket.onclose = ({ code, reason }) => this.#closed(code, reason);
     this.#socket = socket;
     this.#timer = setTimeout(() => socket.close(), CONNECT_TIMEOUT_MS);
-    this.#handlers.onState({ kind: "connecting" });
+    this.#handlers.onState({ kind: "connecting", isRetry: this.#failures > 0 });
   }
 
   /** Ends the connection and all attempts, without a word to the handlers. */

@@ -16,7 +16,7 @@ const AUTHOR_COLOURS = 6;
 /** The page's own way to write a name; the plain protocol knows none, so this is looks and proves nothing. */
 const AUTHOR = /^([^:]{1,32}): /u;
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 
 export class Log {
   #element;

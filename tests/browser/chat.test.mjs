@@ -306,6 +306,8 @@ test("a screen of 360 pixels shows everything without scrolling sideways", async
     return Math.max(...widths.map((element) => Math.max(element.scrollWidth, element.getBoundingClientRect().right)));
   });
   assert.ok(width <= 360, `${width} pixels wide`);
+  const [sign, state] = [await ann.$("h1").boundingBox(), await ann.$("#status").boundingBox()];
+  assert.ok(sign.x + sign.width <= state.x, "the state has its own room");
   for (const id of ["channel", "retry", "log", "name", "message", "send"]) {
     const box = await ann.$(`#${id}`).boundingBox();
     assert.ok(box.y >= 0 && box.y + box.height <= 640, `${id} is on the screen`);

@@ -27,7 +27,9 @@ async function shoot(scene, play) {
   for (const colorScheme of ["light", "dark"]) {
     for (const [size, viewport] of Object.entries(SIZES)) {
       const context = await browser.newContext({ colorScheme, viewport, deviceScaleFactor: 2 });
-      await play(context, (chat) => chat.page.screenshot({ path: join(directory, `${scene}-${colorScheme}-${size}.png`) }));
+      await play(context, (chat) =>
+        chat.page.screenshot({ path: join(directory, `${scene}-${colorScheme}-${size}.png`), animations: "disabled" }),
+      );
       await context.close();
     }
   }
