@@ -1,7 +1,7 @@
 //! A naive chat server: the usual tokio broadcast channel, as a yardstick for the load generator and for throng.
 //!
-//! One frame per message; up to 64 queued messages are fed before one flush. One thread. A receiver that lags by 1,024 messages is
-//! closed.
+//! One frame per message; up to 64 queued messages are fed before one flush. One thread. A receiver that lags by 1,024
+//! messages is closed.
 //!
 //! `cargo run --release -p loadtest --example naive -- 127.0.0.1:8080`
 

@@ -62,8 +62,8 @@ impl Client {
                 self.out.extend((len as u64).to_be_bytes());
             }
         }
-        // A zero masking key is legal on the wire and leaves the payload as it is. The key protects caching proxies from
-        // hostile pages, neither of which is here.
+        // A zero masking key is legal on the wire and leaves the payload as it is. The key protects caching proxies
+        // from hostile pages, neither of which is here.
         self.out.extend([0; 4]);
         write(&mut self.out);
     }

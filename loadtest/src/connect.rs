@@ -21,8 +21,8 @@ const UNDER_WAY_MAX: usize = 128;
 /// A server that finishes no handshake for this long is not going to.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Receive buffer of those that are going to stall, in bytes (Linux doubles it). What fits here was never the server's problem;
-/// less than this makes loopback's large segments stutter even while everybody reads.
+/// Receive buffer of those that are going to stall, in bytes (Linux doubles it). What fits here was never the server's
+/// problem; less than this makes loopback's large segments stutter even while everybody reads.
 const STALL_RECEIVE_BUFFER: usize = 16 * 1024;
 
 impl Engine {

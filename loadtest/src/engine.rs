@@ -4,9 +4,9 @@
 //!
 //! # Hot path
 //!
-//! [`Engine::turn`] waits for readable clients and calls [`Engine::read`] for each: one system call and one clock read per
-//! read, then the records where they lie. Messages that fall due while many clients are read are sent between two of them,
-//! so that a burst of reads does not make the generator late.
+//! [`Engine::turn`] waits for readable clients and calls [`Engine::read`] for each: one system call and one clock read
+//! per read, then the records where they lie. Messages that fall due while many clients are read are sent between two
+//! of them, so that a burst of reads does not make the generator late.
 //!
 //! # Invariants
 //!
@@ -41,7 +41,8 @@ const READ_BUFFER: usize = 4 << 20;
 /// Events per poll. More saves no system call worth counting.
 const EVENTS: usize = 4096;
 
-/// A publisher whose server does not read holds this much; then the source falls behind its clock, which shows as latency.
+/// A publisher whose server does not read holds this much; then the source falls behind its clock, which shows as
+/// latency.
 const UNSENT_MAX: usize = 256 << 10;
 
 /// The token of the timer; clients have their index.

@@ -1,4 +1,5 @@
-//! A load generator: opens WebSocket connections to a fan-out server on this machine, proves every delivery and measures it.
+//! A load generator: opens WebSocket connections to a fan-out server on this machine, proves every delivery and
+//! measures it.
 
 mod cli;
 mod client;

@@ -1,7 +1,8 @@
 //! A phase: load for a warm-up and a measured window, a drain, and the figures of the window.
 //!
-//! Throughput and CPU are differences between the window's ends. Latency is that of the messages intended within the window,
-//! however late they came, as long as the drain lasts. The accounting is that of the whole run, warm-up included.
+//! Throughput and CPU are differences between the window's ends. Latency is that of the messages intended within the
+//! window, however late they came, as long as the drain lasts. The accounting is that of the whole run, warm-up
+//! included.
 
 use std::time::Duration;
 
@@ -165,8 +166,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Messages that were sent and have not come: to clients that are open, or to those that the server closed. Stalled clients are
-    /// in neither.
+    /// Messages that were sent and have not come: to clients that are open, or to those that the server closed. Stalled
+    /// clients are in neither.
     pub(crate) fn missing(&self, is_open: bool) -> u64 {
         let stalled = if self.stalls.is_begun() { self.config.stalled() } else { 0 };
         let clients = self.clients.iter().take(self.clients.len() - stalled).enumerate();

@@ -1,8 +1,9 @@
 //! A reader: the state of one server-to-client byte stream, from frame edges to lines.
 //!
-//! Bytes are looked at where they were read. What is kept between two reads is at most a frame header, a control frame or one
-//! unfinished line; a frame of any length passes through without being collected. The plain chat protocol joins messages with
-//! newlines, so a WebSocket message, fragmented or not, is a list of lines and every line must be a record.
+//! Bytes are looked at where they were read. What is kept between two reads is at most a frame header, a control frame
+//! or one unfinished line; a frame of any length passes through without being collected. The plain chat protocol joins
+//! messages with newlines, so a WebSocket message, fragmented or not, is a list of lines and every line must be a
+//! record.
 //!
 //! # Hot path
 //!

@@ -5,14 +5,14 @@
 //! 0    4    8        16               32       40         size-1
 //! ```
 //!
-//! Without the spaces: marker, publisher (4 hex digits), sequence (8), intended send time in ns of the run's clock (16),
-//! checksum of the first 32 bytes (8), padding, end mark. No byte needs escaping, and no byte is white space, so a chat
-//! server that trims and splits lines must hand it on unchanged.
+//! Without the spaces: marker, publisher (4 hex digits), sequence (8), intended send time in ns of the run's clock
+//! (16), checksum of the first 32 bytes (8), padding, end mark. No byte needs escaping, and no byte is white space, so
+//! a chat server that trims and splits lines must hand it on unchanged.
 //!
 //! # Hot path
 //!
-//! [`Format::decode`] runs once per delivery: four multiplications, one comparison of the padding, no allocation, no branch per
-//! digit.
+//! [`Format::decode`] runs once per delivery: four multiplications, one comparison of the padding, no allocation, no
+//! branch per digit.
 
 /// Bytes before the padding.
 const HEAD: usize = 40;
@@ -81,7 +81,8 @@ impl Format {
     ///
     /// # Hot path
     ///
-    /// Once per delivery. The checksum covers the raw digits, so they are decoded without looking for strangers among them.
+    /// Once per delivery. The checksum covers the raw digits, so they are decoded without looking for strangers among
+    /// them.
     #[inline]
     pub(crate) fn decode(&self, line: &[u8]) -> Option<Record> {
         let (head, rest) = line.split_first_chunk::<32>()?;

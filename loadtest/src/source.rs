@@ -1,7 +1,7 @@
 //! A source: decides when the next message is due, and who sends it.
 //!
-//! Open loop: a clock decides, and a message is stamped with the time it was due even if it is sent later. Closed loop: the
-//! publisher's own copies decide.
+//! Open loop: a clock decides, and a message is stamped with the time it was due even if it is sent later. Closed loop:
+//! the publisher's own copies decide.
 
 use std::time::Duration;
 

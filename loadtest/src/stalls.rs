@@ -1,8 +1,8 @@
 //! The stalls: when the server ended the connections that nobody reads.
 //!
-//! A stalled client can not be told: the close frame and the FIN stand behind the data it does not read. On one machine the
-//! server's end of the connection can be looked at, though: `/proc/net/tcp` shows when it leaves the established state. A reset
-//! reaches the client at once.
+//! A stalled client can not be told: the close frame and the FIN stand behind the data it does not read. On one machine
+//! the server's end of the connection can be looked at, though: `/proc/net/tcp` shows when it leaves the established
+//! state. A reset reaches the client at once.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -55,7 +55,8 @@ impl Stalls {
     }
 }
 
-/// A peer as the kernel's tables print it: the last 32 bits of the address, and the port. Servers may listen on either family.
+/// A peer as the kernel's tables print it: the last 32 bits of the address, and the port. Servers may listen on either
+/// family.
 fn key(address: SocketAddr) -> (u32, u16) {
     let octets = match address.ip() {
         IpAddr::V4(ip) => ip.octets(),

@@ -1,12 +1,13 @@
 //! A tally: what every client received from every publisher, and what is wrong with it.
 //!
-//! Per (client, publisher) it keeps the sequence number that comes next, 4 bytes. A jump ahead is a loss until the missing records
-//! come after all, which makes them reordered; what came before is a duplicate. The missing ranges are kept only where something
-//! is missing.
+//! Per (client, publisher) it keeps the sequence number that comes next, 4 bytes. A jump ahead is a loss until the
+//! missing records come after all, which makes them reordered; what came before is a duplicate. The missing ranges are
+//! kept only where something is missing.
 //!
 //! # Hot path
 //!
-//! [`Inbox::record`] runs once per delivery: decode, compare, count, one histogram entry. The clock is read once per read.
+//! [`Inbox::record`] runs once per delivery: decode, compare, count, one histogram entry. The clock is read once per
+//! read.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -17,7 +18,8 @@ use crate::latency::Latency;
 use crate::reader::Sink;
 use crate::record::{Format, Record};
 
-/// Missing ranges remembered in all. A server that drops records at random makes many; beyond this, late ones count as duplicates.
+/// Missing ranges remembered in all. A server that drops records at random makes many; beyond this, late ones count as
+/// duplicates.
 const GAPS_MAX: usize = 1 << 16;
 
 /// What was received, over the whole run.

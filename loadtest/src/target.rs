@@ -22,8 +22,8 @@ impl Target {
     ///
     /// # Errors
     ///
-    /// Fails on other schemes and on addresses that are not loopback: the generator has no right to load another machine, and the
-    /// server's CPU could not be read there.
+    /// Fails on other schemes and on addresses that are not loopback: the generator has no right to load another
+    /// machine, and the server's CPU could not be read there.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let rest = text
             .strip_prefix("ws://")

@@ -1,4 +1,5 @@
-//! Does the generator find what a server does wrong? A small server plants one fault, the exit code and the verdict must name it.
+//! Does the generator find what a server does wrong? A small server plants one fault, the exit code and the verdict
+//! must name it.
 
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 

@@ -1,6 +1,7 @@
 //! Idle: what a connection costs while nothing happens.
 //!
-//! The price is the slope between two numbers of connections, so that what the server needs without any is not divided among them.
+//! The price is the slope between two numbers of connections, so that what the server needs without any is not divided
+//! among them.
 
 use anyhow::Result;
 use serde::Serialize;
@@ -22,7 +23,8 @@ pub(crate) struct Idle {
     pub(crate) memory_high: Memory,
     pub(crate) server_rss_per_connection: f64,
     pub(crate) server_pss_per_connection: f64,
-    /// Both ends of the connection live on this machine; about half of it is the server's. Other work on the machine counts too.
+    /// Both ends of the connection live on this machine; about half of it is the server's. Other work on the machine
+    /// counts too.
     pub(crate) kernel_slab_per_connection: f64,
     pub(crate) generator_rss_per_connection: f64,
     pub(crate) held_seconds: f64,

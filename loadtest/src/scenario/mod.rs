@@ -59,8 +59,8 @@ fn accounting(engine: &mut Engine) -> Accounting {
     Accounting { expected, counts, undelivered_closed, unaccepted, first_stranger }
 }
 
-/// Writes off what the server had not read from a publisher when it closed it: those messages reached nobody and are not lost
-/// deliveries. Returns how many there were.
+/// Writes off what the server had not read from a publisher when it closed it: those messages reached nobody and are
+/// not lost deliveries. Returns how many there were.
 fn write_off(engine: &mut Engine) -> u64 {
     let mut unaccepted = 0;
     for publisher in 0..engine.sent.len() {

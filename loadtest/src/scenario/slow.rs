@@ -1,7 +1,8 @@
 //! Slow: what receivers that stop reading cost the others, and the server.
 //!
-//! A calm phase in which everybody reads, then a phase of the same length in which the last ones do not. Latency is that of the
-//! same healthy receivers in both. After that the stalled ones are read to their end, to see how the server parted with them.
+//! A calm phase in which everybody reads, then a phase of the same length in which the last ones do not. Latency is
+//! that of the same healthy receivers in both. After that the stalled ones are read to their end, to see how the server
+//! parted with them.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
