@@ -85,7 +85,8 @@ fn announce(server: &Server, config: &Config) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
-        "throng {version} is ready: open http://{host}:{port}/ ({shards} shard{plural}, up to {connections} connections)"
+        "throng {version} is ready: open http://{host}:{port}/ \
+         ({shards} shard{plural}, up to {connections} connections)"
     )?;
     out.flush()
 }
