@@ -83,10 +83,8 @@ fn announce(server: &Server, config: &Config) -> std::io::Result<()> {
     let (port, shards, connections) = (addr.port(), config.shards(), config.limits.connections_max);
     let plural = if shards == 1 { "" } else { "s" };
     let mut out = std::io::stdout().lock();
-    writeln!(
-        out,
-        "throng {version} is ready: open http://{host}:{port}/ ({shards} shard{plural}, up to {connections} connections)"
-    )?;
+    let bounds = format_args!("{shards} shard{plural}, up to {connections} connections");
+    writeln!(out, "throng {version} is ready: open http://{host}:{port}/ ({bounds})")?;
     out.flush()
 }
 
