@@ -170,46 +170,52 @@ impl AsyncRead for Trickle {
     }
 }
 
-/// Joining is for the line, never inside it: every boundary and the order survive, for the fastest and the slowest.
+/// Joining is between lines, never inside one: every boundary and the order survive.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_messages_in_one_write_keep_boundaries_and_order() {
+    // A reader of this test may be behind by all of it: 22 MB.
+    let server = start(|config| config.limits.outbox_bytes_max = 1 << 30).await;
+    let sent = bodies(1000, &SIZES);
+    let mut observer = server.connect("/ws").await;
+    let flood = frames(&sent);
+    let (own, observed) = tokio::join!(write_at_once(server.raw("/ws").await, &flood, 1000), observer.lines(1000));
+    assert_same(&own, &sent, "the sender");
+    assert_same(&observed, &sent, "the observer");
+}
+
+/// Sends everything in one write, while it reads the lines that come of it.
+async fn write_at_once(client: Raw, bytes: &[u8], count: usize) -> Vec<String> {
+    let Raw { mut write, mut judge } = client;
+    let (written, lines) = tokio::join!(within(write.write_all(bytes)), judge.lines(count));
+    written.expect("the server reads on");
+    lines
+}
+
+/// Partial writes: the socket is full, and later takes a few bytes now and then.
+#[tokio::test]
+async fn a_reader_that_stalls_and_comes_back_has_missed_nothing() {
     let server = start(|config| {
-        // All of it waits for the stalled reader: 22 MB.
         config.limits.outbox_bytes_max = 1 << 30;
         config.limits.outbox_stall_max = std::time::Duration::from_secs(600);
         config.limits.send_buffer_bytes = 4096;
     })
     .await;
-    let sent = bodies(1000, &SIZES);
-    let mut observer = server.connect("/ws").await;
-    let stalled = stream_with_buffer(server.addr, 32 * 1024).await;
-    let mut stalled = Raw::over(stalled, "/ws", &[]).await;
+    let mut stalled = Raw::over(stream_with_buffer(server.addr, 8 * 1024).await, "/ws", &[]).await;
     stalled.round_trip().await;
-    let flooder = server.raw("/ws").await;
-
-    let flood = frames(&sent);
-    let (own, observed) = tokio::join!(write_at_once(flooder, &flood), observer.lines(1000));
+    let sent = bodies(60, &SIZES);
+    let own = write_at_once(server.raw("/ws").await, &frames(&sent), 60).await;
     assert_same(&own, &sent, "the sender");
-    assert_same(&observed, &sent, "the observer");
-    assert!(server.counts().parks > 0, "the stalled reader was never behind");
-    assert_same(&stalled.judge.lines(1000).await, &sent, "the stalled reader");
-}
-
-/// Sends everything in one write, while it reads the thousand lines that come of it.
-async fn write_at_once(client: Raw, bytes: &[u8]) -> Vec<String> {
-    let Raw { mut write, mut judge } = client;
-    let (written, lines) = tokio::join!(within(write.write_all(bytes)), judge.lines(1000));
-    written.expect("the server reads on");
-    lines
+    assert!(server.counts().parks > 0, "the reader was never behind");
+    assert_same(&stalled.judge.lines(60).await, &sent, "the stalled reader");
 }
 
 /// A client on the worst of networks: its messages come, and ours leave, byte by byte.
 #[tokio::test]
 async fn byte_by_byte_in_both_directions_changes_nothing() {
-    let server = start(|config| config.limits.send_buffer_bytes = 4096).await;
+    let server = start(|config| config.limits.send_buffer_bytes = 16 * 1024).await;
     let mut sent = bodies(200, &SIZES[..4]);
     sent.extend(bodies(2, &SIZES[4..]));
-    let (stream, early) = handshake(stream_with_buffer(server.addr, 1).await, "/ws", &[]).await;
+    let (stream, early) = handshake(stream_with_buffer(server.addr, 16 * 1024).await, "/ws", &[]).await;
     let mut trickle = Judge::reading(Trickle(stream), early).await;
     let mut dripper = server.raw("/ws").await;
     dripper.round_trip().await;
