@@ -25,6 +25,8 @@ fi
 report=$target/autobahn/report
 rm -rf "$report"
 mkdir -p "$report"
+# The server's shell makes it later than the loop below looks for it.
+: >"$report/stdout"
 # Group 9 sends 4 MiB in fragments of 64 bytes; a ping of ours in the middle of a case would fail it.
 "$binary" --echo --addr 127.0.0.1:0 --message-bytes-max 16777216 --outbox-bytes-max 67108864 \
     --fragments-max 65536 --ping-interval 1h >"$report/stdout" 2>"$report/stderr" &
@@ -33,6 +35,7 @@ trap 'kill "$server" 2>/dev/null || true' EXIT
 addr=
 while [ -z "$addr" ]; do
     kill -0 "$server" 2>/dev/null || { cat "$report/stderr" >&2; exit 2; }
+    sleep 0.1
     addr=$(sed -n 's|.*http://\([^/]*\)/.*|\1|p' "$report/stdout")
 done
 
