@@ -166,7 +166,8 @@ impl Config {
         let (clients, low) = (self.clients, self.clients_low);
         match self.scenario {
             Scenario::Idle if low >= clients => Err(format!(
-                "--clients-low {low} is not below --clients {clients}; the slope needs two sizes, choose a smaller --clients-low"
+                "--clients-low {low} is not below --clients {clients}; the slope needs two sizes, choose a smaller \
+                 --clients-low"
             )),
             Scenario::Idle if self.server_pid.is_none() => {
                 Err("idle measures the server's memory; name the process with --server-pid".to_owned())

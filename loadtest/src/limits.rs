@@ -38,7 +38,8 @@ pub(crate) fn check(config: &Config) -> Result<(), Stop> {
     }
     let maximum = limit.maximum.unwrap_or(wanted);
     Err(Stop::Usage(format!(
-        "{connections} connections need {wanted} descriptors and the hard limit is {maximum}; choose at most --clients {} or raise it \
+        "{connections} connections need {wanted} descriptors and the hard limit is {maximum}; choose at most \
+         --clients {} or raise it \
          (ulimit -Hn, LimitNOFILE)",
         maximum.saturating_sub(DESCRIPTORS_SPARE + 1)
     )))

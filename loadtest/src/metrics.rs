@@ -54,7 +54,8 @@ mod tests {
     #[test]
     fn counters_are_summed_over_labels() {
         let page = "HTTP/1.1 200 OK\r\n\r\n# TYPE throng_sends counter\nthrong_sends_total{shard=\"0\"} 5\n\
-                    throng_sends_total{shard=\"1\"} 7 1.5\nthrong_sends_total_other 9\nthrong_deliveries_total 300\n# EOF\n";
+                    throng_sends_total{shard=\"1\"} 7 1.5\nthrong_sends_total_other 9\nthrong_deliveries_total 300\n# \
+                     EOF\n";
         assert_eq!(parse(page), Some(Counters { sends: 12.0, deliveries: 300.0 }));
         assert_eq!(parse("throng_sends_total 1\n"), None);
     }

@@ -83,7 +83,8 @@ fn headline(config: &Config) -> String {
         Scenario::Saturate => {
             let window = config.window;
             format!(
-                "saturate: 1 publisher, {clients} receivers, {window} messages of {size} B under way, {duration} after {warmup}"
+                "saturate: 1 publisher, {clients} receivers, {window} messages of {size} B under way, {duration} \
+                 after {warmup}"
             )
         }
         Scenario::Chat => format!(
@@ -92,7 +93,8 @@ fn headline(config: &Config) -> String {
         Scenario::Slow => {
             let stalled = config.stalled();
             format!(
-                "slow: {clients} receivers, {per_second} messages/s of {size} B, {duration} calm, {duration} with {stalled} stalled"
+                "slow: {clients} receivers, {per_second} messages/s of {size} B, {duration} calm, {duration} with \
+                 {stalled} stalled"
             )
         }
     }
@@ -112,7 +114,8 @@ fn connections(table: &mut Table, results: &Findings) {
             [counts.lost, counts.duplicated, counts.reordered, counts.corrupt, counts.joined, counts.split].map(count);
         let [lost, duplicated, reordered, corrupt, joined, split] = faults;
         table.row("faults", [format!(
-            "{lost} lost, {duplicated} duplicated, {reordered} reordered, {corrupt} corrupt, {joined} joined, {split} split"
+            "{lost} lost, {duplicated} duplicated, {reordered} reordered, {corrupt} corrupt, {joined} joined, {split} \
+             split"
         )]);
     }
     let closed: usize = results.closes.iter().map(|close| close.count).sum();

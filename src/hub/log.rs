@@ -6,7 +6,7 @@
 //! # Memory
 //!
 //! Small publications are copied into chunks, large ones are shared with the other shards. When every subscriber has
-//! everything the log keeps at most one chunk of [`KEPT_MAX`].
+//! everything the log keeps at most one chunk of 4 KiB.
 //!
 //! # Invariants
 //!

@@ -6,7 +6,7 @@ use crate::hub::audience::Subscription;
 use crate::hub::channel::ChannelKey;
 use crate::hub::command::Publication;
 use crate::hub::connection::{Connection, Phase, Place, find};
-use crate::hub::{Command, ConnectionId, Sink};
+use crate::hub::{Command, ConnectionId, Sent, Sink};
 use crate::protocol::{CloseReason, Encoding, frame};
 use bytes::Bytes;
 
@@ -82,9 +82,36 @@ impl<S: Sink> Shard<S> {
 
     fn answer_ping(&mut self, id: ConnectionId, body: &Bytes) {
         let Some(connection) = find(&mut self.connections, id) else { return };
+        let pong = frame::pong(body);
+        if connection.takes_publications() {
+            // A free socket answers every ping; only behind a full one the newest stands for all.
+            return self.send_at_once(id, &pong);
+        }
         if connection.phase <= Phase::Draining {
-            connection.lane_mut().push_pong(frame::pong(body));
+            connection.lane_mut().push_pong(pong);
             self.dirty.push(narrow(id.slot()));
+        }
+    }
+
+    /// Sends a frame to a connection that stands at a frame edge and has no lane.
+    fn send_at_once(&mut self, id: ConnectionId, frame: &Bytes) {
+        let Some(connection) = find(&mut self.connections, id) else { return };
+        let slot = narrow(id.slot());
+        let sent = connection.sink.send(frame);
+        self.counts.sends += 1;
+        let taken = match sent {
+            Sent::All => frame.len(),
+            Sent::Short(taken) => taken,
+            Sent::Gone => 0,
+        };
+        self.counts.bytes += taken as u64;
+        match sent {
+            Sent::All => {}
+            Sent::Short(_) => {
+                connection.lane_mut().push_rest(frame.slice(taken..));
+                self.park(slot, taken > 0);
+            }
+            Sent::Gone => self.leaving.push((slot, Leave::Gone)),
         }
     }
 
