@@ -57,7 +57,13 @@ impl<S: Sink> Hub<S> {
     pub fn shard(&self, index: usize) -> Shard<S> {
         let parts = &*self.parts;
         let metrics = Arc::clone(&parts.metrics.shards()[index]);
-        Shard::new(index, &parts.limits, Arc::clone(&parts.inboxes[index]), Arc::clone(&parts.placement), metrics)
+        Shard::new(
+            (index, parts.inboxes.len()),
+            &parts.limits,
+            Arc::clone(&parts.inboxes[index]),
+            Arc::clone(&parts.placement),
+            metrics,
+        )
     }
 
     /// Returns the queue into a shard.

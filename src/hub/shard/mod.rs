@@ -40,6 +40,9 @@ use pass::Round;
 use std::fmt;
 use std::sync::Arc;
 
+/// Most slots that a shard reserves address space for, 64 MiB; beyond them its table grows by copies.
+const RESERVED_MAX: usize = 1 << 20;
+
 /// The owner of the write side of a subset of connections.
 pub struct Shard<S: Sink> {
     index: usize,
@@ -75,7 +78,7 @@ pub struct Shard<S: Sink> {
 
 impl<S: Sink> Shard<S> {
     pub(super) fn new(
-        index: usize,
+        (index, shards): (usize, usize),
         limits: &Limits,
         inbox: Arc<Inbox<S>>,
         placement: Arc<Placement>,
@@ -89,7 +92,8 @@ impl<S: Sink> Shard<S> {
             inbox,
             placement,
             metrics,
-            connections: Vec::new(),
+            // Reserved, not touched: the pages come as connections do, and a table that grows by copies leaves holes.
+            connections: Vec::with_capacity(limits.connections_max.div_ceil(shards).min(RESERVED_MAX)),
             audiences: Audiences::default(),
             live: 0,
             is_closing_all: None,
