@@ -27,7 +27,8 @@ pub(crate) struct Slow {
     pub(crate) stalled: usize,
     /// Stalled ones that the server had ended when the phase was over.
     pub(crate) ended: usize,
-    /// Seconds from the stall until the server let go of its end, sorted; seen every quarter of a second.
+    /// Seconds from the stall until the server let go of its end, sorted; a reset is seen at once, a FIN
+    /// behind unread data within 2.5 s.
     pub(crate) ended_after_seconds: Vec<f64>,
     /// What the stalled ones found when they were read out at last.
     pub(crate) closes: Vec<CloseCount>,
