@@ -2,40 +2,18 @@
 //!
 //! Not measured: encoding, sockets, wake-ups. Those are `frame.rs`, `socket_fan_out.rs` and `inbox.rs`.
 
+#[path = "../tests/support/null.rs"]
+mod null;
+
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput};
-use std::io::IoSlice;
+use null::Null;
 use std::sync::Arc;
-use std::task::{Poll, Waker};
 use std::time::Duration;
 use throng::config::{Config, Limits};
-use throng::hub::{Channel, Hub, Sent, Shard, Sink};
+use throng::hub::{Channel, Hub, Shard};
 use throng::metrics::Metrics;
 use throng::protocol::{ChannelName, Encoding, plain};
-
-/// A peer that takes everything at no cost.
-#[derive(Debug)]
-struct Null;
-
-impl Sink for Null {
-    fn send(&mut self, bytes: &[u8]) -> Sent {
-        std::hint::black_box(bytes);
-        Sent::All
-    }
-
-    fn send_vectored(&mut self, slices: &[IoSlice<'_>]) -> Sent {
-        std::hint::black_box(slices);
-        Sent::All
-    }
-
-    fn poll_writable(&mut self, _: &Waker) -> Poll<()> {
-        Poll::Ready(())
-    }
-
-    fn finish(&mut self) {}
-
-    fn abort(&mut self) {}
-}
 
 /// One shard with so many subscribers of one channel.
 struct Bench {

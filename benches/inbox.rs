@@ -2,39 +2,20 @@
 //!
 //! Not measured: a wake-up that is needed (a system call of the runtime, once per sleep), the fan-out.
 
+#[path = "../tests/support/null.rs"]
+mod null;
+
 use bytes::Bytes;
 use criterion::{Criterion, Throughput};
+use null::Null;
 use std::hint::black_box;
-use std::io::IoSlice;
 use std::sync::Arc;
-use std::task::{Poll, Waker};
 use std::time::Duration;
 use throng::config::{Config, Limits};
+use throng::hub::Hub;
 use throng::hub::wake::SleepFlag;
-use throng::hub::{Hub, Sent, Sink};
 use throng::metrics::Metrics;
 use throng::protocol::{ChannelName, Encoding};
-
-#[derive(Debug)]
-struct Null;
-
-impl Sink for Null {
-    fn send(&mut self, _: &[u8]) -> Sent {
-        Sent::All
-    }
-
-    fn send_vectored(&mut self, _: &[IoSlice<'_>]) -> Sent {
-        Sent::All
-    }
-
-    fn poll_writable(&mut self, _: &Waker) -> Poll<()> {
-        Poll::Ready(())
-    }
-
-    fn finish(&mut self) {}
-
-    fn abort(&mut self) {}
-}
 
 /// Messages of one pass.
 const BATCH: usize = 256;

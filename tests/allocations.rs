@@ -1,35 +1,16 @@
 //! What a delivery allocates: nothing. The cost of a publication does not depend on who receives it.
 
+#[path = "support/null.rs"]
+mod null;
+
 use bytes::Bytes;
-use std::io::IoSlice;
+use null::Null;
 use std::sync::Arc;
-use std::task::{Poll, Waker};
 use std::time::Duration;
 use throng::config::Limits;
-use throng::hub::{Channel, Hub, Sent, Shard, Sink};
+use throng::hub::{Channel, Hub, Shard};
 use throng::metrics::Metrics;
 use throng::protocol::{ChannelName, Encoding, plain};
-
-/// A socket that takes everything and keeps nothing.
-struct Null;
-
-impl Sink for Null {
-    fn send(&mut self, _: &[u8]) -> Sent {
-        Sent::All
-    }
-
-    fn send_vectored(&mut self, _: &[IoSlice<'_>]) -> Sent {
-        Sent::All
-    }
-
-    fn poll_writable(&mut self, _: &Waker) -> Poll<()> {
-        Poll::Ready(())
-    }
-
-    fn finish(&mut self) {}
-
-    fn abort(&mut self) {}
-}
 
 /// A hub of one shard with that many subscribers of one channel.
 fn hub(subscribers: usize) -> (Hub<Null>, Shard<Null>, Arc<Channel>) {

@@ -232,6 +232,45 @@ fn stall_up_to_the_limit_stays_and_longer_is_closed() {
 }
 
 /// The policy skip leaves a stalled connection alone: its lag is bounded in bytes.
+/// A ping that can not be sent is not a ping that was not answered: the stall has its own limit.
+#[test]
+fn stalled_subscriber_has_its_time_whatever_the_pings() {
+    let hub = SimulatedHub::with_limits(&Limits::default());
+    let slow = hub.connect().subscribe("lobby").stalled();
+    hub.publish("lobby", "x".repeat(100));
+    hub.advance(Duration::from_millis(9900));
+    assert_eq!(hub.counts(0).closes.iter().sum::<u64>(), 0);
+    hub.advance(Duration::from_millis(200));
+    slow.resume();
+    hub.run_until_idle();
+    assert_eq!(hub.closed(&slow), Some(CloseReason::SlowConsumer));
+}
+
+/// Under the policy `skip` nothing but a round of pings ends a peer that is gone without a word.
+#[test]
+fn skipping_subscriber_out_of_reach_for_a_round_is_closed() {
+    let hub = SimulatedHub::with_limits(&Limits { ping_interval: seconds(54), ..skipping(1000) });
+    let gone = hub.connect().subscribe("lobby").stalled();
+    hub.publish("lobby", "x");
+    hub.advance(seconds(40));
+    assert_eq!(hub.counts(0).closes.iter().sum::<u64>(), 0);
+    hub.advance(seconds(70));
+    assert_eq!(hub.counts(0).closes[CloseReason::NoPong.index()], 1);
+    drop(gone);
+}
+
+/// Clients that count their pongs are not disappointed while nothing is in the way.
+#[test]
+fn free_socket_answers_every_ping() {
+    let hub = SimulatedHub::with_limits(&quiet());
+    let peer = hub.connect().subscribe("lobby");
+    for _ in 0..10 {
+        hub.push(0, Command::Ping { id: peer.id(), body: "body".into() });
+    }
+    hub.run_until_idle();
+    assert_eq!(peer.pongs(), vec![b"body".to_vec(); 10]);
+}
+
 #[test]
 fn skipping_subscriber_may_stall() {
     let hub = SimulatedHub::with_limits(&Limits { ping_interval: seconds(3600), ..skipping(1000) });

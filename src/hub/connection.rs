@@ -19,6 +19,17 @@ pub(super) enum Phase {
     Dead,
 }
 
+/// What is known of the peer since the last ping.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Pulse {
+    /// It answered, or was not asked yet.
+    Heard,
+    /// It was asked.
+    Asked,
+    /// It could not be asked: its socket takes nothing. How long that may last is the outbox's limit, not the pong's.
+    OutOfReach,
+}
+
 /// Where a subscription of the connection is found.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Place {
@@ -31,7 +42,6 @@ pub(super) struct Place {
 /// The write side of one connection.
 ///
 /// One cache line: an idle connection holds nothing beyond it.
-#[expect(clippy::struct_excessive_bools, reason = "independent facts, one byte each")]
 #[derive(Debug)]
 pub(super) struct Connection<S> {
     pub(super) sink: S,
@@ -42,8 +52,7 @@ pub(super) struct Connection<S> {
     pub(super) phase: Phase,
     /// The sink is full and will call back.
     pub(super) is_parked: bool,
-    /// A ping is out.
-    pub(super) awaits_pong: bool,
+    pub(super) pulse: Pulse,
     /// On the list of those whose deadlines are looked at.
     pub(super) is_watched: bool,
     /// The reader has ended: the slot becomes free after the next flush.
@@ -59,7 +68,7 @@ impl<S> Connection<S> {
             generation: id.generation(),
             phase: Phase::Open,
             is_parked: false,
-            awaits_pong: false,
+            pulse: Pulse::Heard,
             is_watched: false,
             is_abandoned: false,
         }

@@ -5,7 +5,7 @@ use super::leave::Leave;
 use crate::hub::audience::Subscription;
 use crate::hub::channel::ChannelKey;
 use crate::hub::command::Publication;
-use crate::hub::connection::{Connection, Phase, Place, find};
+use crate::hub::connection::{Connection, Phase, Place, Pulse, find};
 use crate::hub::{Command, ConnectionId, Sent, Sink};
 use crate::protocol::{CloseReason, Encoding, frame};
 use bytes::Bytes;
@@ -117,7 +117,7 @@ impl<S: Sink> Shard<S> {
 
     fn note_pong(&mut self, id: ConnectionId) {
         if let Some(connection) = find(&mut self.connections, id) {
-            connection.awaits_pong = false;
+            connection.pulse = Pulse::Heard;
         }
     }
 

@@ -5,7 +5,7 @@ use super::apply::narrow;
 use super::leave::Leave;
 use crate::config::SlowConsumer;
 use crate::hub::Sink;
-use crate::hub::connection::{Connection, Phase};
+use crate::hub::connection::{Connection, Phase, Pulse};
 use crate::hub::wheel::slots_of;
 use crate::protocol::CloseReason;
 use std::time::Duration;
@@ -36,21 +36,36 @@ impl<S: Sink> Shard<S> {
         self.trim_retained();
     }
 
-    /// Pings the connections of a bucket. A parked one gets it when its socket takes bytes again.
+    /// Pings the connections of a bucket. One that was out of reach for a whole round is gone: under the policy `skip`
+    /// no other limit would end it.
     fn ping(&mut self, bucket: u64) {
         for slot in slots_of(bucket, self.connections.len()) {
             let Some(connection) = &mut self.connections[slot] else { continue };
             if connection.phase == Phase::Open {
-                connection.awaits_pong = true;
-                connection.lane_mut().push_ping();
-                self.dirty.push(narrow(slot));
+                match (connection.is_parked, connection.pulse) {
+                    (true, Pulse::OutOfReach) => {
+                        self.leaving.push((narrow(slot), Leave::Close(CloseReason::NoPong)));
+                    }
+                    (true, Pulse::Heard | Pulse::Asked) => connection.pulse = Pulse::OutOfReach,
+                    (false, _) => {
+                        connection.pulse = Pulse::Asked;
+                        connection.lane_mut().push_ping();
+                        self.dirty.push(narrow(slot));
+                    }
+                }
             }
         }
     }
 
     fn close_silent(&mut self, bucket: u64) {
         for slot in slots_of(bucket, self.connections.len()) {
-            if self.connections[slot].as_ref().is_some_and(|connection| connection.awaits_pong) {
+            let Some(connection) = self.connections[slot].as_mut().filter(|one| one.pulse == Pulse::Asked) else {
+                continue;
+            };
+            if connection.is_parked {
+                // The ping may still lie in front of the full socket.
+                connection.pulse = Pulse::OutOfReach;
+            } else {
                 self.leaving.push((narrow(slot), Leave::Close(CloseReason::NoPong)));
             }
         }
