@@ -325,6 +325,18 @@ fn close_frame_that_is_not_taken_in_time_aborts() {
     hub.end();
 }
 
+/// The bounds of a full socket must not keep the reason from a peer that comes back to reading.
+#[test]
+fn evicted_subscriber_gets_its_close_frame_into_a_full_socket() {
+    let hub = SimulatedHub::with_limits(&lag_of_64());
+    let slow = hub.connect().subscribe("lobby").stalled();
+    slow.pipe().spare(1000);
+    hub.publish("lobby", "x".repeat(40));
+    hub.publish("lobby", "y".repeat(40));
+    hub.run_until_idle();
+    assert_eq!((slow.end(), hub.closed(&slow)), (End::Finished, Some(CloseReason::SlowConsumer)));
+}
+
 /// A peer that has the close frame and does not end would keep its slot.
 #[test]
 fn peer_that_does_not_end_after_the_close_frame_is_aborted() {

@@ -34,6 +34,8 @@ struct Wire {
     room: Option<usize>,
     /// Most bytes of one write, although there is room; `None` for all.
     bite: Option<usize>,
+    /// Bytes it takes beyond its bound for the end of a connection.
+    spare: usize,
     /// What the peer has not decoded yet.
     arrived: VecDeque<u8>,
     taken: u64,
@@ -54,6 +56,11 @@ impl Pipe {
     /// Takes at most `bytes` in one write.
     pub(crate) fn bite(&self, bytes: usize) {
         self.0.lock().bite = Some(bytes);
+    }
+
+    /// Has room for that many bytes more once the connection is closed for being slow.
+    pub(crate) fn spare(&self, bytes: usize) {
+        self.0.lock().spare = bytes;
     }
 
     /// Makes room for that many bytes more, as a peer that read them would.
@@ -145,6 +152,11 @@ impl Sink for Pipe {
         }
         wire.waker = Some(waker.clone());
         Poll::Pending
+    }
+
+    fn make_room(&mut self) {
+        let spare = self.0.lock().spare;
+        self.drain(spare);
     }
 
     fn finish(&mut self) {
