@@ -260,3 +260,20 @@ fn slow_connection_that_left_is_not_counted_twice() {
     hub.advance(Duration::from_millis(50));
     assert_eq!(hub.counts(0).parked, 1);
 }
+
+/// A tick may trim a log to its head between a publication and its fan-out: nobody is left who lacks it.
+#[test]
+fn log_that_a_tick_emptied_has_nothing_to_fan_out() {
+    let hub = SimulatedHub::with_limits(&Limits::default());
+    let laggard = hub.connect().subscribe("lobby").stalled();
+    hub.publish("lobby", "keeps the log");
+    hub.run_until_idle();
+
+    hub.publish("lobby", "for the laggard alone");
+    let newcomer = hub.connect().subscribe("lobby");
+    laggard.leave();
+    hub.pause(Duration::from_millis(50));
+    hub.run_until_idle();
+    assert!(newcomer.texts().is_empty());
+    hub.end();
+}

@@ -1,6 +1,7 @@
 //! A pass: takes a batch of commands, then writes, in steps between which the driver may yield to others.
 
 use super::Shard;
+use crate::hub::audience::Audience;
 use crate::hub::fan_out::{Aside, Run, fan_out};
 use crate::hub::inbox::Inbox;
 use crate::hub::{Command, Sink};
@@ -130,12 +131,13 @@ impl<S: Sink> Shard<S> {
         loop {
             let number = *self.touched.last()?;
             let audience = self.audiences.get_mut(number as usize);
-            let Some(audience) = audience.filter(|audience| audience.settled < audience.log.head()) else {
+            // After everyone skipped ahead, or was served alone, the log may begin behind the last round.
+            let start = |audience: &Audience| audience.settled.max(audience.log.tail());
+            let Some(audience) = audience.filter(|audience| start(audience) < audience.log.head()) else {
                 self.settle(number);
                 continue;
             };
-            // After everyone skipped ahead the log may begin behind the last round.
-            let from = audience.settled.max(audience.log.tail());
+            let from = start(audience);
             let to = audience.log.window_end(from);
             let (head, mut left) = audience.encoding.frame(usize::try_from(to - from).unwrap_or(usize::MAX));
             self.frame.clear();
