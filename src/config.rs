@@ -3,6 +3,10 @@
 //! Every key is a flag and a `THRONG_` variable. Defaults and their texts stand here and nowhere else: `--help` prints
 //! them, and a test holds the README's table to them.
 
+mod tuning;
+
+pub use tuning::Tuning;
+
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use humantime::parse_duration;
@@ -30,6 +34,10 @@ pub struct Config {
     /// What bounds things.
     #[command(flatten)]
     pub limits: Limits,
+
+    /// What trades one good for another.
+    #[command(flatten)]
+    pub tuning: Tuning,
 }
 
 /// The part of the configuration that bounds things.
@@ -110,7 +118,8 @@ pub struct Limits {
     )]
     pub control_rate_max: u32,
 
-    /// Bytes that may wait for one connection. Beyond it --slow-consumer decides. Shared by all who wait for the same.
+    /// Bytes that may wait for one connection, and so the window of a channel's log, which all who wait share. Beyond
+    /// it --slow-consumer decides.
     #[arg(
         long,
         env = "THRONG_OUTBOX_BYTES_MAX",
@@ -205,7 +214,7 @@ pub enum SlowConsumer {
     Skip,
 }
 
-/// Two settings that do not fit each other.
+/// Settings that do not fit each other, or a time that is not safe.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub enum ConfigError {
     /// A ping must be answered before the next one.
@@ -237,6 +246,23 @@ pub enum ConfigError {
         /// The flag without its dashes.
         flag: &'static str,
     },
+    /// A time is outside of what is safe.
+    #[error(
+        "--{flag} {} is not between {} and {}; {advice}",
+        humantime::format_duration(*value),
+        humantime::format_duration(range.0),
+        humantime::format_duration(range.1)
+    )]
+    TimeOutOfRange {
+        /// The flag without its dashes.
+        flag: &'static str,
+        /// As given.
+        value: Duration,
+        /// The least and the most.
+        range: (Duration, Duration),
+        /// What to give instead.
+        advice: &'static str,
+    },
     /// Echo is a tool for tests.
     #[error("--echo needs a loopback --addr, not {addr}; use 127.0.0.1:PORT or leave --echo out")]
     EchoInPublic {
@@ -257,6 +283,7 @@ impl Config {
     /// [`ConfigError`] names the settings that do not fit, their values and what to do.
     pub fn complete(mut self, cores: usize, descriptors: u64) -> Result<Self, ConfigError> {
         self.shards = Some(self.shards.unwrap_or(cores).clamp(1, 64));
+        self.tuning.threads = Some(self.tuning.threads.unwrap_or(cores).max(1));
         if self.limits.connections_max == 0 {
             self.limits.connections_max = usize::try_from(descriptors / 10 * 9).unwrap_or(usize::MAX).max(1);
         }
@@ -264,6 +291,7 @@ impl Config {
             self.addr = format!("0.0.0.0:{port}");
         }
         self.limits.check()?;
+        self.tuning.check()?;
         let host = self.addr.rsplit_once(':').map_or("", |(host, _)| host);
         if self.echo && !["127.0.0.1", "localhost", "[::1]"].contains(&host) {
             return Err(ConfigError::EchoInPublic { addr: self.addr });
@@ -292,6 +320,12 @@ impl Default for Config {
 impl Default for Limits {
     fn default() -> Self {
         Config::default().limits
+    }
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Config::default().tuning
     }
 }
 

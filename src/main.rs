@@ -6,15 +6,12 @@ use mimalloc::MiMalloc;
 use std::io::Write;
 use std::process::ExitCode;
 use throng::config::Config;
-use throng::transport::{Server, ServerError};
+use throng::transport::{Server, ServerError, runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
-
-/// Polls of a worker between two looks at the sockets. With turns of up to 300 us tokio's 61 would be 18 ms.
-const EVENT_INTERVAL: u32 = 16;
 
 /// Exit code for settings that can not be used, as clap's.
 const EXIT_USAGE: u8 = 2;
@@ -50,12 +47,7 @@ fn fail(code: u8, error: &dyn std::fmt::Display) -> ExitCode {
 }
 
 fn serve(config: &Config) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .event_interval(EVENT_INTERVAL)
-        .max_io_events_per_tick(256)
-        .build()
-        .context("failed to start the runtime")?;
+    let runtime = runtime::build(&config.tuning).context("failed to start the runtime")?;
     runtime.block_on(async {
         let mut signals = Signals::new().context("failed to listen for signals")?;
         let server = Server::bind(config).await?;

@@ -81,6 +81,8 @@ shard_counts! {
     Counter skipped,
     #[doc = "Passes of the shard."]
     Counter passes,
+    #[doc = "Times that a command, or a socket that takes bytes again, woke the shard."]
+    Counter wakes,
 }
 
 /// The counters of the process.

@@ -13,12 +13,15 @@ use std::collections::HashMap;
 use std::env;
 use std::time::Duration;
 use support::{End, Peer, SimulatedHub};
-use throng::config::{Limits, SlowConsumer};
+use throng::config::{Limits, SlowConsumer, Tuning};
 use throng::hub::Command;
 use throng::protocol::CloseReason;
 
 /// Enough for every kind of event to meet every other, and a few seconds of a debug build.
 const SEEDS: u64 = 300;
+
+/// The longest that publications may wait for company.
+const COALESCE_DELAY_MAX: u64 = 100;
 
 const CHANNELS: [&str; 3] = ["a", "b", "c"];
 
@@ -66,7 +69,12 @@ impl World {
             close_timeout: milliseconds(1000),
             ..Limits::default()
         };
-        let hub = SimulatedHub::new(random.random_range(1..=3), &limits);
+        let tuning = Tuning {
+            coalesce_delay: milliseconds([0, 0, 10, COALESCE_DELAY_MAX][random.random_range(0..4)]),
+            pass_commands_max: [1, 7, 256, 8192][random.random_range(0..4)],
+            ..Tuning::default()
+        };
+        let hub = SimulatedHub::tuned(random.random_range(1..=3), &limits, &tuning);
         let published = CHANNELS.into_iter().map(|channel| (channel, Vec::new())).collect();
         Self { hub, policy, random, published, subscribers: vec![], is_closing_all: false }
     }
@@ -92,7 +100,7 @@ impl World {
             self.is_closing_all = true;
         }
         self.subscribers.iter().for_each(|subscriber| subscriber.peer.resume());
-        self.hub.run_until_idle();
+        self.hub.advance(milliseconds(COALESCE_DELAY_MAX));
         self.subscribers.iter().for_each(|subscriber| self.check(subscriber));
         self.check_counts();
         self.hub.end();

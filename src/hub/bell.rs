@@ -38,8 +38,8 @@ impl Bell {
         (is_queue_empty() && self.writable.lock().is_empty()).then(|| self.notify.notified())
     }
 
-    pub(super) fn get_up(&self) {
-        self.sleep.get_up();
+    pub(super) fn get_up(&self) -> bool {
+        self.sleep.get_up()
     }
 }
 

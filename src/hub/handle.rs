@@ -8,7 +8,7 @@ use super::directory::{Directory, DirectoryFull};
 use super::inbox::Inbox;
 use super::placement::{Placement, Seat};
 use super::{Command, ConnectionId, Shard, Sink};
-use crate::config::Limits;
+use crate::config::{Limits, Tuning};
 use crate::metrics::Metrics;
 use crate::protocol::name::ChannelName;
 use crate::protocol::{CloseReason, Encoding};
@@ -28,6 +28,7 @@ struct Parts<S: Sink> {
     placement: Arc<Placement>,
     metrics: Arc<Metrics>,
     limits: Limits,
+    tuning: Tuning,
 }
 
 /// A publication has to wait until this shard has room for it.
@@ -38,8 +39,13 @@ pub struct Blocked {
 }
 
 impl<S: Sink> Hub<S> {
-    /// Returns a hub and its shards, which the caller drives.
+    /// Returns a hub with the default tuning, and its shards, which the caller drives.
     pub fn new(limits: &Limits, metrics: Arc<Metrics>) -> (Self, Vec<Shard<S>>) {
+        Self::tuned(limits, &Tuning::default(), metrics)
+    }
+
+    /// Returns a hub and its shards, which the caller drives.
+    pub fn tuned(limits: &Limits, tuning: &Tuning, metrics: Arc<Metrics>) -> (Self, Vec<Shard<S>>) {
         let count = metrics.shards().len();
         let parts = Parts {
             inboxes: (0..count).map(|_| Arc::new(Inbox::new())).collect(),
@@ -47,6 +53,7 @@ impl<S: Sink> Hub<S> {
             placement: Arc::new(Placement::new(count, limits.connections_max)),
             metrics,
             limits: limits.clone(),
+            tuning: tuning.clone(),
         };
         let hub = Self { parts: Arc::new(parts) };
         let shards = (0..count).map(|index| hub.shard(index)).collect();
@@ -59,7 +66,7 @@ impl<S: Sink> Hub<S> {
         let metrics = Arc::clone(&parts.metrics.shards()[index]);
         Shard::new(
             (index, parts.inboxes.len()),
-            &parts.limits,
+            (&parts.limits, &parts.tuning),
             Arc::clone(&parts.inboxes[index]),
             Arc::clone(&parts.placement),
             metrics,
@@ -84,6 +91,11 @@ impl<S: Sink> Hub<S> {
     /// Returns the limits that the hub was made with.
     pub fn limits(&self) -> &Limits {
         &self.parts.limits
+    }
+
+    /// Returns the tuning that the hub was made with.
+    pub fn tuning(&self) -> &Tuning {
+        &self.parts.tuning
     }
 
     /// Returns the counters of the process.

@@ -17,7 +17,7 @@ use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
 /// Bytes of a command that one credit pays for: a cache line, so that a short message costs one.
 pub const CREDIT_BYTES: usize = 64;
 
-/// Credits of an inbox, and places in it: 512 KiB of messages wait at most, and a pass takes 256.
+/// Credits of an inbox, and places in it: 512 KiB of messages wait at most, and a pass takes 256 by default.
 pub const CREDITS: usize = 8192;
 
 /// The bounded queue into one shard.
@@ -96,7 +96,8 @@ impl<S> Inbox<S> {
         &self.bell
     }
 
-    /// Prepares the shard to sleep: `None` when there is work, else what to wait for. Call [`Inbox::get_up`] after.
+    /// Prepares the shard to sleep: `None` when there is work, else what to wait for. Call
+    /// [`Shard::get_up`](super::Shard::get_up) after.
     ///
     /// # Cancel safety
     ///
@@ -105,9 +106,9 @@ impl<S> Inbox<S> {
         self.bell.lie_down(|| self.queue.is_empty())
     }
 
-    /// Ends a sleep, or the attempt.
-    pub fn get_up(&self) {
-        self.bell.get_up();
+    /// Ends a sleep, or the attempt. Returns whether the bell rang meanwhile.
+    pub(super) fn get_up(&self) -> bool {
+        self.bell.get_up()
     }
 }
 

@@ -44,10 +44,10 @@ impl SleepFlag {
         fence(Ordering::SeqCst);
     }
 
-    /// Announces that the consumer is at work again.
-    pub fn get_up(&self) {
+    /// Announces that the consumer is at work again. Returns whether a producer woke it since it lay down.
+    pub fn get_up(&self) -> bool {
         // AcqRel: as in `lie_down`.
-        self.asleep.swap(false, Ordering::AcqRel);
+        !self.asleep.swap(false, Ordering::AcqRel)
     }
 }
 

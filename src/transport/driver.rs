@@ -5,16 +5,11 @@
 //! Its state is broken: dropping it closes its connections with 1011, and an empty shard takes over its inbox. More
 //! than [`RESTARTS_MAX`] within [`RESTART_WINDOW`] mean a bug that restarting does not cure; the hub stops then.
 
-use crate::hub::inbox::Inbox;
 use crate::hub::{Hub, Shard, Sink};
 use crate::metrics::Metrics;
 use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::time::Instant;
-
-/// Longest turn of a shard before other tasks of its worker run: about fifty writes. The inbox gathers meanwhile, so a
-/// longer turn would gain nothing and cost every reader latency.
-const TURN: Duration = Duration::from_micros(300);
 
 const RESTARTS_MAX: usize = 5;
 const RESTART_WINDOW: Duration = Duration::from_secs(60);
@@ -24,7 +19,7 @@ pub(super) async fn supervise<S: Sink>(hub: Hub<S>, mut shard: Shard<S>, started
     let index = shard.index();
     let mut restarts = VecDeque::new();
     loop {
-        let Err(error) = tokio::spawn(run(shard, started)).await;
+        let Err(error) = tokio::spawn(run(shard, hub.tuning().pass_turn, started)).await;
         if error.is_cancelled() {
             return;
         }
@@ -40,47 +35,49 @@ pub(super) async fn supervise<S: Sink>(hub: Hub<S>, mut shard: Shard<S>, started
     }
 }
 
-async fn run<S: Sink>(mut shard: Shard<S>, started: Instant) -> std::convert::Infallible {
-    let mut turn = Instant::now();
+/// Runs passes; after `turn` of writing other tasks of the thread run, readers among them.
+async fn run<S: Sink>(mut shard: Shard<S>, turn: Duration, started: Instant) -> std::convert::Infallible {
+    let mut since = Instant::now();
     loop {
         let has_work = shard.begin_pass(started.elapsed());
         while shard.step() {
-            give_way(&mut turn).await;
+            give_way(&mut since, turn).await;
         }
         shard.end_pass();
         if has_work {
             // Neither the inbox nor the sockets consume tokio's budget: this task has to yield by itself.
-            give_way(&mut turn).await;
+            give_way(&mut since, turn).await;
         } else {
-            sleep(shard.inbox(), shard.next_deadline().map(|deadline| started + deadline)).await;
-            turn = Instant::now();
+            let deadline = shard.next_deadline().map(|deadline| started + deadline);
+            sleep(&mut shard, deadline).await;
+            since = Instant::now();
         }
     }
 }
 
-async fn give_way(turn: &mut Instant) {
-    if turn.elapsed() > TURN {
+async fn give_way(since: &mut Instant, turn: Duration) {
+    if since.elapsed() > turn {
         tokio::task::yield_now().await;
-        *turn = Instant::now();
+        *since = Instant::now();
     }
 }
 
 /// Waits for a command, a socket that takes bytes again, or the shard's next deadline.
-async fn sleep<S: Sink>(inbox: &Inbox<S>, deadline: Option<Instant>) {
-    if let Some(notified) = inbox.lie_down() {
+async fn sleep<S: Sink>(shard: &mut Shard<S>, deadline: Option<Instant>) {
+    if let Some(notified) = shard.inbox().lie_down() {
         match deadline {
             // Its result does not matter: both ends mean the next pass.
             Some(deadline) => drop(tokio::time::timeout_at(deadline, notified).await),
             None => notified.await,
         }
     }
-    inbox.get_up();
+    shard.get_up();
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Limits;
+    use crate::config::{Limits, Tuning};
     use crate::hub::Sent;
     use crate::protocol::{ChannelName, Encoding};
     use bytes::Bytes;
@@ -119,7 +116,11 @@ mod tests {
 
     /// A hub of two shards, and what its supervisors end with.
     fn start() -> (Hub<Mined>, Vec<tokio::task::JoinHandle<()>>) {
-        let (hub, shards) = Hub::new(&Limits::default(), Arc::new(Metrics::new(2)));
+        start_tuned(&Tuning::default())
+    }
+
+    fn start_tuned(tuning: &Tuning) -> (Hub<Mined>, Vec<tokio::task::JoinHandle<()>>) {
+        let (hub, shards) = Hub::tuned(&Limits::default(), tuning, Arc::new(Metrics::new(2)));
         let started = Instant::now();
         let supervisors = shards.into_iter().map(|shard| tokio::spawn(supervise(hub.clone(), shard, started)));
         (hub.clone(), supervisors.collect())
@@ -168,5 +169,72 @@ mod tests {
         }
         let first = supervisors.swap_remove(1);
         first.await.unwrap();
+    }
+    /// The driver sleeps until what gathers is due, and is no later than its timer.
+    #[tokio::test(start_paused = true)]
+    async fn publications_leave_when_the_coalescing_delay_is_over() {
+        let delay = Duration::from_millis(10);
+        let (hub, _supervisors) = start_tuned(&Tuning { coalesce_delay: delay, ..Tuning::default() });
+        let start = Instant::now();
+        let mut first = talk(&hub, false).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let mut second = talk(&hub, false).await;
+        assert_eq!(first.recv().await.unwrap(), b"\x81\x01x");
+        let (least, most) = (delay, delay + Duration::from_millis(1));
+        assert!((least..=most).contains(&start.elapsed()), "{:?}", start.elapsed());
+        assert_eq!(second.recv().await.unwrap(), b"\x81\x01x");
+        assert!((least..=most).contains(&(start.elapsed() - Duration::from_millis(1))), "{:?}", start.elapsed());
+    }
+
+    /// A peer that takes its time: so long for each write.
+    #[derive(Debug)]
+    struct Sluggish(Duration);
+
+    impl Sink for Sluggish {
+        fn send(&mut self, _: &[u8]) -> Sent {
+            let start = std::time::Instant::now();
+            while start.elapsed() < self.0 {
+                std::hint::spin_loop();
+            }
+            Sent::All
+        }
+
+        fn send_vectored(&mut self, _: &[IoSlice<'_>]) -> Sent {
+            self.send(&[])
+        }
+
+        fn poll_writable(&mut self, _: &Waker) -> Poll<()> {
+            Poll::Ready(())
+        }
+
+        fn finish(&mut self) {}
+
+        fn abort(&mut self) {}
+    }
+
+    /// A shard that writes for long must not keep its thread from readers: they run after each turn.
+    #[tokio::test]
+    async fn others_run_when_a_turn_is_over() {
+        const RECEIVERS: usize = 320;
+        let limits = Limits { connections_max: RECEIVERS, ..Limits::default() };
+        let tuning = Tuning { pass_turn: Duration::from_micros(10), ..Tuning::default() };
+        let (hub, mut shards) = Hub::tuned(&limits, &tuning, Arc::new(Metrics::new(1)));
+        let name = ChannelName::parse("lobby").unwrap();
+        let mut channel = None;
+        for _ in 0..RECEIVERS {
+            let credit = || hub.inbox(0).try_take(1).unwrap();
+            let id = hub.connect(hub.place().unwrap(), Sluggish(Duration::from_micros(1)), credit());
+            channel = hub.subscribe(id, &name, Encoding::Lines, credit()).ok();
+        }
+        hub.publish(&channel.unwrap(), &Bytes::from_static(b"x\n"), &mut hub.credits(2)).unwrap();
+        let shard = tokio::spawn(supervise(hub.clone(), shards.remove(0), Instant::now()));
+        let mut turns = 0;
+        while hub.metrics().shards()[0].read().deliveries < RECEIVERS as u64 {
+            tokio::task::yield_now().await;
+            turns += 1;
+        }
+        // A step makes 32 writes, of more than a turn together.
+        assert!(turns >= RECEIVERS / 32, "{turns} turns");
+        shard.abort();
     }
 }

@@ -7,6 +7,7 @@ mod http;
 mod origin;
 mod pages;
 mod reader;
+pub mod runtime;
 pub mod server;
 pub mod socket;
 mod upgrade;

@@ -72,7 +72,7 @@ impl Server {
             Err(error) => return Err(ServerError::Listen { addr: config.addr.clone(), error }),
         };
         let metrics = Arc::new(Metrics::new(config.shards()));
-        let (hub, shards) = Hub::new(&config.limits, metrics);
+        let (hub, shards) = Hub::tuned(&config.limits, &config.tuning, metrics);
         let context = Arc::new(Context { hub, has_echo: config.echo, stage: watch::Sender::new(Stage::Serving) });
         Ok(Self { listener, addr, context, shards })
     }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use throng::config::Limits;
+use throng::config::{Limits, Tuning};
 use throng::hub::inbox::CREDITS;
 use throng::hub::{Blocked, Channel, Command, Hub, Shard};
 use throng::metrics::{Metrics, ShardCounts};
@@ -38,7 +38,11 @@ impl SimulatedHub {
     }
 
     pub(crate) fn new(shards: usize, limits: &Limits) -> Self {
-        let (hub, shards) = Hub::new(limits, Arc::new(Metrics::new(shards)));
+        Self::tuned(shards, limits, &Tuning::default())
+    }
+
+    pub(crate) fn tuned(shards: usize, limits: &Limits, tuning: &Tuning) -> Self {
+        let (hub, shards) = Hub::tuned(limits, tuning, Arc::new(Metrics::new(shards)));
         let shards = RefCell::new(shards);
         let parts =
             Parts { hub, shards, now: Cell::default(), channels: RefCell::default(), peers: RefCell::default() };

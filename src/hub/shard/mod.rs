@@ -22,6 +22,7 @@
 mod apply;
 mod clock;
 mod flush;
+mod gathering;
 mod leave;
 mod pass;
 mod tick;
@@ -32,10 +33,11 @@ use super::connection::{Connection, Phase};
 use super::inbox::Inbox;
 use super::placement::Placement;
 use super::wheel::Wheel;
-use crate::config::Limits;
+use crate::config::{Limits, Tuning};
 use crate::metrics::{ShardCounts, ShardMetrics};
 use crate::protocol::CloseReason;
 use clock::Clock;
+use gathering::Gathering;
 use pass::Round;
 use std::fmt;
 use std::sync::Arc;
@@ -47,6 +49,8 @@ const RESERVED_MAX: usize = 1 << 20;
 pub struct Shard<S: Sink> {
     index: usize,
     limits: Limits,
+    /// Most commands of one pass: bounds what gathers before the first write of a pass.
+    commands_max: usize,
     inbox: Arc<Inbox<S>>,
     placement: Arc<Placement>,
     metrics: Arc<ShardMetrics>,
@@ -61,8 +65,9 @@ pub struct Shard<S: Sink> {
     wheel: Wheel,
     counts: ShardCounts,
 
-    /// Audiences that a fan-out is due for.
+    /// Audiences that a fan-out is due for, once nothing gathers any more.
     touched: Vec<u32>,
+    gathering: Gathering,
     round: Option<Round>,
     /// The frame of the round, built once for all who stand at its start.
     frame: Vec<u8>,
@@ -79,7 +84,7 @@ pub struct Shard<S: Sink> {
 impl<S: Sink> Shard<S> {
     pub(super) fn new(
         (index, shards): (usize, usize),
-        limits: &Limits,
+        (limits, tuning): (&Limits, &Tuning),
         inbox: Arc<Inbox<S>>,
         placement: Arc<Placement>,
         metrics: Arc<ShardMetrics>,
@@ -89,6 +94,7 @@ impl<S: Sink> Shard<S> {
         Self {
             index,
             limits: limits.clone(),
+            commands_max: tuning.pass_commands_max,
             inbox,
             placement,
             metrics,
@@ -101,6 +107,7 @@ impl<S: Sink> Shard<S> {
             wheel: Wheel::new(limits.ping_interval, limits.pong_timeout),
             counts,
             touched: Vec::new(),
+            gathering: Gathering::new(tuning.coalesce_delay),
             round: None,
             frame: Vec::new(),
             dirty: Vec::new(),
@@ -118,6 +125,11 @@ impl<S: Sink> Shard<S> {
     /// Returns the queue that commands come from.
     pub fn inbox(&self) -> &Arc<Inbox<S>> {
         &self.inbox
+    }
+
+    /// Ends a sleep, or the attempt; see [`Inbox::lie_down`].
+    pub fn get_up(&mut self) {
+        self.counts.wakes += u64::from(self.inbox.get_up());
     }
 
     /// Returns the number of connections.

@@ -9,9 +9,6 @@ use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Most commands of one pass: bounds what gathers before the first write of a pass.
-const COMMANDS_MAX: usize = 256;
-
 /// Most bytes that one pass appends before it writes: four coalesced messages of the largest size, a quarter of the
 /// default outbox, so that nobody is slow only because a batch was large.
 const APPENDED_MAX: usize = 256 * 1024;
@@ -52,7 +49,8 @@ impl<S: Sink> Shard<S> {
     pub fn begin_pass(&mut self, now: Duration) -> bool {
         debug_assert!(self.round.is_none(), "subscriptions change between rounds: step until nothing remains");
         self.clock.advance(now);
-        let taken = self.drain();
+        let (taken, appended) = self.drain();
+        self.gathering.advance(now, appended);
         self.unpark();
         if self.clock.take_tick() {
             self.tick();
@@ -63,7 +61,7 @@ impl<S: Sink> Shard<S> {
 
     /// Makes at most a few dozen writes. Returns whether more remain.
     pub fn step(&mut self) -> bool {
-        if self.round.is_none() {
+        if self.round.is_none() && !self.gathering.is_open() {
             self.round = self.next_round();
         }
         match self.round.take() {
@@ -79,6 +77,9 @@ impl<S: Sink> Shard<S> {
             // No tick comes to look at them.
             self.watched.clear();
         }
+        if self.touched.is_empty() {
+            self.gathering.end();
+        }
         self.counts.connections = self.live as u64;
         self.counts.audiences = self.audiences.len() as u64;
         self.counts.parked = self.watched.len() as u64;
@@ -87,18 +88,21 @@ impl<S: Sink> Shard<S> {
 
     /// Returns when the next pass is due without a command, as time since the hub's start; `None` when never.
     pub fn next_deadline(&self) -> Option<Duration> {
-        (self.live > 0).then(|| self.clock.next_tick())
+        let tick = (self.live > 0).then(|| self.clock.next_tick());
+        tick.into_iter().chain(self.gathering.until()).min()
     }
 
     fn has_writes(&self) -> bool {
-        self.round.is_some() || !self.touched.is_empty() || !self.dirty.is_empty() || !self.leaving.is_empty()
+        let is_fan_out_due = !self.touched.is_empty() && !self.gathering.is_open();
+        self.round.is_some() || is_fan_out_due || !self.dirty.is_empty() || !self.leaving.is_empty()
     }
 
-    fn drain(&mut self) -> usize {
+    /// Takes commands; returns how many, and the bytes that they appended to logs.
+    fn drain(&mut self) -> (usize, usize) {
         let inbox = Arc::clone(&self.inbox);
         let mut refund = Refund { inbox: &inbox, credits: 0 };
         let (mut taken, mut appended) = (0, 0);
-        while taken < COMMANDS_MAX && appended < APPENDED_MAX {
+        while taken < self.commands_max && appended < APPENDED_MAX {
             let Some(command) = self.inbox.pop() else { break };
             taken += 1;
             refund.credits += match &command {
@@ -113,7 +117,7 @@ impl<S: Sink> Shard<S> {
             };
             appended += self.apply(command);
         }
-        taken
+        (taken, appended)
     }
 
     fn unpark(&mut self) {
