@@ -1,50 +1,93 @@
 //! What a delivery allocates: nothing. The cost of a publication does not depend on who receives it.
+//!
+//! A part of the gate, see `benches/README.md`: exact numbers, no clock.
 
 #[path = "support/null.rs"]
 mod null;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use null::Null;
+use std::io::IoSlice;
+use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 use throng::config::Limits;
-use throng::hub::{Channel, Hub, Shard};
+use throng::hub::{Channel, Hub, Sent, Shard, Sink};
 use throng::metrics::Metrics;
-use throng::protocol::{ChannelName, Encoding, plain};
+use throng::protocol::{ChannelName, Encoding, Gate, GateLimits, plain};
+use throng::session::{Face, Flow, Session};
+
+const TEXT: &[u8] = b"a message of the usual size";
+
+/// A peer whose socket is full from the start.
+#[derive(Debug)]
+struct Full;
+
+impl Sink for Full {
+    fn send(&mut self, _: &[u8]) -> Sent {
+        Sent::Short(0)
+    }
+
+    fn send_vectored(&mut self, _: &[IoSlice<'_>]) -> Sent {
+        Sent::Short(0)
+    }
+
+    fn poll_writable(&mut self, _: &Waker) -> Poll<()> {
+        Poll::Pending
+    }
+
+    fn finish(&mut self) {}
+
+    fn abort(&mut self) {}
+}
+
+fn lobby() -> ChannelName {
+    ChannelName::parse("lobby").expect("a good name")
+}
+
+/// A hub of one shard without a subscriber.
+fn empty_hub<S: Sink>(connections_max: usize) -> (Hub<S>, Shard<S>) {
+    let limits = Limits { connections_max, ..Limits::default() };
+    let (hub, mut shards) = Hub::new(&limits, Arc::new(Metrics::new(1)));
+    (hub, shards.remove(0))
+}
 
 /// A hub of one shard with that many subscribers of one channel.
-fn hub(subscribers: usize) -> (Hub<Null>, Shard<Null>, Arc<Channel>) {
-    let limits = Limits { connections_max: subscribers, ..Limits::default() };
-    let (hub, mut shards) = Hub::new(&limits, Arc::new(Metrics::new(1)));
-    let mut shard = shards.remove(0);
-    let lobby = ChannelName::parse("lobby").expect("a good name");
+fn hub<S: Sink>(subscribers: usize, sink: impl Fn() -> S) -> (Hub<S>, Shard<S>, Arc<Channel>) {
+    let (hub, mut shard) = empty_hub(subscribers);
     let mut channel = None;
     for _ in 0..subscribers {
         let credit = || hub.inbox(0).try_take(1).expect("the shard runs after every connection");
-        let id = hub.connect(hub.place().expect("there is room"), Null, credit());
-        channel = Some(hub.subscribe(id, &lobby, Encoding::Lines, credit()).expect("there is room"));
+        let id = hub.connect(hub.place().expect("there is room"), sink(), credit());
+        channel = Some(hub.subscribe(id, &lobby(), Encoding::Lines, credit()).expect("there is room"));
         pass(&mut shard);
     }
     (hub, shard, channel.expect("somebody subscribes"))
 }
 
-fn pass(shard: &mut Shard<Null>) {
+fn pass<S: Sink>(shard: &mut Shard<S>) {
     shard.begin_pass(Duration::ZERO);
     while shard.step() {}
     shard.end_pass();
 }
 
+fn publish<S: Sink>(hub: &Hub<S>, channel: &Channel) {
+    let body: Bytes = plain::line(TEXT).expect("it is text");
+    hub.publish(channel, &body, &mut hub.credits(body.len())).expect("there is room");
+}
+
 /// Allocations of one publication to that many subscribers, from the received text to the last socket.
 fn allocations(subscribers: usize) -> u64 {
-    let (hub, mut shard, channel) = hub(subscribers);
-    let publish = |shard: &mut Shard<Null>| {
-        let body: Bytes = plain::line(b"a message of the usual size").expect("it is text");
-        hub.publish(&channel, &body, &mut hub.credits(body.len())).expect("there is room");
-        pass(shard);
+    let (hub, mut shard, channel) = hub(subscribers, || Null);
+    let mut publish_and_pass = || {
+        publish(&hub, &channel);
+        pass(&mut shard);
     };
     // The first one makes the log's chunk and the frame's buffer, which stay.
-    publish(&mut shard);
-    let cost = allocation_counter::measure(|| publish(&mut shard));
+    publish_and_pass();
+    let cost = allocation_counter::measure(publish_and_pass);
     assert_eq!(hub.metrics().shards()[0].read().deliveries, 2 * subscribers as u64);
     cost.count_total
 }
@@ -55,4 +98,66 @@ fn publication_costs_two_allocations_however_many_receive_it() {
     for subscribers in [1, 10, 1_000, 10_000] {
         assert_eq!(allocations(subscribers), 2, "{subscribers} subscribers");
     }
+}
+
+/// What happens before the hub allocates nothing: a frame is unmasked and read where it lies.
+#[test]
+fn inbound_message_costs_no_more_than_its_publication() {
+    let (hub, mut shard) = empty_hub(1);
+    let (name, seat) = (lobby(), hub.place().expect("there is room"));
+    let opened = Session::open(hub.clone(), seat, Null, Face::Plain, &name);
+    let mut session = opened.now_or_never().expect("there are credits").expect("there is room");
+    pass(&mut shard);
+    // A final text frame with a mask of zero.
+    let len = u8::try_from(TEXT.len()).expect("it is short");
+    let mut wire = [&[0x81, 0x80 | len, 0, 0, 0, 0], TEXT].concat();
+    let (mut gate, limits) = (Gate::new(), GateLimits::default());
+    let mut receive = || {
+        let taken = gate.feed(&mut wire, &limits, &mut |event| {
+            assert!(matches!(session.receive(event), Flow::Done));
+            ControlFlow::Continue(())
+        });
+        assert_eq!(taken, Ok(6 + TEXT.len()));
+        pass(&mut shard);
+    };
+    receive();
+    assert_eq!(allocation_counter::measure(receive).count_total, 2);
+    assert_eq!(hub.metrics().shards()[0].read().deliveries, 2);
+}
+
+/// Whoever can not keep up costs the hub nothing more with each message, beyond the log that all who lag share.
+#[test]
+fn parked_subscriber_costs_no_allocation_per_publication() {
+    let cost = |subscribers| {
+        let (hub, mut shard, channel) = hub(subscribers, || Full);
+        let mut publish_and_pass = || {
+            publish(&hub, &channel);
+            pass(&mut shard);
+        };
+        // With the first one they park: a lane and a waker each.
+        publish_and_pass();
+        let cost = allocation_counter::measure(|| (0..100).for_each(|_| publish_and_pass()));
+        assert_eq!(hub.metrics().shards()[0].read().parks, subscribers as u64);
+        cost.count_total
+    };
+    // Two for each publication, and the log's chunks and list.
+    let one = cost(1);
+    assert!((200..=210).contains(&one), "{one}");
+    assert_eq!(cost(1_000), one);
+}
+
+/// Parking costs once, whatever waits: a lane, a waker, and an eighth for the list of those a step sets aside.
+#[test]
+fn parking_costs_a_lane_and_a_waker() {
+    let cost = |subscribers| {
+        let (hub, mut shard, channel) = hub(subscribers, || Full);
+        let cost = allocation_counter::measure(|| {
+            publish(&hub, &channel);
+            pass(&mut shard);
+        });
+        assert_eq!(hub.metrics().shards()[0].read().parks, subscribers as u64);
+        cost.count_total
+    };
+    let parked = cost(2_000) - cost(1_000);
+    assert!((2_000..=2_130).contains(&parked), "{parked} allocations of 1,000 connections");
 }

@@ -112,6 +112,9 @@ impl TestServer {
             sum.parked += counts.parked;
             sum.publications += counts.publications;
             sum.deliveries += counts.deliveries;
+            sum.sends += counts.sends;
+            sum.passes += counts.passes;
+            sum.wakes += counts.wakes;
             sum.parks += counts.parks;
             sum.skipped += counts.skipped;
             for (sum, closes) in sum.closes.iter_mut().zip(counts.closes) {
@@ -119,6 +122,20 @@ impl TestServer {
             }
         }
         sum
+    }
+
+    /// Waits until what all shards have counted is so.
+    pub(crate) async fn counted(&self, is_so: impl Fn(&ShardCounts) -> bool) -> ShardCounts {
+        within(async {
+            loop {
+                let counts = self.counts();
+                if is_so(&counts) {
+                    return counts;
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
     }
 
     /// Returns how many connections were closed for a reason of this kind.
