@@ -1,0 +1,174 @@
+//! How many instructions does each hot function take: a figure that no load and no clock can blur?
+//!
+//! `tests/instructions.sh` runs one case at a time under callgrind, which counts what happens inside [`counted`], and
+//! holds the counts to those recorded in `instructions.tsv`. Run by itself it only checks what each case does. Not
+//! measured: the kernel, cache misses, waiting.
+
+#[path = "../tests/support/null.rs"]
+mod null;
+
+use bytes::Bytes;
+use null::Null;
+use std::hint::black_box;
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+use throng::config::{Config, Limits};
+use throng::hub::log::Log;
+use throng::hub::{Channel, Hub, Shard};
+use throng::metrics::Metrics;
+use throng::protocol::frame::{self, Head, Opcode};
+use throng::protocol::{ChannelName, Encoding, Event, Gate, GateLimits, plain};
+
+/// Bytes of a message.
+const LEN: usize = 64;
+
+/// Messages, frames or publications of a case: one pass, and enough that what happens once does not show.
+const BATCH: usize = 256;
+
+/// Subscribers of the fan-out.
+const SUBSCRIBERS: usize = 1_000;
+
+/// A name, and what runs it and returns how many units its count is divided by.
+type Case = (&'static str, fn() -> usize);
+
+const CASES: [Case; 6] = [
+    ("gate", gate),
+    ("frame", encode_frame),
+    ("log_append", log_append),
+    ("publish", publish),
+    ("apply", apply),
+    ("fan_out", fan_out),
+];
+
+/// What callgrind counts in: its name is the script's.
+#[inline(never)]
+fn counted<T>(run: impl FnOnce() -> T) -> T {
+    black_box(run())
+}
+
+/// Per message cut out of what a client sent.
+fn gate() -> usize {
+    let mask: [u8; 4] = [0x9a, 0x08, 0x57, 0xc6];
+    let head = [0x81, 0x80 | u8::try_from(LEN).expect("it is short")];
+    let mut wire = [&head[..], &mask, &mask.map(|byte| byte ^ b'x').repeat(LEN / 4)].concat().repeat(BATCH);
+    let (mut gate, mut messages) = (Gate::new(), 0);
+    let taken = counted(|| {
+        gate.feed(&mut wire, &GateLimits::default(), &mut |event| {
+            if let Event::Message { body, .. } = event {
+                black_box(body);
+                messages += 1;
+            }
+            ControlFlow::Continue(())
+        })
+    });
+    assert_eq!((taken, messages), (Ok(wire.len()), BATCH));
+    BATCH
+}
+
+/// Per frame made of a body.
+fn encode_frame() -> usize {
+    let body = [b'x'; LEN];
+    counted(|| {
+        for _ in 0..BATCH {
+            assert_eq!(black_box(Head::new(black_box(Opcode::Text), black_box(LEN))).as_slice().len(), 2);
+            assert_eq!(frame::encode(Opcode::Text, black_box(&body)).len(), 2 + LEN);
+        }
+    });
+    BATCH
+}
+
+/// Per publication appended.
+fn log_append() -> usize {
+    let body = line();
+    let mut log = Log::default();
+    counted(|| (0..BATCH).for_each(|_| log.push(black_box(&body))));
+    assert_eq!(log.len(), (BATCH * body.len()) as u64);
+    BATCH
+}
+
+/// Per publication put into the inbox of one shard.
+fn publish() -> usize {
+    let mut stage = Stage::new(1);
+    counted(|| stage.publish(BATCH));
+    stage.pass();
+    assert_eq!(stage.deliveries(), BATCH as u64);
+    BATCH
+}
+
+/// Per publication that one pass takes for a single subscriber.
+fn apply() -> usize {
+    let mut stage = Stage::new(1);
+    stage.publish(BATCH);
+    counted(|| stage.pass());
+    assert_eq!(stage.deliveries(), BATCH as u64);
+    BATCH
+}
+
+/// Per delivery of one publication.
+fn fan_out() -> usize {
+    let mut stage = Stage::new(SUBSCRIBERS);
+    stage.publish(1);
+    counted(|| stage.pass());
+    assert_eq!(stage.deliveries(), SUBSCRIBERS as u64);
+    SUBSCRIBERS
+}
+
+fn line() -> Bytes {
+    plain::line(&[b'x'; LEN]).expect("it is text")
+}
+
+/// One shard with so many subscribers of one channel.
+struct Stage {
+    hub: Hub<Null>,
+    shard: Shard<Null>,
+    channel: Arc<Channel>,
+}
+
+impl Stage {
+    fn new(subscribers: usize) -> Self {
+        let limits = Limits { connections_max: subscribers, ..Config::default().limits };
+        let (hub, mut shards) = Hub::new(&limits, Arc::new(Metrics::new(1)));
+        let shard = shards.pop().expect("one was asked for");
+        let name = ChannelName::parse("lobby").expect("it is valid");
+        let mut channel = None;
+        for _ in 0..subscribers {
+            let credit = || hub.inbox(0).try_take(1).expect("they fit the inbox");
+            let id = hub.connect(hub.place().expect("there is room"), Null, credit());
+            channel = hub.subscribe(id, &name, Encoding::Lines, credit()).ok();
+        }
+        let mut stage = Self { hub, shard, channel: channel.expect("somebody subscribed") };
+        while stage.pass() {}
+        stage
+    }
+
+    fn publish(&mut self, messages: usize) {
+        for _ in 0..messages {
+            let body = line();
+            self.hub.publish(&self.channel, &body, &mut self.hub.credits(body.len())).expect("they fit the inbox");
+        }
+    }
+
+    fn pass(&mut self) -> bool {
+        let has_work = self.shard.begin_pass(Duration::ZERO);
+        while self.shard.step() {}
+        self.shard.end_pass();
+        has_work
+    }
+
+    fn deliveries(&self) -> u64 {
+        self.hub.metrics().shards()[0].read().deliveries
+    }
+}
+
+fn main() -> std::io::Result<()> {
+    // cargo adds flags of its own.
+    let asked: Vec<_> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    for (name, run) in CASES {
+        if asked.is_empty() || asked.iter().any(|asked| asked == name) {
+            writeln!(std::io::stdout(), "{name} {}", run())?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Instructions of each hot function, counted by callgrind and held to benches/instructions.tsv: one that grew by more
+# than 3 % fails. `--record` writes what was counted, for a change that is worth it. No clock, so a busy machine does
+# not matter; another compiler does, and is given 15 %.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+recorded=benches/instructions.tsv
+command -v valgrind >/dev/null || { echo "skipped: valgrind is not installed"; exit 0; }
+
+bench=$(cargo bench --quiet --no-run -p throng --bench instructions --message-format=json |
+    sed -n 's/.*"executable":"\([^"]*\/instructions-[^"]*\)".*/\1/p' | tail -1)
+compiler=$(rustc --version)
+known=$(sed -n 's/^# //p' "$recorded" 2>/dev/null | tail -1 || true)
+slack=3
+[ "$compiler" = "$known" ] || slack=15
+
+# Prints a case's instructions per unit.
+count() {
+    local out
+    out=$(valgrind --tool=callgrind --callgrind-out-file=/dev/null --toggle-collect='*instructions::counted*' \
+        "$bench" "$1" 2>&1) || { echo "$out" >&2; return 1; }
+    awk -v name="$1" '$1 == name { units = $2 } /Collected/ { total = $NF }
+        END { if (!units || !total) exit 1; printf "%.1f\n", total / units }' <<<"$out"
+}
+
+cases=$("$bench" | cut -d' ' -f1)
+if [ "${1:-}" = --record ]; then
+    {
+        echo "# Instructions per message, frame, publication or delivery; written by tests/instructions.sh --record."
+        echo "# $compiler"
+        for name in $cases; do printf '%s\t%s\n' "$name" "$(count "$name")"; done
+    } >"$recorded.new"
+    mv "$recorded.new" "$recorded"
+    cat "$recorded"
+    exit 0
+fi
+
+[ "$slack" = 3 ] || echo "recorded with '$known', this is '$compiler': $slack % are allowed"
+printf '%-12s %10s %10s %8s\n' function recorded counted change
+failed=""
+for name in $cases; do
+    counted=$(count "$name")
+    before=$(awk -v name="$name" '$1 == name { print $2 }' "$recorded")
+    [ -n "$before" ] || { echo "$name is not recorded: run tests/instructions.sh --record"; exit 1; }
+    awk -v name="$name" -v before="$before" -v counted="$counted" -v slack="$slack" 'BEGIN {
+        change = (counted / before - 1) * 100
+        printf "%-12s %10.1f %10.1f %+7.1f%%%s\n", name, before, counted, change, (change > slack ? "  too many" : "")
+        exit (change > slack) }' || failed=1
+done
+[ -z "$failed" ] || { echo "a hot function takes more instructions than recorded: mend it, or say why and --record"; exit 1; }
