@@ -85,7 +85,12 @@ impl Scales {
 #[test]
 fn connection_holds_what_is_recorded_and_gives_back_what_traffic_took() {
     let runtime = Builder::new_current_thread().enable_all().build().expect("Linux gives us one");
-    let server = runtime.block_on(start(|config| config.limits.connections_max = 1 + CONNECTIONS.unsigned_abs()));
+    let server = runtime.block_on(start(|config| {
+        config.limits.connections_max = 1 + CONNECTIONS.unsigned_abs();
+        // Small, so that a large line does not fit: everybody parks, and has to be rid of what that took.
+        config.limits.send_buffer_bytes = 4096;
+        config.limits.notsent_bytes = 1024;
+    }));
     let addr = server.addr;
     let scales = Scales { runtime, server };
     let is_quiet = |counts: &ShardCounts| counts.parked == 0;
@@ -104,4 +109,6 @@ fn connection_holds_what_is_recorded_and_gives_back_what_traffic_took() {
         (clients, now) = (same, now + more);
         assert!(now <= idle * 110 / 100, "{now} bytes after {times} lines of {len} bytes, {idle} before");
     }
+    let parks = scales.server.counts().parks;
+    assert!(parks > CONNECTIONS.unsigned_abs() as u64, "{parks} parks of {CONNECTIONS} connections");
 }
