@@ -145,10 +145,8 @@ async fn metrics(server: &TestServer) -> HashMap<String, f64> {
         }
         let (name, value) = line.rsplit_once(' ').expect("a sample has a value");
         let bare = name.split('{').next().unwrap_or_default();
-        assert!(
-            bare.starts_with("throng_") && bare.chars().all(|one| one.is_ascii_lowercase() || one == '_'),
-            "{line}"
-        );
+        let is_known = bare.starts_with("throng_") || bare.starts_with("process_");
+        assert!(is_known && bare.chars().all(|one| one.is_ascii_lowercase() || one == '_'), "{line}");
         assert!(name == bare || (name.ends_with("\"}") && name.contains("=\"")), "{line}");
         let value = value.parse().expect("a value is a number");
         assert_eq!(samples.insert(name.to_owned(), value), None, "{line} stands there twice");
@@ -162,6 +160,12 @@ async fn metrics_parse_and_count_publications_deliveries_and_closes() {
     let before = metrics(&server).await;
     let zero = [("throng_publications_total{shard=\"0\"}", 0.0), ("throng_refusals_total", 0.0)];
     assert!(zero.iter().all(|(name, value)| before[*name] == *value), "{before:?}");
+
+    // What every Prometheus client library exports, under the same names.
+    for name in ["process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"] {
+        assert!(before[name] >= 0.0, "{name}");
+    }
+    assert!(before["process_resident_memory_bytes"] > 1e6);
 
     let mut clients = [server.connect("/ws").await, server.connect("/ws").await, server.connect("/ws").await];
     clients[0].send("one").await;

@@ -3,6 +3,7 @@
 use crate::hub::{Hub, Sink};
 use crate::metrics::{Kind, Metrics, SHARD_COUNTS, ShardCounts};
 use crate::protocol::CloseReason;
+use crate::transport::process::Process;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -16,9 +17,11 @@ pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0
 
 /// Returns the page. Built anew for each request: it is asked for a few times a minute.
 pub(super) fn page<S: Sink>(hub: &Hub<S>) -> String {
-    let mut registry = Registry::with_prefix("throng");
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Process));
     let shards = hub.metrics().shards().iter().map(|shard| shard.read()).collect();
-    registry.register_collector(Box::new(Snapshot { shards, process: process(hub.metrics()) }));
+    let snapshot = Snapshot { shards, process: process(hub.metrics()) };
+    registry.sub_registry_with_prefix("throng").register_collector(Box::new(snapshot));
     let mut page = String::new();
     // Writing to a string does not fail.
     let _ = encode(&mut page, &registry);

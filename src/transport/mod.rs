@@ -6,6 +6,7 @@ mod handshake;
 mod http;
 mod origin;
 mod pages;
+mod process;
 mod reader;
 pub mod runtime;
 pub mod server;

@@ -1,0 +1,56 @@
+//! The process: what the kernel says of it, under the names that every Prometheus client library uses.
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use std::fmt;
+use std::fs;
+
+/// Reads `/proc` when the page is asked for, a few times a minute.
+#[derive(Debug)]
+pub(super) struct Process;
+
+impl Collector for Process {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        if let Some(seconds) = cpu_seconds() {
+            let counter = ConstCounter::new(seconds);
+            let kind = counter.metric_type();
+            let help = "User and system CPU time spent in seconds";
+            counter.encode(encoder.encode_descriptor("process_cpu_seconds", help, None, kind)?)?;
+        }
+        let gauges = [
+            ("process_resident_memory_bytes", "Resident memory size in bytes", resident_bytes()),
+            ("process_open_fds", "Number of open file descriptors", open_descriptors()),
+        ];
+        for (name, help, value) in gauges {
+            if let Some(value) = value {
+                let gauge = ConstGauge::new(value);
+                let kind = gauge.metric_type();
+                gauge.encode(encoder.encode_descriptor(name, help, None, kind)?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn cpu_seconds() -> Option<f64> {
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    // The name in parentheses may hold anything; 11 fields stand between it and the two times, in clock ticks.
+    let fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11).take(2);
+    let ticks: u64 = fields.map(|field| field.parse::<u64>().unwrap_or_default()).sum();
+    Some(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+}
+
+fn resident_bytes() -> Option<i64> {
+    let statm = fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: i64 = statm.split(' ').nth(1)?.parse().ok()?;
+    i64::try_from(rustix::param::page_size()).ok().map(|size| pages * size)
+}
+
+fn open_descriptors() -> Option<i64> {
+    let size = fs::metadata("/proc/self/fd").ok()?.len();
+    // Since Linux 6.2 the folder's size is the number; before that it has to be counted.
+    let count = if size > 0 { size } else { fs::read_dir("/proc/self/fd").ok()?.count() as u64 };
+    i64::try_from(count).ok()
+}
