@@ -1,31 +1,23 @@
-//! A clock and a timer: nanoseconds since the start of the run, and a wake-up that is exact to some 50 microseconds.
+//! A clock and a timer: nanoseconds of `CLOCK_MONOTONIC`, and a wake-up that is exact to some 50 microseconds.
 //!
+//! All processes of a machine share that clock, so a message may be sent by one worker and timed by another.
 //! `epoll_wait` rounds its timeout up to whole milliseconds, which would be measured as the server's latency.
 
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Result;
 use mio::unix::SourceFd;
 use mio::{Interest, Poll, Token};
-use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
-use rustix::time::{timerfd_create, timerfd_settime};
+use rustix::time::{ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
+use rustix::time::{clock_gettime, timerfd_create, timerfd_settime};
 
-/// Nanoseconds since the run began. `Instant` is `CLOCK_MONOTONIC`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Clock(Instant);
-
-impl Clock {
-    /// Starts at 0.
-    pub(crate) fn start() -> Self {
-        Self(Instant::now())
-    }
-
-    /// Reads the clock.
-    #[inline]
-    pub(crate) fn now_ns(&self) -> u64 {
-        nanos(self.0.elapsed())
-    }
+/// Reads the clock.
+#[inline]
+pub(crate) fn now_ns() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    // Neither is ever negative on this clock.
+    u64::try_from(now.tv_sec).unwrap_or_default() * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or_default()
 }
 
 /// Nanoseconds of a duration; the end of time if that is 584 years or more.

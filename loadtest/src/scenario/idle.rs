@@ -4,51 +4,28 @@
 //! among them.
 
 use anyhow::Result;
-use serde::Serialize;
 
-use super::{accounting, connect_all};
-use crate::clock::{nanos, seconds};
-use crate::engine::Engine;
-use crate::host::own_rss_bytes;
-use crate::report::Findings;
+use crate::clock::{now_ns, seconds};
+use crate::coordinator::{Coordinator, cpu_seconds};
+use crate::report::{Idle, Memory};
 use crate::stop::Stop;
-use crate::watch::Memory;
-
-/// The figures.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Idle {
-    pub(crate) connections_low: usize,
-    pub(crate) connections_high: usize,
-    pub(crate) memory_low: Memory,
-    pub(crate) memory_high: Memory,
-    pub(crate) server_rss_per_connection: f64,
-    pub(crate) server_pss_per_connection: f64,
-    /// Both ends of the connection live on this machine; about half of it is the server's. Other work on the machine
-    /// counts too.
-    pub(crate) kernel_slab_per_connection: f64,
-    pub(crate) generator_rss_per_connection: f64,
-    pub(crate) held_seconds: f64,
-    /// CPU time of the server while it was held, of one core.
-    pub(crate) server_cpu_share: f64,
-    pub(crate) server_rss_at_end: u64,
-}
+use crate::worker::order::{Command, Event};
 
 /// Connects in two steps, rests before each measurement, and holds.
-pub(super) fn run(engine: &mut Engine) -> Result<Findings> {
-    let (low, high) = (engine.config.clients_low, engine.config.clients);
-    engine.progress.stage("connect");
-    engine.connect_to(low)?;
-    let (memory_low, own_low) = settle(engine)?;
-    let connections = connect_all(engine)?;
-    let (memory_high, own_high) = settle(engine)?;
-    engine.progress.stage("hold");
-    let before = engine.watch.moment();
-    let start = engine.clock.now_ns();
-    engine.run_until(start + nanos(engine.config.duration))?;
-    let held_seconds = seconds(start, engine.clock.now_ns());
-    let used = before.server.zip(engine.watch.moment().server);
+pub(super) fn run(run: &mut Coordinator) -> Result<()> {
+    let (low, high) = (run.config.clients_low, run.config.clients);
+    run.findings.connections = run.connect_to(low)?;
+    let (memory_low, own_low) = settle(run)?;
+    run.findings.connections = run.connect_to(high)?;
+    let (memory_high, own_high) = settle(run)?;
+    let duration = run.config.duration;
+    run.stage("hold", Some(duration));
+    let (before, start) = (run.watch.moment(), now_ns());
+    run.rest(duration)?;
+    let held_seconds = seconds(start, now_ns());
+    let used = cpu_seconds(&before, &run.watch.moment()).unwrap_or_default();
     let slope = |low_bytes: u64, high_bytes: u64| (high_bytes as f64 - low_bytes as f64) / (high - low) as f64;
-    let idle = Idle {
+    run.findings.idle = Some(Idle {
         connections_low: low,
         connections_high: high,
         server_rss_per_connection: slope(memory_low.server_rss, memory_high.server_rss),
@@ -58,19 +35,23 @@ pub(super) fn run(engine: &mut Engine) -> Result<Findings> {
         memory_low,
         memory_high,
         held_seconds,
-        server_cpu_share: used.map_or(0.0, |(from, to)| seconds(from.total_ns, to.total_ns)) / held_seconds.max(1e-9),
-        server_rss_at_end: engine.watch.rss(),
-    };
-    let findings = Findings::new(connections, accounting(engine), engine.closes.counts(|_| true));
-    Ok(Findings { idle: Some(idle), ..findings })
+        server_cpu_share: used / held_seconds.max(1e-9),
+        server_rss_at_end: run.watch.rss(),
+    });
+    Ok(())
 }
 
-/// Rests, and returns the memory of the server and of this process.
-fn settle(engine: &mut Engine) -> Result<(Memory, u64)> {
-    engine.progress.stage("settle");
-    engine.run_until(engine.clock.now_ns() + nanos(engine.config.warmup))?;
-    if engine.is_interrupted() {
+/// Rests, and returns the memory of the server and of the workers.
+fn settle(run: &mut Coordinator) -> Result<(Memory, u64)> {
+    let warmup = run.config.warmup;
+    run.stage("settle", Some(warmup));
+    run.rest(warmup)?;
+    if run.is_interrupted() {
         return Err(Stop::Interrupted.into());
     }
-    Ok((engine.watch.memory(), own_rss_bytes()))
+    let mut own = 0;
+    for books in run.ask(&Command::Books, Event::books)? {
+        own += books.rss_bytes;
+    }
+    Ok((run.watch.memory(), own))
 }

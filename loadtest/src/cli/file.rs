@@ -1,0 +1,79 @@
+//! A scenario file: TOML whose keys are the flags of a scenario, turned into the words of a command line.
+//!
+//! So a key is known exactly if its flag is, and a wrong one is refused with the same words and the same suggestion.
+
+use std::path::Path;
+
+use toml::{Table, Value};
+
+/// Reads a file and returns the words: the scenario, then its flags.
+///
+/// # Errors
+///
+/// Fails with a sentence when the file can not be read, is no TOML, or names no scenario.
+pub(super) fn words(path: &Path) -> Result<Vec<String>, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("can not be read: {error}"))?;
+    let table: Table = text.parse().map_err(|error: toml::de::Error| error.to_string().trim_end().to_owned())?;
+    let scenario = table
+        .get("scenario")
+        .and_then(Value::as_str)
+        .ok_or("names no scenario; begin it with scenario = \"fanout\" or another one that `loadtest --help` lists")?;
+    let mut words = vec![scenario.to_owned()];
+    for (key, value) in table.iter().filter(|(key, _)| *key != "scenario") {
+        flag(key, value, &mut words)?;
+    }
+    Ok(words)
+}
+
+/// Appends the words of a key.
+fn flag(key: &str, value: &Value, words: &mut Vec<String>) -> Result<(), String> {
+    let flag = format!("--{}", key.replace('_', "-"));
+    match value {
+        Value::Boolean(true) => words.push(flag),
+        Value::Boolean(false) => {}
+        Value::Array(values) => {
+            for value in values {
+                self::flag(key, value, words)?;
+            }
+        }
+        Value::String(text) => words.push(format!("{flag}={text}")),
+        Value::Integer(number) => words.push(format!("{flag}={number}")),
+        Value::Float(number) => words.push(format!("{flag}={number}")),
+        Value::Datetime(_) | Value::Table(_) => {
+            return Err(format!("{key} is a {}; it takes what {flag} takes", value.type_str()));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words_of(text: &str) -> Result<Vec<String>, String> {
+        // Tests run at the same time, each with a file of its own.
+        let name = format!("loadtest-words-{}-{:?}.toml", std::process::id(), std::thread::current().id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, text).unwrap();
+        let words = words(&path);
+        std::fs::remove_file(path).unwrap();
+        words
+    }
+
+    #[test]
+    fn keys_are_flags() {
+        let words =
+            words_of("rate = 2.5\nscenario = 'fanout'\nquiet = true\nassert = ['p99<5ms', 'lost=0']\n").unwrap();
+        assert_eq!(words[0], "fanout");
+        for word in ["--rate=2.5", "--quiet", "--assert=p99<5ms", "--assert=lost=0"] {
+            assert!(words.contains(&word.to_owned()), "{words:?} lacks {word}");
+        }
+    }
+
+    #[test]
+    fn bad_files_are_refused_with_the_reason() {
+        assert!(words_of("rate = 1").unwrap_err().contains("names no scenario"));
+        assert!(words_of("scenario = ").unwrap_err().contains("line 1"));
+        assert!(words_of("scenario = 'idle'\n[server]\nx = 1").unwrap_err().contains("server is a table"));
+    }
+}

@@ -1,0 +1,48 @@
+//! An interrupt: Ctrl-C, or whatever else asks the program to end, noted rather than obeyed at once.
+//!
+//! Children live in process groups of their own, so a terminal does not tell them; who waits for one looks here.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use crate::stop::Stop;
+
+/// Says if the program was asked to end.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// Notes the signals that would otherwise end the program and leave its children behind.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the system refuses a handler.
+    pub(super) fn catch() -> io::Result<Self> {
+        let interrupt = Self::default();
+        // Whoever starts an hour of rounds with `nohup` wants to close the terminal.
+        let hangup = (!is_ignored(SIGHUP)).then_some(SIGHUP);
+        for signal in [SIGINT, SIGTERM].into_iter().chain(hangup) {
+            signal_hook::flag::register(signal, Arc::clone(&interrupt.0))?;
+        }
+        Ok(interrupt)
+    }
+
+    /// Fails once the program was asked to end.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Interrupted`].
+    pub(super) fn check(&self) -> Result<(), Stop> {
+        // Nothing else is published with the flag.
+        if self.0.load(Ordering::Relaxed) { Err(Stop::Interrupted) } else { Ok(()) }
+    }
+}
+
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or_default();
+    u64::from_str_radix(mask.trim(), 16).is_ok_and(|mask| mask & (1 << (signal - 1)) != 0)
+}

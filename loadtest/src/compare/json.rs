@@ -1,0 +1,96 @@
+//! The file of a comparison: every run's figures, the medians, and the plan they come from.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+use crate::compare::rounds::Comparison;
+use crate::compare::rows::rows;
+use crate::compare::stats::{Spread, Standing};
+use crate::compare::table;
+use crate::observe::host::Environment;
+
+/// The version of the file's shape.
+const FORMAT: u32 = 1;
+
+#[derive(Debug, Serialize)]
+struct Written<'a> {
+    format: u32,
+    verdict: String,
+    /// The scenario as it is typed.
+    scenario: String,
+    rounds: usize,
+    servers: Vec<Column<'a>>,
+    environment: &'a Environment,
+}
+
+#[derive(Debug, Serialize)]
+struct Column<'a> {
+    name: &'a str,
+    command: &'a [String],
+    runs: Vec<Round<'a>>,
+    /// By the name that `--assert` takes; in the units of a run's report: microseconds, bytes, shares of 1.
+    figures: BTreeMap<&'static str, Entry>,
+}
+
+#[derive(Debug, Serialize)]
+struct Round<'a> {
+    round: usize,
+    verdict: &'a str,
+    exit_code: u8,
+    figures: BTreeMap<&'static str, f64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Entry {
+    #[serde(flatten)]
+    spread: Spread,
+    /// Of the medians, to the first server.
+    ratio: Option<f64>,
+    standing: Option<Standing>,
+}
+
+/// Writes the file.
+///
+/// # Errors
+///
+/// Fails when it can not be written.
+pub(super) fn write(path: &Path, comparison: &Comparison<'_>, environment: &Environment) -> Result<()> {
+    let plan = comparison.plan;
+    let rows = rows(comparison);
+    let servers = plan.server.iter().zip(&comparison.runs).enumerate().map(|(index, (server, runs))| Column {
+        name: &server.name,
+        command: &server.command,
+        runs: runs
+            .iter()
+            .map(|run| Round {
+                round: run.round,
+                verdict: &run.verdict,
+                exit_code: run.exit_code,
+                figures: run.figures.iter().map(|figure| (figure.key, figure.value)).collect(),
+            })
+            .collect(),
+        figures: rows
+            .iter()
+            .filter_map(|row| {
+                let spread = row.spreads[index]?;
+                Some((row.key, Entry { spread, ratio: row.ratio(index), standing: row.standing(index) }))
+            })
+            .collect(),
+    });
+    let written = Written {
+        format: FORMAT,
+        verdict: table::verdict(comparison),
+        scenario: table::scenario(comparison),
+        rounds: plan.rounds,
+        servers: servers.collect(),
+        environment,
+    };
+    let file = File::create(path).with_context(|| format!("failed to create {}", path.display()))?;
+    serde_json::to_writer_pretty(BufWriter::new(file), &written)
+        .with_context(|| format!("failed to write {}", path.display()))
+}

@@ -1,0 +1,85 @@
+//! A comparison: several servers under one scenario, in interleaved rounds, so that what disturbs the machine disturbs
+//! all of them.
+//!
+//! A run in a comparison is a command line that a user could type: the program starts itself again, with the server's
+//! address and process number, and reads the report back. Each run has a server of its own, freshly started.
+//!
+//! # When something fails
+//!
+//! - A run without `PASS` is kept, counted and named in the first lines; its figures count unless they say nothing.
+//! - A server that does not start ends the comparison in the first round; later it is a failed run, since hours of
+//!   figures are worth more than a clean end.
+//! - Ctrl-C ends the children, and shows what there is.
+
+mod file;
+mod generator;
+mod interrupt;
+mod json;
+mod process;
+mod rounds;
+mod rows;
+mod server;
+mod stats;
+mod table;
+mod workspace;
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use crate::compare::file::Plan;
+use crate::compare::interrupt::Interrupt;
+use crate::compare::rounds::Comparison;
+use crate::observe::host::Environment;
+use crate::stop::{FAIL, INTERRUPTED, PASS};
+
+/// Which of these servers is faster, and by how much?
+///
+/// Starts each server of the list, runs the scenario against it, stops it, and takes the next one: A B C, A B C, ...
+/// The table has the medians, their ratios to the first server and the spread from the lowest to the highest run. A
+/// difference inside the spread is none.
+///
+/// The list is a TOML file; loadtest/examples/compare/ has some, and loadtest/examples/README.md explains the keys.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CompareArgs {
+    /// The list of servers and the scenario.
+    #[arg(value_name = "FILE.toml")]
+    pub(crate) file: PathBuf,
+    /// Runs of each server, instead of what the file says; below 5, a spread says little.
+    #[arg(long, value_name = "N")]
+    pub(crate) rounds: Option<usize>,
+    /// Compare these servers only, by name; the first of them in the file is what the ratios are to.
+    #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+    /// Write every run's figures and the medians to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+/// Compares, prints the table and returns the exit code.
+///
+/// # Errors
+///
+/// Fails with a [`Stop`](crate::stop::Stop) when the file is bad, a server does not start, or nothing was run before
+/// Ctrl-C.
+pub(crate) fn run(args: &CompareArgs) -> Result<u8> {
+    let plan = Plan::read(&args.file)?.narrowed(args.rounds, &args.only)?;
+    let interrupt = Interrupt::catch()?;
+    let program = std::env::current_exe().context("failed to find this program's own file")?;
+    let comparison = rounds::run(&program, &plan, &interrupt)?;
+    let environment = Environment::new();
+    std::io::stdout().lock().write_all(table::render(&comparison, &environment).as_bytes())?;
+    if let Some(path) = &args.json {
+        json::write(path, &comparison, &environment)?;
+    }
+    Ok(exit_code(&comparison))
+}
+
+fn exit_code(comparison: &Comparison<'_>) -> u8 {
+    match comparison {
+        Comparison { is_interrupted: true, .. } => INTERRUPTED,
+        _ if comparison.failed() > 0 => FAIL,
+        _ => PASS,
+    }
+}

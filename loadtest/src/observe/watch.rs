@@ -1,0 +1,67 @@
+//! A watch: samples the server's and the kernel's memory while a run goes on, and keeps the peaks.
+
+use anyhow::Result;
+
+use crate::observe::host::{slab_bytes, stolen_ticks, tcp_memory_bytes};
+use crate::observe::server::{Cpu, ServerProcess};
+use crate::report::Memory;
+
+/// What is being watched.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    pub(crate) server: Option<ServerProcess>,
+    rss_peak: u64,
+    tcp_peak: u64,
+}
+
+/// Counters at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    pub(crate) server: Option<Cpu>,
+    pub(crate) stolen: (u64, u64),
+}
+
+impl Watch {
+    /// Starts to watch the process `pid`, if one is named.
+    ///
+    /// # Errors
+    ///
+    /// Fails when there is no such process.
+    pub(crate) fn new(pid: Option<u32>) -> Result<Self> {
+        Ok(Self { server: pid.map(ServerProcess::new).transpose()?, rss_peak: 0, tcp_peak: 0 })
+    }
+
+    /// Reads all counters.
+    pub(crate) fn moment(&mut self) -> Moment {
+        let server = self.server.as_mut().and_then(ServerProcess::cpu);
+        Moment { server, stolen: stolen_ticks() }
+    }
+
+    /// Reads all memory figures. Not for moments that are timed: Pss takes milliseconds.
+    pub(crate) fn memory(&self) -> Memory {
+        let server = self.server.as_ref();
+        Memory {
+            server_rss: self.rss(),
+            server_pss: server.and_then(ServerProcess::pss_bytes).unwrap_or_default(),
+            kernel_tcp: tcp_memory_bytes(),
+            kernel_slab: slab_bytes(),
+        }
+    }
+
+    /// Looks at the memory figures that can peak.
+    pub(crate) fn sample(&mut self) {
+        self.rss_peak = self.rss_peak.max(self.rss());
+        self.tcp_peak = self.tcp_peak.max(tcp_memory_bytes());
+    }
+
+    /// The server's resident memory now; 0 if nobody said which process it is.
+    pub(crate) fn rss(&self) -> u64 {
+        self.server.as_ref().and_then(ServerProcess::rss_bytes).unwrap_or_default()
+    }
+
+    /// Returns the peaks (RSS, kernel TCP memory) since the last call, and begins anew.
+    pub(crate) fn take_peaks(&mut self) -> (u64, u64) {
+        self.sample();
+        (std::mem::take(&mut self.rss_peak), std::mem::take(&mut self.tcp_peak))
+    }
+}

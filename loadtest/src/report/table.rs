@@ -1,0 +1,287 @@
+//! A table: the report as it is read on a terminal, verdict first.
+
+use crate::config::{Axis, Config, Scenario};
+use crate::report::figures::{OF_PHASE, OF_RUN};
+use crate::report::text::{bytes, count, micros, percent, rate};
+use crate::report::{CloseCount, Findings, Phase, Ramp, Report, Slow, Storm};
+
+/// Figures of a run that have a row of their own, in words, or a table.
+const IN_WORDS: [&str; 16] = [
+    "lost",
+    "duplicated",
+    "reordered",
+    "corrupt",
+    "joined",
+    "split",
+    "closed",
+    "refused",
+    "handshake_p99",
+    "connects_per_s",
+    "server_cpu_per_connection",
+    "back_99",
+    "back_100",
+    "jittered_back_99",
+    "jittered_back_100",
+    "storm_cpu_per_connection",
+];
+
+/// Rows of a name and one cell per phase.
+#[derive(Debug, Default)]
+struct Table(Vec<(String, Vec<String>)>);
+
+impl Table {
+    fn row(&mut self, name: &str, cells: impl IntoIterator<Item = String>) {
+        self.0.push((name.to_owned(), cells.into_iter().collect()));
+    }
+
+    /// Lines the columns up: names to the left, cells to the right if there are several.
+    fn render(&self) -> String {
+        let width = |text: &str| text.chars().count();
+        let names = self.0.iter().map(|(name, _)| width(name)).max().unwrap_or_default();
+        let many = self.0.iter().filter(|(_, cells)| cells.len() > 1);
+        let cells = many.flat_map(|(_, cells)| cells).map(|cell| width(cell)).max().unwrap_or_default();
+        let mut text = String::new();
+        for (name, row) in &self.0 {
+            let cells = if row.len() > 1 { cells } else { 0 };
+            let row: Vec<_> = row.iter().map(|cell| format!("{cell:>cells$}")).collect();
+            text += &format!("  {name:<names$}  {}\n", row.join("  "));
+        }
+        text
+    }
+}
+
+/// Renders everything: verdict, question, figures, notes.
+pub(crate) fn render(report: &Report) -> String {
+    let results = &report.results;
+    let mut table = Table::default();
+    connections(&mut table, results);
+    of_phases(&mut table, &results.phases);
+    of_run(&mut table, results);
+    let mut text = format!("{}\n{}\n\n{}", report.verdict.line, headline(&report.config), table.render());
+    if let Some(storm) = &results.storm {
+        text += &format!("\n{}", storm_table(storm).render());
+    }
+    if let Some(ramp) = &results.ramp {
+        text += &format!("\n{}", ramp_table(ramp).render());
+    }
+    for note in &report.verdict.notes {
+        text += &format!("\nnote: {note}");
+    }
+    let environment = &report.environment;
+    let (cpu, kernel) = (&environment.cpu, &environment.kernel);
+    text +=
+        &format!("\n{cpu}, {} of {} cores, Linux {kernel}, loopback\n", environment.cores_allowed, environment.cores);
+    text
+}
+
+/// Says what was done, in one line.
+pub(crate) fn headline(config: &Config) -> String {
+    let Config { size, duration, warmup, .. } = config;
+    let (clients, duration, warmup) =
+        (count(config.clients as u64), humantime::format_duration(*duration), humantime::format_duration(*warmup));
+    let per_second = rate(config.rate);
+    match config.scenario {
+        Scenario::Idle => {
+            format!("idle: {} then {clients} connections, held {duration}", count(config.clients_low as u64))
+        }
+        Scenario::Fanout => format!(
+            "fanout: 1 publisher, {clients} receivers, {per_second} messages/s of {size} B, {duration} after {warmup}"
+        ),
+        Scenario::Saturate => format!(
+            "saturate: 1 publisher, {clients} receivers, {} messages of {size} B under way, {duration} after {warmup}",
+            config.window
+        ),
+        Scenario::Chat => format!(
+            "chat: {clients} members, each {per_second} messages/s of {size} B to all, {duration} after {warmup}"
+        ),
+        Scenario::Burst => format!(
+            "burst: {} messages of {size} B at once every {}, {clients} receivers, {duration} after {warmup}",
+            config.burst,
+            humantime::format_duration(config.every)
+        ),
+        Scenario::Slow => format!(
+            "slow: {clients} receivers, {per_second} messages/s of {size} B, {duration} calm, {duration} with {} \
+             stalled",
+            config.stalled
+        ),
+        Scenario::Storm => format!(
+            "storm: {clients} receivers, cut at once, back at once, then spread over {}",
+            humantime::format_duration(config.jitter)
+        ),
+        Scenario::Churn => format!(
+            "churn: {clients} receivers, {per_second} messages/s of {size} B, {duration} calm, {duration} with {} \
+             arrivals/s",
+            rate(config.churn_rate)
+        ),
+        Scenario::Ramp => format!(
+            "ramp: {} from {} by {}, {duration} a step, until p99 is above {}",
+            if config.axis == Axis::Clients { "clients" } else { "messages/s" },
+            rate(config.ramp_from),
+            rate(config.ramp_step),
+            humantime::format_duration(config.p99_max)
+        ),
+        Scenario::Channels => format!(
+            "channels: {clients} clients with {} of {} channels each, {per_second} messages/s of {size} B, {duration} \
+             after {warmup}",
+            config.subscriptions,
+            count(config.channels as u64)
+        ),
+        Scenario::Soak => format!("soak: {clients} receivers, {per_second} messages/s of {size} B for {duration}"),
+    }
+}
+
+fn connections(table: &mut Table, results: &Findings) {
+    let connections = &results.connections;
+    let mut text = format!("{} ", count(connections.opened as u64));
+    if connections.timed < connections.opened {
+        text += &format!("(the last {} ", count(connections.timed as u64));
+    } else {
+        text += "(";
+    }
+    text += &format!("in {:.2} s, handshake p99 {}", connections.seconds, micros(connections.handshake.p99_us));
+    if let Some(cpu) = connections.server_cpu_us_per_connection {
+        text += &format!(", {cpu:.0} µs of server CPU each");
+    }
+    table.row("connected", [text + ")"]);
+    let accounting = &results.accounting;
+    let counts = &accounting.counts;
+    if accounting.expected > 0 {
+        table.row("verified", [format!("{} of {} deliveries", count(counts.verified), count(accounting.expected))]);
+        let faults =
+            [counts.lost, counts.duplicated, counts.reordered, counts.corrupt, counts.joined, counts.split].map(count);
+        let [lost, duplicated, reordered, corrupt, joined, split] = faults;
+        table.row("faults", [format!(
+            "{lost} lost, {duplicated} duplicated, {reordered} reordered, {corrupt} corrupt, {joined} joined, {split} \
+             split"
+        )]);
+    }
+    if accounting.validated > 0 {
+        table.row("seen by fastwebsockets", [format!("{} deliveries, too", count(accounting.validated))]);
+    }
+    let closed: usize = results.closes.iter().map(|close| close.count).sum();
+    let missed = if closed == 0 {
+        String::new()
+    } else {
+        format!(" ({}), which missed {} deliveries", ends(&results.closes), count(accounting.undelivered_closed))
+    };
+    table.row("closed by the server", [format!("{}{missed}", count(closed as u64))]);
+    for refusal in &results.refusals {
+        table.row("refused", [format!("{} times: {}", count(refusal.count), refusal.why)]);
+    }
+}
+
+/// Figures of the phases, a column each.
+fn of_phases(table: &mut Table, phases: &[Phase]) {
+    if phases.len() > 1 {
+        table.row("phase", phases.iter().map(|phase| phase.name.clone()));
+    }
+    for figure in OF_PHASE {
+        let cells: Vec<_> = phases.iter().map(|phase| figure.of(phase)).collect();
+        if cells.iter().any(Option::is_some) {
+            let write = |cell: Option<_>| {
+                cell.map_or_else(
+                    || "-".to_owned(),
+                    |value: crate::report::figures::Value| value.unit.write(value.value),
+                )
+            };
+            table.row(figure.label, cells.into_iter().map(write));
+        }
+    }
+}
+
+/// What only some scenarios have.
+fn of_run(table: &mut Table, results: &Findings) {
+    for figure in OF_RUN.iter().filter(|figure| !IN_WORDS.contains(&figure.key)) {
+        if let Some(value) = figure.of(results) {
+            table.row(value.label, [value.unit.write(value.value)]);
+        }
+    }
+    if let Some(slow) = &results.slow {
+        stalled(table, slow);
+    }
+    if let Some(idle) = &results.idle {
+        let (low, high) = (idle.memory_low.server_rss as f64, idle.memory_high.server_rss as f64);
+        table.row("server RSS low / high", [format!("{} / {}", bytes(low), bytes(high))]);
+    }
+    if let Some(channels) = &results.channels {
+        table.row(
+            "channels with anybody",
+            [format!(
+                "{} of {}; the largest has {} subscribers, the median {}",
+                count(channels.occupied as u64),
+                count(channels.channels as u64),
+                count(channels.largest as u64),
+                count(channels.median as u64)
+            )],
+        );
+    }
+}
+
+fn stalled(table: &mut Table, slow: &Slow) {
+    let when = match slow.ended_after_seconds[..] {
+        [] => "none was".to_owned(),
+        [first, .., last] => format!("after {first:.1} to {last:.1} s"),
+        [only] => format!("after {only:.1} s"),
+    };
+    table.row("stalled ones ended", [format!("{} of {}, {when}", slow.ended, slow.stalled)]);
+    let how = if slow.closes.is_empty() { "all still open".to_owned() } else { ends(&slow.closes) };
+    table.row("found on reading out", [how]);
+}
+
+/// Counts, codes and reasons in one line.
+fn ends(closes: &[CloseCount]) -> String {
+    let ends = closes.iter().map(|close| format!("{} with {} {}", close.count, close.code, close.reason));
+    ends.map(|end| end.trim_end().to_owned()).collect::<Vec<_>>().join("; ")
+}
+
+fn storm_table(storm: &Storm) -> Table {
+    let mut table = Table::default();
+    let rounds = &storm.rounds;
+    let seconds = |back: Option<f64>| back.map_or_else(|| "never".to_owned(), |seconds| format!("{seconds:.2} s"));
+    table.row(
+        "return",
+        rounds.iter().map(|round| match round.jitter_s {
+            0.0 => "at once".to_owned(),
+            jitter => format!("over {jitter} s"),
+        }),
+    );
+    let back =
+        |round: &crate::report::Round| format!("{} of {}", count(round.back as u64), count(round.clients as u64));
+    table.row("back", rounds.iter().map(back));
+    table.row("99 % back after", rounds.iter().map(|round| seconds(round.back_99_s)));
+    table.row("100 % back after", rounds.iter().map(|round| seconds(round.back_100_s)));
+    table.row("attempts", rounds.iter().map(|round| count(round.attempts)));
+    table.row(
+        "server CPU/return",
+        rounds.iter().map(|round| {
+            round.server_cpu_us_per_connection.map_or_else(|| "-".to_owned(), |cpu| format!("{cpu:.0} µs"))
+        }),
+    );
+    table
+}
+
+fn ramp_table(ramp: &Ramp) -> Table {
+    let mut table = Table::default();
+    let head = ["messages/s", "deliveries/s", "p50", "p99", "max", "server CPU", "generator CPU"];
+    table.row("clients", head.map(str::to_owned));
+    for (number, step) in ramp.steps.iter().enumerate() {
+        let mark = match (ramp.knee == Some(number), step.is_within) {
+            (true, _) => " <- knee",
+            (_, false) => " x",
+            _ => "",
+        };
+        table.row(
+            &count(step.clients as u64),
+            [
+                rate(step.rate),
+                rate(step.deliveries_per_second),
+                micros(step.p50_us),
+                micros(step.p99_us),
+                micros(step.max_us),
+                step.server_cpu_share.map_or_else(|| "-".to_owned(), percent),
+                percent(step.generator_cpu_share) + mark,
+            ],
+        );
+    }
+    table
+}

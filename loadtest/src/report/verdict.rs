@@ -1,0 +1,243 @@
+//! A verdict: the judgement on the findings of a run, in one line, and what a reader should know besides.
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Config, Scenario};
+use crate::report::asserts::Assert;
+use crate::report::text::{count, percent};
+use crate::report::{CloseCount, Findings, Phase};
+use crate::stop::{FAIL, INTERRUPTED, INVALID, PASS, Stop};
+
+/// A generator that uses more of its core has no time left to prove that it is not the bottleneck.
+pub(crate) const CPU_SHARE_MAX: f64 = 0.8;
+
+/// Above this share of stolen time, tail latencies are the hypervisor's.
+const STOLEN_SHARE_MAX: f64 = 0.03;
+
+/// A generator that waits longer for a core reads late, and latencies grow by it.
+const WAITING_SHARE_MAX: f64 = 0.1;
+
+/// The judgement.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct Verdict {
+    /// The first line of the report.
+    pub(crate) line: String,
+    pub(crate) exit_code: u8,
+    /// What a reader should know before believing the figures.
+    pub(crate) notes: Vec<String>,
+}
+
+impl Verdict {
+    /// Judges a run that ended by itself, or by Ctrl-C.
+    pub(crate) fn new(config: &Config, findings: &Findings, is_interrupted: bool) -> Self {
+        if let Some(stop) = foreign(findings) {
+            return Self::stopped(&stop, findings);
+        }
+        let mut faults = faults(findings);
+        // What a whole run would have shown is not missed in a part of one.
+        if !is_interrupted {
+            faults.extend(shortcomings(config, findings));
+        }
+        let busiest = findings.phases.iter().map(|phase| phase.generator.cpu_share).fold(0.0, f64::max);
+        let is_bound = !is_interrupted && busiest > CPU_SHARE_MAX && config.scenario != Scenario::Saturate;
+        let (word, exit_code) = match (is_bound, faults.is_empty(), is_interrupted) {
+            (true, ..) => ("INVALID", INVALID),
+            (_, false, _) => ("FAIL", FAIL),
+            (.., true) => ("INTERRUPTED", INTERRUPTED),
+            _ => ("PASS", PASS),
+        };
+        if is_bound {
+            faults.insert(0, format!("generator-bound: result invalid (CPU {:.0} %)", busiest * 100.0));
+        }
+        if is_interrupted {
+            faults.push("the figures are partial".to_owned());
+        }
+        let line = if faults.is_empty() { word.to_owned() } else { format!("{word}: {}", faults.join(", ")) };
+        Self { line, exit_code, notes: notes(findings) }
+    }
+
+    /// Judges a run that could not go on.
+    pub(crate) fn stopped(stop: &Stop, findings: &Findings) -> Self {
+        Self { line: format!("STOPPED: {stop}"), exit_code: stop.exit_code(), notes: notes(findings) }
+    }
+}
+
+/// A server that answers everything and no record with a record speaks something else.
+fn foreign(findings: &Findings) -> Option<Stop> {
+    let accounting = &findings.accounting;
+    let stranger = accounting.first_stranger.as_ref().filter(|_| accounting.counts.verified == 0)?;
+    let text =
+        format!("the server speaks another protocol: none of its lines is a record, the first began with {stranger}");
+
+    Some(Stop::Protocol(text))
+}
+
+/// Lists what must not happen and did.
+fn faults(findings: &Findings) -> Vec<String> {
+    let counts = &findings.accounting.counts;
+    let kinds = [
+        (counts.lost, "lost"),
+        (counts.duplicated, "duplicated"),
+        (counts.reordered, "reordered"),
+        (counts.corrupt, "corrupt"),
+        (counts.joined, "joined"),
+        (counts.split, "split"),
+    ];
+    let counted = kinds.into_iter().filter(|(number, _)| *number > 0);
+    let mut faults: Vec<String> = counted.map(|(number, kind)| format!("{} {kind}", count(number))).collect();
+    for CloseCount { code, reason, count, .. } in &findings.closes {
+        let reason = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
+        faults.push(format!("{count} closed with {code}{reason}"));
+    }
+    faults
+}
+
+/// Lists what was to happen and did not.
+fn shortcomings(config: &Config, findings: &Findings) -> Vec<String> {
+    let mut faults = Vec::new();
+    for round in findings.storm.iter().flat_map(|storm| &storm.rounds) {
+        if round.back < round.clients {
+            let missing = count((round.clients - round.back) as u64);
+            faults.push(format!("{missing} of {} never came back", count(round.clients as u64)));
+        }
+    }
+    if findings.ramp.as_ref().is_some_and(|ramp| ramp.knee.is_none()) {
+        faults.push("the first step did not hold".to_owned());
+    }
+    let is_silent = findings.phases.iter().all(|phase| phase.deliveries == 0);
+    if is_silent && !findings.phases.is_empty() {
+        faults.push("nothing was delivered".to_owned());
+    }
+    let asserts = config.asserts.iter().filter_map(|text| Assert::parse(text).ok());
+    faults.extend(asserts.filter_map(|assert| assert.fault(findings)));
+    faults
+}
+
+/// Lists what puts the figures in doubt without making them wrong.
+fn notes(findings: &Findings) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(stranger) = &findings.accounting.first_stranger {
+        notes.push(format!("the first line that was no record began with: {stranger}"));
+    }
+    let unaccepted = findings.accounting.unaccepted;
+    if unaccepted > 0 {
+        notes.push(format!("{} messages of publishers that were closed reached nobody", count(unaccepted)));
+    }
+    if let Some(ramp) = &findings.ramp {
+        notes.push(format!("the ramp ended after {} steps: {}", ramp.steps.len(), ramp.end));
+    }
+    findings.phases.iter().for_each(|phase| doubt(phase, &mut notes));
+    notes
+}
+
+/// Adds what puts a phase in doubt.
+fn doubt(phase: &Phase, notes: &mut Vec<String>) {
+    let name = &phase.name;
+    if phase.stolen_share > STOLEN_SHARE_MAX {
+        let share = percent(phase.stolen_share);
+        notes.push(format!("{name}: {share} of the time was stolen by the hypervisor: repeat it"));
+    }
+    if phase.generator.cpu_share > CPU_SHARE_MAX {
+        let share = percent(phase.generator.cpu_share);
+        notes.push(format!("{name}: the generator used {share} of its core: the server may be able to do more"));
+    }
+    if phase.generator.waiting_share > WAITING_SHARE_MAX {
+        let share = percent(phase.generator.waiting_share);
+        notes.push(format!("{name}: the generator waited {share} of the time for a core: pin it to one of its own"));
+    }
+    if phase.latency.count == 0 {
+        notes.push(format!("{name}: no message fell into the window: raise --rate or --duration"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::tests::config;
+    use crate::report::{Ramp, Round, Step, Storm};
+    use crate::stop::GONE;
+
+    /// Judges a run of `line` that delivered something while the generator used `cpu_share` of its core.
+    fn verdict(line: &str, cpu_share: f64, change: impl FnOnce(&mut Findings)) -> Verdict {
+        let mut phase = Phase { deliveries: 1, ..Phase::default() };
+        phase.generator.cpu_share = cpu_share;
+        let mut findings = Findings { phases: vec![phase], ..Findings::default() };
+        change(&mut findings);
+        Verdict::new(&config(line), &findings, false)
+    }
+
+    #[test]
+    fn clean_run_passes() {
+        let verdict = verdict("loadtest fanout", 0.8, |_| {});
+        assert_eq!((verdict.line.as_str(), verdict.exit_code), ("PASS", PASS));
+    }
+
+    #[test]
+    fn every_fault_is_in_the_headline() {
+        let close = CloseCount { code: 1006, reason: String::new(), count: 1 };
+        let verdict = verdict("loadtest fanout --assert lost<3", 0.1, |findings| {
+            findings.accounting.counts.lost = 3;
+            findings.closes.push(close);
+        });
+        let line = "FAIL: 3 lost, 1 closed with 1006, lost 3 is not < 3";
+        assert_eq!((verdict.line.as_str(), verdict.exit_code), (line, FAIL));
+    }
+
+    /// Figures of a busy generator are worthless in an open loop. A closed loop only says less than the server can do.
+    #[test]
+    fn busy_generator_is_invalid_in_an_open_loop_only() {
+        let verdict_open = verdict("loadtest chat", 0.93, |_| {});
+        assert_eq!(verdict_open.line, "INVALID: generator-bound: result invalid (CPU 93 %)");
+        assert_eq!(verdict_open.exit_code, INVALID);
+        let verdict_closed = verdict("loadtest saturate", 0.93, |_| {});
+        assert_eq!(verdict_closed.exit_code, PASS);
+        assert!(verdict_closed.notes.iter().any(|note| note.contains("93.0 %")));
+    }
+
+    /// Ctrl-C in a warm-up leaves a window of some microseconds, in which nothing was delivered by a busy generator.
+    #[test]
+    fn part_of_a_run_is_not_judged_as_a_whole() {
+        let mut findings = Findings { phases: vec![Phase::default()], ..Findings::default() };
+        findings.phases[0].generator.cpu_share = 0.99;
+        let config = config("loadtest fanout --assert p99<1ms");
+        let verdict = Verdict::new(&config, &findings, true);
+        assert_eq!((verdict.line.as_str(), verdict.exit_code), ("INTERRUPTED: the figures are partial", INTERRUPTED));
+        findings.accounting.counts.lost = 3;
+        assert_eq!(Verdict::new(&config, &findings, true).line, "FAIL: 3 lost, the figures are partial");
+    }
+
+    #[test]
+    fn silence_is_a_fault() {
+        let verdict = verdict("loadtest fanout", 0.1, |findings| findings.phases[0].deliveries = 0);
+        assert_eq!((verdict.line.as_str(), verdict.exit_code), ("FAIL: nothing was delivered", FAIL));
+    }
+
+    #[test]
+    fn who_never_comes_back_is_a_fault() {
+        let verdict = verdict("loadtest storm", 0.1, |findings| {
+            let round = Round { back: 990, clients: 1000, ..Round::default() };
+            findings.storm = Some(Storm { rounds: vec![round] });
+        });
+        assert_eq!(verdict.line, "FAIL: 10 of 1,000 never came back");
+    }
+
+    #[test]
+    fn ramp_without_a_step_that_holds_fails() {
+        let verdict = verdict("loadtest ramp", 0.1, |findings| {
+            findings.ramp = Some(Ramp {
+                axis: crate::config::Axis::Clients,
+                p99_max_us: 1,
+                steps: vec![Step::default()],
+                knee: None,
+                end: "p99".to_owned(),
+            });
+        });
+        assert_eq!(verdict.line, "FAIL: the first step did not hold");
+    }
+
+    #[test]
+    fn stop_keeps_its_code() {
+        let verdict = Verdict::stopped(&Stop::Gone("it left".to_owned()), &Findings::default());
+        assert_eq!((verdict.line.as_str(), verdict.exit_code), ("STOPPED: it left", GONE));
+    }
+}

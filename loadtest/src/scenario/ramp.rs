@@ -1,0 +1,95 @@
+//! Ramp: how far it goes until latency breaks a limit.
+//!
+//! Step by step more clients, or more messages per second, each step measured for itself; the last one that kept the
+//! limit and lost nothing is the knee. A step in which the generator was the bottleneck ends the ramp, too: what comes
+//! after it would be the generator's knee.
+
+use anyhow::Result;
+
+use crate::config::Axis;
+use crate::coordinator::{Coordinator, Window};
+use crate::report::text::{micros, percent};
+use crate::report::verdict::CPU_SHARE_MAX;
+use crate::report::{Phase, Ramp, Step};
+use crate::worker::order::Drive;
+
+/// Climbs.
+pub(super) fn run(run: &mut Coordinator) -> Result<()> {
+    let config = run.config.clone();
+    let p99_max_us = u64::try_from(config.p99_max.as_micros()).unwrap_or(u64::MAX);
+    let mut ramp = Ramp { axis: config.axis, p99_max_us, steps: Vec::new(), knee: None, end: String::new() };
+    for number in 0..config.ramp_steps {
+        let value = config.ramp_from + config.ramp_step * number as f64;
+        let (clients, rate) = match config.axis {
+            Axis::Clients => (whole(value), config.rate),
+            Axis::Rate => (config.clients, value),
+        };
+        // The publisher comes on top.
+        let total = clients + 1;
+        if total > run.findings.connections.opened {
+            match run.connect_to(total) {
+                Ok(connections) => run.findings.connections = connections,
+                // The steps until now stand.
+                Err(_) if run.is_interrupted() && number > 0 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        let (drive, duration) = (Drive::Rate(rate), config.duration);
+        let warmup = config.warmup;
+        let phase = run.measure(&Window { name: "step", drive, warmup, duration, churn_rate: 0.0 })?;
+        let end = end(&phase, p99_max_us, run.lost, run.closed);
+        ramp.steps.push(step(clients, rate, &phase, end.is_none()));
+        // The phase of the last step that held is the run's.
+        if end.is_none() {
+            ramp.knee = Some(number);
+            run.findings.phases = vec![phase];
+        } else if run.findings.phases.is_empty() {
+            run.findings.phases = vec![phase];
+        }
+        ramp.end = end.clone().unwrap_or_else(|| format!("all {} steps held: raise --steps", config.ramp_steps));
+        run.findings.ramp = Some(ramp.clone());
+        if end.is_some() || run.is_interrupted() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn step(clients: usize, rate: f64, phase: &Phase, is_within: bool) -> Step {
+    Step {
+        clients,
+        rate,
+        deliveries_per_second: phase.deliveries_per_second,
+        p50_us: phase.latency.p50_us,
+        p99_us: phase.latency.p99_us,
+        max_us: phase.latency.max_us,
+        server_cpu_share: phase.server.map(|server| server.cpu_share),
+        server_rss: phase.memory_after.server_rss,
+        generator_cpu_share: phase.generator.cpu_share,
+        is_within,
+    }
+}
+
+/// Says why a step does not hold, if it does not.
+fn end(phase: &Phase, p99_max_us: u64, lost: u64, closed: usize) -> Option<String> {
+    let p99_us = phase.latency.p99_us;
+    if lost > 0 {
+        return Some(format!("{lost} messages were lost"));
+    }
+    if closed > 0 {
+        return Some(format!("the server closed {closed} connections"));
+    }
+    if phase.generator.cpu_share > CPU_SHARE_MAX {
+        let share = percent(phase.generator.cpu_share);
+        return Some(format!("the generator used {share} of its core: its knee, not the server's"));
+    }
+    if phase.latency.count == 0 {
+        return Some("nothing was delivered".to_owned());
+    }
+    (p99_us > p99_max_us).then(|| format!("p99 {} is above {}", micros(p99_us), micros(p99_max_us)))
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float saturates; clients are positive")]
+fn whole(value: f64) -> usize {
+    value.round() as usize
+}

@@ -1,0 +1,80 @@
+//! Storm: how long until everybody is back after a cut.
+//!
+//! All connections are cut at once, twice. First everybody comes back at once, as clients without jitter do; then each
+//! at a random moment of the jitter's window. Behind each round a short load proves that who is back also receives.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::clock::{nanos, now_ns};
+use crate::coordinator::{Coordinator, Window, cpu_seconds};
+use crate::report::latency::Latency;
+use crate::report::{Round, Storm};
+use crate::worker::order::{Command, Drive, Event};
+
+/// Time that the workers have to hear of the cut.
+const HEADSTART: Duration = Duration::from_millis(100);
+
+/// Rests before a cut, so that the last round's work is not charged to the next.
+const REST: Duration = Duration::from_secs(2);
+
+/// Runs the rounds.
+pub(super) fn run(run: &mut Coordinator) -> Result<()> {
+    run.connect_all()?;
+    run.findings.storm = Some(Storm::default());
+    for (name, jitter) in [("at once", Duration::ZERO), ("spread", run.config.jitter)] {
+        run.stage("rest", Some(REST));
+        run.rest(REST)?;
+        if run.is_interrupted() {
+            break;
+        }
+        let round = round(run, name, jitter)?;
+        let is_whole = round.back == round.clients;
+        run.findings.storm.get_or_insert_default().rounds.push(round);
+        if !is_whole {
+            break;
+        }
+        let drive = Drive::Rate(run.config.rate);
+        let phase = Window { name, drive, warmup: Duration::ZERO, duration: run.config.warmup, churn_rate: 0.0 };
+        let phase = run.measure(&phase)?;
+        run.findings.phases.push(phase);
+    }
+    Ok(())
+}
+
+/// Cuts everybody, and waits for the returns.
+fn round(run: &mut Coordinator, name: &'static str, jitter: Duration) -> Result<Round> {
+    run.stage(name, None);
+    run.watch.take_peaks();
+    let at_ns = now_ns() + nanos(HEADSTART);
+    let give_up_ns = at_ns + nanos(jitter + run.config.duration);
+    let before = run.watch.moment();
+    let mut returns = Latency::new();
+    let (mut attempts, mut clients) = (0, 0);
+    let storm = Command::Storm { at_ns, jitter_ns: nanos(jitter), give_up_ns };
+    for part in run.ask(&storm, Event::returned)? {
+        returns.merge(&part.returns);
+        attempts += part.attempts;
+        clients += part.clients;
+    }
+    let cpu = cpu_seconds(&before, &run.watch.moment());
+    let back = usize::try_from(returns.count())?;
+    let (server_rss_peak, _) = run.watch.take_peaks();
+    // Of all who were cut, not only of those who came back.
+    let share_back = |percent: usize| {
+        let wanted = (clients * percent).div_ceil(100);
+        (clients > 0 && back >= wanted).then(|| returns.quantile(wanted as f64 / back as f64).as_secs_f64())
+    };
+    Ok(Round {
+        jitter_s: jitter.as_secs_f64(),
+        back_99_s: share_back(99),
+        back_100_s: share_back(100),
+        back,
+        clients,
+        returns: returns.summary(),
+        attempts,
+        server_cpu_us_per_connection: cpu.map(|cpu| cpu * 1e6 / back.max(1) as f64),
+        server_rss_peak,
+    })
+}

@@ -1,0 +1,123 @@
+//! A client: one connection's socket, reader and unsent bytes. About 130 bytes while idle.
+
+use std::io::{ErrorKind, Write};
+
+use mio::net::TcpStream;
+
+use crate::wire::reader::Reader;
+
+/// Where a connection is in its life.
+#[derive(Debug)]
+pub(crate) enum State {
+    /// It is going to be opened, later.
+    Waiting,
+    /// The request is not sent; the TCP handshake may not be over.
+    Connecting,
+    /// The request is sent; this much of the answer has come.
+    Shaking(Vec<u8>),
+    /// The handshake is over; this many answers of the server's own protocol are due.
+    Greeting(u16),
+    /// Messages flow.
+    Open,
+    /// Open, but never read again.
+    Stalled,
+    /// Over.
+    Closed,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) stream: Option<TcpStream>,
+    pub(crate) state: State,
+    pub(crate) reader: Reader,
+    /// When its present attempt to connect began.
+    pub(crate) begun_ns: u64,
+    /// Bytes that the kernel did not take yet.
+    out: Vec<u8>,
+}
+
+impl Client {
+    /// Makes a client that is not connected.
+    pub(crate) fn new() -> Self {
+        Self { stream: None, state: State::Waiting, reader: Reader::default(), begun_ns: 0, out: Vec::new() }
+    }
+
+    /// Begins anew with a socket whose TCP handshake has begun.
+    pub(crate) fn begin(&mut self, stream: TcpStream, now_ns: u64) {
+        *self = Self { stream: Some(stream), state: State::Connecting, begun_ns: now_ns, ..Self::new() };
+    }
+
+    /// Lets the socket go.
+    pub(crate) fn end(&mut self, state: State) {
+        *self = Self { state, ..Self::new() };
+    }
+
+    /// True while messages flow and are read.
+    pub(crate) const fn is_open(&self) -> bool {
+        matches!(self.state, State::Open)
+    }
+
+    /// True once frames may come.
+    pub(crate) const fn is_talking(&self) -> bool {
+        matches!(self.state, State::Open | State::Greeting(_))
+    }
+
+    /// Bytes written by [`Self::queue`] that the kernel did not take yet.
+    pub(crate) const fn unsent(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Appends a masked, final frame; `write` appends the `len` bytes of its payload.
+    pub(crate) fn queue(&mut self, opcode: u8, len: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        self.out.push(0x80 | opcode);
+        match len {
+            // Each length fits the bytes its arm gives it.
+            0..126 => self.out.push(0x80 | u8::try_from(len).unwrap_or_default()),
+            126..0x1_0000 => {
+                self.out.push(0x80 | 126);
+                self.out.extend(u16::try_from(len).unwrap_or_default().to_be_bytes());
+            }
+            _ => {
+                self.out.push(0x80 | 127);
+                self.out.extend((len as u64).to_be_bytes());
+            }
+        }
+        // A zero masking key is legal on the wire and leaves the payload as it is. The key protects caching proxies
+        // from hostile pages, neither of which is here.
+        self.out.extend([0; 4]);
+        write(&mut self.out);
+    }
+
+    /// Sends a text message that is no record.
+    pub(crate) fn say(&mut self, text: &str) {
+        self.queue(1, text.len(), |out| out.extend_from_slice(text.as_bytes()));
+        self.flush();
+        self.shrink();
+    }
+
+    /// Appends raw bytes: the handshake.
+    pub(crate) fn queue_raw(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes);
+    }
+
+    /// Writes what the kernel takes. A dead socket swallows everything: its end is seen by reading.
+    pub(crate) fn flush(&mut self) {
+        let Some(stream) = &mut self.stream else { return };
+        let mut done = 0;
+        while done < self.out.len() {
+            match stream.write(&self.out[done..]) {
+                Ok(written) => done += written,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(_) => done = self.out.len(),
+            }
+        }
+        self.out.drain(..done);
+    }
+
+    /// Gives the write buffer back, for clients that are not going to write.
+    pub(crate) fn shrink(&mut self) {
+        self.out.shrink_to_fit();
+    }
+}

@@ -1,0 +1,224 @@
+//! Validators: extra receivers that another library drives, as a second opinion on frames, text and order.
+//!
+//! The engine cuts frames with its own reader, which is fast and could be wrong in the same way as a server. These
+//! connections are read by fastwebsockets' client side, frame by frame, on a thread of their own, and keep books of
+//! their own. They are timed in no figure.
+
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use fastwebsockets::{FragmentCollector, Frame, OpCode, Payload, Role, WebSocket};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::audience::Audience;
+use crate::config::Config;
+use crate::report::{CloseCount, Counts};
+use crate::stop::Stop;
+use crate::wire::face::{CHANNEL, Meaning};
+use crate::wire::handshake::{Answer, judge, request};
+use crate::wire::reader::Shape;
+use crate::wire::record::Format;
+use crate::worker::order::Share;
+use crate::worker::tally::{Note, Tally};
+
+/// All of them connect within this time, or the run stops.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The longest message taken, in bytes; coalesced ones are some 64 KiB.
+const MESSAGE_MAX: usize = 64 << 20;
+
+/// The validators of a run. They go when their worker does.
+#[derive(Debug)]
+pub(super) struct Validators {
+    books: Arc<Mutex<ValidatorBooks>>,
+}
+
+/// What they received.
+#[derive(Debug)]
+struct ValidatorBooks {
+    tally: Tally,
+    /// By validator.
+    is_open: Vec<bool>,
+    closes: Vec<CloseCount>,
+}
+
+impl Validators {
+    /// Connects them all.
+    ///
+    /// # Errors
+    ///
+    /// Fails when one can not connect in time.
+    pub(super) fn connect(config: &Config) -> Result<Self> {
+        let format = Format::new(config.size, config.seed);
+        let mut tally = Tally::new(format, Audience::new(config), Share { index: 0, of: 1 }, 0);
+        let nothing = vec![0; tally.audience.publishers()];
+        (0..config.validators).for_each(|number| tally.open(number, Some(&nothing)));
+        let is_open = vec![true; config.validators];
+        let books = Arc::new(Mutex::new(ValidatorBooks { tally, is_open, closes: Vec::new() }));
+        let (ready, connected) = sync_channel(config.validators);
+        let (config, shared) = (Arc::new(config.clone()), Arc::clone(&books));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        std::thread::spawn(move || {
+            runtime.block_on(async {
+                for number in 0..config.validators {
+                    tokio::spawn(receive(number, Arc::clone(&config), Arc::clone(&shared), ready.clone()));
+                }
+                drop(ready);
+                std::future::pending::<()>().await;
+            });
+        });
+        for number in 0..is_open_len(&books) {
+            match connected.recv_timeout(PATIENCE) {
+                Ok(Ok(())) => {}
+                Ok(Err(stop)) => return Err(stop.into()),
+                Err(_) => {
+                    let text = format!("only {number} validators connected within {PATIENCE:?}");
+                    return Err(Stop::Unreachable(text).into());
+                }
+            }
+        }
+        Ok(Self { books })
+    }
+
+    /// What is wrong with what they received, and how much was right.
+    pub(super) fn counts(&self) -> Counts {
+        lock(&self.books).tally.counts
+    }
+
+    /// The start of the first line that was no record.
+    pub(super) fn first_stranger(&self) -> Option<String> {
+        lock(&self.books).tally.first_stranger.clone()
+    }
+
+    /// How the server ended them.
+    pub(super) fn closes(&self) -> Vec<CloseCount> {
+        lock(&self.books).closes.clone()
+    }
+
+    /// Deliveries of what was `sent` that have not come, to those that are open and to those that are not.
+    pub(super) fn missing(&self, sent: &[u32]) -> (u64, u64) {
+        let books = lock(&self.books);
+        let missing = |is_wanted: bool| {
+            let validators = books.is_open.iter().enumerate().filter(|(_, is_open)| **is_open == is_wanted);
+            validators.map(|(number, _)| books.tally.missing(number, sent)).sum()
+        };
+        (missing(true), missing(false))
+    }
+}
+
+fn is_open_len(books: &Mutex<ValidatorBooks>) -> usize {
+    lock(books).is_open.len()
+}
+
+/// A validator that panicked has done nothing that its books do not show.
+fn lock(books: &Mutex<ValidatorBooks>) -> std::sync::MutexGuard<'_, ValidatorBooks> {
+    books.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+type Connection = FragmentCollector<TcpStream>;
+
+/// One validator's life.
+async fn receive(
+    number: usize,
+    config: Arc<Config>,
+    books: Arc<Mutex<ValidatorBooks>>,
+    ready: SyncSender<Result<(), Stop>>,
+) {
+    let channels = lock(&books).tally.audience.channels(number);
+    let greeted = connect(&config, &channels).await;
+    let (mut connection, mut answers) = match greeted {
+        Ok(connection) => (connection, config.face.answers(channels.len())),
+        Err(error) => {
+            let stop = Stop::Refused(format!("validator {number} could not connect: {error:#}"));
+            // The engine has given up if nobody listens.
+            drop(ready.send(Err(stop)));
+            return;
+        }
+    };
+    if answers == 0 {
+        drop(ready.send(Ok(())));
+    }
+    let shape = Shape::new(&config.face, config.size);
+    let (code, reason) = loop {
+        let frame = match connection.read_frame().await {
+            Ok(frame) => frame,
+            Err(error) => break (1006, format!("fastwebsockets: {error}")),
+        };
+        let payload = match frame.opcode {
+            OpCode::Text | OpCode::Binary => frame.payload.to_vec(),
+            OpCode::Close => {
+                let code = frame.payload.first_chunk().map_or(1005, |code| u16::from_be_bytes(*code));
+                break (code, String::from_utf8_lossy(frame.payload.get(2..).unwrap_or_default()).into_owned());
+            }
+            _ => continue,
+        };
+        let was_waiting = answers > 0;
+        for reply in take(number, &payload, &shape, &config, &books, &mut answers) {
+            // Its end is seen by reading.
+            drop(connection.write_frame(Frame::text(Payload::Owned(reply.into_bytes()))).await);
+        }
+        if was_waiting && answers == 0 {
+            drop(ready.send(Ok(())));
+        }
+    };
+    let mut books = lock(&books);
+    books.is_open[number] = false;
+    books.closes.push(CloseCount { code, reason, count: 1 });
+}
+
+/// Files the lines of a message, and returns what has to be answered.
+fn take(
+    number: usize,
+    payload: &[u8],
+    shape: &Shape,
+    config: &Config,
+    books: &Mutex<ValidatorBooks>,
+    answers: &mut usize,
+) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut books = lock(books);
+    // Not timed: `timed_clients` is 0.
+    let mut inbox = books.tally.inbox(number, 0, &mut notes);
+    for line in payload.split(|byte| *byte == b'\n') {
+        shape.judge(line, line.len(), &mut inbox);
+    }
+    let mut replies = Vec::new();
+    for note in notes {
+        let Note::Line(line) = note else { continue };
+        match config.face.meaning(&line) {
+            Meaning::Reply(reply) => replies.push(reply.to_owned()),
+            Meaning::Ready => *answers = answers.saturating_sub(1),
+            // The engine's own clients are refused likewise, and say so.
+            Meaning::Nothing | Meaning::Refused(_) => {}
+        }
+    }
+    replies
+}
+
+/// Connects, and says the first words.
+async fn connect(config: &Config, channels: &[String]) -> Result<Connection> {
+    let mut stream = TcpStream::connect(config.url.address).await?;
+    stream.set_nodelay(true)?;
+    let channel = channels.first().map_or("", String::as_str);
+    stream.write_all(request(&config.url.host, &config.url.path.replace(CHANNEL, channel)).as_bytes()).await?;
+    let mut answer = Vec::new();
+    loop {
+        // Byte by byte: what follows the answer belongs to the library.
+        answer.push(stream.read_u8().await.context("closed during the handshake")?);
+        match judge(&answer) {
+            Answer::Unfinished => {}
+            Answer::Agreed(_) => break,
+            Answer::Refused(why) | Answer::Foreign(why) => bail!(why),
+        }
+    }
+    let mut socket = WebSocket::after_handshake(stream, Role::Client);
+    socket.set_max_message_size(MESSAGE_MAX);
+    let mut connection = FragmentCollector::new(socket);
+    if let Some(hello) = config.face.hello(channels) {
+        connection.write_frame(Frame::text(Payload::Owned(hello.into_bytes()))).await?;
+    }
+    Ok(connection)
+}
