@@ -1,0 +1,290 @@
+//! Does `compare` start, order, judge and end what its file lists? Servers are this file's own, started by the command
+//! in the list; each holds a connection to the test, which sees it come and go without looking at a clock.
+
+#![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use futures_util::{SinkExt, StreamExt};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::sync::broadcast::{Sender, channel};
+use tokio_tungstenite::accept_async;
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+
+/// A load that is over at once.
+const SCENARIO: &str = r#"
+[scenario]
+name = "fanout"
+clients = 3
+rate = 100
+duration = "300ms"
+warmup = "0s"
+drain = "300ms"
+"#;
+
+/// Not a test but the server of the others: a chat that drops the message of the number `LOSES`, and dies after `DIES`
+/// connections.
+#[test]
+#[ignore = "the server that the other tests start"]
+fn server() {
+    // Somebody runs everything that is ignored.
+    let Ok(control) = std::env::var("CONTROL") else { return };
+    let name = std::env::var("NAME").unwrap();
+    let port: u16 = std::env::var("PORT").unwrap().parse().unwrap();
+    let number = |name| std::env::var(name).ok().map(|number| number.parse::<usize>().unwrap());
+    let (loses, dies) = (number("LOSES"), number("DIES"));
+    let mut control = TcpStream::connect(control).unwrap();
+    control.write_all(format!("{name}\n").as_bytes()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+        let (room, _) = channel(1024);
+        for accepted in 0.. {
+            assert_ne!(dies, Some(accepted), "that is enough");
+            let stream = listener.accept().await.unwrap().0;
+            tokio::spawn(serve(stream, room.clone(), loses, control.try_clone().unwrap()));
+        }
+    });
+}
+
+/// Serves one member, and tells the test about it.
+async fn serve(stream: tokio::net::TcpStream, room: Sender<Utf8Bytes>, loses: Option<usize>, mut control: TcpStream) {
+    // The comparison connects once to see if anybody listens.
+    let Ok(socket) = accept_async(stream).await else { return };
+    drop(control.write_all(b"member\n"));
+    let (mut sink, mut source) = socket.split();
+    let mut queue = room.subscribe();
+    let read = async {
+        let mut number = 0;
+        while let Some(Ok(message)) = source.next().await {
+            if let Message::Text(text) = message {
+                if loses != Some(number) {
+                    drop(room.send(text));
+                }
+                number += 1;
+            }
+        }
+    };
+    let write = async {
+        while let Ok(text) = queue.recv().await {
+            drop(sink.send(Message::Text(text)).await);
+        }
+    };
+    tokio::select! { () = read => (), () = write => () }
+}
+
+/// A list of servers, in a folder that goes with it, and where the servers report.
+struct List {
+    folder: PathBuf,
+    text: String,
+    control: TcpListener,
+}
+
+impl List {
+    fn new(test: &str, head: &str, scenario: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("compare-{test}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let control = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self { folder, text: format!("{head}\n{scenario}"), control }
+    }
+
+    /// Adds a server with any command.
+    fn command(mut self, name: &str, command: &[&str]) -> Self {
+        let url = "ws://127.0.0.1:{port}/";
+        self.text += &format!("[[server]]\nname = {name:?}\ncommand = {command:?}\nurl = {url:?}\n");
+        self
+    }
+
+    /// Adds one of this file's servers.
+    fn server(self, name: &str, environment: &str) -> Self {
+        let program = std::env::current_exe().unwrap();
+        let control = self.control.local_addr().unwrap();
+        let command = [program.to_str().unwrap(), "--exact", "server", "--ignored", "--nocapture"];
+        let mut list = self.command(name, &command);
+        let port = "{port}";
+        list.text += &format!("env = {{ NAME = {name:?}, PORT = {port:?}, CONTROL = \"{control}\"{environment} }}\n");
+        list
+    }
+
+    fn loadtest(&self, options: &[&str]) -> Command {
+        let file = self.folder.join("list.toml");
+        std::fs::write(&file, &self.text).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
+        command.arg("compare").arg(file).args(options);
+        command
+    }
+
+    fn run(&self, options: &[&str]) -> (Option<i32>, String, String) {
+        let Output { status, stdout, stderr } = self.loadtest(options).output().unwrap();
+        (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+    }
+
+    /// The names of the servers that were started, in order.
+    fn starts(&self) -> Vec<String> {
+        // Whoever was started has ended, and waits to be accepted in the order of its start.
+        self.control.set_nonblocking(true).unwrap();
+        let starts = std::iter::from_fn(|| self.control.accept().ok());
+        starts.map(|(stream, _)| BufReader::new(stream).lines().next().unwrap().unwrap()).collect()
+    }
+}
+
+impl Drop for List {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.folder));
+    }
+}
+
+#[test]
+fn unknown_key_is_named_and_nothing_starts() {
+    let list = List::new("key", "runds = 3", SCENARIO).server("a", "");
+    let (code, _, stderr) = list.run(&[]);
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("list.toml") && stderr.contains("line 1"), "{stderr}");
+    assert!(stderr.contains("unknown field `runds`"), "{stderr}");
+    assert_eq!(list.starts(), [""; 0]);
+}
+
+#[test]
+fn unknown_flag_of_the_scenario_is_named() {
+    let list = List::new("flag", "", &SCENARIO.replace("clients", "clientz")).server("a", "");
+    let (code, _, stderr) = list.run(&[]);
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("--clientz"), "{stderr}");
+}
+
+#[test]
+fn missing_file_is_bad_usage() {
+    let list = List::new("missing", "", SCENARIO);
+    let output = Command::new(env!("CARGO_BIN_EXE_loadtest")).arg("compare").arg(list.folder.join("no.toml")).output();
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("no.toml"));
+}
+
+#[test]
+fn server_that_ends_at_once_shows_its_last_words() {
+    let list = List::new("ends", "", SCENARIO).command("a", &["sh", "-c", "echo the disk is full >&2; exit 9"]);
+    let (code, _, stderr) = list.run(&[]);
+    assert_eq!(code, Some(3), "{stderr}");
+    assert!(stderr.contains("server `a`: ended (exit status: 9)") && stderr.contains("the disk is full"), "{stderr}");
+}
+
+#[test]
+fn server_that_never_listens_is_not_waited_for_forever() {
+    let list = List::new("silent", "start_timeout = \"200ms\"", SCENARIO).command("a", &["sleep", "600"]);
+    let (code, _, stderr) = list.run(&[]);
+    assert_eq!(code, Some(3), "{stderr}");
+    assert!(stderr.contains("server `a`: does not listen at 127.0.0.1:"), "{stderr}");
+    assert!(stderr.contains("after 200ms (`start_timeout`)"), "{stderr}");
+}
+
+#[test]
+fn failed_setup_ends_it_before_the_first_round() {
+    let mut list = List::new("setup", "", SCENARIO).server("a", "").command("b", &["true"]);
+    list.text += "setup = [\"sh\", \"-c\", \"echo install it first; exit 1\"]\n";
+    let (code, _, stderr) = list.run(&[]);
+    assert_eq!(code, Some(3), "{stderr}");
+    assert!(stderr.contains("server `b`: setup") && stderr.contains("install it first"), "{stderr}");
+    assert_eq!(list.starts(), [""; 0]);
+}
+
+/// A disturbance that lasts for minutes must hit all servers alike.
+#[test]
+fn rounds_are_interleaved_and_reported() {
+    let list = List::new("order", "rounds = 2", SCENARIO).server("a", "").server("b", "");
+    let file = list.folder.join("comparison.json");
+    let (code, stdout, stderr) = list.run(&["--json", file.to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{stdout}{stderr}");
+    assert_eq!(stdout.lines().next(), Some("COMPARED: 2 servers, 2 rounds, fanout"));
+    assert_eq!(list.starts(), ["a", "b", "a", "b"]);
+    let progress: Vec<_> = stderr.lines().filter(|line| line.starts_with("round ")).collect();
+    assert_eq!(progress.len(), 4, "{stderr}");
+    assert!(progress[2].starts_with("round 2/2  a  PASS  deliveries/s "), "{stderr}");
+    assert!(stdout.contains("latency p99") && stdout.contains("loopback"), "{stdout}");
+
+    let json: serde_json::Value = serde_json::from_reader(std::fs::File::open(&file).unwrap()).unwrap();
+    let server = &json["servers"][1];
+    assert_eq!((&server["name"], &server["runs"][1]["verdict"]), (&"b".into(), &"PASS".into()));
+    let run = |index: usize| server["runs"][index]["figures"]["p99"].as_f64().unwrap();
+    assert_eq!(server["figures"]["p99"]["median"], f64::midpoint(run(0), run(1)));
+    assert_eq!(server["figures"]["p99"]["runs"], 2);
+}
+
+#[test]
+fn command_line_chooses_servers_and_rounds() {
+    let list = List::new("only", "", SCENARIO).server("a", "").server("b", "");
+    let (code, stdout, stderr) = list.run(&["--only", "b", "--rounds", "1"]);
+    assert_eq!(code, Some(0), "{stdout}{stderr}");
+    assert_eq!(stdout.lines().next(), Some("COMPARED: 1 server, 1 round, fanout"));
+    assert_eq!(list.starts(), ["b"]);
+    let (code, _, stderr) = list.run(&["--only", "c"]);
+    assert_eq!(code, Some(2));
+    assert!(stderr.contains("--only c: there is no such server, the file has a, b"), "{stderr}");
+}
+
+#[test]
+fn failed_run_is_counted_and_keeps_its_figures() {
+    let list = List::new("fails", "rounds = 1", SCENARIO).server("good", "").server("bad", ", LOSES = \"5\"");
+    let (code, stdout, stderr) = list.run(&[]);
+    assert_eq!(code, Some(1), "{stdout}{stderr}");
+    assert_eq!(stdout.lines().next(), Some("FAIL: 1 of 2 runs failed; 2 servers, 1 round, fanout"));
+    assert!(stdout.contains("bad: 1 of 1 run failed: FAIL: 4 lost\n"), "{stdout}");
+    let p99 = stdout.lines().find(|line| line.contains("latency p99 ")).unwrap();
+    assert!(!p99.contains(" - "), "{stdout}");
+}
+
+/// Hours of figures are not thrown away because the last round is cut short; and a server's flags go first.
+#[test]
+fn interrupt_shows_what_there_is() {
+    let mut list = List::new("partial", "rounds = 2", SCENARIO).server("a", "").server("b", "");
+    list.text += "flags = { duration = \"600s\" }\n";
+    let comparison = list.loadtest(&[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let _a = list.control.accept().unwrap();
+    let b = BufReader::new(list.control.accept().unwrap().0);
+    let lines: Vec<_> = b.lines().map(Result::unwrap).take(2).collect();
+    assert_eq!(lines, ["b", "member"]);
+    kill_process(Pid::from_child(&comparison), Signal::INT).unwrap();
+    let output = comparison.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(stdout.starts_with("INTERRUPTED: 1 of 4 runs made; 2 servers, 2 rounds, fanout\n"), "{stdout}");
+}
+
+/// Whatever the generator makes of it, who reads the verdict wants to know that it was the server.
+#[test]
+fn server_that_ends_during_its_run_fails_it() {
+    let list = List::new("falls", "rounds = 1", SCENARIO).server("a", ", DIES = \"3\", RUST_BACKTRACE = \"0\"");
+    let (code, stdout, stderr) = list.run(&[]);
+    assert_eq!(code, Some(1), "{stdout}{stderr}");
+    assert!(stdout.contains(": the server ended (exit status: 101)"), "{stdout}");
+    assert!(stderr.contains("last words of the server:") && stderr.contains("that is enough"), "{stderr}");
+}
+
+/// Servers and generators do not share the terminal's process group, so nobody but the comparison can end them.
+#[test]
+fn interrupt_leaves_no_child_behind() {
+    let scenario = SCENARIO.replace("300ms", "600s");
+    let list = List::new("interrupt", "", &scenario).server("a", "");
+    let comparison = list.loadtest(&[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut server = BufReader::new(list.control.accept().unwrap().0);
+    let mut lines = server.by_ref().lines().map(Result::unwrap);
+    assert_eq!((lines.next().as_deref(), lines.next().as_deref()), (Some("a"), Some("member")));
+    kill_process(Pid::from_child(&comparison), Signal::INT).unwrap();
+
+    let id = comparison.id();
+    let output = comparison.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
+    // The server's end of the connection closes with its process, however long it takes to read that far.
+    assert!(lines.all(|line| line == "member"));
+    // The generator has the comparison's folder on its command line.
+    let folder = format!("loadtest-{id}-");
+    let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let commands = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+    let left = commands.map(|command| String::from_utf8_lossy(&command).into_owned());
+    assert_eq!(left.filter(|command| command.contains(&folder)).collect::<Vec<_>>(), [""; 0]);
+    let folders = std::fs::read_dir(std::env::temp_dir()).unwrap().filter_map(Result::ok);
+    assert!(folders.map(|entry| entry.file_name()).all(|name| !name.to_string_lossy().starts_with(&folder)));
+}
