@@ -18,6 +18,9 @@ run() {
 
 run saturate --clients 500 --duration 3s --warmup 1s
 run chat --clients 300 --duration 3s --warmup 1s
+run burst --clients 200 --processes 2 --validate 4 --duration 2s --warmup 1s
+run churn --clients 200 --churn-rate 50 --duration 3s --warmup 1s --assert 'closed=0'
+run storm --clients 500 --jitter 1s --warmup 1s --assert 'back_100<10s'
 run slow --clients 50 --duration 12s --warmup 1s
 kill -TERM "$server"
 wait "$server"
