@@ -141,6 +141,23 @@ fn load_ends_soon_after_everybody_was_closed() {
     assert!(start.elapsed() < Duration::from_secs(30));
 }
 
+/// Nobody is left whose idling could be measured.
+#[test]
+fn server_that_lets_go_of_idle_connections_is_gone() {
+    let mut held = Vec::new();
+    let server = raw(move |number, stream| {
+        held.push(accept(stream).unwrap());
+        number < 5
+    });
+    let pid = std::process::id().to_string();
+    let start = Instant::now();
+    let options = ["--clients", "6", "--clients-low", "2", "--duration", "60s", "--server-pid", &pid];
+    let run = run("idle", server, &options);
+    assert_eq!(run.code, Some(7), "{}", run.words());
+    assert!(run.stderr.contains("closed all connections"), "{}", run.stderr);
+    assert!(start.elapsed() < Duration::from_secs(30));
+}
+
 /// A worker that can not go on must not make the run wait for the others, nor let their books be lost.
 #[test]
 fn failure_of_one_worker_ends_the_others() {

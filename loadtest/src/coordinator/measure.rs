@@ -66,7 +66,7 @@ impl Coordinator {
         let start_ns = now_ns() + nanos(HEADSTART);
         let open_ns = start_ns + nanos(window.warmup);
         let end_ns = open_ns + nanos(window.duration);
-        self.loaded_since_ns = Some(start_ns);
+        self.held_since_ns = Some(start_ns);
         self.order(&Command::Load(Load {
             drive: window.drive,
             start_ns,
@@ -84,7 +84,7 @@ impl Coordinator {
         self.run_until(end_ns)?;
         let after = self.beside();
         let loaded = self.loaded()?;
-        self.loaded_since_ns = None;
+        self.held_since_ns = None;
         self.stage("drain", None);
         let (latency, first, last) = self.drain()?;
         let (server_rss_peak, kernel_tcp_peak) = self.watch.take_peaks();

@@ -53,8 +53,8 @@ pub(crate) struct Coordinator {
     started_ns: u64,
     interrupted: Arc<AtomicBool>,
     is_interrupt_passed_on: bool,
-    /// A load is on since then, so that somebody has to be connected.
-    loaded_since_ns: Option<u64>,
+    /// Somebody has to be connected since then.
+    held_since_ns: Option<u64>,
     is_gone: bool,
     /// Answers of workers that were awake before this process was.
     /// The books are closed once, at the latest when the run ends.
@@ -86,7 +86,7 @@ impl Coordinator {
             started_ns,
             interrupted,
             is_interrupt_passed_on: false,
-            loaded_since_ns: None,
+            held_since_ns: None,
             is_gone: false,
             is_closed: false,
             sent: vec![0; config.publishers()],
@@ -173,6 +173,18 @@ impl Coordinator {
         self.run_until(now_ns() + nanos(length))
     }
 
+    /// Goes on for a while in which somebody has to be connected.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::run_until`], and if the server closes everybody.
+    pub(crate) fn hold(&mut self, length: Duration) -> Result<()> {
+        self.held_since_ns = Some(now_ns());
+        self.rest(length)?;
+        self.held_since_ns = None;
+        self.check_gone()
+    }
+
     /// Waits for an event, at most until `until_ns`; returns it if it is an answer.
     fn pump(&mut self, until_ns: u64) -> Result<Option<(usize, Event)>> {
         if self.is_interrupted() && !self.is_interrupt_passed_on {
@@ -205,8 +217,8 @@ impl Coordinator {
             self.stalls.look(now_ns());
         }
         self.progress.show(&sample, self.config.connections());
-        // Everybody was closed: the rest of the load would be sent to nobody.
-        if self.loaded_since_ns.is_some_and(|since| self.timeline.is_empty_since(since)) && !self.is_gone {
+        // Everybody was closed: there is nobody left to send to, or to hold.
+        if self.held_since_ns.is_some_and(|since| self.timeline.is_empty_since(since)) && !self.is_gone {
             self.is_gone = true;
             self.order(&Command::Interrupt)?;
         }
@@ -308,7 +320,7 @@ impl Coordinator {
         unaccepted
     }
 
-    /// Fails if the server has closed everybody in the middle of a load.
+    /// Fails if the server has closed everybody while somebody had to be connected.
     fn check_gone(&self) -> Result<()> {
         if self.is_gone {
             let text = format!(

@@ -21,7 +21,7 @@ pub(super) fn run(run: &mut Coordinator) -> Result<()> {
     let duration = run.config.duration;
     run.stage("hold", Some(duration));
     let (before, start) = (run.watch.moment(), now_ns());
-    run.rest(duration)?;
+    run.hold(duration)?;
     let held_seconds = seconds(start, now_ns());
     let used = cpu_seconds(&before, &run.watch.moment()).unwrap_or_default();
     let slope = |low_bytes: u64, high_bytes: u64| (high_bytes as f64 - low_bytes as f64) / (high - low) as f64;
