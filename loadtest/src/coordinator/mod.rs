@@ -56,7 +56,6 @@ pub(crate) struct Coordinator {
     /// Somebody has to be connected since then.
     held_since_ns: Option<u64>,
     is_gone: bool,
-    /// Answers of workers that were awake before this process was.
     /// The books are closed once, at the latest when the run ends.
     is_closed: bool,
     /// Messages sent over the whole run, by publisher.

@@ -66,6 +66,12 @@ impl Gaps {
         }
     }
 
+    /// What a client missed in an earlier life is of no interest in the next.
+    fn forget(&mut self, client: usize) {
+        self.ranges.retain(|(owner, _), _| *owner != client);
+        self.len = self.ranges.values().map(Vec::len).sum();
+    }
+
     /// Takes one number out; false if it was not missing.
     fn remove(&mut self, key: (usize, u16), sequence: u32) -> bool {
         let Some(ranges) = self.ranges.get_mut(&key) else { return false };
@@ -99,6 +105,9 @@ impl Tally {
     /// Opens, or opens anew, the page of `client`, which is going to see what comes after `sent`, or whatever comes.
     pub(crate) fn open(&mut self, client: usize, sent: Option<&[u32]>) {
         let len = self.audience.row_len();
+        if self.gaps.len > 0 {
+            self.gaps.forget(client);
+        }
         if self.next.len() < (client + 1) * len {
             self.next.resize((client + 1) * len, UNSEEN);
         }
