@@ -206,11 +206,29 @@ fn rounds_are_interleaved_and_reported() {
     assert!(stdout.contains("latency p99") && stdout.contains("loopback"), "{stdout}");
 
     let json: serde_json::Value = serde_json::from_reader(std::fs::File::open(&file).unwrap()).unwrap();
-    let server = &json["servers"][1];
+    let server = &json[0]["servers"][1];
     assert_eq!((&server["name"], &server["runs"][1]["verdict"]), (&"b".into(), &"PASS".into()));
     let run = |index: usize| server["runs"][index]["figures"]["p99"].as_f64().unwrap();
     assert_eq!(server["figures"]["p99"]["median"], f64::midpoint(run(0), run(1)));
     assert_eq!(server["figures"]["p99"]["runs"], 2);
+}
+
+/// One command for several questions: what matters of each stands together at the end.
+#[test]
+fn several_lists_end_in_a_summary() {
+    let head = "rounds = 1\nheadline = \"deliveries_per_s\"";
+    let list = List::new("summary", head, SCENARIO).server("a", "").server("b", "");
+    let again = list.folder.join("list.toml");
+    let (code, stdout, stderr) = list.run(&[again.to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{stdout}{stderr}");
+    let (_, summary) = stdout.split_once("SUMMARY").unwrap();
+    let lines: Vec<_> = summary.lines().filter(|line| line.contains("list  deliveries/s  a ")).collect();
+    assert_eq!((lines.len(), lines[0].contains("|  b ")), (2, true), "{summary}");
+
+    let unknown = List::new("headline", "headline = \"speed\"", SCENARIO).server("a", "");
+    let (code, _, stderr) = unknown.run(&[]);
+    assert_eq!(code, Some(2));
+    assert!(stderr.contains("`headline` is \"speed\""), "{stderr}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer};
 use toml::Value;
 
 use crate::config::Scenario;
+use crate::report::figures::{OF_PHASE, OF_RUN};
 use crate::stop::Stop;
 use crate::wire::target::Target;
 
@@ -36,14 +37,18 @@ pub(super) struct Plan {
     /// How long a server may take to listen.
     #[serde(default = "start_timeout", deserialize_with = "duration")]
     pub(super) start_timeout: Duration,
+    /// The figure that stands for all in a summary of several lists, by the name that `--assert` takes.
+    pub(super) headline: Option<String>,
     /// Goes in front of the generator's command, as in `["taskset", "-c", "1"]`.
     #[serde(default)]
     pub(super) generator: Vec<String>,
     pub(super) scenario: Load,
     pub(super) server: Vec<Server>,
-    /// The file's own folder.
+    /// The file's own folder, and its name without ending.
     #[serde(skip)]
     pub(super) dir: String,
+    #[serde(skip)]
+    pub(super) name: String,
 }
 
 /// What every server has to go through.
@@ -109,7 +114,8 @@ impl Plan {
         let plan = Self::parse(&text).map_err(|why| Stop::Usage(format!("{name}: {why}")))?;
         // A bare file name has an empty parent, which no program takes for a folder.
         let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-        Ok(Self { dir: dir.display().to_string(), ..plan })
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self { dir: dir.display().to_string(), name, ..plan })
     }
 
     /// Reads and checks the text of a file.
@@ -144,6 +150,17 @@ impl Plan {
         }
         if self.server.is_empty() {
             return Err("there is no [[server]]; list at least one".to_owned());
+        }
+        if let Some(headline) = &self.headline
+            && !OF_PHASE
+                .iter()
+                .map(|figure| figure.key)
+                .chain(OF_RUN.iter().map(|figure| figure.key))
+                .any(|key| key == headline)
+        {
+            return Err(format!(
+                "`headline` is {headline:?}, and there is no such figure; take one that --assert takes"
+            ));
         }
         self.scenario.check().map_err(|why| format!("[scenario]: {why}"))?;
         let mut names = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! The file of a comparison: every run's figures, the medians, and the plan they come from.
+//! The file of comparisons, a list: every run's figures, the medians, and the plan they come from.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -20,6 +20,7 @@ const FORMAT: u32 = 1;
 #[derive(Debug, Serialize)]
 struct Written<'a> {
     format: u32,
+    name: &'a str,
     verdict: String,
     /// The scenario as it is typed.
     scenario: String,
@@ -59,7 +60,14 @@ struct Entry {
 /// # Errors
 ///
 /// Fails when it can not be written.
-pub(super) fn write(path: &Path, comparison: &Comparison<'_>, environment: &Environment) -> Result<()> {
+pub(super) fn write(path: &Path, comparisons: &[Comparison<'_>], environment: &Environment) -> Result<()> {
+    let written: Vec<_> = comparisons.iter().map(|comparison| written(comparison, environment)).collect();
+    let file = File::create(path).with_context(|| format!("failed to create {}", path.display()))?;
+    serde_json::to_writer_pretty(BufWriter::new(file), &written)
+        .with_context(|| format!("failed to write {}", path.display()))
+}
+
+fn written<'a>(comparison: &'a Comparison<'_>, environment: &'a Environment) -> Written<'a> {
     let plan = comparison.plan;
     let rows = rows(comparison);
     let servers = plan.server.iter().zip(&comparison.runs).enumerate().map(|(index, (server, runs))| Column {
@@ -82,15 +90,13 @@ pub(super) fn write(path: &Path, comparison: &Comparison<'_>, environment: &Envi
             })
             .collect(),
     });
-    let written = Written {
+    Written {
         format: FORMAT,
+        name: &plan.name,
         verdict: table::verdict(comparison),
         scenario: table::scenario(comparison),
         rounds: plan.rounds,
         servers: servers.collect(),
         environment,
-    };
-    let file = File::create(path).with_context(|| format!("failed to create {}", path.display()))?;
-    serde_json::to_writer_pretty(BufWriter::new(file), &written)
-        .with_context(|| format!("failed to write {}", path.display()))
+    }
 }

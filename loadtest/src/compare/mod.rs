@@ -20,6 +20,7 @@ mod rounds;
 mod rows;
 mod server;
 mod stats;
+mod summary;
 mod table;
 mod workspace;
 
@@ -40,12 +41,13 @@ use crate::stop::{FAIL, INTERRUPTED, PASS};
 /// The table has the medians, their ratios to the first server and the spread from the lowest to the highest run. A
 /// difference inside the spread is none.
 ///
-/// The list is a TOML file; loadtest/examples/compare/ has some, and loadtest/examples/README.md explains the keys.
+/// The list is a TOML file; loadtest/examples/compare/ has some, and loadtest/examples/README.md explains the keys. Of
+/// several lists, one after the other, a summary at the end shows the figure that each names as its headline.
 #[derive(Debug, clap::Args)]
 pub(crate) struct CompareArgs {
-    /// The list of servers and the scenario.
-    #[arg(value_name = "FILE.toml")]
-    pub(crate) file: PathBuf,
+    /// Lists of servers, each with a scenario.
+    #[arg(value_name = "FILE.toml", required = true)]
+    pub(crate) files: Vec<PathBuf>,
     /// Runs of each server, instead of what the file says; below 5, a spread says little.
     #[arg(long, value_name = "N")]
     pub(crate) rounds: Option<usize>,
@@ -64,22 +66,31 @@ pub(crate) struct CompareArgs {
 /// Fails with a [`Stop`](crate::stop::Stop) when the file is bad, a server does not start, or nothing was run before
 /// Ctrl-C.
 pub(crate) fn run(args: &CompareArgs) -> Result<u8> {
-    let plan = Plan::read(&args.file)?.narrowed(args.rounds, &args.only)?;
+    let narrowed = |file: &PathBuf| Plan::read(file)?.narrowed(args.rounds, &args.only);
+    let plans: Vec<Plan> = args.files.iter().map(narrowed).collect::<Result<_, _>>()?;
     let interrupt = Interrupt::catch()?;
     let program = std::env::current_exe().context("failed to find this program's own file")?;
-    let comparison = rounds::run(&program, &plan, &interrupt)?;
     let environment = Environment::new();
-    std::io::stdout().lock().write_all(table::render(&comparison, &environment).as_bytes())?;
-    if let Some(path) = &args.json {
-        json::write(path, &comparison, &environment)?;
+    let mut comparisons = Vec::new();
+    for plan in &plans {
+        let comparison = rounds::run(&program, plan, &interrupt)?;
+        std::io::stdout().lock().write_all(table::render(&comparison, &environment).as_bytes())?;
+        let is_interrupted = comparison.is_interrupted;
+        comparisons.push(comparison);
+        if is_interrupted {
+            break;
+        }
     }
-    Ok(exit_code(&comparison))
+    std::io::stdout().lock().write_all(summary::render(&comparisons).as_bytes())?;
+    if let Some(path) = &args.json {
+        json::write(path, &comparisons, &environment)?;
+    }
+    Ok(exit_code(&comparisons))
 }
 
-fn exit_code(comparison: &Comparison<'_>) -> u8 {
-    match comparison {
-        Comparison { is_interrupted: true, .. } => INTERRUPTED,
-        _ if comparison.failed() > 0 => FAIL,
-        _ => PASS,
+fn exit_code(comparisons: &[Comparison<'_>]) -> u8 {
+    if comparisons.iter().any(|comparison| comparison.is_interrupted) {
+        return INTERRUPTED;
     }
+    if comparisons.iter().any(|comparison| comparison.failed() > 0) { FAIL } else { PASS }
 }

@@ -54,7 +54,7 @@ fn failures(name: &str, runs: &[Run]) -> String {
 }
 
 /// Two cells of a server: the value, and its ratio to the first server's.
-type Cells = [String; 2];
+pub(super) type Cells = [String; 2];
 
 /// Lines the columns up: labels and ratios to the left, values to the right.
 fn grid(comparison: &Comparison<'_>) -> String {
@@ -93,7 +93,7 @@ fn passed(runs: &[Run]) -> String {
     format!("{} of {}", runs.iter().filter(|run| run.is_pass()).count(), runs.len())
 }
 
-fn median(row: &Row, server: usize) -> Cells {
+pub(super) fn median(row: &Row, server: usize) -> Cells {
     let Some(spread) = &row.spreads[server] else { return value("-".to_owned()) };
     let mark = match row.standing(server) {
         Some(Standing::Better) => " +",
@@ -145,7 +145,7 @@ fn legend(comparison: &Comparison<'_>) -> String {
     format!("\nmedians, with the lowest and highest run below; x: to {name}; + better, - worse, ~ the runs overlap\n")
 }
 
-fn width(text: &str) -> usize {
+pub(super) fn width(text: &str) -> usize {
     text.chars().count()
 }
 

@@ -1,0 +1,32 @@
+//! A summary: of several comparisons, the one figure that each names as its headline, side by side.
+
+use crate::compare::rounds::Comparison;
+use crate::compare::rows::{Row, rows};
+use crate::compare::table::{Cells, median, width};
+
+/// Renders the headlines; nothing of a single comparison, whose table says it all.
+pub(super) fn render(comparisons: &[Comparison<'_>]) -> String {
+    if comparisons.len() < 2 {
+        return String::new();
+    }
+    let lines: Vec<_> = comparisons.iter().filter_map(line).collect();
+    let longest = |cell: usize| lines.iter().map(|line| width(&line[cell])).max().unwrap_or_default();
+    let (names, labels) = (longest(0), longest(1));
+    let mut text = String::from("\nSUMMARY: medians, and ratios to the first server of each list\n\n");
+    for [name, label, servers] in &lines {
+        text += &format!("  {name:<names$}  {label:<labels$}  {servers}\n");
+    }
+    text
+}
+
+/// The list's name, the figure's, and what each server has of it.
+fn line(comparison: &Comparison<'_>) -> Option<[String; 3]> {
+    let plan = comparison.plan;
+    let headline = plan.headline.as_deref()?;
+    let row: Row = rows(comparison).into_iter().find(|row| row.key == headline)?;
+    let servers = plan.server.iter().enumerate().map(|(index, server)| {
+        let [value, ratio]: Cells = median(&row, index);
+        format!("{} {value} {ratio}", server.name).trim_end().to_owned()
+    });
+    Some([plan.name.clone(), row.label.to_owned(), servers.collect::<Vec<_>>().join("  |  ")])
+}
