@@ -48,13 +48,19 @@ impl Latency {
     }
 
     /// Counts one latency.
+    #[inline]
+    pub(crate) fn record(&mut self, nanos: u64) {
+        self.record_n(nanos, 1);
+    }
+
+    /// Counts a latency that several deliveries have.
     ///
     /// # Hot path
     ///
-    /// Once per delivery: a shift, an index, four additions.
+    /// Once per delivery, or per run of messages that were sent and read together: a shift, an index, four additions.
     #[inline]
-    pub(crate) fn record(&mut self, nanos: u64) {
-        self.0.saturating_record(nanos / 1_000);
+    pub(crate) fn record_n(&mut self, nanos: u64, count: u64) {
+        self.0.saturating_record_n(nanos / 1_000, count);
     }
 
     /// Forgets everything, for the end of a warm-up.

@@ -249,7 +249,9 @@ impl Engine {
     fn take(&mut self, index: usize, len: usize) -> Result<()> {
         let client = &mut self.clients[index];
         let mut inbox = self.tally.inbox(index, now_ns(), &mut self.notes);
-        if let Err(violation) = client.reader.feed(&self.buffer[..len], &self.shape, &mut inbox) {
+        let fed = client.reader.feed(&self.buffer[..len], &self.shape, &mut inbox);
+        inbox.close();
+        if let Err(violation) = fed {
             let number = self.share.global(index);
             return Err(Stop::Protocol(format!("the server sent connection {number} {violation}")).into());
         }

@@ -6,8 +6,8 @@
 //!
 //! # Hot path
 //!
-//! [`Inbox::record`] runs once per delivery: decode, compare, count, one histogram entry. The clock is read once per
-//! read.
+//! [`Inbox::record`] runs once per delivery: decode, compare, count. The clock is read once per read, and messages that
+//! were sent and read together make one entry in the histogram.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -159,6 +159,7 @@ impl Tally {
             client,
             now_ns,
             notes,
+            run: Run::default(),
         }
     }
 }
@@ -189,9 +190,32 @@ pub(crate) struct Inbox<'a> {
     client: usize,
     now_ns: u64,
     notes: &'a mut Vec<Note>,
+    run: Run,
+}
+
+/// Deliveries of one read whose messages were meant to be sent at the same time: they have the same latency.
+#[derive(Clone, Copy, Debug, Default)]
+struct Run {
+    intended_ns: u64,
+    count: u64,
 }
 
 impl Inbox<'_> {
+    /// Ends the read.
+    #[inline]
+    pub(crate) fn close(mut self) {
+        self.end_run();
+    }
+
+    /// Counts the latency of the run.
+    #[inline]
+    fn end_run(&mut self) {
+        let count = std::mem::take(&mut self.run.count);
+        if count > 0 {
+            self.latency.record_n(self.now_ns.saturating_sub(self.run.intended_ns), count);
+        }
+    }
+
     /// Where the publisher's sequence number stands in the row.
     #[inline]
     fn position(&self, publisher: u16) -> Option<usize> {
@@ -245,7 +269,11 @@ impl Sink for Inbox<'_> {
                 self.warm_up.record(latency);
                 return true;
             }
-            self.latency.record(latency);
+            if record.intended_ns != self.run.intended_ns {
+                self.end_run();
+                self.run.intended_ns = record.intended_ns;
+            }
+            self.run.count += 1;
             self.spread.record(record.sequence, latency);
         }
         true
@@ -315,6 +343,24 @@ mod tests {
     fn faultless_stream_counts_as_verified() {
         let counts = counts(|format| lines(format, &[0, 1, 2, 3]));
         assert_eq!((counts.verified, counts.lost, counts.duplicated, counts.reordered), (4, 0, 0, 0));
+    }
+
+    /// However the latencies are counted, each delivery has one.
+    #[test]
+    fn every_delivery_is_timed() {
+        let audience = Audience::new(&config("loadtest fanout"));
+        let mut tally = Tally::new(Format::new(64, 0), audience, Share { index: 0, of: 1 }, 2);
+        tally.open(0, Some(&[0]));
+        let mut notes = Vec::new();
+        let mut inbox = tally.inbox(0, 9_000_000, &mut notes);
+        for (sequence, intended_ns) in [(0, 1_000_000), (1, 1_000_000), (2, 4_000_000), (3, 1_000_000)] {
+            let mut line = Vec::new();
+            inbox.format.encode(Record { publisher: 0, sequence, intended_ns }, &mut line);
+            assert!(inbox.record(&line));
+        }
+        inbox.close();
+        let buckets: Vec<_> = tally.latency.buckets().iter().map(|b| (b.value_us / 1_000, b.count)).collect();
+        assert_eq!(buckets, [(5, 1), (8, 3)], "milliseconds and deliveries");
     }
 
     /// Who arrives in the middle has lost nothing, and can lose something from then on.

@@ -185,6 +185,7 @@ fn take(
     for line in payload.split(|byte| *byte == b'\n') {
         shape.judge(line, line.len(), &mut inbox);
     }
+    inbox.close();
     let mut replies = Vec::new();
     for note in notes {
         let Note::Line(line) = note else { continue };
