@@ -5,7 +5,7 @@
 //!
 //! # Invariants
 //!
-//! - Whatever comes from a report passes [`escape`](crate::report::chart::escape). Should something slip through, the
+//! - Whatever comes from a report passes [`escape`]. Should something slip through, the
 //!   policy in the head lets no script run but ours, and nothing be fetched.
 //! - The page says all it has to say without its script and without colours.
 
