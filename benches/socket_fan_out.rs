@@ -1,135 +1,114 @@
-//! What does a delivery cost on real sockets, beside a bare loop of writes over the very same sockets: the floor?
+//! What does a delivery cost on real sockets, beside a bare loop of writes over the very same sockets: the floor? And
+//! does it grow faster than the floor when there are more of them?
 //!
-//! One thread, loopback, the peers drained outside the measured time. On loopback a write does the receiver's TCP work
-//! too, so the ratio to the floor means something here and the absolute figure does not. Not measured: latency,
-//! wake-ups and readers; those are the load generator's.
+//! One thread and its CPU time, loopback, hub and floor in turns; the peers are drained outside the measured time, by
+//! another process. On loopback a write does the receiver's TCP work too, so the ratio to the floor means something
+//! here and the absolute figure does not. Not measured: latency, wake-ups and readers; those are the load generator's.
+
+#[path = "../tests/support_bench/mod.rs"]
+mod support_bench;
 
 use bytes::Bytes;
-use criterion::{BenchmarkId, Criterion, Throughput};
-use socket2::SockRef;
-use std::io::IoSlice;
+use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-use throng::config::{Config, Limits};
-use throng::hub::{Channel, Hub, Shard};
-use throng::metrics::Metrics;
+use std::time::Duration;
+use support_bench::{Duel, Peers, Room, is_test, say};
+use throng::hub::Channel;
 use throng::protocol::frame::{self, Opcode};
-use throng::protocol::{ChannelName, Encoding, plain};
+use throng::protocol::plain;
 use throng::transport::socket::SocketSink;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 
-const RECEIVERS: usize = 1_000;
+/// Receivers, and how many messages come at once.
+const CASES: [(usize, &[usize]); 3] = [(1_000, &[1, 16, 64]), (10_000, &[1]), (15_000, &[1])];
 
-/// A shard whose subscribers are sockets, and the other ends of them.
+/// What is compared, in the order of a round.
+const FLOOR: usize = 0;
+const HUB: usize = 1;
+
+/// Sockets, and a shard that has all of them in one channel.
 struct Bench {
-    hub: Hub<SocketSink>,
-    shard: Shard<SocketSink>,
+    peers: Peers,
+    room: Room<SocketSink>,
     channel: Arc<Channel>,
-    servers: Vec<Arc<TcpStream>>,
-    peers: Vec<std::net::TcpStream>,
-    scratch: Vec<u8>,
+    body: Bytes,
+    frame: Bytes,
 }
 
 impl Bench {
-    async fn new() -> std::io::Result<Self> {
-        let limits = Limits { connections_max: RECEIVERS, ..Config::default().limits };
-        let (hub, mut shards) = Hub::new(&limits, Arc::new(Metrics::new(1)));
-        let mut shard = shards.pop().expect("one was asked for");
-        let name = ChannelName::parse("lobby").expect("it is valid");
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let (mut channel, mut servers, mut peers) = (None, Vec::new(), Vec::new());
-        for _ in 0..RECEIVERS {
-            let (peer, accepted) = tokio::join!(TcpStream::connect(listener.local_addr()?), listener.accept());
-            let (peer, server) = (peer?.into_std()?, Arc::new(accepted?.0));
-            peer.set_nonblocking(true)?;
-            server.set_nodelay(true)?;
-            let credit = || hub.inbox(0).try_take(1).expect("every pass gives credits back");
-            let sink = SocketSink::new(Arc::clone(&server));
-            let id = hub.connect(hub.place().expect("there is room"), sink, credit());
-            channel = hub.subscribe(id, &name, Encoding::Lines, credit()).ok();
-            pass(&mut shard);
-            peers.push(peer);
-            servers.push(server);
-        }
-        let channel = channel.expect("somebody subscribed");
-        Ok(Self { hub, shard, channel, servers, peers, scratch: vec![0; 1 << 20] })
+    async fn new(receivers: usize) -> std::io::Result<Self> {
+        let peers = Peers::connect(receivers).await?;
+        let mut room = Room::new(peers.servers.iter().map(|server| SocketSink::new(Arc::clone(server))));
+        let channels: Vec<_> = (0..receivers).map(|member| room.subscribe(member, "lobby")).collect();
+        let channel = Arc::clone(&channels[0]);
+        let body = plain::line(&[b'x'; 64]).expect("it is text");
+        Ok(Self { peers, room, channel, body, frame: frame::encode(Opcode::Text, &[b'x'; 64]) })
     }
 
-    /// The hub's way: publish, one pass.
-    fn hub(&mut self, body: &Bytes, messages: usize) {
-        for _ in 0..messages {
-            let mut credits = self.hub.credits(body.len());
-            self.hub.publish(&self.channel, body, &mut credits).expect("a batch fits the inbox");
-        }
-        pass(&mut self.shard);
-    }
-
-    /// The floor: one write of the frames per socket, and nothing else.
-    fn floor(&self, frames: &[u8], messages: usize) {
-        let slices = vec![IoSlice::new(frames); messages];
-        for server in &self.servers {
-            let socket = SockRef::from(&**server);
-            let sent = if messages == 1 { socket.send(frames) } else { socket.send_vectored(&slices) };
-            assert_eq!(sent.ok(), Some(frames.len() * messages));
-        }
-    }
-
-    /// Reads what the peers got and returns the bytes of each.
-    fn drain(&mut self) -> usize {
-        let mut total = 0;
-        for peer in &self.peers {
-            while let Ok(taken) = std::io::Read::read(&mut &*peer, &mut self.scratch) {
-                assert_ne!(taken, 0, "nobody hangs up");
-                total += taken;
+    /// Writes the same messages both ways and returns the hub's time.
+    fn round(&mut self, messages: usize, duel: &mut Duel) -> Duration {
+        let receivers = self.peers.servers.len();
+        duel.time(|| self.peers.write(0..receivers, &self.frame, messages));
+        self.peers.drain(receivers * messages * self.frame.len());
+        let spent = duel.time(|| {
+            for _ in 0..messages {
+                self.room.publish(&self.channel, &self.body);
             }
-        }
-        assert_eq!(total % RECEIVERS, 0, "everybody gets the same");
-        total / RECEIVERS
+            self.room.pass();
+        });
+        // One head for the run, and a newline between any two of its lines.
+        let lines = messages * self.body.len() - 1;
+        self.peers.drain(receivers * (frame::Head::new(Opcode::Text, lines).as_slice().len() + lines));
+        duel.end_round();
+        spent
     }
-}
-
-fn pass(shard: &mut Shard<SocketSink>) {
-    shard.begin_pass(Duration::ZERO);
-    while shard.step() {}
-    shard.end_pass();
 }
 
 fn main() -> std::io::Result<()> {
+    if Peers::hold_if_asked()? {
+        return Ok(());
+    }
     let runtime = Runtime::new()?;
     let _context = runtime.enter();
-    let mut bench = runtime.block_on(Bench::new())?;
     let mut criterion = Criterion::default().configure_from_args().sample_size(20);
     let mut group = criterion.benchmark_group("socket_fan_out");
-    let body = plain::line(&[b'x'; 64]).expect("it is text");
-    let frame = frame::encode(Opcode::Text, &[b'x'; 64]);
-    for messages in [1, 16, 64] {
-        let messages = std::hint::black_box(messages);
-        group.throughput(Throughput::Elements((RECEIVERS * messages) as u64));
-        group.bench_function(BenchmarkId::new("floor", messages), |bencher| {
-            bencher.iter_custom(|rounds| {
-                timed(&mut bench, rounds, |bench| bench.floor(&frame, messages), frame.len() * messages)
+    group.sampling_mode(SamplingMode::Flat);
+    let mut lone = Vec::new();
+    for (receivers, bursts) in CASES {
+        let receivers = if is_test() { receivers / 100 } else { receivers };
+        if !Peers::may_have(receivers) {
+            say(format_args!("skipped {receivers} receivers: this process may not open as many sockets (ulimit -n)"));
+            continue;
+        }
+        let mut bench = runtime.block_on(Bench::new(receivers))?;
+        for messages in bursts {
+            let mut duel = Duel::default();
+            group.throughput(Throughput::Elements((receivers * messages) as u64));
+            group.bench_function(BenchmarkId::new(format!("{messages}_to"), receivers), |bencher| {
+                bencher.iter_custom(|rounds| (0..rounds).map(|_| bench.round(*messages, &mut duel)).sum());
             });
-        });
-        // One head for the run, and a newline between any two of its lines.
-        let lines = messages * body.len() - 1;
-        let wire = frame::Head::new(Opcode::Text, lines).as_slice().len() + lines;
-        group.bench_function(BenchmarkId::new("hub", messages), |bencher| {
-            bencher.iter_custom(|rounds| timed(&mut bench, rounds, |bench| bench.hub(&body, messages), wire));
-        });
+            say_ratio(receivers, *messages, &duel);
+            if *messages == 1 {
+                lone.push((receivers, [FLOOR, HUB].map(|way| duel.micros(way, receivers))));
+            }
+        }
     }
     group.finish();
+    if let [(fewest, base), .., (most, last)] = lone[..] {
+        let [floor, hub] = [FLOOR, HUB].map(|way| last[way] / base[way]);
+        let growth = hub / floor;
+        say(format_args!(
+            "growth of a delivery from {fewest} to {most} receivers: floor {floor:.2}, hub {hub:.2}, ratio {growth:.3}"
+        ));
+    }
     criterion.final_summary();
     Ok(())
 }
 
-fn timed(bench: &mut Bench, rounds: u64, mut write: impl FnMut(&mut Bench), bytes: usize) -> Duration {
-    let mut total = Duration::ZERO;
-    for _ in 0..rounds {
-        let start = Instant::now();
-        write(bench);
-        total += start.elapsed();
-        assert_eq!(bench.drain(), bytes, "nothing is lost");
-    }
-    total
+fn say_ratio(receivers: usize, messages: usize, duel: &Duel) {
+    let [floor, hub] = [FLOOR, HUB].map(|way| duel.micros(way, receivers * messages));
+    let ratio = duel.ratio(HUB, FLOOR);
+    say(format_args!(
+        "{messages} at once to {receivers}: floor {floor:.3}, hub {hub:.3} us per delivery, ratio {ratio:.3}"
+    ));
 }

@@ -1,0 +1,177 @@
+//! What does a delivery cost when the same people stand in ten of 10,000 channels each, few of them crowded and most
+//! nearly empty, beside one channel that all of them stand in?
+//!
+//! The same sockets, the same number of deliveries, each publication a pass of its own; the floor is a bare loop of
+//! writes over the same sockets in the same order. `each` publishes once to every channel that has anybody, so that
+//! every log, frame and subscription is cold; `busy` publishes where the people are, as people do. CPU time of one
+//! thread, all ways in turns. Not measured: latency, wake-ups and readers; those are the load generator's `channels`.
+
+#[path = "../tests/support_bench/mod.rs"]
+mod support_bench;
+
+use bytes::Bytes;
+use criterion::{Criterion, SamplingMode, Throughput};
+use rand::distr::weighted::WeightedIndex;
+use rand::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use support_bench::{Duel, Peers, Room, is_test, say};
+use throng::hub::Channel;
+use throng::protocol::frame::{self, Opcode};
+use throng::protocol::plain;
+use throng::transport::socket::SocketSink;
+use tokio::runtime::Runtime;
+
+const MEMBERS: usize = 2_000;
+const CHANNELS: usize = 10_000;
+
+/// Channels that each member is subscribed to.
+const SUBSCRIPTIONS: usize = 10;
+
+/// What is compared, in the order of a round.
+const ONE_FLOOR: usize = 0;
+const ONE: usize = 1;
+const MANY_FLOOR: usize = 2;
+const MANY: usize = 3;
+
+/// The members of a channel, in the order of their subscriptions.
+#[derive(Debug)]
+struct Audience {
+    channel: Arc<Channel>,
+    members: Vec<usize>,
+}
+
+/// The same sockets in two hubs: one has everybody in one channel, the other in many.
+struct Bench {
+    peers: Peers,
+    one: Room<SocketSink>,
+    lobby: Audience,
+    many: Room<SocketSink>,
+    audiences: Vec<Audience>,
+    body: Bytes,
+    frame: Bytes,
+}
+
+impl Bench {
+    async fn new(members: usize) -> std::io::Result<Self> {
+        let peers = Peers::connect(members).await?;
+        let room = || Room::new(peers.servers.iter().map(|server| SocketSink::new(Arc::clone(server))));
+        let (mut one, mut many) = (room(), room());
+        let channels: Vec<_> = (0..members).map(|member| one.subscribe(member, "lobby")).collect();
+        let lobby = Audience { channel: Arc::clone(&channels[0]), members: (0..members).collect() };
+        let audiences = subscribe_by_zipf(&mut many, members);
+        let body = plain::line(&[b'x'; 64]).expect("it is text");
+        Ok(Self { peers, one, lobby, many, audiences, body, frame: frame::encode(Opcode::Text, &[b'x'; 64]) })
+    }
+
+    /// Once to every channel, in no order.
+    fn each(&self) -> Vec<usize> {
+        let mut plan: Vec<_> = (0..self.audiences.len()).collect();
+        plan.shuffle(&mut StdRng::seed_from_u64(2));
+        plan
+    }
+
+    /// To channels as often as they have members, until there were as many deliveries as `each` has.
+    fn busy(&self) -> Vec<usize> {
+        let sizes = self.audiences.iter().map(|audience| audience.members.len());
+        let weights = WeightedIndex::new(sizes).expect("there are channels and all have members");
+        let mut random = StdRng::seed_from_u64(3);
+        let (mut plan, mut left) = (Vec::new(), self.peers.servers.len() * SUBSCRIPTIONS);
+        while left > 0 {
+            let next = weights.sample(&mut random);
+            if let Some(rest) = left.checked_sub(self.audiences[next].members.len()) {
+                plan.push(next);
+                left = rest;
+            }
+        }
+        plan
+    }
+
+    /// Makes the same number of deliveries every way and returns the time of those to many channels.
+    fn round(&mut self, plan: &[usize], duel: &mut Duel) -> Duration {
+        let Self { peers, one, lobby, many, audiences, body, frame } = self;
+        let bytes = peers.servers.len() * SUBSCRIPTIONS * frame.len();
+        duel.time(|| {
+            (0..SUBSCRIPTIONS).for_each(|_| peers.write(lobby.members.iter().copied(), frame, 1));
+        });
+        peers.drain(bytes);
+        duel.time(|| {
+            for _ in 0..SUBSCRIPTIONS {
+                one.publish(&lobby.channel, body);
+                one.pass();
+            }
+        });
+        peers.drain(bytes);
+        duel.time(|| {
+            plan.iter().for_each(|next| peers.write(audiences[*next].members.iter().copied(), frame, 1));
+        });
+        peers.drain(bytes);
+        let spent = duel.time(|| {
+            for next in plan {
+                many.publish(&audiences[*next].channel, body);
+                many.pass();
+            }
+        });
+        peers.drain(bytes);
+        duel.end_round();
+        spent
+    }
+}
+
+/// Subscribes everybody to as many channels, drawn by Zipf's law: the second is half as popular as the first.
+fn subscribe_by_zipf(room: &mut Room<SocketSink>, members: usize) -> Vec<Audience> {
+    let popularity = WeightedIndex::new((1..=CHANNELS).map(|rank| 1.0 / rank as f64)).expect("all are positive");
+    let mut random = StdRng::seed_from_u64(1);
+    let mut audiences: BTreeMap<usize, Audience> = BTreeMap::new();
+    for member in 0..members {
+        let mut drawn = Vec::new();
+        while drawn.len() < SUBSCRIPTIONS {
+            let rank = popularity.sample(&mut random);
+            if !drawn.contains(&rank) {
+                drawn.push(rank);
+                let channel = room.subscribe(member, &rank.to_string());
+                audiences.entry(rank).or_insert(Audience { channel, members: Vec::new() }).members.push(member);
+            }
+        }
+    }
+    audiences.into_values().collect()
+}
+
+fn main() -> std::io::Result<()> {
+    if Peers::hold_if_asked()? {
+        return Ok(());
+    }
+    let runtime = Runtime::new()?;
+    let _context = runtime.enter();
+    let mut bench = runtime.block_on(Bench::new(if is_test() { MEMBERS / 100 } else { MEMBERS }))?;
+    let mut criterion = Criterion::default().configure_from_args().sample_size(30);
+    let mut group = criterion.benchmark_group("many_channels");
+    let deliveries = bench.peers.servers.len() * SUBSCRIPTIONS;
+    group.sampling_mode(SamplingMode::Flat).throughput(Throughput::Elements(deliveries as u64));
+    for (name, plan) in [("busy", bench.busy()), ("each", bench.each())] {
+        let mut duel = Duel::default();
+        group.bench_function(name, |bencher| {
+            bencher.iter_custom(|rounds| (0..rounds).map(|_| bench.round(&plan, &mut duel)).sum());
+        });
+        say_ratios(name, plan.len(), deliveries, &duel);
+    }
+    group.finish();
+    criterion.final_summary();
+    Ok(())
+}
+
+fn say_ratios(name: &str, publications: usize, deliveries: usize, duel: &Duel) {
+    let [one_floor, one, many_floor, many] = [ONE_FLOOR, ONE, MANY_FLOOR, MANY].map(|way| duel.micros(way, deliveries));
+    say(format_args!("{name}: {deliveries} deliveries of {publications} publications, us each"));
+    say(format_args!("  one channel    floor {one_floor:.3}, hub {one:.3}, ratio {:.3}", duel.ratio(ONE, ONE_FLOOR)));
+    say(format_args!(
+        "  many channels  floor {many_floor:.3}, hub {many:.3}, ratio {:.3}",
+        duel.ratio(MANY, MANY_FLOOR)
+    ));
+    say(format_args!(
+        "  many to one    floor {:.3}, hub {:.3}",
+        duel.ratio(MANY_FLOOR, ONE_FLOOR),
+        duel.ratio(MANY, ONE)
+    ));
+}
