@@ -1,10 +1,12 @@
 //! What does a delivery cost when the same people stand in ten of 10,000 channels each, few of them crowded and most
 //! nearly empty, beside one channel that all of them stand in?
 //!
-//! The same sockets, the same number of deliveries, each publication a pass of its own; the floor is a bare loop of
-//! writes over the same sockets in the same order. `each` publishes once to every channel that has anybody, so that
-//! every log, frame and subscription is cold; `busy` publishes where the people are, as people do. CPU time of one
-//! thread, all ways in turns. Not measured: latency, wake-ups and readers; those are the load generator's `channels`.
+//! The same sockets and the same number of deliveries; the floor is a bare loop of writes over the same sockets in the
+//! same order. `busy` publishes where the people are, as people do, each publication in a pass of its own; `each`
+//! publishes once to every channel that has anybody, so that every log, frame and subscription is cold; `burst` is
+//! `busy` in a single pass, and its floor one vectored write per member: one channel comes as one message, while what
+//! one member gets from several channels is not joined. CPU time of one thread, all ways in turns. Not measured:
+//! latency, wake-ups and readers; those are the load generator's `channels`.
 
 #[path = "../tests/support_bench/mod.rs"]
 mod support_bench;
@@ -46,7 +48,8 @@ struct Audience {
 struct Bench {
     peers: Peers,
     one: Room<SocketSink>,
-    lobby: Audience,
+    /// The only audience of the one.
+    lobby: [Audience; 1],
     many: Room<SocketSink>,
     audiences: Vec<Audience>,
     body: Bytes,
@@ -59,7 +62,7 @@ impl Bench {
         let room = || Room::new(peers.servers.iter().map(|server| SocketSink::new(Arc::clone(server))));
         let (mut one, mut many) = (room(), room());
         let channels: Vec<_> = (0..members).map(|member| one.subscribe(member, "lobby")).collect();
-        let lobby = Audience { channel: Arc::clone(&channels[0]), members: (0..members).collect() };
+        let lobby = [Audience { channel: Arc::clone(&channels[0]), members: (0..members).collect() }];
         let audiences = subscribe_by_zipf(&mut many, members);
         let body = plain::line(&[b'x'; 64]).expect("it is text");
         Ok(Self { peers, one, lobby, many, audiences, body, frame: frame::encode(Opcode::Text, &[b'x'; 64]) })
@@ -89,33 +92,66 @@ impl Bench {
     }
 
     /// Makes the same number of deliveries every way and returns the time of those to many channels.
-    fn round(&mut self, plan: &[usize], duel: &mut Duel) -> Duration {
-        let Self { peers, one, lobby, many, audiences, body, frame } = self;
+    fn round(&mut self, plan: &Plan, duel: &mut Duel) -> Duration {
+        let one = Plan { publications: vec![0; SUBSCRIPTIONS], is_burst: plan.is_burst };
+        let Self { peers, one: room, lobby, many, audiences, body, frame } = self;
         let bytes = peers.servers.len() * SUBSCRIPTIONS * frame.len();
-        duel.time(|| {
-            (0..SUBSCRIPTIONS).for_each(|_| peers.write(lobby.members.iter().copied(), frame, 1));
-        });
+        duel.time(|| one.write(peers, lobby, frame));
         peers.drain(bytes);
-        duel.time(|| {
-            for _ in 0..SUBSCRIPTIONS {
-                one.publish(&lobby.channel, body);
-                one.pass();
-            }
-        });
+        duel.time(|| one.publish(room, lobby, body));
+        peers.drain(one.bytes(lobby, body));
+        duel.time(|| plan.write(peers, audiences, frame));
         peers.drain(bytes);
-        duel.time(|| {
-            plan.iter().for_each(|next| peers.write(audiences[*next].members.iter().copied(), frame, 1));
-        });
-        peers.drain(bytes);
-        let spent = duel.time(|| {
-            for next in plan {
-                many.publish(&audiences[*next].channel, body);
-                many.pass();
-            }
-        });
-        peers.drain(bytes);
+        let spent = duel.time(|| plan.publish(many, audiences, body));
+        peers.drain(plan.bytes(audiences, body));
         duel.end_round();
         spent
+    }
+}
+
+/// Which audience gets a publication, one after another.
+struct Plan {
+    publications: Vec<usize>,
+    /// All of them wait when the pass begins.
+    is_burst: bool,
+}
+
+impl Plan {
+    /// The hub's way.
+    fn publish(&self, room: &mut Room<SocketSink>, audiences: &[Audience], body: &Bytes) {
+        for next in &self.publications {
+            room.publish(&audiences[*next].channel, body);
+            if !self.is_burst {
+                room.pass();
+            }
+        }
+        room.pass();
+    }
+
+    /// The floor.
+    fn write(&self, peers: &Peers, audiences: &[Audience], frame: &[u8]) {
+        let members = || self.publications.iter().flat_map(|next| audiences[*next].members.iter().copied());
+        if !self.is_burst {
+            return peers.write(members(), frame, 1);
+        }
+        let mut counts = vec![0; peers.servers.len()];
+        members().for_each(|member| counts[member] += 1);
+        for (member, count) in counts.into_iter().enumerate().filter(|(_, count)| *count > 0) {
+            peers.write(std::iter::once(member), frame, count);
+        }
+    }
+
+    /// Returns the bytes that the hub's way writes.
+    fn bytes(&self, audiences: &[Audience], body: &Bytes) -> usize {
+        let mut runs: BTreeMap<usize, usize> = BTreeMap::new();
+        self.publications.iter().for_each(|next| *runs.entry(*next).or_default() += 1);
+        // One head for a run, and a newline between any two of its lines.
+        let frame = |messages: usize| {
+            let lines = messages * body.len() - 1;
+            frame::Head::new(Opcode::Text, lines).as_slice().len() + lines
+        };
+        let run = |messages| if self.is_burst { frame(messages) } else { messages * frame(1) };
+        runs.into_iter().map(|(next, messages)| audiences[next].members.len() * run(messages)).sum()
     }
 }
 
@@ -149,12 +185,13 @@ fn main() -> std::io::Result<()> {
     let mut group = criterion.benchmark_group("many_channels");
     let deliveries = bench.peers.servers.len() * SUBSCRIPTIONS;
     group.sampling_mode(SamplingMode::Flat).throughput(Throughput::Elements(deliveries as u64));
-    for (name, plan) in [("busy", bench.busy()), ("each", bench.each())] {
-        let mut duel = Duel::default();
+    let plans = [("busy", bench.busy(), false), ("each", bench.each(), false), ("burst", bench.busy(), true)];
+    for (name, publications, is_burst) in plans {
+        let (plan, mut duel) = (Plan { publications, is_burst }, Duel::default());
         group.bench_function(name, |bencher| {
             bencher.iter_custom(|rounds| (0..rounds).map(|_| bench.round(&plan, &mut duel)).sum());
         });
-        say_ratios(name, plan.len(), deliveries, &duel);
+        say_ratios(name, plan.publications.len(), deliveries, &duel);
     }
     group.finish();
     criterion.final_summary();
