@@ -49,6 +49,8 @@ pub(super) struct Connection<S> {
     pub(super) lane: Option<Box<Lane>>,
     pub(super) subscriptions: SmallVec<[Place; 2]>,
     pub(super) generation: u32,
+    /// In which pass a channel was found to owe it something, see [`Connection::is_owed_twice`].
+    owed: u32,
     pub(super) phase: Phase,
     /// The sink is full and will call back.
     pub(super) is_parked: bool,
@@ -66,6 +68,7 @@ impl<S> Connection<S> {
             lane: None,
             subscriptions: SmallVec::new(),
             generation: id.generation(),
+            owed: 0,
             phase: Phase::Open,
             is_parked: false,
             pulse: Pulse::Heard,
@@ -77,6 +80,16 @@ impl<S> Connection<S> {
     /// Returns whether a publication may go straight to the sink.
     pub(super) fn takes_publications(&self) -> bool {
         !self.is_parked && self.lane.is_none() && self.phase == Phase::Open
+    }
+
+    /// Notes that one more channel owes it something in the pass of this even `mark`, and returns whether that is the
+    /// second one. A stale note that looks like this pass's only makes it be served alone.
+    pub(super) fn is_owed_twice(&mut self, mark: u32) -> bool {
+        let is_second = self.owed == mark;
+        if self.owed != mark + 1 {
+            self.owed = mark + u32::from(is_second);
+        }
+        is_second
     }
 
     pub(super) fn lane_mut(&mut self) -> &mut Lane {

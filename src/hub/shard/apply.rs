@@ -76,6 +76,7 @@ impl<S: Sink> Shard<S> {
         let place = Place { audience: narrow(number), index: narrow(audience.subscriptions.len()) };
         if !connection.subscriptions.iter().any(|one| one.audience == place.audience) {
             connection.subscriptions.push(place);
+            self.joining.is_possible |= connection.subscriptions.len() > 1;
             audience.subscriptions.push(Subscription { cursor: audience.log.head(), slot: narrow(id.slot()) });
         }
     }

@@ -23,6 +23,7 @@ mod apply;
 mod clock;
 mod flush;
 mod gathering;
+mod joining;
 mod leave;
 mod pass;
 mod tick;
@@ -38,6 +39,7 @@ use crate::metrics::{ShardCounts, ShardMetrics};
 use crate::protocol::CloseReason;
 use clock::Clock;
 use gathering::Gathering;
+use joining::Joining;
 use pass::Round;
 use std::fmt;
 use std::sync::Arc;
@@ -68,8 +70,9 @@ pub struct Shard<S: Sink> {
     /// Audiences that a fan-out is due for, once nothing gathers any more.
     touched: Vec<u32>,
     gathering: Gathering,
+    joining: Joining,
     round: Option<Round>,
-    /// The frame of the round, built once for all who stand at its start.
+    /// The frame of the round, built once for all who stand at its start; before the rounds, what is joined.
     frame: Vec<u8>,
     /// Connections to be flushed by themselves: a lane, or a socket that takes bytes again.
     dirty: Vec<u32>,
@@ -108,6 +111,7 @@ impl<S: Sink> Shard<S> {
             counts,
             touched: Vec::new(),
             gathering: Gathering::new(tuning.coalesce_delay),
+            joining: Joining::default(),
             round: None,
             frame: Vec::new(),
             dirty: Vec::new(),

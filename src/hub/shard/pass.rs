@@ -14,7 +14,7 @@ use std::time::Duration;
 const APPENDED_MAX: usize = 256 * 1024;
 
 /// Writes between two looks at the clock: some 200 us, less than the turn of a shard.
-const STEP_WRITES: usize = 32;
+pub(super) const STEP_WRITES: usize = 32;
 
 /// One fan-out of one audience, under way.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +51,9 @@ impl<S: Sink> Shard<S> {
         self.clock.advance(now);
         let (taken, appended) = self.drain();
         self.gathering.advance(now, appended);
+        if self.joining.is_possible && self.touched.len() > 1 && !self.gathering.is_open() {
+            self.joining.begin();
+        }
         self.unpark();
         if self.clock.take_tick() {
             self.tick();
@@ -61,6 +64,10 @@ impl<S: Sink> Shard<S> {
 
     /// Makes at most a few dozen writes. Returns whether more remain.
     pub fn step(&mut self) -> bool {
+        if self.joining.is_under_way() {
+            self.step_joining();
+            return true;
+        }
         if self.round.is_none() && !self.gathering.is_open() {
             self.round = self.next_round();
         }
@@ -143,14 +150,8 @@ impl<S: Sink> Shard<S> {
             };
             let from = start(audience);
             let to = audience.log.window_end(from);
-            let (head, mut left) = audience.encoding.frame(usize::try_from(to - from).unwrap_or(usize::MAX));
             self.frame.clear();
-            self.frame.extend_from_slice(head.as_slice());
-            for slice in audience.log.slices(from, to) {
-                let slice = &slice[..slice.len().min(left)];
-                left -= slice.len();
-                self.frame.extend_from_slice(slice);
-            }
+            push_frame(&mut self.frame, audience, from, to);
             let floor = audience.log.head().saturating_sub(self.limits.outbox_bytes_max as u64);
             let publications = audience.log.messages_between(from, to) as u64;
             audience.first = (audience.first + 1) % audience.subscriptions.len().max(1);
@@ -227,5 +228,16 @@ impl<S: Sink> Shard<S> {
             let Some(slot) = self.dirty.pop() else { return };
             self.flush(slot);
         }
+    }
+}
+
+/// Appends the publications of `from..to` as one frame.
+pub(super) fn push_frame(frame: &mut Vec<u8>, audience: &Audience, from: u64, to: u64) {
+    let (head, mut left) = audience.encoding.frame(usize::try_from(to - from).unwrap_or(usize::MAX));
+    frame.extend_from_slice(head.as_slice());
+    for slice in audience.log.slices(from, to) {
+        let slice = &slice[..slice.len().min(left)];
+        left -= slice.len();
+        frame.extend_from_slice(slice);
     }
 }
