@@ -88,7 +88,7 @@ fn main() -> std::io::Result<()> {
                 bencher.iter_custom(|rounds| (0..rounds).map(|_| bench.round(*messages, &mut duel)).sum());
             });
             say_ratio(receivers, *messages, &duel);
-            if *messages == 1 {
+            if *messages == 1 && !duel.is_empty() {
                 lone.push((receivers, [FLOOR, HUB].map(|way| duel.micros(way, receivers))));
             }
         }
@@ -106,6 +106,9 @@ fn main() -> std::io::Result<()> {
 }
 
 fn say_ratio(receivers: usize, messages: usize, duel: &Duel) {
+    if duel.is_empty() {
+        return;
+    }
     let [floor, hub] = [FLOOR, HUB].map(|way| duel.micros(way, receivers * messages));
     let ratio = duel.ratio(HUB, FLOOR);
     say(format_args!(

@@ -25,6 +25,11 @@ impl Duel {
         self.rounds.push(std::mem::take(&mut self.started));
     }
 
+    /// Returns whether no round was run: the command line asked for others.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rounds.is_empty()
+    }
+
     /// Returns the median time of a way, in microseconds per unit.
     pub(crate) fn micros(&self, way: usize, units: usize) -> f64 {
         median(self.rounds.iter().map(|round| round[way] * 1e6 / units as f64))

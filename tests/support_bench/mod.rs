@@ -1,4 +1,4 @@
-//! What the benches on real sockets share: a room of subscribers, their peers in another process, and CPU time in turns.
+//! What benches on real sockets share: a room of subscribers, their peers in another process, CPU time in turns.
 
 #![allow(dead_code, reason = "each bench uses its part")]
 
