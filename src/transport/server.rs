@@ -2,7 +2,7 @@
 
 use super::driver;
 use super::http::{self, Context, Stage};
-use super::socket::SocketSink;
+use super::socket::{self, SocketSink};
 use crate::config::{Config, Limits};
 use crate::hub::{Hub, Shard};
 use crate::metrics::Metrics;
@@ -67,7 +67,7 @@ impl Server {
     ///
     /// Dropping the future leaves nothing behind.
     pub async fn bind(config: &Config) -> Result<Self, ServerError> {
-        let (listener, addr) = match listen(&config.addr).await {
+        let (listener, addr) = match listen(config).await {
             Ok(bound) => bound,
             Err(error) => return Err(ServerError::Listen { addr: config.addr.clone(), error }),
         };
@@ -151,12 +151,13 @@ async fn vacated(hub: &Hub<SocketSink>) {
     }
 }
 
-async fn listen(addr: &str) -> io::Result<(TcpListener, SocketAddr)> {
+async fn listen(config: &Config) -> io::Result<(TcpListener, SocketAddr)> {
     let mut last = io::Error::new(io::ErrorKind::InvalidInput, "the name has no address");
-    for addr in lookup_host(addr).await? {
+    for addr in lookup_host(&config.addr).await? {
         let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         // A restart must not wait for the old connections' TIME_WAIT.
         socket.set_reuseaddr(true)?;
+        socket::prepare(&socket, &config.limits)?;
         match socket.bind(addr).and_then(|()| socket.listen(BACKLOG)) {
             Ok(listener) => return listener.local_addr().map(|addr| (listener, addr)),
             Err(error) => last = error,
@@ -228,8 +229,6 @@ impl Pause {
 
 /// Serves HTTP on a connection until it ends or becomes a WebSocket.
 async fn handshake(stream: TcpStream, context: Arc<Context>, permit: OwnedSemaphorePermit) {
-    // Fails only when the peer is gone, which the first read says too.
-    let _ = stream.set_nodelay(true);
     let mut stage = context.stage.subscribe();
     let accepted_in = *stage.borrow_and_update();
     let mut builder = builder(context.hub.limits());
@@ -269,4 +268,24 @@ fn builder(limits: &Limits) -> http1::Builder {
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX);
     builder
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use socket2::SockRef;
+
+    /// What is set once on the listener must hold for who is accepted: nobody sets it again.
+    #[tokio::test]
+    async fn accepted_sockets_have_what_was_set_on_the_listener() {
+        let config = Config { addr: "127.0.0.1:0".to_owned(), ..Config::default() };
+        let (listener, addr) = listen(&config).await.unwrap();
+        let _peer = TcpStream::connect(addr).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let socket = SockRef::from(&stream);
+        assert!(socket.tcp_nodelay().unwrap());
+        // The kernel doubles it.
+        assert_eq!(socket.send_buffer_size().unwrap(), 2 * config.limits.send_buffer_bytes);
+        assert_eq!(socket.tcp_notsent_lowat().unwrap(), config.limits.notsent_bytes);
+    }
 }

@@ -1,7 +1,7 @@
 //! An upgrade: from an HTTP connection to a session and its reader.
 
 use super::reader::Reader;
-use super::socket::{self, SocketSink};
+use super::socket::SocketSink;
 use crate::hub::{Hub, Seat};
 use crate::protocol::ChannelName;
 use crate::session::{Face, Session};
@@ -33,9 +33,6 @@ pub(super) async fn take_over(upgrade: UpgradeFut, agreed: Agreed) {
     let stream = Arc::new(parts.io.into_inner());
     // An empty buffer would still keep hyper's 8 KiB alive.
     let early = if parts.read_buf.is_empty() { Bytes::new() } else { parts.read_buf };
-    if socket::bound_buffers(&stream, hub.limits()).is_err() {
-        return;
-    }
     let sink = SocketSink::new(Arc::clone(&stream));
     match Session::open(hub, seat, sink, face, &channel).await {
         Ok(session) => Reader::start(stream, early, session),
