@@ -61,7 +61,8 @@ fn serve(config: &Config) -> anyhow::Result<()> {
                 exit_now();
             });
         };
-        server.run(stop).await?;
+        // A task, not this thread: a worker that accepts hands the connection on without waking another thread.
+        tokio::spawn(server.run(stop)).await.context("the server's task failed")??;
         Ok(())
     })
 }
