@@ -4,7 +4,7 @@ use super::exposition;
 use super::handshake::{self, Refusal};
 use super::pages;
 use super::socket::SocketSink;
-use super::upgrade::{self, Agreed};
+use super::upgrade::Agreed;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::protocol::ChannelName;
@@ -13,7 +13,11 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::service::Service;
 use hyper::{Method, Request, Response, StatusCode};
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::future::{Ready, ready};
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -47,14 +51,64 @@ impl Context {
     }
 }
 
-/// Answers a request.
-pub(super) fn respond(context: &Arc<Context>, request: Request<Incoming>) -> Answer {
-    let answer = match request.uri().path() {
-        "/ws" => upgrade(context, request, Face::Plain),
-        "/echo" if context.has_echo => upgrade(context, request, Face::Echo),
-        path => serve(context, path, request.method()),
-    };
-    answer.unwrap_or_else(|refusal| refuse(context, &refusal))
+/// What answers the requests of one HTTP connection, and keeps what the last of them may have settled.
+#[derive(Debug)]
+pub(super) struct Desk {
+    context: Arc<Context>,
+    agreed: RefCell<Option<Agreed>>,
+}
+
+impl Desk {
+    pub(super) fn new(context: Arc<Context>) -> Self {
+        Self { context, agreed: RefCell::new(None) }
+    }
+
+    /// Returns what a request has settled that was answered with 101.
+    pub(super) fn agreed(self) -> Option<Agreed> {
+        self.agreed.into_inner()
+    }
+
+    fn respond(&self, request: Request<Incoming>) -> Answer {
+        let answer = match request.uri().path() {
+            "/ws" => self.upgrade(request, Face::Plain),
+            "/echo" if self.context.has_echo => self.upgrade(request, Face::Echo),
+            path => serve(&self.context, path, request.method()),
+        };
+        answer.unwrap_or_else(|refusal| refuse(&self.context, &refusal))
+    }
+
+    /// Checks a handshake, takes a place for the connection, and switches protocols.
+    fn upgrade(&self, mut request: Request<Incoming>, face: Face) -> Result<Answer, Refusal> {
+        let Context { hub, .. } = &*self.context;
+        handshake::check(&request)?;
+        let named = handshake::channel(request.uri().query())?;
+        if self.context.stage() > Stage::Serving {
+            return Err(Refusal::Full("the hub is stopping"));
+        }
+        let seat = hub.place().ok_or(Refusal::Full("the hub has all the connections it may have"))?;
+        let channel = match face {
+            Face::Plain => named,
+            Face::Echo => ChannelName::private("echo", seat.id()),
+        };
+        if !hub.directory().has_room_for(&channel) {
+            return Err(Refusal::Full("the hub has all the channels it may have"));
+        }
+        // Its future would hand the socket over through a channel and an 8 KiB buffer; the server takes it as it is.
+        let (response, _) = fastwebsockets::upgrade::upgrade(&mut request)
+            .map_err(|_| Refusal::BadRequest("the handshake is malformed"))?;
+        self.agreed.replace(Some(Agreed { hub: hub.clone(), seat, face, channel }));
+        Ok(response.map(|_| Full::default()))
+    }
+}
+
+impl Service<Request<Incoming>> for Desk {
+    type Response = Answer;
+    type Error = Infallible;
+    type Future = Ready<Result<Answer, Infallible>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        ready(Ok(self.respond(request)))
+    }
 }
 
 /// Serves what is read, not upgraded. The path is judged before the method, as the chat example does.
@@ -76,28 +130,6 @@ fn serve(context: &Arc<Context>, path: &str, method: &Method) -> Result<Answer, 
         },
     };
     if [Method::GET, Method::HEAD].contains(method) { Ok(answer) } else { Err(Refusal::MethodNotAllowed) }
-}
-
-/// Checks a handshake, takes a place for the connection, and switches protocols.
-fn upgrade(context: &Arc<Context>, mut request: Request<Incoming>, face: Face) -> Result<Answer, Refusal> {
-    handshake::check(&request)?;
-    let named = handshake::channel(request.uri().query())?;
-    if context.stage() > Stage::Serving {
-        return Err(Refusal::Full("the hub is stopping"));
-    }
-    let seat = context.hub.place().ok_or(Refusal::Full("the hub has all the connections it may have"))?;
-    let channel = match face {
-        Face::Plain => named,
-        Face::Echo => ChannelName::private("echo", seat.id()),
-    };
-    if !context.hub.directory().has_room_for(&channel) {
-        return Err(Refusal::Full("the hub has all the channels it may have"));
-    }
-    let upgraded = fastwebsockets::upgrade::upgrade(&mut request);
-    let (response, upgrade) = upgraded.map_err(|_| Refusal::BadRequest("the handshake is malformed"))?;
-    let agreed = Agreed { hub: context.hub.clone(), seat, face, channel };
-    tokio::spawn(upgrade::take_over(upgrade, agreed));
-    Ok(response.map(|_| Full::default()))
 }
 
 fn refuse(context: &Context, refusal: &Refusal) -> Answer {

@@ -1,19 +1,20 @@
 //! A server: the listener, the shards' tasks, and the order in which they stop.
 
 use super::driver;
-use super::http::{self, Context, Stage};
+use super::http::{Context, Desk, Stage};
 use super::socket::{self, SocketSink};
+use super::upgrade;
 use crate::config::{Config, Limits};
 use crate::hub::{Hub, Shard};
 use crate::metrics::Metrics;
 use crate::protocol::CloseReason;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::server::conn::http1::{self, Parts};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
-use std::pin::pin;
+use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
@@ -234,23 +235,22 @@ async fn handshake(stream: TcpStream, context: Arc<Context>, permit: OwnedSemaph
     let mut builder = builder(context.hub.limits());
     // Who comes during a stop gets one answer.
     builder.keep_alive(accepted_in == Stage::Serving);
-    let connection = builder.serve_connection(
-        TokioIo::new(stream),
-        service_fn(move |request| {
-            let answer = http::respond(&context, request);
-            async move { Ok::<_, Infallible>(answer) }
-        }),
-    );
-    let mut connection = pin!(connection.with_upgrades());
-    // What a peer does wrong here concerns only itself; hyper answers what can be answered.
-    let _ = tokio::select! {
-        ended = connection.as_mut() => ended,
+    let mut connection = builder.serve_connection(TokioIo::new(stream), Desk::new(context));
+    let served = tokio::select! {
+        served = poll_fn(|cx| connection.poll_without_shutdown(cx)) => served,
         () = until_after(accepted_in, &mut stage) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+            Pin::new(&mut connection).graceful_shutdown();
+            poll_fn(|cx| connection.poll_without_shutdown(cx)).await
         }
     };
+    let Parts { io, read_buf, service, .. } = connection.into_parts();
     drop(permit);
+    match (served, service.agreed()) {
+        (Ok(()), Some(agreed)) => upgrade::take_over(io.into_inner(), read_buf, agreed).await,
+        // What a peer does wrong here concerns only itself; hyper answers what can be answered. The end fails only when
+        // the peer ended first.
+        (Ok(()) | Err(_), _) => drop(SockRef::from(io.inner()).shutdown(Shutdown::Write)),
+    }
 }
 
 /// Waits until the stage is over, or nobody is left to end it.
@@ -273,7 +273,6 @@ fn builder(limits: &Limits) -> http1::Builder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use socket2::SockRef;
 
     /// What is set once on the listener must hold for who is accepted: nobody sets it again.
     #[tokio::test]

@@ -6,8 +6,6 @@ use crate::hub::{Hub, Seat};
 use crate::protocol::ChannelName;
 use crate::session::{Face, Session};
 use bytes::Bytes;
-use fastwebsockets::upgrade::UpgradeFut;
-use hyper_util::rt::TokioIo;
 use std::sync::Arc;
 use tokio::net::TcpStream;
 
@@ -20,19 +18,14 @@ pub(super) struct Agreed {
     pub(super) channel: ChannelName,
 }
 
-/// Takes the socket over from HTTP once the response is out.
-pub(super) async fn take_over(upgrade: UpgradeFut, agreed: Agreed) {
+/// Takes the socket over from HTTP once the response is out, and with it what came behind the request's head.
+pub(super) async fn take_over(stream: TcpStream, mut early: Bytes, agreed: Agreed) {
     let Agreed { hub, seat, face, channel } = agreed;
-    // A peer that left during the handshake: the seat is given back.
-    let Ok(websocket) = upgrade.await else { return };
-    let upgraded = websocket.into_inner().into_inner();
-    let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
-        tracing::error!("an upgraded connection is not the stream that was accepted");
-        return;
-    };
-    let stream = Arc::new(parts.io.into_inner());
+    let stream = Arc::new(stream);
     // An empty buffer would still keep hyper's 8 KiB alive.
-    let early = if parts.read_buf.is_empty() { Bytes::new() } else { parts.read_buf };
+    if early.is_empty() {
+        early = Bytes::new();
+    }
     let sink = SocketSink::new(Arc::clone(&stream));
     match Session::open(hub, seat, sink, face, &channel).await {
         Ok(session) => Reader::start(stream, early, session),
