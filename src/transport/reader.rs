@@ -13,7 +13,9 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
@@ -47,7 +49,41 @@ struct Blocked {
     rest: Vec<u8>,
 }
 
-/// The read side of one connection. Boxed by its task, which would keep a second copy of a plain argument.
+/// The task of one connection: it waits for bytes, or for what comes aside of them.
+///
+/// Written by hand, because it is what an idle connection costs: a compiled one keeps what it is given twice, or, in a
+/// box, an allocation more.
+struct Task {
+    reader: Option<Reader>,
+    /// What is rare, and the last thing; has the reader meanwhile.
+    aside: Option<Pin<Box<dyn Future<Output = Option<Reader>> + Send>>>,
+}
+
+impl Future for Task {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if let Some(aside) = &mut self.aside {
+                self.reader = ready!(aside.as_mut().poll(cx));
+                self.aside = None;
+            }
+            let Some(reader) = &mut self.reader else { return Poll::Ready(()) };
+            let fed = ready!(reader.poll_read(cx));
+            self.go_aside(fed);
+        }
+    }
+}
+
+impl Task {
+    fn go_aside(&mut self, fed: Fed) {
+        if let Some(reader) = self.reader.take() {
+            self.aside = Some(Box::pin(reader.go_on(fed)));
+        }
+    }
+}
+
+/// The read side of one connection.
 #[derive(Debug)]
 pub(super) struct Reader {
     stream: Arc<TcpStream>,
@@ -60,45 +96,59 @@ pub(super) struct Reader {
 impl Reader {
     /// Reads a connection in a task of its own until it ends, beginning with what came behind its request head.
     pub(super) fn start(stream: Arc<TcpStream>, early: Bytes, session: Session<SocketSink>) {
-        let mut reader = Box::new(Self { stream, session, gate: Gate::new(), deadline: None });
+        let mut reader = Self { stream, session, gate: Gate::new(), deadline: None };
         let fed = reader.feed(&mut Vec::from(early));
-        tokio::spawn(reader.run(fed));
+        let is_idle = reader.is_idle(&fed);
+        let mut task = Task { reader: Some(reader), aside: None };
+        if !is_idle {
+            task.go_aside(fed);
+        }
+        tokio::spawn(task);
     }
 
-    /// Reads until the connection is over, then frees its place.
-    async fn run(mut self: Box<Self>, mut fed: Fed) {
-        // Rare and last things are boxed: what this task holds while it waits for bytes is what a connection costs.
+    /// Returns whether nothing is to be waited for but bytes, however long they take.
+    fn is_idle(&self, fed: &Fed) -> bool {
+        matches!(fed, Fed::All) && self.deadline.is_none()
+    }
+
+    /// Waits for bytes and feeds them, until there is something else to wait for.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Fed> {
+        loop {
+            // An error is readable too.
+            let _ = ready!(self.stream.poll_read_ready(cx));
+            let fed = self.read_once();
+            if !self.is_idle(&fed) {
+                return Poll::Ready(fed);
+            }
+        }
+    }
+
+    /// Waits for what is not just the next bytes; returns the reader when those are next, `None` when it is over.
+    async fn go_on(mut self, mut fed: Fed) -> Option<Self> {
         let reason = loop {
-            fed = match fed {
-                Fed::All => self.read().await,
-                Fed::Blocked(blocked) => Box::pin(self.resume(*blocked)).await,
-                Fed::Failed(reason) => break Some(reason),
-                Fed::End => break None,
+            fed = match (fed, self.deadline) {
+                (Fed::All, None) => return Some(self),
+                (Fed::All, Some(deadline)) => self.read_until(deadline).await,
+                (Fed::Blocked(blocked), _) => self.resume(*blocked).await,
+                (Fed::Failed(reason), _) => break Some(reason),
+                (Fed::End, _) => break None,
             };
         };
-        Box::pin(self.finish(reason)).await;
+        self.finish(reason).await;
+        None
     }
 
-    /// Waits for bytes and feeds what is there.
-    async fn read(&mut self) -> Fed {
-        if !self.is_readable().await {
-            return Fed::Failed(CloseReason::Protocol(ProtocolError::MessageTimeout));
+    /// Waits for more of a message under way and feeds it.
+    async fn read_until(&mut self, deadline: Instant) -> Fed {
+        match timeout_at(deadline, self.readable()).await {
+            Ok(()) => self.read_once(),
+            Err(_) => Fed::Failed(CloseReason::Protocol(ProtocolError::MessageTimeout)),
         }
-        self.read_once()
     }
 
-    /// Waits for bytes; returns whether they came in time.
-    async fn is_readable(&self) -> bool {
-        // Smaller than `readable()`, which keeps a node for a list of waiters. An error is readable too.
-        let readable = poll_fn(|cx| self.stream.poll_read_ready(cx).map(|_| ()));
-        match self.deadline {
-            None => {
-                readable.await;
-                true
-            }
-            // A timer is larger than all the rest of an idle reader, and only a message under way needs one.
-            Some(deadline) => Box::pin(timeout_at(deadline, readable)).await.is_ok(),
-        }
+    /// Waits for bytes. An error is readable too.
+    async fn readable(&self) {
+        poll_fn(|cx| self.stream.poll_read_ready(cx).map(drop)).await;
     }
 
     /// Reads what is there into the thread's scratch and feeds it.
@@ -160,10 +210,9 @@ impl Reader {
     }
 
     /// Has the connection closed if that is for us to do, waits until its socket has ended, and frees its place.
-    async fn finish(mut self: Box<Self>, reason: Option<CloseReason>) {
+    async fn finish(self, reason: Option<CloseReason>) {
         if let Some(reason) = reason {
             self.session.close(reason).await;
-            self.deadline = None;
             self.discard().await;
         }
         self.session.end().await;
@@ -173,7 +222,7 @@ impl Reader {
     async fn discard(&self) {
         let mut left = DISCARDED_MAX;
         while left > 0 {
-            self.is_readable().await;
+            self.readable().await;
             match SCRATCH.with_borrow_mut(|scratch| receive(&self.stream, scratch)) {
                 Received::Bytes(taken) => left = left.saturating_sub(taken),
                 Received::Nothing => {}
