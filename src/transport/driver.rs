@@ -8,8 +8,9 @@
 use crate::hub::{Hub, Shard, Sink};
 use crate::metrics::Metrics;
 use std::collections::VecDeque;
+use std::pin::{Pin, pin};
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 const RESTARTS_MAX: usize = 5;
 const RESTART_WINDOW: Duration = Duration::from_secs(60);
@@ -38,6 +39,8 @@ pub(super) async fn supervise<S: Sink>(hub: Hub<S>, mut shard: Shard<S>, started
 /// Runs passes; after `turn` of writing other tasks of the thread run, readers among them.
 async fn run<S: Sink>(mut shard: Shard<S>, turn: Duration, started: Instant) -> std::convert::Infallible {
     let mut since = Instant::now();
+    // One for all sleeps: they come thousands of times a second, deadlines twenty times.
+    let mut alarm = pin!(sleep_until(started));
     loop {
         let has_work = shard.begin_pass(started.elapsed());
         while shard.step() {
@@ -49,7 +52,7 @@ async fn run<S: Sink>(mut shard: Shard<S>, turn: Duration, started: Instant) -> 
             give_way(&mut since, turn).await;
         } else {
             let deadline = shard.next_deadline().map(|deadline| started + deadline);
-            sleep(&mut shard, deadline).await;
+            sleep(&mut shard, deadline, alarm.as_mut()).await;
             since = Instant::now();
         }
     }
@@ -63,11 +66,19 @@ async fn give_way(since: &mut Instant, turn: Duration) {
 }
 
 /// Waits for a command, a socket that takes bytes again, or the shard's next deadline.
-async fn sleep<S: Sink>(shard: &mut Shard<S>, deadline: Option<Instant>) {
+async fn sleep<S: Sink>(shard: &mut Shard<S>, deadline: Option<Instant>, mut alarm: Pin<&mut Sleep>) {
     if let Some(notified) = shard.inbox().lie_down() {
         match deadline {
-            // Its result does not matter: both ends mean the next pass.
-            Some(deadline) => drop(tokio::time::timeout_at(deadline, notified).await),
+            Some(deadline) => {
+                if alarm.deadline() != deadline {
+                    alarm.as_mut().reset(deadline);
+                }
+                // Which of them ended does not matter: both mean the next pass.
+                tokio::select! {
+                    () = notified => {}
+                    () = alarm => {}
+                }
+            }
             None => notified.await,
         }
     }
