@@ -49,7 +49,9 @@ fn lobby() -> ChannelName {
 
 /// A hub of one shard without a subscriber.
 fn empty_hub<S: Sink>(connections_max: usize) -> (Hub<S>, Shard<S>) {
-    let limits = Limits { connections_max, ..Limits::default() };
+    // Nobody answers a ping here, and nobody is closed for it as long as a test takes.
+    let pong_timeout = Duration::from_secs(53);
+    let limits = Limits { connections_max, pong_timeout, ..Limits::default() };
     let (hub, mut shards) = Hub::new(&limits, Arc::new(Metrics::new(1)));
     (hub, shards.remove(0))
 }
@@ -68,7 +70,11 @@ fn hub<S: Sink>(subscribers: usize, sink: impl Fn() -> S) -> (Hub<S>, Shard<S>, 
 }
 
 fn pass<S: Sink>(shard: &mut Shard<S>) {
-    shard.begin_pass(Duration::ZERO);
+    pass_at(shard, Duration::ZERO);
+}
+
+fn pass_at<S: Sink>(shard: &mut Shard<S>, now: Duration) {
+    shard.begin_pass(now);
     while shard.step() {}
     shard.end_pass();
 }
@@ -160,4 +166,14 @@ fn parking_costs_a_lane_and_a_waker() {
     };
     let parked = cost(2_000) - cost(1_000);
     assert!((2_000..=2_130).contains(&parked), "{parked} allocations of 1,000 connections");
+}
+
+/// Pings are all that most connections get for long. Recorded: the list of whom to ping, which stays.
+#[test]
+fn pings_cost_no_allocation() {
+    let (hub, mut shard, _channel) = hub(1_000, || Null);
+    let sends = || hub.metrics().shards()[0].read().sends;
+    let cost = allocation_counter::measure(|| (1..50).for_each(|now| pass_at(&mut shard, Duration::from_secs(now))));
+    assert!(sends() > 800, "{} pings", sends());
+    assert!(cost.count_total < 10, "{} allocations", cost.count_total);
 }

@@ -24,6 +24,8 @@ pub(super) enum Phase {
 pub(super) enum Pulse {
     /// It answered, or was not asked yet.
     Heard,
+    /// It is asked with the next flush.
+    Due,
     /// It was asked.
     Asked,
     /// It could not be asked: its socket takes nothing. How long that may last is the outbox's limit, not the pong's.

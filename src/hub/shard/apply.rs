@@ -86,7 +86,7 @@ impl<S: Sink> Shard<S> {
         let pong = frame::pong(body);
         if connection.takes_publications() {
             // A free socket answers every ping; only behind a full one the newest stands for all.
-            return self.send_at_once(id, &pong);
+            return self.send_at_once(narrow(id.slot()), &pong);
         }
         if connection.phase <= Phase::Draining {
             connection.lane_mut().push_pong(pong);
@@ -95,9 +95,8 @@ impl<S: Sink> Shard<S> {
     }
 
     /// Sends a frame to a connection that stands at a frame edge and has no lane.
-    fn send_at_once(&mut self, id: ConnectionId, frame: &Bytes) {
-        let Some(connection) = find(&mut self.connections, id) else { return };
-        let slot = narrow(id.slot());
+    pub(super) fn send_at_once(&mut self, slot: u32, frame: &Bytes) {
+        let Some(Some(connection)) = self.connections.get_mut(slot as usize) else { return };
         let sent = connection.sink.send(frame);
         self.counts.sends += 1;
         let taken = match sent {

@@ -4,9 +4,10 @@ use super::Shard;
 use super::leave::Leave;
 use crate::hub::audience::Audiences;
 use crate::hub::bell::SlotWaker;
-use crate::hub::connection::{Connection, Phase};
+use crate::hub::connection::{Connection, Phase, Pulse};
 use crate::hub::outbox::{Flushed, Outbox, Window};
 use crate::hub::{Sent, Sink};
+use crate::protocol::frame;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
@@ -26,6 +27,7 @@ enum End {
 impl<S: Sink> Shard<S> {
     /// Writes what one connection still has to get, as far as its sink takes it.
     pub(super) fn flush(&mut self, slot: u32) {
+        self.send_due_ping(slot);
         let Some(Some(connection)) = self.connections.get_mut(slot as usize) else { return };
         if !connection.is_parked && connection.phase < Phase::Finished {
             match write_out(connection, &mut self.audiences, &mut self.counts) {
@@ -35,6 +37,19 @@ impl<S: Sink> Shard<S> {
             }
         }
         self.remove_if_abandoned(slot);
+    }
+
+    /// Sends the ping that is due, without a lane where there is none: most connections get nothing else for long.
+    fn send_due_ping(&mut self, slot: u32) {
+        let Some(Some(connection)) = self.connections.get_mut(slot as usize) else { return };
+        if connection.pulse != Pulse::Due || connection.is_parked || connection.phase != Phase::Open {
+            return;
+        }
+        connection.pulse = Pulse::Asked;
+        match &mut connection.lane {
+            Some(lane) => lane.push_ping(),
+            None => self.send_at_once(slot, &frame::ping()),
+        }
     }
 
     /// Moves a connection on that has everything.
@@ -113,12 +128,15 @@ fn write_out<S: Sink>(
     let mut has_moved = false;
     loop {
         let Connection { sink, lane, subscriptions, .. } = &mut *connection;
-        let lane = lane.get_or_insert_default();
-        lane.seal();
         let behind = subscriptions.iter().find(|place| {
             let audience = audiences.get_mut(place.audience as usize);
             audience.is_some_and(|one| one.subscriptions[place.index as usize].cursor < one.log.head())
         });
+        if behind.is_none() && lane.is_none() {
+            return End::CaughtUp;
+        }
+        let lane = lane.get_or_insert_default();
+        lane.seal();
         let window = behind.and_then(|place| audiences.get_mut(place.audience as usize).map(|one| (place, one)));
         let window = window.map(|(place, one)| Window {
             log: &one.log,

@@ -46,10 +46,9 @@ impl<S: Sink> Shard<S> {
                     (true, Pulse::OutOfReach) => {
                         self.leaving.push((narrow(slot), Leave::Close(CloseReason::NoPong)));
                     }
-                    (true, Pulse::Heard | Pulse::Asked) => connection.pulse = Pulse::OutOfReach,
+                    (true, Pulse::Heard | Pulse::Due | Pulse::Asked) => connection.pulse = Pulse::OutOfReach,
                     (false, _) => {
-                        connection.pulse = Pulse::Asked;
-                        connection.lane_mut().push_ping();
+                        connection.pulse = Pulse::Due;
                         self.dirty.push(narrow(slot));
                     }
                 }
@@ -59,14 +58,12 @@ impl<S: Sink> Shard<S> {
 
     fn close_silent(&mut self, bucket: u64) {
         for slot in slots_of(bucket, self.connections.len()) {
-            let Some(connection) = self.connections[slot].as_mut().filter(|one| one.pulse == Pulse::Asked) else {
-                continue;
-            };
-            if connection.is_parked {
+            let Some(connection) = &mut self.connections[slot] else { continue };
+            match (connection.is_parked, connection.pulse) {
                 // The ping may still lie in front of the full socket.
-                connection.pulse = Pulse::OutOfReach;
-            } else {
-                self.leaving.push((narrow(slot), Leave::Close(CloseReason::NoPong)));
+                (true, Pulse::Due | Pulse::Asked) => connection.pulse = Pulse::OutOfReach,
+                (false, Pulse::Asked) => self.leaving.push((narrow(slot), Leave::Close(CloseReason::NoPong))),
+                (false, Pulse::Due) | (_, Pulse::Heard | Pulse::OutOfReach) => {}
             }
         }
     }
