@@ -20,6 +20,9 @@ pub const CREDIT_BYTES: usize = 64;
 /// Credits of an inbox, and places in it: 512 KiB of messages wait at most, and a pass takes 256 by default.
 pub const CREDITS: usize = 8192;
 
+/// Commands that may wait for the shard's next tick: few enough for the pass of that tick to take them all.
+const LAZY_MAX: usize = 64;
+
 /// The bounded queue into one shard.
 pub struct Inbox<S> {
     commands: Sender<Command<S>>,
@@ -51,6 +54,8 @@ impl<S> Inbox<S> {
     ///
     /// Dropping the future gives up the place in line and costs nothing; dropping the permit returns the credits.
     pub fn take(&self, cost: u32) -> impl Future<Output = Result<SemaphorePermit<'_>, AcquireError>> {
+        // Commands that nobody waits for may hold what is missing.
+        self.bell.ring();
         self.credits.acquire_many(cost)
     }
 
@@ -63,6 +68,17 @@ impl<S> Inbox<S> {
     pub fn push(&self, credit: SemaphorePermit<'_>, command: Command<S>) {
         credit.forget();
         self.push_paid(command);
+    }
+
+    /// Queues a command that nobody waits for, such as a pong: a shard that sleeps takes it with its next tick, or when
+    /// many wait. A shard that has the connection ticks.
+    pub fn push_lazily(&self, credit: SemaphorePermit<'_>, command: Command<S>) {
+        credit.forget();
+        let pushed = self.commands.try_send(command);
+        debug_assert!(pushed.is_ok(), "there are as many places as credits");
+        if self.depth() >= LAZY_MAX {
+            self.bell.ring();
+        }
     }
 
     /// Queues a command whose credits the caller has taken and forgotten.
@@ -115,5 +131,36 @@ impl<S> Inbox<S> {
 impl<S> fmt::Debug for Inbox<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inbox").field("depth", &self.depth()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub::ConnectionId;
+
+    /// A sleeping shard to which that many pongs were pushed.
+    fn asleep_with(pongs: usize) -> Inbox<()> {
+        let inbox = Inbox::new();
+        drop(inbox.lie_down());
+        for _ in 0..pongs {
+            inbox.push_lazily(inbox.try_take(1).unwrap(), Command::Pong { id: ConnectionId::new(0, 0, 0) });
+        }
+        inbox
+    }
+
+    /// A pong that woke the shard would cost every idle connection a pass; many must not fill the inbox meanwhile.
+    #[test]
+    fn lazy_commands_wake_the_shard_when_many_wait_and_not_before() {
+        assert!(!asleep_with(LAZY_MAX - 1).get_up());
+        assert!(asleep_with(LAZY_MAX).get_up());
+    }
+
+    /// Who waits for credits must not wait for a tick as well.
+    #[test]
+    fn waiting_for_credits_wakes_the_shard_that_holds_them() {
+        let inbox = asleep_with(1);
+        drop(inbox.take(Inbox::<()>::cost(usize::MAX)));
+        assert!(inbox.get_up());
     }
 }

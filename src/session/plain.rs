@@ -136,7 +136,10 @@ impl<S: Sink> Session<S> {
         let inbox = self.hub.inbox(self.id.shard());
         match inbox.try_take(1) {
             Some(credit) => {
-                inbox.push(credit, command);
+                match command {
+                    Command::Pong { .. } => inbox.push_lazily(credit, command),
+                    command => inbox.push(credit, command),
+                }
                 Flow::Done
             }
             None => Flow::Wait(Pending::Command(command)),
