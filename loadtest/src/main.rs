@@ -13,6 +13,7 @@ mod clock;
 mod compare;
 mod config;
 mod coordinator;
+mod flags;
 mod observe;
 mod report;
 mod scenario;

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
+use crate::flags;
+
 /// Reads a file and returns the words: the scenario, then its flags.
 ///
 /// # Errors
@@ -20,30 +22,10 @@ pub(super) fn words(path: &Path) -> Result<Vec<String>, String> {
         .ok_or("names no scenario; begin it with scenario = \"fanout\" or another one that `loadtest --help` lists")?;
     let mut words = vec![scenario.to_owned()];
     for (key, value) in table.iter().filter(|(key, _)| *key != "scenario") {
-        flag(key, value, &mut words)?;
+        let flag = flags::words(key, value);
+        words.extend(flag.ok_or_else(|| format!("{key} is a {}, which no flag takes", value.type_str()))?);
     }
     Ok(words)
-}
-
-/// Appends the words of a key.
-fn flag(key: &str, value: &Value, words: &mut Vec<String>) -> Result<(), String> {
-    let flag = format!("--{}", key.replace('_', "-"));
-    match value {
-        Value::Boolean(true) => words.push(flag),
-        Value::Boolean(false) => {}
-        Value::Array(values) => {
-            for value in values {
-                self::flag(key, value, words)?;
-            }
-        }
-        Value::String(text) => words.push(format!("{flag}={text}")),
-        Value::Integer(number) => words.push(format!("{flag}={number}")),
-        Value::Float(number) => words.push(format!("{flag}={number}")),
-        Value::Datetime(_) | Value::Table(_) => {
-            return Err(format!("{key} is a {}; it takes what {flag} takes", value.type_str()));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -62,10 +44,12 @@ mod tests {
 
     #[test]
     fn keys_are_flags() {
-        let words =
-            words_of("rate = 2.5\nscenario = 'fanout'\nquiet = true\nassert = ['p99<5ms', 'lost=0']\n").unwrap();
+        let words = words_of(
+            "connect_rate = 9\nrate = 2.5\nscenario = 'fanout'\nquiet = true\nassert = ['p99<5ms', 'lost=0']\n",
+        )
+        .unwrap();
         assert_eq!(words[0], "fanout");
-        for word in ["--rate=2.5", "--quiet", "--assert=p99<5ms", "--assert=lost=0"] {
+        for word in ["--connect-rate=9", "--rate=2.5", "--quiet", "--assert=p99<5ms", "--assert=lost=0"] {
             assert!(words.contains(&word.to_owned()), "{words:?} lacks {word}");
         }
     }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer};
 use toml::Value;
 
 use crate::config::Scenario;
+use crate::flags;
 use crate::report::figures::{OF_PHASE, OF_RUN};
 use crate::stop::Stop;
 use crate::wire::target::Target;
@@ -186,7 +187,7 @@ impl Load {
     pub(super) fn arguments(&self, server: &Flags) -> Vec<String> {
         let mut flags = self.flags.clone();
         flags.extend(server.clone());
-        let flags = flags.iter().flat_map(|(name, value)| flag(name, value).unwrap_or_default());
+        let flags = flags.iter().flat_map(|(key, value)| flags::words(key, value).unwrap_or_default());
         std::iter::once(self.name.clone()).chain(flags).collect()
     }
 }
@@ -211,33 +212,17 @@ impl Server {
 
 fn check_flags(flags: &Flags) -> Result<(), String> {
     for (name, value) in flags {
-        if OWN_FLAGS.contains(&name.as_str()) {
+        if OWN_FLAGS.contains(&flags::name(name).as_str()) {
             return Err(format!(
                 "`{name}` is not for a file to say: the comparison sets it, from `url`, `face` and `metrics` of each \
                  [[server]]"
             ));
         }
-        flag(name, value).ok_or_else(|| {
+        flags::words(name, value).ok_or_else(|| {
             format!("`{name}` is no flag's value; write a text, a number, true or false, or a list of these")
         })?;
     }
     Ok(())
-}
-
-/// A flag as it is typed; nothing if this value has no such form.
-fn flag(name: &str, value: &Value) -> Option<Vec<String>> {
-    match value {
-        Value::String(text) => Some(vec![format!("--{name}={text}")]),
-        Value::Integer(number) => Some(vec![format!("--{name}={number}")]),
-        Value::Float(number) => Some(vec![format!("--{name}={number}")]),
-        Value::Boolean(is_set) => Some(is_set.then(|| format!("--{name}")).into_iter().collect()),
-        Value::Array(values) => values.iter().map(|value| flag(name, value)).collect::<Option<Vec<_>>>().map(flatten),
-        Value::Datetime(_) | Value::Table(_) => None,
-    }
-}
-
-fn flatten(flags: Vec<Vec<String>>) -> Vec<String> {
-    flags.into_iter().flatten().collect()
 }
 
 const fn rounds() -> usize {

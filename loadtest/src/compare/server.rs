@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
+use rand::Rng;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::compare::file::{Places, Server};
@@ -14,6 +15,12 @@ use crate::compare::process::Group;
 use crate::compare::workspace::{last_words, log_to};
 use crate::stop::Stop;
 use crate::wire::target::Target;
+
+/// Ports for servers: registered ones, below those that Linux gives to clients.
+const PORTS: std::ops::Range<u16> = 20_000..32_768;
+
+/// Ports tried before there seems to be none.
+const PORT_TRIES: usize = 100;
 
 /// Between two looks at a server that does not listen yet: short beside any interpreter's start.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -34,7 +41,11 @@ pub(super) struct Running {
 ///
 /// Fails when the machine has none left.
 pub(super) fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    // Below the ports that the kernel gives to clients: thousands of those come and go meanwhile, and one of them could
+    // take it before the server does.
+    let candidates = (0..PORT_TRIES).map(|_| rand::rng().random_range(PORTS));
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    candidates.into_iter().find(is_free).ok_or_else(|| io::ErrorKind::AddrInUse.into())
 }
 
 /// Raises the limit of descriptors as far as it goes: servers inherit it, and not all raise it themselves.

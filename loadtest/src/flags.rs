@@ -1,0 +1,24 @@
+//! Flags: keys of a TOML file as the words of a command line. `clients_low` and `clients-low` are the same flag.
+
+use toml::Value;
+
+/// The name of the flag that a key stands for, without dashes in front.
+pub(crate) fn name(key: &str) -> String {
+    key.replace('_', "-")
+}
+
+/// The words that a key and its value come to; nothing if no flag takes such a value.
+pub(crate) fn words(key: &str, value: &Value) -> Option<Vec<String>> {
+    let flag = format!("--{}", name(key));
+    match value {
+        Value::String(text) => Some(vec![format!("{flag}={text}")]),
+        Value::Integer(number) => Some(vec![format!("{flag}={number}")]),
+        Value::Float(number) => Some(vec![format!("{flag}={number}")]),
+        Value::Boolean(is_set) => Some(is_set.then_some(flag).into_iter().collect()),
+        Value::Array(values) => {
+            let words: Option<Vec<_>> = values.iter().map(|value| words(key, value)).collect();
+            words.map(|words| words.into_iter().flatten().collect())
+        }
+        Value::Datetime(_) | Value::Table(_) => None,
+    }
+}
