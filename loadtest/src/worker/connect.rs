@@ -15,7 +15,7 @@ use crate::wire::face::CHANNEL;
 use crate::wire::handshake::{Answer, judge, request};
 use crate::worker::client::{Client, State};
 use crate::worker::engine::Engine;
-use crate::worker::order::Connected;
+use crate::worker::order::{Connected, Share};
 use crate::worker::validate::Validators;
 
 /// Connections that may be in their handshake at a time. Servers' accept queues hold 128 at least.
@@ -27,6 +27,12 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// Receive buffer of those that are going to stall, in bytes (Linux doubles it). What fits here was never the server's
 /// problem; less than this makes loopback's large segments stutter even while everybody reads.
 const STALL_RECEIVE_BUFFER: usize = 16 * 1024;
+
+/// Ports of the clients, as Linux gives them by default.
+const PORTS: std::ops::Range<u16> = 32_768..60_999;
+
+/// Ports tried for a client before there seems to be none.
+const PORT_TRIES: usize = 1000;
 
 /// EINPROGRESS: how connecting without waiting begins.
 const IN_PROGRESS: i32 = 115;
@@ -76,7 +82,15 @@ impl Engine {
     pub(super) fn connect(&mut self, index: usize) -> Result<()> {
         let number = self.share.global(index);
         self.clients[index].end(State::Waiting);
-        match self.begin(index, number) {
+        let mut begun = self.begin(index, number);
+        for _ in 0..PORT_TRIES {
+            let is_taken = matches!(&begun, Err(error) if matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable));
+            if !is_taken || self.config.source_addresses == 1 {
+                break;
+            }
+            begun = self.begin(index, number);
+        }
+        match begun {
             Ok(stream) => {
                 self.clients[index].begin(stream, now_ns());
                 self.under_way += 1;
@@ -86,7 +100,7 @@ impl Engine {
         }
     }
 
-    fn begin(&self, index: usize, number: usize) -> std::io::Result<TcpStream> {
+    fn begin(&mut self, index: usize, number: usize) -> std::io::Result<TcpStream> {
         let address = self.config.url.address;
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
@@ -95,9 +109,7 @@ impl Engine {
             socket.set_recv_buffer_size(STALL_RECEIVE_BUFFER)?;
         }
         if self.config.source_addresses > 1 && address.is_ipv4() {
-            // At most 254, as the command line checks.
-            let last = u8::try_from(number % usize::from(self.config.source_addresses)).unwrap_or_default() + 1;
-            socket.bind(&SocketAddr::from((Ipv4Addr::new(127, 0, 0, last), 0)).into())?;
+            self.bind(&socket, number)?;
         }
         match socket.connect(&address.into()) {
             Err(error) if error.raw_os_error() != Some(IN_PROGRESS) && error.kind() != ErrorKind::WouldBlock => {
@@ -108,6 +120,21 @@ impl Engine {
         let mut stream = TcpStream::from_std(socket.into());
         self.poll.registry().register(&mut stream, Token(index), Interest::READABLE | Interest::WRITABLE)?;
         Ok(stream)
+    }
+
+    /// Gives a socket its own address and port. Left to itself the kernel would search all ports for one that nobody
+    /// uses with any peer, for milliseconds once some ten thousand are taken.
+    fn bind(&mut self, socket: &Socket, number: usize) -> std::io::Result<()> {
+        // At most 254, as the command line checks.
+        let last = u8::try_from(number % usize::from(self.config.source_addresses)).unwrap_or_default() + 1;
+        let Share { index, of } = self.share;
+        // Each worker walks through ports of its own, from one that an earlier run did not begin with.
+        let offset = (self.config.seed % PORTS.len() as u64).saturating_add((self.binds * of + index) as u64);
+        self.binds += 1;
+        let port = PORTS.start + u16::try_from(offset % PORTS.len() as u64).unwrap_or_default();
+        // A port that a former run left in TIME_WAIT may be used again.
+        socket.set_reuse_address(true)?;
+        socket.bind(&SocketAddr::from((Ipv4Addr::new(127, 0, 0, last), port)).into())
     }
 
     /// Ends an attempt: with the run, unless this scenario goes on without.

@@ -71,6 +71,8 @@ pub(crate) struct Engine {
     pub(super) clients: Vec<Client>,
     /// Clients that are open or stalled now.
     pub(super) open: usize,
+    /// Ports that were asked for.
+    pub(super) binds: usize,
     /// Handshakes under way.
     pub(super) under_way: usize,
     /// From the first SYN to the end of the handshake.
@@ -120,6 +122,7 @@ impl Engine {
             buffer: vec![0; READ_BUFFER].into_boxed_slice(),
             clients: Vec::with_capacity(share.count(config.connections())),
             open: 0,
+            binds: 0,
             under_way: 0,
             handshake: Latency::new(),
             retries: Retries::default(),
