@@ -84,7 +84,8 @@ impl Engine {
         self.clients[index].end(State::Waiting);
         let mut begun = self.begin(index, number);
         for _ in 0..PORT_TRIES {
-            let is_taken = matches!(&begun, Err(error) if matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable));
+            let taken = [ErrorKind::AddrInUse, ErrorKind::AddrNotAvailable];
+            let is_taken = begun.as_ref().is_err_and(|error| taken.contains(&error.kind()));
             if !is_taken || self.config.source_addresses == 1 {
                 break;
             }
