@@ -55,7 +55,7 @@ type OfStep = ((usize, &'static str), Line, Unit, fn(&Step) -> Option<f64>);
 
 const MEMORY: [OfSample; 2] = [
     ((0, "server RSS"), Line::Solid, |sample| sample.server_rss.map(|bytes| bytes as f64)),
-    ((1, "kernel TCP buffers"), Line::Dashed, |sample| (sample.kernel_tcp > 0).then_some(sample.kernel_tcp as f64)),
+    ((1, "kernel TCP buffers"), Line::Dashed, |sample| Some(sample.kernel_tcp as f64)),
 ];
 
 const CPU: [OfSample; 2] = [
