@@ -85,12 +85,61 @@ shard_counts! {
     Counter wakes,
 }
 
+/// Declares the reasons once: as an enum and as the labels of the metrics page.
+macro_rules! refusals {
+    ($($(#[doc = $help:literal])+ $name:ident $label:literal,)+) => {
+        /// Why a connection was refused before it was a WebSocket.
+        #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+        pub enum Refused {
+            $($(#[doc = $help])+ $name,)+
+        }
+
+        impl Refused {
+            /// The value of the metrics' `reason` label of each, in order.
+            pub const LABELS: &[&str] = &[$($label,)+];
+        }
+    };
+}
+
+refusals! {
+    #[doc = "The request is no handshake, or a malformed one."]
+    BadRequest "bad_request",
+    #[doc = "The request's head or target is too large."]
+    HeadSize "head_size",
+    #[doc = "The head, the TLS handshake or the PROXY header did not arrive in time."]
+    Timeout "timeout",
+    #[doc = "The page's origin is not allowed."]
+    Origin "origin",
+    #[doc = "The header of the PROXY protocol is missing, malformed, or from somebody who is not trusted."]
+    ProxyProtocol "proxy_protocol",
+    #[doc = "The TLS handshake failed."]
+    Tls "tls",
+    #[doc = "Too many connections from one address."]
+    ConnectionsAddress "connections_address",
+    #[doc = "Too many handshakes per second from one address."]
+    RateAddress "rate_address",
+    #[doc = "Too many handshakes per second in all."]
+    RateTotal "rate_total",
+    #[doc = "Too many handshakes at once: the oldest one was cut off."]
+    HandshakesAddress "handshakes_address",
+    #[doc = "The hub has all the connections it may have."]
+    Full "full",
+    #[doc = "The hub has all the channels it may have."]
+    Channels "channels",
+    #[doc = "Memory is short."]
+    Memory "memory",
+    #[doc = "The process has no descriptor left."]
+    Descriptors "descriptors",
+    #[doc = "The hub is stopping."]
+    Stopping "stopping",
+}
+
 /// The counters of the process.
 #[derive(Debug, Default)]
 pub struct Metrics {
     shards: Box<[Arc<ShardMetrics>]>,
-    /// Handshakes refused.
-    pub refusals: AtomicU64,
+    /// Connections refused before they were WebSockets, by [`Refused`].
+    refusals: [AtomicU64; Refused::LABELS.len()],
     /// Connections ended by a bug in what reads them.
     pub connection_panics: AtomicU64,
     /// Shards restarted after a bug.
@@ -106,6 +155,17 @@ impl Metrics {
     /// Returns the counters of each shard.
     pub fn shards(&self) -> &[Arc<ShardMetrics>] {
         &self.shards
+    }
+
+    /// Counts a connection that was refused.
+    pub fn refuse(&self, reason: Refused) {
+        Self::count(&self.refusals[reason as usize]);
+    }
+
+    /// Returns how many were refused, by [`Refused`].
+    pub fn refusals(&self) -> [u64; Refused::LABELS.len()] {
+        // Relaxed: each number stands for itself.
+        std::array::from_fn(|reason| self.refusals[reason].load(Ordering::Relaxed))
     }
 
     /// Adds one to a counter.

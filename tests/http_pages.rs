@@ -158,7 +158,8 @@ async fn metrics(server: &TestServer) -> HashMap<String, f64> {
 async fn metrics_parse_and_count_publications_deliveries_and_closes() {
     let server = start(|_| {}).await;
     let before = metrics(&server).await;
-    let zero = [("throng_publications_total{shard=\"0\"}", 0.0), ("throng_refusals_total", 0.0)];
+    let zero =
+        [("throng_publications_total{shard=\"0\"}", 0.0), ("throng_refusals_total{reason=\"bad_request\"}", 0.0)];
     assert!(zero.iter().all(|(name, value)| before[*name] == *value), "{before:?}");
 
     // What every Prometheus client library exports, under the same names.
@@ -183,7 +184,7 @@ async fn metrics_parse_and_count_publications_deliveries_and_closes() {
         ("throng_audiences{shard=\"0\"}", 1.0),
         ("throng_closes_total{reason=\"peer\"}", 1.0),
         ("throng_closes_total{reason=\"slow_consumer\"}", 0.0),
-        ("throng_refusals_total", 1.0),
+        ("throng_refusals_total{reason=\"bad_request\"}", 1.0),
         ("throng_connection_panics_total", 0.0),
     ];
     // Counters appear at the end of a shard's pass, shortly after what they count.

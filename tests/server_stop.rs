@@ -70,11 +70,9 @@ async fn port_in_use_is_one_line_and_exit_code_1() {
     assert_eq!((code, said.lines().count()), (Some(1), 1), "{said}");
     assert!(said.starts_with(&format!("throng: can not listen on {addr}: Address already in use")), "{said}");
     assert!(said.contains("choose another address with --addr HOST:PORT"), "{said}");
-    for addr in ["nowhere", "127.0.0.1:99999", "192.0.2.1:0"] {
-        let (code, said) = fails(&["--addr", addr]).await;
-        assert_eq!((code, said.lines().count()), (Some(1), 1), "{said}");
-        assert!(said.contains(addr) && said.contains("--addr HOST:PORT"), "{said}");
-    }
+    let (code, said) = fails(&["--addr", "192.0.2.1:0"]).await;
+    assert_eq!((code, said.lines().count()), (Some(1), 1), "{said}");
+    assert!(said.contains("192.0.2.1:0") && said.contains("--addr HOST:PORT"), "{said}");
 }
 
 #[tokio::test]
@@ -86,6 +84,8 @@ async fn what_is_no_setting_is_exit_code_2() {
         (&["--ping-interval", "soon"], "soon"),
         (&["--slow-consumer", "drop"], "[possible values: close, skip]"),
         (&["--message-bytes-max", "0"], "0 is not in 1..="),
+        (&["--addr", "nowhere"], "nowhere is not [proxy+][tls://]HOST:PORT, :PORT or unix:PATH"),
+        (&["--addr", "127.0.0.1:99999"], "the port 99999 is not between 0 and 65535"),
         (&["positional"], "positional"),
     ] {
         let (code, said) = fails(arguments).await;

@@ -259,7 +259,7 @@ async fn stop_delivers_what_is_pending_and_then_says_going_away() {
     let mut server = start(|config| {
         small(config);
         config.limits.close_timeout = Duration::from_secs(30);
-        config.limits.shutdown_timeout = Duration::from_secs(30);
+        config.stopping.shutdown_timeout = Duration::from_secs(30);
     })
     .await;
     let mut behind = stalled(&server).await;

@@ -57,6 +57,13 @@ pub enum Command<S> {
     },
 }
 
+impl<S> Command<S> {
+    /// Returns the bytes of the body that its credits paid for.
+    pub(super) fn body_bytes(&self) -> usize {
+        if let Self::Publish(publication) = self { publication.body.len() } else { 0 }
+    }
+}
+
 /// One message in a channel, encoded once for all who receive it.
 #[derive(Clone, Debug)]
 pub struct Publication {

@@ -12,6 +12,7 @@ use crate::config::{Limits, Tuning};
 use crate::metrics::Metrics;
 use crate::protocol::name::ChannelName;
 use crate::protocol::{CloseReason, Encoding};
+use arc_swap::{ArcSwap, Guard};
 use bytes::Bytes;
 use std::fmt;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ struct Parts<S: Sink> {
     directory: Directory,
     placement: Arc<Placement>,
     metrics: Arc<Metrics>,
-    limits: Limits,
+    limits: ArcSwap<Limits>,
     tuning: Tuning,
 }
 
@@ -52,7 +53,7 @@ impl<S: Sink> Hub<S> {
             directory: Directory::new(limits.channels_max),
             placement: Arc::new(Placement::new(count, limits.connections_max)),
             metrics,
-            limits: limits.clone(),
+            limits: ArcSwap::from_pointee(limits.clone()),
             tuning: tuning.clone(),
         };
         let hub = Self { parts: Arc::new(parts) };
@@ -66,7 +67,7 @@ impl<S: Sink> Hub<S> {
         let metrics = Arc::clone(&parts.metrics.shards()[index]);
         Shard::new(
             (index, parts.inboxes.len()),
-            (&parts.limits, &parts.tuning),
+            (&parts.limits.load(), &parts.tuning),
             Arc::clone(&parts.inboxes[index]),
             Arc::clone(&parts.placement),
             metrics,
@@ -88,9 +89,9 @@ impl<S: Sink> Hub<S> {
         &self.parts.directory
     }
 
-    /// Returns the limits that the hub was made with.
-    pub fn limits(&self) -> &Limits {
-        &self.parts.limits
+    /// Returns the limits that hold now. Load them once per batch, and do not keep the guard.
+    pub fn limits(&self) -> Guard<Arc<Limits>> {
+        self.parts.limits.load()
     }
 
     /// Returns the tuning that the hub was made with.

@@ -1,7 +1,7 @@
 //! The metrics page: the counters of the process as OpenMetrics text.
 
 use crate::hub::{Hub, Sink};
-use crate::metrics::{Kind, Metrics, SHARD_COUNTS, ShardCounts};
+use crate::metrics::{Kind, Metrics, Refused, SHARD_COUNTS, ShardCounts};
 use crate::protocol::CloseReason;
 use crate::transport::process::Process;
 use prometheus_client::collector::Collector;
@@ -20,7 +20,7 @@ pub(super) fn page<S: Sink>(hub: &Hub<S>) -> String {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Process));
     let shards = hub.metrics().shards().iter().map(|shard| shard.read()).collect();
-    let snapshot = Snapshot { shards, process: process(hub.metrics()) };
+    let snapshot = Snapshot { shards, process: process(hub.metrics()), refusals: hub.metrics().refusals() };
     registry.sub_registry_with_prefix("throng").register_collector(Box::new(snapshot));
     let mut page = String::new();
     // Writing to a string does not fail.
@@ -28,11 +28,10 @@ pub(super) fn page<S: Sink>(hub: &Hub<S>) -> String {
     page
 }
 
-fn process(metrics: &Metrics) -> [(&'static str, &'static str, u64); 3] {
+fn process(metrics: &Metrics) -> [(&'static str, &'static str, u64); 2] {
     // Relaxed: each number stands for itself.
     let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     [
-        ("refusals", "Handshakes refused", read(&metrics.refusals)),
         ("connection_panics", "Connections ended by a bug in what reads them", read(&metrics.connection_panics)),
         ("shard_restarts", "Shards restarted after a bug", read(&metrics.shard_restarts)),
     ]
@@ -42,7 +41,8 @@ fn process(metrics: &Metrics) -> [(&'static str, &'static str, u64); 3] {
 #[derive(Debug)]
 struct Snapshot {
     shards: Vec<ShardCounts>,
-    process: [(&'static str, &'static str, u64); 3],
+    process: [(&'static str, &'static str, u64); 2],
+    refusals: [u64; Refused::LABELS.len()],
 }
 
 impl Collector for Snapshot {
@@ -55,6 +55,8 @@ impl Collector for Snapshot {
             let values = self.shards.iter().enumerate().map(|(shard, counts)| (shard.to_string(), read(counts)));
             encode_family(&mut encoder, name, help, *kind, "shard", values)?;
         }
+        let refusals = Refused::LABELS.iter().zip(self.refusals);
+        encode_family(&mut encoder, "refusals", "Connections refused", Kind::Counter, "reason", refusals)?;
         let closes = CloseReason::LABELS.iter().enumerate();
         let closes = closes.map(|(index, label)| (*label, self.shards.iter().map(|counts| counts.closes[index]).sum()));
         encode_family(&mut encoder, "closes", "Connections that we closed", Kind::Counter, "reason", closes)

@@ -4,6 +4,7 @@
 //! HTTP/1.0) RFC 6455 section 4.2.1 decides. A wrong version is answered with 426, as section 4.4 says.
 
 use super::origin;
+use crate::metrics::Refused;
 use crate::protocol::name::{ChannelName, NameError};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -33,8 +34,12 @@ pub(super) enum Refusal {
     UriTooLong,
     #[error("Upgrade Required: this is a WebSocket endpoint, version 13\n")]
     UpgradeRequired,
-    #[error("Service Unavailable: {0}\n")]
-    Full(&'static str),
+    #[error("Service Unavailable: the hub has all the connections it may have\n")]
+    Full,
+    #[error("Service Unavailable: the hub has all the channels it may have\n")]
+    TooManyChannels,
+    #[error("Service Unavailable: the hub is stopping\n")]
+    Stopping,
 }
 
 impl Refusal {
@@ -45,7 +50,23 @@ impl Refusal {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
             Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
-            Self::Full(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Full | Self::TooManyChannels | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+impl Refusal {
+    /// Returns what the metrics count it as.
+    pub(super) const fn reason(&self) -> Refused {
+        match self {
+            Self::BadRequest(_) | Self::BadChannel(_) | Self::MethodNotAllowed | Self::UpgradeRequired => {
+                Refused::BadRequest
+            }
+            Self::ForeignOrigin => Refused::Origin,
+            Self::UriTooLong => Refused::HeadSize,
+            Self::Full => Refused::Full,
+            Self::TooManyChannels => Refused::Channels,
+            Self::Stopping => Refused::Stopping,
         }
     }
 }

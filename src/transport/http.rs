@@ -3,22 +3,26 @@
 use super::exposition;
 use super::handshake::{self, Refusal};
 use super::pages;
+use super::serve::Door;
 use super::socket::SocketSink;
 use super::upgrade::Agreed;
+use crate::config::Config;
 use crate::hub::Hub;
-use crate::metrics::Metrics;
 use crate::protocol::ChannelName;
 use crate::session::Face;
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::service::Service;
 use hyper::{Method, Request, Response, StatusCode};
 use std::cell::RefCell;
 use std::convert::Infallible;
-use std::future::{Ready, ready};
+use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{self, Poll};
 use tokio::sync::watch;
 
 type Answer = Response<Full<Bytes>>;
@@ -29,7 +33,8 @@ const TEXT: &str = "text/plain; charset=utf-8";
 #[derive(Debug)]
 pub(super) struct Context {
     pub(super) hub: Hub<SocketSink>,
-    pub(super) has_echo: bool,
+    /// What the operator decided; a reload replaces it.
+    pub(super) settings: ArcSwap<Config>,
     /// Moves on the moment a stop begins: balancers shall look elsewhere.
     pub(super) stage: watch::Sender<Stage>,
 }
@@ -55,12 +60,15 @@ impl Context {
 #[derive(Debug)]
 pub(super) struct Desk {
     context: Arc<Context>,
+    door: Arc<Door>,
+    /// Who is on the other side of the socket: a client, or a balancer.
+    peer: IpAddr,
     agreed: RefCell<Option<Agreed>>,
 }
 
 impl Desk {
-    pub(super) fn new(context: Arc<Context>) -> Self {
-        Self { context, agreed: RefCell::new(None) }
+    pub(super) fn new(context: Arc<Context>, door: Arc<Door>, peer: IpAddr) -> Self {
+        Self { context, door, peer, agreed: RefCell::new(None) }
     }
 
     /// Returns what a request has settled that was answered with 101.
@@ -71,10 +79,15 @@ impl Desk {
     fn respond(&self, request: Request<Incoming>) -> Answer {
         let answer = match request.uri().path() {
             "/ws" => self.upgrade(request, Face::Plain),
-            "/echo" if self.context.has_echo => self.upgrade(request, Face::Echo),
+            "/echo" if self.context.settings.load().echo => self.upgrade(request, Face::Echo),
             path => serve(&self.context, path, request.method()),
         };
         answer.unwrap_or_else(|refusal| refuse(&self.context, &refusal))
+    }
+
+    /// Returns the address of the client behind the request.
+    fn client(&self, _headers: &HeaderMap) -> IpAddr {
+        self.peer
     }
 
     /// Checks a handshake, takes a place for the connection, and switches protocols.
@@ -83,20 +96,21 @@ impl Desk {
         handshake::check(&request)?;
         let named = handshake::channel(request.uri().query())?;
         if self.context.stage() > Stage::Serving {
-            return Err(Refusal::Full("the hub is stopping"));
+            return Err(Refusal::Stopping);
         }
-        let seat = hub.place().ok_or(Refusal::Full("the hub has all the connections it may have"))?;
+        let seat = hub.place().ok_or(Refusal::Full)?;
         let channel = match face {
             Face::Plain => named,
             Face::Echo => ChannelName::private("echo", seat.id()),
         };
         if !hub.directory().has_room_for(&channel) {
-            return Err(Refusal::Full("the hub has all the channels it may have"));
+            return Err(Refusal::TooManyChannels);
         }
         // Its future would hand the socket over through a channel and an 8 KiB buffer; the server takes it as it is.
         let (response, _) = fastwebsockets::upgrade::upgrade(&mut request)
             .map_err(|_| Refusal::BadRequest("the handshake is malformed"))?;
-        self.agreed.replace(Some(Agreed { hub: hub.clone(), seat, face, channel }));
+        let client = self.client(request.headers());
+        self.agreed.replace(Some(Agreed { hub: hub.clone(), seat, face, channel, client }));
         Ok(response.map(|_| Full::default()))
     }
 }
@@ -104,10 +118,33 @@ impl Desk {
 impl Service<Request<Incoming>> for Desk {
     type Response = Answer;
     type Error = Infallible;
-    type Future = Ready<Result<Answer, Infallible>>;
+    type Future = Answering;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        ready(Ok(self.respond(request)))
+    fn call(&self, request: Request<Incoming>) -> Answering {
+        Answering::now(self.respond(request))
+    }
+}
+
+/// An answer that is there, or one that a shard is asked for.
+pub(super) enum Answering {
+    Now(Option<Answer>),
+    Later(Pin<Box<dyn Future<Output = Answer> + Send>>),
+}
+
+impl Answering {
+    fn now(answer: Answer) -> Self {
+        Self::Now(Some(answer))
+    }
+}
+
+impl Future for Answering {
+    type Output = Result<Answer, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
+        match &mut *self {
+            Self::Now(answer) => answer.take().map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer))),
+            Self::Later(answer) => answer.as_mut().poll(cx).map(Ok),
+        }
     }
 }
 
@@ -133,7 +170,7 @@ fn serve(context: &Arc<Context>, path: &str, method: &Method) -> Result<Answer, 
 }
 
 fn refuse(context: &Context, refusal: &Refusal) -> Answer {
-    Metrics::count(&context.hub.metrics().refusals);
+    context.hub.metrics().refuse(refusal.reason());
     let mut answer = text(refusal.status(), refusal.to_string());
     insert(&mut answer, header::SEC_WEBSOCKET_VERSION, "13");
     insert(&mut answer, header::CONNECTION, "close");
@@ -144,7 +181,7 @@ fn refuse(context: &Context, refusal: &Refusal) -> Answer {
         }
         Refusal::MethodNotAllowed => insert(&mut answer, header::ALLOW, "GET"),
         // Long enough for others to leave, short enough for people to wait.
-        Refusal::Full(_) => insert(&mut answer, header::RETRY_AFTER, "5"),
+        Refusal::Full | Refusal::TooManyChannels | Refusal::Stopping => insert(&mut answer, header::RETRY_AFTER, "5"),
         Refusal::BadRequest(_) | Refusal::BadChannel(_) | Refusal::ForeignOrigin | Refusal::UriTooLong => {}
     }
     answer

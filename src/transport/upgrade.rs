@@ -6,6 +6,7 @@ use crate::hub::{Hub, Seat};
 use crate::protocol::ChannelName;
 use crate::session::{Face, Session};
 use bytes::Bytes;
+use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::net::TcpStream;
 
@@ -16,11 +17,13 @@ pub(super) struct Agreed {
     pub(super) seat: Seat,
     pub(super) face: Face,
     pub(super) channel: ChannelName,
+    /// Who it is, as far as balancers tell.
+    pub(super) client: IpAddr,
 }
 
 /// Takes the socket over from HTTP once the response is out, and with it what came behind the request's head.
 pub(super) async fn take_over(stream: TcpStream, mut early: Bytes, agreed: Agreed) {
-    let Agreed { hub, seat, face, channel } = agreed;
+    let Agreed { hub, seat, face, channel, client: _ } = agreed;
     let stream = Arc::new(stream);
     // An empty buffer would still keep hyper's 8 KiB alive.
     if early.is_empty() {

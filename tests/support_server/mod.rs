@@ -50,13 +50,13 @@ pub(crate) struct TestServer {
 
 /// Starts a server on a free port with the defaults, changed by `tweak`.
 pub(crate) async fn start(tweak: impl FnOnce(&mut Config)) -> TestServer {
-    let mut config = Config { addr: "127.0.0.1:0".to_owned(), ..Config::default() };
+    let mut config = Config { addr: vec!["127.0.0.1:0".parse().unwrap()], ..Config::default() };
     // Plain clients do not answer pings; who tests pings brings its own interval.
     config.limits.ping_interval = Duration::from_secs(3600);
     tweak(&mut config);
     let config = config.complete(1, 10_000).unwrap();
     let server = Server::bind(&config).await.unwrap();
-    let (addr, hub) = (server.addr(), server.hub().clone());
+    let (addr, hub) = (server.addr().unwrap(), server.hub().clone());
     let (stop, stopped) = oneshot::channel::<()>();
     // A test that ends without stopping drops the sender, which stops the server too.
     let run = tokio::spawn(server.run(async move { drop(stopped.await) }));

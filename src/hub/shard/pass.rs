@@ -1,10 +1,10 @@
 //! A pass: takes a batch of commands, then writes, in steps between which the driver may yield to others.
 
 use super::Shard;
+use crate::hub::Sink;
 use crate::hub::audience::Audience;
 use crate::hub::fan_out::{Aside, Run, fan_out};
 use crate::hub::inbox::Inbox;
-use crate::hub::{Command, Sink};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -112,16 +112,7 @@ impl<S: Sink> Shard<S> {
         while taken < self.commands_max && appended < APPENDED_MAX {
             let Some(command) = self.inbox.pop() else { break };
             taken += 1;
-            refund.credits += match &command {
-                Command::Publish(publication) => Inbox::<S>::cost(publication.body.len()),
-                Command::Connect { .. }
-                | Command::Disconnect { .. }
-                | Command::Subscribe { .. }
-                | Command::Ping { .. }
-                | Command::Pong { .. }
-                | Command::Close { .. }
-                | Command::CloseAll { .. } => 1,
-            };
+            refund.credits += Inbox::<S>::cost(command.body_bytes());
             appended += self.apply(command);
         }
         (taken, appended)

@@ -1,0 +1,32 @@
+//! The announcement: the one line on standard output, once the hub can be reached.
+
+use crate::config::{Address, Config, Place};
+use crate::transport::Server;
+use std::io::Write;
+use std::net::IpAddr;
+
+/// Prints the one line that a person, or a script that gave port 0, waits for.
+pub(super) fn announce(server: &Server, config: &Config) -> std::io::Result<()> {
+    let version = env!("CARGO_PKG_VERSION");
+    let (shards, connections) = (config.shards(), config.limits.connections_max);
+    let plural = if shards == 1 { "" } else { "s" };
+    let place = place(server, &config.addr);
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "throng {version} is ready: {place} ({shards} shard{plural}, up to {connections} connections)")?;
+    out.flush()
+}
+
+/// Says where clients find the hub: what a person opens in a browser, if there is such an address.
+fn place(server: &Server, addresses: &[Address]) -> String {
+    let is_tcp = |address: &&Address| matches!(address.place, Place::Tcp(_));
+    let (Some(address), Some(addr)) = (addresses.iter().find(is_tcp), server.addr()) else {
+        return format!("connect to {}", addresses.iter().map(Address::to_string).collect::<Vec<_>>().join(", "));
+    };
+    let scheme = if address.has_tls { "https" } else { "http" };
+    let host = match addr.ip() {
+        ip if ip.is_unspecified() => "localhost".to_owned(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+        IpAddr::V4(ip) => ip.to_string(),
+    };
+    format!("open {scheme}://{host}:{}/", addr.port())
+}
