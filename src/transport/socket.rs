@@ -31,8 +31,8 @@ impl SocketSink {
     ///
     /// # Hot path
     ///
-    /// Once per delivery of a message: one system call. The runtime's own record of the socket is not looked at: a cache
-    /// line per connection, cold after every pause, and 4 % of a delivery. Who is full is parked, not asked.
+    /// Once per delivery of a message: one system call. The runtime's own record of the socket is not looked at: a
+    /// cache line per connection, cold after every pause, and 4 % of a delivery. Who is full is parked, not asked.
     fn write_once(&self, offered: usize, write: impl FnOnce(SockRef<'_>) -> io::Result<usize>) -> Sent {
         match write(SockRef::from(&*self.stream)) {
             Ok(taken) if taken == offered => Sent::All,
