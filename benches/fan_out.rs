@@ -56,7 +56,7 @@ impl Bench {
 fn pass(shard: &mut Shard<Null>) {
     shard.begin_pass(Duration::ZERO);
     while shard.step() {}
-    shard.end_pass();
+    shard.end_pass(Duration::ZERO);
 }
 
 fn main() {

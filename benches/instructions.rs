@@ -153,7 +153,7 @@ impl Stage {
     fn pass(&mut self) -> bool {
         let has_work = self.shard.begin_pass(Duration::ZERO);
         while self.shard.step() {}
-        self.shard.end_pass();
+        self.shard.end_pass(Duration::ZERO);
         has_work
     }
 

@@ -6,8 +6,12 @@
 pub mod access;
 pub mod address;
 pub mod admission;
+pub mod doc;
+pub mod file;
 pub mod limits;
 pub mod logging;
+pub mod reload;
+pub mod source;
 pub mod stopping;
 pub mod tuning;
 
@@ -16,6 +20,7 @@ pub use address::{Address, Place};
 pub use admission::Admission;
 pub use limits::{Limits, SlowConsumer};
 pub use logging::{LogFormat, Logging};
+pub use source::{LoadError, Loaded, Sources};
 pub use stopping::Stopping;
 pub use tuning::Tuning;
 
@@ -29,9 +34,18 @@ use thiserror::Error;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "throng", version, about = "A WebSocket fan-out hub.", max_term_width = 120)]
 #[command(after_help = "Open the printed address in a browser for the chat page. \
-    SIGTERM or Ctrl-C stops the hub gracefully, a second one at once.")]
+    SIGTERM drains the hub and stops it, Ctrl-C stops it now after what is pending; a second one at once.\n\n\
+    Commands, each with --help:\n  \
+    throng check-config [FILE]  says what is wrong with the settings, and where\n  \
+    throng default-config       prints a file with every setting\n  \
+    throng config-doc           prints the reference of the settings\n  \
+    throng top                  shows a running hub, live")]
 pub struct Config {
-    /// Addresses to listen on: HOST:PORT or :PORT, tls://HOST:PORT, unix:PATH; each may begin with proxy+, and then
+    /// TOML file with settings, of which variables and flags beat what they say too. SIGHUP reads it again.
+    #[arg(long, env = "THRONG_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Addresses to listen on: HOST:PORT, :PORT or unix:PATH; each may begin with proxy+, and then
     /// every connection has to begin with a header of the PROXY protocol. Port 0 picks a free one and prints it.
     #[arg(
         long,
@@ -48,14 +62,6 @@ pub struct Config {
     /// than loopback needs --admin-keys.
     #[arg(long, env = "THRONG_INTERNAL_ADDR", value_name = "ADDRESS")]
     pub internal_addr: Option<Address>,
-
-    /// Certificate chain of tls:// addresses, a PEM file. SIGHUP reads it again.
-    #[arg(long, env = "THRONG_TLS_CERTIFICATE", value_name = "FILE")]
-    pub tls_certificate: Option<PathBuf>,
-
-    /// Private key of --tls-certificate, a PEM file.
-    #[arg(long, env = "THRONG_TLS_KEY", value_name = "FILE")]
-    pub tls_key: Option<PathBuf>,
 
     /// Number of shards, 1 to 64. Default: the cores that the process may run on. More than cores gains nothing.
     #[arg(long, env = "THRONG_SHARDS", value_name = "N", value_parser = ranged(1..=64))]
@@ -148,15 +154,15 @@ pub enum ConfigError {
         /// As given.
         addr: String,
     },
-    /// TLS needs a certificate and its key.
-    #[error("--addr {addr} needs --tls-certificate FILE and --tls-key FILE")]
-    NoCertificate {
+    /// A balancer that nobody trusts could not get in.
+    #[error(
+        "--addr {addr} takes connections of balancers only, and there is no --trusted-proxies; name their addresses \
+         (127.0.0.1 for a Unix socket), or leave proxy+ out"
+    )]
+    NobodyTrusted {
         /// As given.
         addr: String,
     },
-    /// A certificate that nothing uses is a mistake in an address.
-    #[error("--tls-certificate and --tls-key are for addresses that begin with tls://, and there is none")]
-    NoTlsAddress,
     /// Echo is a tool for tests.
     #[error("--echo needs a loopback --addr, not {addr}; use 127.0.0.1:PORT or leave --echo out")]
     EchoInPublic {
@@ -196,11 +202,10 @@ impl Config {
         {
             return Err(ConfigError::InternalInPublic { addr: addr.to_string() });
         }
-        let tls = self.addr.iter().chain(&self.internal_addr).find(|addr| addr.has_tls);
-        match (tls, &self.tls_certificate, &self.tls_key) {
-            (Some(addr), None, _) | (Some(addr), _, None) => Err(ConfigError::NoCertificate { addr: addr.to_string() }),
-            (None, Some(_), _) | (None, _, Some(_)) => Err(ConfigError::NoTlsAddress),
-            (Some(_), Some(_), Some(_)) | (None, None, None) => Ok(()),
+        let proxied = self.addr.iter().chain(&self.internal_addr).find(|addr| addr.has_proxy_protocol);
+        match proxied.filter(|_| self.access.trusted_proxies.is_empty()) {
+            Some(addr) => Err(ConfigError::NobodyTrusted { addr: addr.to_string() }),
+            None => Ok(()),
         }
     }
 

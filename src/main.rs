@@ -1,15 +1,16 @@
 //! The program: what only a process may do, its environment, its allocator and its end.
 
-use clap::Parser;
 use mimalloc::MiMalloc;
+use std::env;
 use std::process::ExitCode;
-use throng::config::Config;
+use throng::cli::{Surroundings, run};
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
-    throng::cli::run(Config::parse(), exit_now)
+    let (arguments, variables) = (env::args_os().collect(), env::vars_os().map(|(name, _)| name).collect());
+    run(Surroundings { arguments, variables, exit_now })
 }
 
 #[expect(clippy::exit, reason = "the second signal means: now")]

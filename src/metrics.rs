@@ -5,6 +5,23 @@
 use crate::protocol::CloseReason;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+/// Upper bounds of the buckets that latencies are counted in, in microseconds: from what a few writes take to what no
+/// outbox lasts.
+pub const LATENCY_BOUNDS: [u64; 16] = [
+    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
+    5_000_000, 10_000_000,
+];
+
+impl ShardCounts {
+    /// Counts publications whose last write came so many microseconds after the arrival of the oldest of them.
+    pub fn count_latency(&mut self, microseconds: u64, publications: u64) {
+        let bucket = LATENCY_BOUNDS.partition_point(|bound| *bound < microseconds);
+        self.latency[bucket] += publications;
+        self.latency_sum += microseconds * publications;
+    }
+}
 
 /// Declares the counters once: as plain numbers, as atomics, and as a list for the metrics page.
 macro_rules! shard_counts {
@@ -15,6 +32,10 @@ macro_rules! shard_counts {
             $($(#[doc = $help])+ pub $name: u64,)+
             /// Connections that we closed, by [`CloseReason::index`].
             pub closes: [u64; CloseReason::LABELS.len()],
+            /// Publications by the time from their arrival to their last write, see [`LATENCY_BOUNDS`].
+            pub latency: [u64; LATENCY_BOUNDS.len() + 1],
+            /// All these times together, in microseconds.
+            pub latency_sum: u64,
         }
 
         /// What one shard did, as others may read it; alone on its cache lines, since shards run on different cores.
@@ -23,6 +44,8 @@ macro_rules! shard_counts {
         pub struct ShardMetrics {
             $($name: AtomicU64,)+
             closes: [AtomicU64; CloseReason::LABELS.len()],
+            latency: [AtomicU64; LATENCY_BOUNDS.len() + 1],
+            latency_sum: AtomicU64,
         }
 
         impl ShardMetrics {
@@ -30,9 +53,11 @@ macro_rules! shard_counts {
             // Relaxed throughout: each number stands for itself.
             pub fn publish(&self, counts: &ShardCounts) {
                 $(self.$name.store(counts.$name, Ordering::Relaxed);)+
-                for (metric, count) in self.closes.iter().zip(counts.closes) {
+                let closes = self.closes.iter().zip(counts.closes);
+                for (metric, count) in closes.chain(self.latency.iter().zip(counts.latency)) {
                     metric.store(count, Ordering::Relaxed);
                 }
+                self.latency_sum.store(counts.latency_sum, Ordering::Relaxed);
             }
 
             /// Returns the counts of the last pass.
@@ -40,6 +65,8 @@ macro_rules! shard_counts {
                 ShardCounts {
                     $($name: self.$name.load(Ordering::Relaxed),)+
                     closes: std::array::from_fn(|reason| self.closes[reason].load(Ordering::Relaxed)),
+                    latency: std::array::from_fn(|bucket| self.latency[bucket].load(Ordering::Relaxed)),
+                    latency_sum: self.latency_sum.load(Ordering::Relaxed),
                 }
             }
         }
@@ -67,11 +94,15 @@ shard_counts! {
     Gauge audiences,
     #[doc = "Connections that are parked on a full socket, or closing."]
     Gauge parked,
+    #[doc = "Bytes of the longest log that somebody still waits for, at the last tick: the largest lag."]
+    Gauge lag_bytes,
+    #[doc = "Bytes of all logs that somebody still waits for, at the last tick."]
+    Gauge log_bytes,
     #[doc = "Publications that the shard appended to a log."]
     Counter publications,
     #[doc = "Publications written to a subscriber, or to its lane as the rest of a frame."]
     Counter deliveries,
-    #[doc = "Writes offered to a socket."]
+    #[doc = "Writes offered to a socket: deliveries by sends is how many messages left together."]
     Counter sends,
     #[doc = "Bytes that sockets took."]
     Counter bytes,
@@ -106,14 +137,12 @@ refusals! {
     BadRequest "bad_request",
     #[doc = "The request's head or target is too large."]
     HeadSize "head_size",
-    #[doc = "The head, the TLS handshake or the PROXY header did not arrive in time."]
+    #[doc = "The head or the PROXY header did not arrive in time."]
     Timeout "timeout",
     #[doc = "The page's origin is not allowed."]
     Origin "origin",
     #[doc = "The header of the PROXY protocol is missing, malformed, or from somebody who is not trusted."]
     ProxyProtocol "proxy_protocol",
-    #[doc = "The TLS handshake failed."]
-    Tls "tls",
     #[doc = "Too many connections from one address."]
     ConnectionsAddress "connections_address",
     #[doc = "Too many handshakes per second from one address."]
@@ -135,11 +164,16 @@ refusals! {
 }
 
 /// The counters of the process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Metrics {
+    started: Instant,
     shards: Box<[Arc<ShardMetrics>]>,
     /// Connections refused before they were WebSockets, by [`Refused`].
     refusals: [AtomicU64; Refused::LABELS.len()],
+    /// Publications that had to wait for a shard's credits: their publisher was not read meanwhile.
+    pub credit_waits: AtomicU64,
+    /// Connections that could not be accepted.
+    pub accept_errors: AtomicU64,
     /// Connections ended by a bug in what reads them.
     pub connection_panics: AtomicU64,
     /// Shards restarted after a bug.
@@ -149,7 +183,20 @@ pub struct Metrics {
 impl Metrics {
     /// Returns the counters of a hub with that many shards.
     pub fn new(shards: usize) -> Self {
-        Self { shards: (0..shards).map(|_| Arc::default()).collect(), ..Self::default() }
+        Self {
+            started: Instant::now(),
+            shards: (0..shards).map(|_| Arc::default()).collect(),
+            refusals: std::array::from_fn(|_| AtomicU64::new(0)),
+            credit_waits: AtomicU64::new(0),
+            accept_errors: AtomicU64::new(0),
+            connection_panics: AtomicU64::new(0),
+            shard_restarts: AtomicU64::new(0),
+        }
+    }
+
+    /// Returns when the hub began: what times are measured from.
+    pub fn started(&self) -> Instant {
+        self.started
     }
 
     /// Returns the counters of each shard.

@@ -76,7 +76,7 @@ fn pass<S: Sink>(shard: &mut Shard<S>) {
 fn pass_at<S: Sink>(shard: &mut Shard<S>, now: Duration) {
     shard.begin_pass(now);
     while shard.step() {}
-    shard.end_pass();
+    shard.end_pass(Duration::ZERO);
 }
 
 fn publish<S: Sink>(hub: &Hub<S>, channel: &Channel) {
@@ -111,7 +111,7 @@ fn publication_costs_two_allocations_however_many_receive_it() {
 fn inbound_message_costs_no_more_than_its_publication() {
     let (hub, mut shard) = empty_hub(1);
     let (name, seat) = (lobby(), hub.place().expect("there is room"));
-    let opened = Session::open(hub.clone(), seat, Null, Face::Plain, &name);
+    let opened = Session::open(hub.clone(), seat, Null, (Face::Plain, false), &name);
     let mut session = opened.now_or_never().expect("there are credits").expect("there is room");
     pass(&mut shard);
     // A final text frame with a mask of zero.

@@ -5,32 +5,17 @@
 use clap::CommandFactory;
 use std::fs;
 use std::path::Path;
-use throng::config::Config;
+use throng::config::{Config, doc};
 
 fn read(file: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
 }
 
-/// The table as the README has to hold it, made from what `--help` prints.
-fn settings_table() -> String {
-    let mut table = String::from("| flag | default | what it does, and what happens at the limit |\n|---|---|---|\n");
-    for arg in Config::command().get_arguments() {
-        let Some(flag) = arg.get_long().filter(|flag| !["help", "version"].contains(flag)) else { continue };
-        let default = arg.get_default_values().iter().map(|value| value.to_str().unwrap()).next();
-        let default = match default.filter(|_| !arg.is_hide_default_value_set()) {
-            Some(default) if arg.get_action().takes_values() => format!("`{default}`"),
-            Some(_) | None => "-".to_owned(),
-        };
-        table += &format!("| `--{flag}` | {default} | {} |\n", arg.get_help().unwrap());
-    }
-    table
-}
-
-/// A table that is copied by hand is wrong after the next change.
+/// A reference that is copied by hand is wrong after the next change.
 #[test]
-fn readme_lists_every_setting_with_its_default() {
-    let table = settings_table();
-    assert!(read("README.md").contains(&table), "the README's table of settings has to be:\n\n{table}");
+fn configuration_reference_is_what_the_program_prints() {
+    let is_same = read("CONFIGURATION.md") == doc::reference();
+    assert!(is_same, "throng config-doc > CONFIGURATION.md makes it right");
 }
 
 #[test]
@@ -44,7 +29,15 @@ fn every_setting_has_its_variable() {
 /// What the README tells a newcomer to type has to be there.
 #[test]
 fn readme_names_files_that_exist() {
-    for file in ["test", "ARCHITECTURE.md", "CHANGELOG.md", "benches/README.md", "loadtest/README.md", "LICENSE-MIT"] {
+    for file in [
+        "test",
+        "ARCHITECTURE.md",
+        "CONFIGURATION.md",
+        "CHANGELOG.md",
+        "benches/README.md",
+        "loadtest/README.md",
+        "LICENSE-MIT",
+    ] {
         assert!(read("README.md").contains(file), "the README does not name {file}");
         assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(file).exists(), "{file} is gone");
     }

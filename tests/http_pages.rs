@@ -93,7 +93,7 @@ async fn health_is_live_and_ready() {
     }
 }
 
-/// A balancer that asks while the last clients leave must hear "stopping", not find the door shut.
+/// A balancer that asks while the last clients leave must hear "draining", not find the door shut.
 #[tokio::test]
 async fn readiness_is_503_for_as_long_as_a_stop_takes() {
     let mut server = start(|_| {}).await;
@@ -104,10 +104,10 @@ async fn readiness_is_503_for_as_long_as_a_stop_takes() {
     assert_ne!(within(idle.read(&mut [0; 1024])).await.unwrap(), 0);
 
     server.begin_stop();
-    assert_eq!(holding.closed().await, Some((1001, "shutting down".to_owned())));
+    assert_eq!(holding.closed().await, Some((1012, "shutting down".to_owned())));
     // It has the close frame and does not end: the stop goes on.
     let answer = get(server.addr, "/health/ready").await;
-    assert_eq!((answer.status, &*answer.body), (503, "stopping\n"));
+    assert_eq!((answer.status, &*answer.body), (503, "draining\n"));
     assert_eq!(get(server.addr, "/health/live").await.status, 200);
     let answer = upgrade(&server).await;
     assert_eq!((answer.status, &*answer.body), (503, "Service Unavailable: the hub is stopping\n"));
@@ -139,8 +139,8 @@ async fn metrics(server: &TestServer) -> HashMap<String, f64> {
     for line in lines {
         if let Some(comment) = line.strip_prefix("# ") {
             let words: Vec<_> = comment.splitn(3, ' ').collect();
-            assert!(["HELP", "TYPE"].contains(&words[0]) && words.len() == 3, "{line}");
-            assert!(words[0] != "TYPE" || ["counter", "gauge"].contains(&words[2]), "{line}");
+            assert!(["HELP", "TYPE", "UNIT"].contains(&words[0]) && words.len() == 3, "{line}");
+            assert!(words[0] != "TYPE" || ["counter", "gauge", "histogram"].contains(&words[2]), "{line}");
             continue;
         }
         let (name, value) = line.rsplit_once(' ').expect("a sample has a value");

@@ -20,9 +20,19 @@ async fn first_line_names_the_port_that_was_picked() {
 
 /// A deploy costs nobody a message, and the supervisor sees a success.
 #[tokio::test]
-async fn sigterm_delivers_what_is_pending_says_going_away_and_exits_with_0() {
+async fn sigterm_delivers_what_is_pending_says_service_restart_and_exits_with_0() {
     for signal in [Signal::TERM, Signal::INT] {
-        let process = Process::start(&["--send-buffer-bytes", "4096", "--notsent-bytes", "1024"]).await;
+        let process = Process::start(&[
+            "--lb-grace",
+            "0s",
+            "--drain-time",
+            "0s",
+            "--send-buffer-bytes",
+            "4096",
+            "--notsent-bytes",
+            "1024",
+        ])
+        .await;
         let mut behind = Raw::over(stream_with_buffer(process.addr, 1).await, "/ws", b"").await;
         behind.round_trip().await;
         let mut sender = Client::connect(process.addr, "/ws").await;
@@ -31,10 +41,10 @@ async fn sigterm_delivers_what_is_pending_says_going_away_and_exits_with_0() {
         }
         assert_eq!(sender.lines(10).await.len(), 10);
         process.signal(signal);
-        let going_away = Some((1001, "shutting down".to_owned()));
-        assert_eq!(sender.closed().await, going_away);
+        let restart = Some((1012, "shutting down".to_owned()));
+        assert_eq!(sender.closed().await, restart);
         let (lines, end) = behind.judge.rest().await;
-        assert_eq!((lines.len(), end), (10, going_away));
+        assert_eq!((lines.len(), end), (10, restart));
         drop((behind, sender));
         assert_eq!(process.ended().await.code(), Some(0), "{signal:?}");
     }
@@ -43,11 +53,21 @@ async fn sigterm_delivers_what_is_pending_says_going_away_and_exits_with_0() {
 /// Whoever stops it by hand does not want to wait for a peer that never ends.
 #[tokio::test]
 async fn second_signal_exits_at_once_with_130() {
-    let process = Process::start(&["--close-timeout", "1h", "--shutdown-timeout", "1h"]).await;
+    let process = Process::start(&[
+        "--lb-grace",
+        "0s",
+        "--drain-time",
+        "0s",
+        "--close-timeout",
+        "1h",
+        "--shutdown-timeout",
+        "1h",
+    ])
+    .await;
     let mut endless = Raw::connect(process.addr, "/ws", b"").await;
     endless.round_trip().await;
     process.signal(Signal::TERM);
-    assert_eq!(endless.closed().await, Some((1001, "shutting down".to_owned())));
+    assert_eq!(endless.closed().await, Some((1012, "shutting down".to_owned())));
     process.signal(Signal::INT);
     assert_eq!(process.ended().await.code(), Some(130));
 }
@@ -55,7 +75,17 @@ async fn second_signal_exits_at_once_with_130() {
 /// A peer that never ends delays a stop, and does not prevent it.
 #[tokio::test]
 async fn stop_ends_after_shutdown_timeout_with_0() {
-    let process = Process::start(&["--close-timeout", "1h", "--shutdown-timeout", "200ms"]).await;
+    let process = Process::start(&[
+        "--lb-grace",
+        "0s",
+        "--drain-time",
+        "0s",
+        "--close-timeout",
+        "1h",
+        "--shutdown-timeout",
+        "200ms",
+    ])
+    .await;
     let mut endless = Raw::connect(process.addr, "/ws", b"").await;
     endless.round_trip().await;
     process.signal(Signal::TERM);
@@ -84,7 +114,7 @@ async fn what_is_no_setting_is_exit_code_2() {
         (&["--ping-interval", "soon"], "soon"),
         (&["--slow-consumer", "drop"], "[possible values: close, skip]"),
         (&["--message-bytes-max", "0"], "0 is not in 1..="),
-        (&["--addr", "nowhere"], "nowhere is not [proxy+][tls://]HOST:PORT, :PORT or unix:PATH"),
+        (&["--addr", "nowhere"], "nowhere is not [proxy+]HOST:PORT, :PORT or unix:PATH"),
         (&["--addr", "127.0.0.1:99999"], "the port 99999 is not between 0 and 65535"),
         (&["positional"], "positional"),
     ] {

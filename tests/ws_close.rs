@@ -61,7 +61,18 @@ async fn provoke(reason: CloseReason) -> (Closed, Closed) {
             let mut server = start(|_| {}).await;
             let mut client = server.connect("/ws").await;
             server.begin_stop();
-            (client.closed().await, closed(1001, "shutting down"))
+            (client.closed().await, closed(1012, "shutting down"))
+        }
+        CloseReason::Shed => {
+            let server = start(|_| {}).await;
+            let mut client = server.connect("/ws").await;
+            let credit = server.hub().inbox(0).take(1).await.expect("an inbox is open");
+            server.hub().close_some(0, 1, CloseReason::Shed, credit);
+            (client.closed().await, closed(1012, "moving to another server"))
+        }
+        CloseReason::Aged => {
+            let server = start(|config| config.limits.connection_age_max = Duration::from_secs(1)).await;
+            (server.connect("/ws").await.closed().await, closed(1001, "time to reconnect"))
         }
         CloseReason::Internal => (failed_shard().await, closed(1011, "internal error")),
     }
@@ -269,9 +280,9 @@ async fn stop_delivers_what_is_pending_and_then_says_going_away() {
     }
     assert_eq!(sender.lines(15).await.len(), 15);
     server.begin_stop();
-    assert_eq!(sender.closed().await, closed(1001, "shutting down"));
+    assert_eq!(sender.closed().await, closed(1012, "shutting down"));
     let (lines, end) = behind.judge.rest().await;
-    assert_eq!((lines.len(), end), (15, closed(1001, "shutting down")));
+    assert_eq!((lines.len(), end), (15, closed(1012, "shutting down")));
     drop((behind, sender));
     server.stopped().await;
 }

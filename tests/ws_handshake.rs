@@ -136,7 +136,10 @@ async fn foreign_origin_is_403_and_own_or_none_is_accepted() {
         let answer = refused(&server, &with("Origin", &[&format!("Origin: {foreign}")])).await;
         assert_eq!(
             (answer.status, &*answer.body),
-            (403, "Forbidden: the page's origin is not this host\n"),
+            (
+                403,
+                &*format!("Forbidden: the page's origin {foreign} is neither this host nor one of --allowed-origins\n")
+            ),
             "{foreign}"
         );
     }

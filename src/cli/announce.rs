@@ -1,6 +1,6 @@
 //! The announcement: the one line on standard output, once the hub can be reached.
 
-use crate::config::{Address, Config, Place};
+use crate::config::{Address, Config};
 use crate::transport::Server;
 use std::io::Write;
 use std::net::IpAddr;
@@ -18,15 +18,13 @@ pub(super) fn announce(server: &Server, config: &Config) -> std::io::Result<()> 
 
 /// Says where clients find the hub: what a person opens in a browser, if there is such an address.
 fn place(server: &Server, addresses: &[Address]) -> String {
-    let is_tcp = |address: &&Address| matches!(address.place, Place::Tcp(_));
-    let (Some(address), Some(addr)) = (addresses.iter().find(is_tcp), server.addr()) else {
+    let Some(addr) = server.addr() else {
         return format!("connect to {}", addresses.iter().map(Address::to_string).collect::<Vec<_>>().join(", "));
     };
-    let scheme = if address.has_tls { "https" } else { "http" };
     let host = match addr.ip() {
         ip if ip.is_unspecified() => "localhost".to_owned(),
         IpAddr::V6(ip) => format!("[{ip}]"),
         IpAddr::V4(ip) => ip.to_string(),
     };
-    format!("open {scheme}://{host}:{}/", addr.port())
+    format!("open http://{host}:{}/", addr.port())
 }

@@ -1,12 +1,16 @@
 //! The command: what a person types and reads, from the first line to the exit code.
 
 mod announce;
+mod check;
 mod logging;
+mod reload;
 mod signals;
 
-use crate::config::Config;
+use crate::config::{Config, LoadError, Loaded, Sources, doc, source};
 use crate::transport::{Server, ServerError, runtime};
 use anyhow::Context;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -16,23 +20,88 @@ const EXIT_USAGE: u8 = 2;
 /// Exit code when shards fail again and again: EX_SOFTWARE of sysexits.h.
 const EXIT_SOFTWARE: u8 = 70;
 
-/// Runs a hub until it is stopped. `exit_now` ends the process with a code, on a second signal.
-pub fn run(config: Config, exit_now: fn(i32) -> !) -> ExitCode {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
-    let config = match config.complete(cores, descriptors) {
-        Ok(config) => config,
-        Err(error) => return fail(EXIT_USAGE, &error),
-    };
-    if let Err(error) = logging::start(&config.logging) {
-        return fail(EXIT_USAGE, &error);
+/// What only a process has.
+#[derive(Debug)]
+pub struct Surroundings {
+    /// The arguments, program name first.
+    pub arguments: Vec<OsString>,
+    /// The names of the environment's variables.
+    pub variables: Vec<OsString>,
+    /// Ends the process with a code, on a second signal.
+    pub exit_now: fn(i32) -> !,
+}
+
+/// Does what the arguments ask for: runs a hub until it is stopped, or prints something.
+pub fn run(surroundings: Surroundings) -> ExitCode {
+    let Surroundings { mut arguments, variables, exit_now } = surroundings;
+    let verb = arguments.get(1).and_then(|argument| argument.to_str()).unwrap_or_default().to_owned();
+    let strange = source::unknown_variables(variables.iter().filter_map(|name| name.to_str()));
+    match verb.as_str() {
+        "default-config" | "config-doc" if arguments.len() > 2 => {
+            fail(EXIT_USAGE, &format_args!("{verb} takes no arguments; what it prints does not depend on any"))
+        }
+        "default-config" => print(&doc::default_file()),
+        "config-doc" => print(&doc::reference()),
+        "check-config" => {
+            arguments.remove(1);
+            check::check(arguments, &strange)
+        }
+        _ => serve(arguments, &strange, exit_now),
     }
-    match serve(&config, exit_now) {
+}
+
+/// Prints a text; a reader that has gone does not matter.
+fn print(text: &str) -> ExitCode {
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    ExitCode::SUCCESS
+}
+
+fn serve(arguments: Vec<OsString>, strange: &[String], exit_now: fn(i32) -> !) -> ExitCode {
+    let sources = sources(arguments);
+    let loaded = match sources.load() {
+        Ok(loaded) => loaded,
+        Err(error) => return refuse(&error),
+    };
+    let level = match logging::start(&loaded.config.logging) {
+        Ok(level) => level,
+        Err(error) => return fail(EXIT_USAGE, &format_args!("--log {}: {error}", loaded.config.logging.log)),
+    };
+    for complaint in strange {
+        tracing::warn!("{complaint}");
+    }
+    let reloading = reload::Reloading { sources, values: loaded.values.clone(), level };
+    match hub(&loaded, reloading, exit_now) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let is_software = matches!(error.downcast_ref(), Some(ServerError::ShardsFailing));
             fail(if is_software { EXIT_SOFTWARE } else { 1 }, &format_args!("{error:#}"))
         }
+    }
+}
+
+/// Returns where this process's settings come from.
+fn sources(arguments: Vec<OsString>) -> Sources {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Sources::new(arguments, cores, descriptors())
+}
+
+/// Raises the limit on descriptors as far as the process may, and returns it: the lower one is for programs that can
+/// not deal with many, and a hub lives on them.
+fn descriptors() -> u64 {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    // What is not allowed is not needed to start.
+    let is_raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_ok();
+    if is_raised { maximum } else { current }.unwrap_or(u64::MAX)
+}
+
+/// Says why there are no settings; clap says it by itself, and answers who asks for help.
+fn refuse(error: &LoadError) -> ExitCode {
+    match error {
+        LoadError::Usage(error) => {
+            let _ = error.print();
+            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(EXIT_USAGE))
+        }
+        LoadError::File(_) | LoadError::Unfit { .. } => fail(EXIT_USAGE, error),
     }
 }
 
@@ -42,14 +111,43 @@ fn fail(code: u8, error: &dyn std::fmt::Display) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn serve(config: &Config, exit_now: fn(i32) -> !) -> anyhow::Result<()> {
+fn hub(loaded: &Loaded, reloading: reload::Reloading, exit_now: fn(i32) -> !) -> anyhow::Result<()> {
+    let config = &loaded.config;
+    warn(config);
     let runtime = runtime::build(&config.tuning).context("failed to start the runtime")?;
     runtime.block_on(async {
         let signals = signals::Signals::new().context("failed to listen for signals")?;
+        let hangups = signals::hangups().context("failed to listen for SIGHUP")?;
         let server = Server::bind(config).await?;
         announce::announce(&server, config).context("failed to print the address")?;
+        if let Some(addr) = server.internal_addr() {
+            tracing::info!("operators are served at http://{addr}");
+        }
+        tokio::spawn(reloading.run(hangups, server.steering()));
         // A task, not this thread: a worker that accepts hands the connection on without waking another thread.
         tokio::spawn(server.run(signals.stop(exit_now))).await.context("the server's task failed")??;
         Ok(())
     })
+}
+
+/// Says what will go wrong later.
+fn warn(config: &Config) {
+    let (total, kill_time) = (config.stopping.total(), config.stopping.kill_time);
+    if !kill_time.is_zero() && total > kill_time {
+        tracing::warn!(
+            "a stop takes up to {}, and the supervisor kills after --kill-time {}: lower --lb-grace, --drain-time or \
+             --shutdown-timeout, or raise the supervisor's time",
+            humantime::format_duration(total),
+            humantime::format_duration(kill_time)
+        );
+    }
+    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    // A connection takes one; the listeners, the runtime and handshakes take some.
+    if config.limits.connections_max as u64 > descriptors {
+        tracing::warn!(
+            "--connections-max {} is more than the {descriptors} descriptors that the process may open; raise \
+             LimitNOFILE, or lower it",
+            config.limits.connections_max
+        );
+    }
 }

@@ -1,11 +1,21 @@
-//! The signals that ask for a stop.
+//! The signals: two that ask for a stop, one for a reload.
 
+use crate::transport::Stop;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Listens for SIGHUP, which asks for a reload.
+///
+/// # Errors
+///
+/// What the system says.
+pub(super) fn hangups() -> std::io::Result<Signal> {
+    signal(SignalKind::hangup())
+}
 
 /// Exit code of a second signal: 128 + SIGINT.
 const EXIT_SIGNALLED: i32 = 130;
 
-/// SIGTERM of a supervisor, SIGINT of a terminal.
+/// SIGTERM of a supervisor, which can wait; SIGINT of a terminal, where a person does.
 #[derive(Debug)]
 pub(super) struct Signals {
     terminate: Signal,
@@ -23,20 +33,24 @@ impl Signals {
     }
 
     /// Waits for the first signal; the second one ends the process.
-    pub(super) async fn stop(mut self, exit_now: fn(i32) -> !) {
-        self.next().await;
-        tracing::info!("stopping: every connection is closed after its pending messages");
+    pub(super) async fn stop(mut self, exit_now: fn(i32) -> !) -> Stop {
+        let stop = self.next().await;
+        match stop {
+            Stop::Paced => tracing::info!("stopping: not ready from now on, then closing connections evenly"),
+            Stop::AtOnce => tracing::info!("stopping: every connection is closed after its pending messages"),
+        }
         tokio::spawn(async move {
             self.next().await;
             tracing::warn!("stopped at once by a second signal");
             exit_now(EXIT_SIGNALLED);
         });
+        stop
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Stop {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => Stop::Paced,
+            _ = self.interrupt.recv() => Stop::AtOnce,
         }
     }
 }

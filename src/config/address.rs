@@ -10,13 +10,11 @@ const LOOPBACK: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
 
 /// Where to listen, and what comes before HTTP there.
 ///
-/// `[proxy+]HOST:PORT`, `[proxy+]tls://HOST:PORT` or `[proxy+]unix:PATH`.
+/// `[proxy+]HOST:PORT` or `[proxy+]unix:PATH`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Address {
     /// Where.
     pub place: Place,
-    /// TLS is spoken.
-    pub has_tls: bool,
     /// Every connection begins with a header of the PROXY protocol.
     pub has_proxy_protocol: bool,
 }
@@ -34,7 +32,7 @@ pub enum Place {
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub enum AddressError {
     /// No colon before a port.
-    #[error("{text} is not [proxy+][tls://]HOST:PORT, :PORT or unix:PATH")]
+    #[error("{text} is not [proxy+]HOST:PORT, :PORT or unix:PATH")]
     Shape {
         /// As given.
         text: String,
@@ -62,10 +60,9 @@ impl FromStr for Address {
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let (has_proxy_protocol, rest) = text.strip_prefix("proxy+").map_or((false, text), |rest| (true, rest));
-        let (has_tls, rest) = rest.strip_prefix("tls://").map_or((false, rest), |rest| (true, rest));
         let shape = || AddressError::Shape { text: text.to_owned() };
         let place = match rest.strip_prefix("unix:") {
-            Some(path) if path.is_empty() || has_tls => return Err(shape()),
+            Some("") => return Err(shape()),
             Some(path) => Place::Unix(path.into()),
             None => {
                 let (host, port) = rest.rsplit_once(':').ok_or_else(shape)?;
@@ -78,16 +75,15 @@ impl FromStr for Address {
                 Place::Tcp(if host.is_empty() { format!("0.0.0.0:{port}") } else { rest.to_owned() })
             }
         };
-        Ok(Self { place, has_tls, has_proxy_protocol })
+        Ok(Self { place, has_proxy_protocol })
     }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let proxy = if self.has_proxy_protocol { "proxy+" } else { "" };
-        let tls = if self.has_tls { "tls://" } else { "" };
         match &self.place {
-            Place::Tcp(text) => write!(f, "{proxy}{tls}{text}"),
+            Place::Tcp(text) => write!(f, "{proxy}{text}"),
             Place::Unix(path) => write!(f, "{proxy}unix:{}", path.display()),
         }
     }
@@ -103,9 +99,9 @@ mod tests {
         for (text, said) in [
             ("127.0.0.1:8080", "127.0.0.1:8080"),
             (":80", "0.0.0.0:80"),
-            ("tls://[::1]:443", "tls://[::1]:443"),
+            ("[::1]:443", "[::1]:443"),
             ("proxy+example.com:0", "proxy+example.com:0"),
-            ("proxy+tls://:443", "proxy+tls://0.0.0.0:443"),
+            ("proxy+:443", "proxy+0.0.0.0:443"),
             ("unix:/run/throng.sock", "unix:/run/throng.sock"),
             ("proxy+unix:a:b", "proxy+unix:a:b"),
         ] {
@@ -115,9 +111,7 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_refused() {
-        for text in
-            ["", "nowhere", "host:", "host:65536", "unix:", "tls://unix:/x", "http://host:80", "::1:80", "tls://x"]
-        {
+        for text in ["", "nowhere", "host:", "host:65536", "unix:", "tls://h:1", "http://host:80", "::1:80"] {
             assert!(text.parse::<Address>().is_err(), "{text}");
         }
     }
@@ -125,7 +119,7 @@ mod tests {
     /// Echo, and an internal listener without a key, stay on the machine.
     #[test]
     fn only_loopback_and_unix_sockets_are_local() {
-        for local in ["127.0.0.1:0", "tls://localhost:1", "[::1]:80", "unix:x"] {
+        for local in ["127.0.0.1:0", "localhost:1", "[::1]:80", "unix:x"] {
             assert!(local.parse::<Address>().unwrap().is_local(), "{local}");
         }
         for public in [":80", "10.0.0.1:80", "[::]:80", "example.com:80"] {

@@ -47,28 +47,6 @@ pub struct Admission {
     )]
     pub handshake_rate_max: u32,
 
-    /// Messages per second from one connection, twice as many at once. Beyond it the socket is not read for up to a
-    /// second, and then closed with 4013.
-    #[arg(
-        long,
-        env = "THRONG_MESSAGE_RATE_MAX",
-        default_value_t = 50,
-        value_name = "N",
-        value_parser = clap::value_parser!(u32).range(1..=1_000_000),
-    )]
-    pub message_rate_max: u32,
-
-    /// Bytes of messages per second from one connection, twice as many at once or one message of the largest size.
-    /// Beyond it as for --message-rate-max.
-    #[arg(
-        long,
-        env = "THRONG_MESSAGE_BYTES_RATE_MAX",
-        default_value_t = 262_144,
-        value_name = "BYTES",
-        value_parser = clap::value_parser!(u32).range(1024..),
-    )]
-    pub message_bytes_rate_max: u32,
-
     /// Bytes of memory that the process may use. At 85 % of it handshakes get 503, at 95 % the longest outboxes are
     /// closed with 4008. Default: the limit of the cgroup, or all of the machine's.
     #[arg(long, env = "THRONG_MEMORY_MAX", default_value_t = 0, hide_default_value = true, value_name = "BYTES")]

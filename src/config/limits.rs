@@ -6,7 +6,7 @@ use humantime::parse_duration;
 use std::time::Duration;
 
 /// Shortest life that a connection may be given: below it reconnects are most of the work.
-const AGE_MIN: Duration = Duration::from_secs(10);
+const AGE_MIN: Duration = Duration::from_secs(1);
 
 /// Longest one: a month is no limit any more.
 const AGE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -29,7 +29,7 @@ pub struct Limits {
     )]
     pub channels_max: usize,
 
-    /// Handshakes in progress, about 18 KB each. Beyond it new connections wait in the kernel's queue.
+    /// Handshakes in progress, about 18 KB each. Beyond it a newcomer cuts off the oldest one, once that is 0.3 s old.
     #[arg(
         long,
         env = "THRONG_HANDSHAKES_MAX",
@@ -88,6 +88,28 @@ pub struct Limits {
         value_parser = clap::value_parser!(u32).range(1..),
     )]
     pub control_rate_max: u32,
+
+    /// Messages per second from one connection, twice as many at once. Beyond it the socket is not read for up to a
+    /// second, and then closed with 4013.
+    #[arg(
+        long,
+        env = "THRONG_MESSAGE_RATE_MAX",
+        default_value_t = 50,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000),
+    )]
+    pub message_rate_max: u32,
+
+    /// Bytes of messages per second from one connection, twice as many at once or one message of the largest size.
+    /// Beyond it as for --message-rate-max.
+    #[arg(
+        long,
+        env = "THRONG_MESSAGE_BYTES_RATE_MAX",
+        default_value_t = 262_144,
+        value_name = "BYTES",
+        value_parser = clap::value_parser!(u32).range(1024..),
+    )]
+    pub message_bytes_rate_max: u32,
 
     /// Bytes that may wait for one connection, and so the window of a channel's log, which all who wait share. Beyond
     /// it --slow-consumer decides.

@@ -62,6 +62,10 @@ impl Audiences {
         self.all.len()
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Audience> {
+        self.all.iter().map(|(_, audience)| audience)
+    }
+
     /// Returns the number of the channel's audience, which is made when it is the first subscriber.
     pub(super) fn open(&mut self, channel: ChannelKey, encoding: Encoding) -> usize {
         *self.numbers.entry(channel).or_insert_with(|| {

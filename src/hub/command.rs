@@ -2,8 +2,10 @@
 
 use super::ConnectionId;
 use super::channel::ChannelKey;
+use crate::config::Limits;
 use crate::protocol::{CloseReason, Encoding};
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// What a shard is asked to do, in the order of its inbox.
 #[derive(Debug)]
@@ -50,6 +52,17 @@ pub enum Command<S> {
         /// Told to the peer.
         reason: CloseReason,
     },
+    /// End that many open connections, each after its backlog; who comes next in the order of slots.
+    CloseSome {
+        /// How many. Fewer when there are not so many.
+        count: usize,
+        /// Told to the peers.
+        reason: CloseReason,
+    },
+    /// Keep to these limits from here on.
+    Limits(Arc<Limits>),
+    /// Memory is short: end those who keep the older half of a large log.
+    CutLaggards,
     /// End every connection, each after its backlog.
     CloseAll {
         /// Told to the peers.
@@ -71,6 +84,8 @@ pub struct Publication {
     pub channel: ChannelKey,
     /// Its number in the channel, from 1, without gaps.
     pub offset: u64,
+    /// When it arrived, in microseconds since the hub's start; 0 when nobody asked the clock.
+    pub at: u64,
     /// Its bytes as a log holds them, separator included, see [`Encoding`].
     pub body: Bytes,
 }

@@ -10,6 +10,7 @@ use crate::protocol::Encoding;
 use crate::protocol::name::ChannelName;
 use dashmap::DashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use thiserror::Error;
 
 /// The hub has as many channels as it may have.
@@ -24,12 +25,12 @@ pub struct DirectoryFull {
 #[derive(Debug)]
 pub struct Directory {
     channels: DashMap<ChannelName, Arc<Channel>>,
-    channels_max: usize,
+    channels_max: AtomicUsize,
 }
 
 impl Directory {
     pub(super) fn new(channels_max: usize) -> Self {
-        Self { channels: DashMap::new(), channels_max }
+        Self { channels: DashMap::new(), channels_max: channels_max.into() }
     }
 
     /// Returns the channel of that name, which is made when there is none.
@@ -42,8 +43,8 @@ impl Directory {
             return Ok(Arc::clone(&channel));
         }
         // Counted before the entry is locked: the map may not be asked while a guard is held.
-        if self.channels.len() >= self.channels_max {
-            return Err(DirectoryFull { max: self.channels_max });
+        if self.channels.len() >= self.max() {
+            return Err(DirectoryFull { max: self.max() });
         }
         let channel = self.channels.entry(name.clone()).or_insert_with(|| {
             // The name's text is shared with the key of the map.
@@ -54,12 +55,22 @@ impl Directory {
 
     /// Returns whether the channel exists or may be made, as far as one can know before asking for it.
     pub fn has_room_for(&self, name: &ChannelName) -> bool {
-        self.channels.len() < self.channels_max || self.channels.contains_key(name)
+        self.channels.len() < self.max() || self.channels.contains_key(name)
     }
 
     /// Forgets a channel, unless another one has its name by now.
     pub(super) fn forget(&self, channel: &Arc<Channel>) {
         self.channels.remove_if(channel.name(), |_, known| Arc::ptr_eq(known, channel));
+    }
+
+    fn max(&self) -> usize {
+        // Relaxed: the number stands for itself.
+        self.channels_max.load(Ordering::Relaxed)
+    }
+
+    /// Changes how many there may be; those that exist stay.
+    pub(super) fn set_max(&self, channels_max: usize) {
+        self.channels_max.store(channels_max, Ordering::Relaxed);
     }
 
     /// Returns the number of channels.

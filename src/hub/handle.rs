@@ -16,6 +16,7 @@ use arc_swap::{ArcSwap, Guard};
 use bytes::Bytes;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{AcquireError, SemaphorePermit};
 
 /// A handle to all shards.
@@ -94,6 +95,18 @@ impl<S: Sink> Hub<S> {
         self.parts.limits.load()
     }
 
+    /// Lets new limits hold for who asks from now on; each shard has to be [told](Self::tell_limits).
+    pub fn reconfigure(&self, limits: &Arc<Limits>) {
+        self.parts.limits.store(Arc::clone(limits));
+        self.parts.directory.set_max(limits.channels_max);
+        self.parts.placement.set_max(limits.connections_max);
+    }
+
+    /// Has a shard keep to new limits.
+    pub fn tell_limits(&self, shard: usize, limits: &Arc<Limits>, credit: SemaphorePermit<'_>) {
+        self.inbox(shard).push(credit, Command::Limits(Arc::clone(limits)));
+    }
+
     /// Returns the tuning that the hub was made with.
     pub fn tuning(&self) -> &Tuning {
         &self.parts.tuning
@@ -165,7 +178,7 @@ impl<S: Sink> Hub<S> {
 
     /// Returns an empty purse for the credits of one publication of that many bytes.
     pub fn credits(&self, bytes: usize) -> Credits<'_, S> {
-        Credits { hub: self, held: ShardSet::default(), cost: Inbox::<S>::cost(bytes) }
+        Credits { hub: self, held: ShardSet::default(), cost: Inbox::<S>::cost(bytes), at: 0 }
     }
 
     /// Publishes to every subscriber of a channel and returns the publication's number in it.
@@ -184,13 +197,24 @@ impl<S: Sink> Hub<S> {
                 credits.try_take(shard)?;
             }
             order.offset += 1;
-            let publication = Publication { channel: channel.key(), offset: order.offset, body: body.clone() };
+            let publication =
+                Publication { channel: channel.key(), offset: order.offset, at: credits.at, body: body.clone() };
             for shard in order.shards().iter() {
                 credits.held.remove(shard);
                 self.inbox(shard).push_paid(Command::Publish(publication.clone()));
             }
             Ok(order.offset)
         })
+    }
+
+    /// Closes that many connections of a shard, each after its backlog.
+    pub fn close_some(&self, shard: usize, count: usize, reason: CloseReason, credit: SemaphorePermit<'_>) {
+        self.inbox(shard).push(credit, Command::CloseSome { count, reason });
+    }
+
+    /// Has a shard close those who keep the older half of a large log.
+    pub fn cut_laggards(&self, shard: usize, credit: SemaphorePermit<'_>) {
+        self.inbox(shard).push(credit, Command::CutLaggards);
     }
 
     /// Closes every connection of a shard, each after its backlog.
@@ -221,9 +245,16 @@ pub struct Credits<'a, S: Sink> {
     hub: &'a Hub<S>,
     held: ShardSet,
     cost: u32,
+    at: u64,
 }
 
 impl<'a, S: Sink> Credits<'a, S> {
+    /// Notes when the publication arrived, as time since the [start](Metrics::started): its latency counts from then.
+    pub fn arrived(mut self, at: Duration) -> Self {
+        self.at = u64::try_from(at.as_micros()).unwrap_or(u64::MAX).max(1);
+        self
+    }
+
     fn try_take(&mut self, shard: usize) -> Result<(), Blocked> {
         let Some(permit) = self.hub.inbox(shard).try_take(self.cost) else {
             self.release_above(shard);

@@ -5,6 +5,7 @@
 use super::id::{ConnectionId, SLOTS_MAX};
 use parking_lot::Mutex;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
@@ -12,7 +13,7 @@ use tokio::sync::futures::Notified;
 #[derive(Debug)]
 pub struct Placement {
     shards: Mutex<Shards>,
-    connections_max: usize,
+    connections_max: AtomicUsize,
     vacated: Notify,
 }
 
@@ -48,7 +49,7 @@ impl Placement {
         let slots = (0..shards).map(|_| Slots::default()).collect();
         Self {
             shards: Mutex::new(Shards { slots, taken: 0 }),
-            connections_max: connections_max.min(SLOTS_MAX),
+            connections_max: connections_max.min(SLOTS_MAX).into(),
             vacated: Notify::new(),
         }
     }
@@ -56,7 +57,7 @@ impl Placement {
     /// Takes a slot on the least loaded shard; `None` when `connections_max` are taken.
     pub fn take(self: &Arc<Self>) -> Option<Seat> {
         let mut shards = self.shards.lock();
-        if shards.taken >= self.connections_max {
+        if shards.taken >= self.max() {
             return None;
         }
         let (shard, slots) = shards.slots.iter_mut().enumerate().min_by_key(|(_, slots)| slots.taken())?;
@@ -82,6 +83,27 @@ impl Placement {
     /// Returns the number of connections, those in their handshake included.
     pub fn taken(&self) -> usize {
         self.shards.lock().taken
+    }
+
+    /// Returns how many there may be.
+    pub fn max(&self) -> usize {
+        // Relaxed: the number stands for itself.
+        self.connections_max.load(Ordering::Relaxed)
+    }
+
+    /// Changes how many there may be; who is there stays.
+    pub(super) fn set_max(&self, connections_max: usize) {
+        self.connections_max.store(connections_max.min(SLOTS_MAX), Ordering::Relaxed);
+    }
+
+    /// Returns whether nobody more gets a place.
+    pub fn is_full(&self) -> bool {
+        self.taken() >= self.max()
+    }
+
+    /// Returns the number of connections of each shard, those in their handshake included.
+    pub fn taken_by_shard(&self) -> Vec<usize> {
+        self.shards.lock().slots.iter().map(Slots::taken).collect()
     }
 
     /// Returns a future that ends when the last connection is gone; ask for it before looking at [`Placement::taken`].

@@ -34,6 +34,14 @@ impl Wheel {
         Self { ping_interval, pong_timeout, pinged: 0, checked: 0 }
     }
 
+    /// Returns a wheel whose first bucket is due after `now`.
+    pub fn from(now: Duration, ping_interval: Duration, pong_timeout: Duration) -> Self {
+        let mut wheel = Self::new(ping_interval, pong_timeout);
+        let at = wheel.hand(now);
+        (wheel.pinged, wheel.checked) = (at, at);
+        wheel
+    }
+
     /// Moves the hands to `now` and returns the buckets they passed.
     pub fn advance(&mut self, now: Duration) -> Due {
         let ping_to = self.hand(now).max(self.pinged);

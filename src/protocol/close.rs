@@ -11,7 +11,7 @@ use super::ProtocolError;
 pub struct CloseCode(u16);
 
 impl CloseCode {
-    /// The hub is stopping.
+    /// This connection has lived long enough.
     pub const GOING_AWAY: Self = Self(1001);
     /// A bug of ours ended the connection.
     pub const INTERNAL_ERROR: Self = Self(1011);
@@ -27,6 +27,8 @@ impl CloseCode {
     pub const POLICY_VIOLATION: Self = Self(1008);
     /// Bytes that RFC 6455 forbids.
     pub const PROTOCOL_ERROR: Self = Self(1002);
+    /// The hub makes room or stops; another one serves.
+    pub const SERVICE_RESTART: Self = Self(1012);
     /// The outbox was full, or its socket did not take anything, for too long.
     pub const SLOW_CONSUMER: Self = Self(4008);
     /// The hub has no room at the moment.
@@ -70,15 +72,19 @@ pub enum CloseReason {
     TooManyRequests,
     /// The channel would be one more than the hub may have.
     TooManyChannels,
-    /// The hub is stopping.
+    /// The hub is stopping, or leaves its balancer.
     Shutdown,
+    /// The operator moves a share of the connections to other hubs.
+    Shed,
+    /// It has lived as long as a connection may.
+    Aged,
     /// A bug of ours; the connection ends, the process does not.
     Internal,
 }
 
 impl CloseReason {
     /// One reason of every kind, for tests and for the metrics' fixed label set.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Peer(None),
         Self::Protocol(ProtocolError::Unmasked),
         Self::SlowConsumer,
@@ -86,6 +92,8 @@ impl CloseReason {
         Self::TooManyRequests,
         Self::TooManyChannels,
         Self::Shutdown,
+        Self::Shed,
+        Self::Aged,
         Self::Internal,
     ];
 
@@ -98,7 +106,8 @@ impl CloseReason {
             Self::NoPong => Some(CloseCode::NO_PONG),
             Self::TooManyRequests => Some(CloseCode::TOO_MANY_REQUESTS),
             Self::TooManyChannels => Some(CloseCode::TRY_AGAIN_LATER),
-            Self::Shutdown => Some(CloseCode::GOING_AWAY),
+            Self::Shutdown | Self::Shed => Some(CloseCode::SERVICE_RESTART),
+            Self::Aged => Some(CloseCode::GOING_AWAY),
             Self::Internal => Some(CloseCode::INTERNAL_ERROR),
         }
     }
@@ -113,6 +122,8 @@ impl CloseReason {
             Self::TooManyRequests => "too many requests",
             Self::TooManyChannels => "too many channels",
             Self::Shutdown => "shutting down",
+            Self::Shed => "moving to another server",
+            Self::Aged => "time to reconnect",
             Self::Internal => "internal error",
         }
     }
@@ -123,7 +134,7 @@ impl CloseReason {
     }
 
     /// The label of every kind of reason, in the order of [`CloseReason::index`].
-    pub const LABELS: [&'static str; 8] = [
+    pub const LABELS: [&'static str; 10] = [
         "peer",
         "protocol",
         "slow_consumer",
@@ -131,6 +142,8 @@ impl CloseReason {
         "too_many_requests",
         "too_many_channels",
         "shutdown",
+        "shed",
+        "aged",
         "internal",
     ];
 
@@ -144,7 +157,9 @@ impl CloseReason {
             Self::TooManyRequests => 4,
             Self::TooManyChannels => 5,
             Self::Shutdown => 6,
-            Self::Internal => 7,
+            Self::Shed => 7,
+            Self::Aged => 8,
+            Self::Internal => 9,
         }
     }
 }

@@ -3,14 +3,16 @@
 //! Everything is tried at once, without waiting; what has to wait for a shard's credits comes back as [`Pending`], and
 //! while the reader [settles](Session::settle) it the socket is not read.
 
-use super::rate::Rate;
+use super::rate::{Rate, Talk, TalkLimits};
 use crate::hub::{Channel, Command, ConnectionId, DirectoryFull, Hub, Seat, Sink};
+use crate::metrics::Metrics;
 use crate::protocol::frame::{self, Opcode};
 use crate::protocol::name::ChannelName;
 use crate::protocol::{CloseReason, Encoding, Event, MessageKind, ProtocolError, plain};
 use bytes::Bytes;
 use std::sync::Arc;
-use tokio::time::Instant;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
 
 /// What a connection speaks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -38,6 +40,8 @@ pub struct Session<S: Sink> {
     face: Face,
     channel: Arc<Channel>,
     control: Rate,
+    /// What it has said; `None` of one whose rate is not limited. Boxed: most of a fleet may be silent.
+    talk: Option<Box<Talk>>,
 }
 
 /// What became of an event.
@@ -56,6 +60,8 @@ pub enum Flow<S> {
 pub enum Pending<S> {
     /// A message for the session's channel.
     Publication(Bytes),
+    /// A message of a client that says too much: it has to wait so long before it counts.
+    Throttled(Duration, Bytes),
     /// A command for the connection's own shard.
     Command(Command<S>),
 }
@@ -71,12 +77,22 @@ impl<S: Sink> Session<S> {
     /// # Cancel safety
     ///
     /// Not cancel safe: a future dropped between the two steps leaves a connection that nobody disconnects.
-    pub async fn open(hub: Hub<S>, seat: Seat, sink: S, face: Face, name: &ChannelName) -> Result<Self, DirectoryFull> {
+    pub async fn open(
+        hub: Hub<S>,
+        seat: Seat,
+        sink: S,
+        (face, is_limited): (Face, bool),
+        name: &ChannelName,
+    ) -> Result<Self, DirectoryFull> {
         let shard = seat.id().shard();
         let id = hub.connect(seat, sink, credit(&hub, shard).await);
         let subscribed = hub.subscribe(id, name, face.encoding(), credit(&hub, shard).await);
         match subscribed {
-            Ok(channel) => Ok(Self { id, face, channel, control: Rate::new(Instant::now()), hub }),
+            Ok(channel) => {
+                let now = Instant::now();
+                let talk = is_limited.then(|| Box::new(Talk::new(now)));
+                Ok(Self { id, face, channel, control: Rate::new(now), talk, hub })
+            }
             Err(full) => {
                 let close = Command::Close { id, reason: CloseReason::TooManyChannels };
                 hub.inbox(shard).push(credit(&hub, shard).await, close);
@@ -104,13 +120,25 @@ impl<S: Sink> Session<S> {
     pub fn receive(&mut self, event: Event<'_>) -> Flow<S> {
         match event {
             Event::Message { kind, body } => match self.encode(kind, body) {
-                Ok(body) => self.publish(body),
+                Ok(body) => match self.count(body.len()) {
+                    Some(Duration::ZERO) => self.publish(body),
+                    Some(wait) => Flow::Wait(Pending::Throttled(wait, body)),
+                    None => Flow::Fail(CloseReason::TooManyRequests),
+                },
                 Err(error) => Flow::Fail(CloseReason::Protocol(error)),
             },
             Event::Ping(body) => self.control(Command::Ping { id: self.id, body: Bytes::copy_from_slice(body) }),
             Event::Pong => self.control(Command::Pong { id: self.id }),
             Event::Close(code) => Flow::Fail(CloseReason::Peer(code)),
         }
+    }
+
+    /// Counts what the client said. Returns how long it is not to be read for it; `None` when it is to be closed.
+    fn count(&mut self, bytes: usize) -> Option<Duration> {
+        let Some(talk) = &mut self.talk else { return Some(Duration::ZERO) };
+        let limits = self.hub.limits();
+        let limits = TalkLimits { messages: limits.message_rate_max, bytes: limits.message_bytes_rate_max };
+        talk.say(Instant::now(), bytes, limits)
     }
 
     fn encode(&self, kind: MessageKind, body: &[u8]) -> Result<Bytes, ProtocolError> {
@@ -122,7 +150,7 @@ impl<S: Sink> Session<S> {
     }
 
     fn publish(&self, body: Bytes) -> Flow<S> {
-        let mut credits = self.hub.credits(body.len());
+        let mut credits = self.hub.credits(body.len()).arrived(self.now());
         match self.hub.publish(&self.channel, &body, &mut credits) {
             Ok(_) => Flow::Done,
             Err(_) => Flow::Wait(Pending::Publication(body)),
@@ -130,7 +158,9 @@ impl<S: Sink> Session<S> {
     }
 
     fn control(&mut self, command: Command<S>) -> Flow<S> {
-        if !self.control.allow(Instant::now(), self.hub.limits().control_rate_max) {
+        let is_allowed = self.control.allow(Instant::now(), self.hub.limits().control_rate_max);
+        // A control frame is a message too; it is small enough not to be waited for.
+        if !is_allowed || self.count(0).is_none() {
             return Flow::Fail(CloseReason::TooManyRequests);
         }
         let inbox = self.hub.inbox(self.id.shard());
@@ -154,14 +184,26 @@ impl<S: Sink> Session<S> {
     pub async fn settle(&self, pending: Pending<S>) {
         match pending {
             Pending::Command(command) => self.submit(command).await,
-            Pending::Publication(body) => {
-                let mut credits = self.hub.credits(body.len());
-                while let Err(blocked) = self.hub.publish(&self.channel, &body, &mut credits) {
-                    // An inbox is never closed.
-                    let Ok(permit) = credits.wait(blocked.shard).await else { return };
-                    credits.keep(blocked.shard, permit);
-                }
+            Pending::Throttled(wait, body) => {
+                sleep(wait).await;
+                self.publish_later(body).await;
             }
+            Pending::Publication(body) => self.publish_later(body).await,
+        }
+    }
+
+    /// Returns the time since the hub's start.
+    fn now(&self) -> Duration {
+        Instant::now().duration_since(Instant::from_std(self.hub.metrics().started()))
+    }
+
+    async fn publish_later(&self, body: Bytes) {
+        let mut credits = self.hub.credits(body.len()).arrived(self.now());
+        while let Err(blocked) = self.hub.publish(&self.channel, &body, &mut credits) {
+            Metrics::count(&self.hub.metrics().credit_waits);
+            // An inbox is never closed.
+            let Ok(permit) = credits.wait(blocked.shard).await else { return };
+            credits.keep(blocked.shard, permit);
         }
     }
 

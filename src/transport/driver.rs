@@ -46,7 +46,7 @@ async fn run<S: Sink>(mut shard: Shard<S>, turn: Duration, started: Instant) -> 
         while shard.step() {
             give_way(&mut since, turn).await;
         }
-        shard.end_pass();
+        shard.end_pass(started.elapsed());
         if has_work {
             // Neither the inbox nor the sockets consume tokio's budget: this task has to yield by itself.
             give_way(&mut since, turn).await;

@@ -1,82 +1,148 @@
 //! The metrics page: the counters of the process as OpenMetrics text.
 
-use crate::hub::{Hub, Sink};
-use crate::metrics::{Kind, Metrics, Refused, SHARD_COUNTS, ShardCounts};
+use super::http::Context;
+use super::lifecycle::Stage;
+use super::pace::{Closing, Kind as ClosingKind};
+use super::process::Process;
+use crate::metrics::{Kind, LATENCY_BOUNDS, Refused, SHARD_COUNTS, ShardCounts};
 use crate::protocol::CloseReason;
-use crate::transport::process::Process;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
 use std::fmt;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Returns the page. Built anew for each request: it is asked for a few times a minute.
-pub(super) fn page<S: Sink>(hub: &Hub<S>) -> String {
+pub(super) fn page(context: &Context) -> String {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Process));
-    let shards = hub.metrics().shards().iter().map(|shard| shard.read()).collect();
-    let snapshot = Snapshot { shards, process: process(hub.metrics()), refusals: hub.metrics().refusals() };
-    registry.sub_registry_with_prefix("throng").register_collector(Box::new(snapshot));
+    registry.sub_registry_with_prefix("throng").register_collector(Box::new(Snapshot::of(context)));
     let mut page = String::new();
     // Writing to a string does not fail.
     let _ = encode(&mut page, &registry);
     page
 }
 
-fn process(metrics: &Metrics) -> [(&'static str, &'static str, u64); 2] {
-    // Relaxed: each number stands for itself.
-    let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-    [
-        ("connection_panics", "Connections ended by a bug in what reads them", read(&metrics.connection_panics)),
-        ("shard_restarts", "Shards restarted after a bug", read(&metrics.shard_restarts)),
-    ]
-}
+/// One number of the process: its name, its kind, its help text, its value.
+type Number = (&'static str, Kind, &'static str, u64);
 
 /// The numbers of one moment.
 #[derive(Debug)]
 struct Snapshot {
+    process: Vec<Number>,
     shards: Vec<ShardCounts>,
-    process: [(&'static str, &'static str, u64); 2],
+    /// Commands that wait for each shard.
+    inboxes: Vec<u64>,
+    /// Slots that are taken on each shard.
+    placements: Vec<u64>,
     refusals: [u64; Refused::LABELS.len()],
+}
+
+impl Snapshot {
+    fn of(context: &Context) -> Self {
+        let hub = &context.hub;
+        Self {
+            process: process(context),
+            shards: hub.metrics().shards().iter().map(|shard| shard.read()).collect(),
+            inboxes: (0..hub.shards()).map(|shard| hub.inbox(shard).depth() as u64).collect(),
+            placements: hub.placement().taken_by_shard().into_iter().map(|taken| taken as u64).collect(),
+            refusals: hub.metrics().refusals(),
+        }
+    }
+}
+
+fn process(context: &Context) -> Vec<Number> {
+    let (hub, metrics) = (&context.hub, context.hub.metrics());
+    // Relaxed: each number stands for itself.
+    let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let closing = [ClosingKind::Stop, ClosingKind::Drain, ClosingKind::Shed];
+    let closing = closing.into_iter().find_map(|kind| context.lifecycle.closing(kind));
+    let (to_close, closed) = closing.as_deref().map_or((0, 0), |closing: &Closing| (closing.total(), closing.closed()));
+    let is_leaving = u64::from(context.lifecycle.stage() > Stage::Serving);
+    vec![
+        ("connections_max", Kind::Gauge, "Connections that there may be", hub.placement().max() as u64),
+        ("channels", Kind::Gauge, "Channels that exist", hub.directory().len() as u64),
+        ("handshakes", Kind::Gauge, "HTTP connections, handshakes in progress among them", context.handshakes.len()),
+        ("draining", Kind::Gauge, "1 from the moment on when the hub is not ready any more", is_leaving),
+        ("closing_total_connections", Kind::Gauge, "Connections that a drain or shed closes", to_close as u64),
+        ("closing_closed_connections", Kind::Gauge, "Connections that it has closed so far", closed as u64),
+        ("memory_budget_bytes", Kind::Gauge, "Bytes that the process may use", context.memory.budget()),
+        ("memory_stage", Kind::Gauge, "0 calm, 1 nobody is let in, 2 outboxes are cut", context.memory.stage() as u64),
+        (
+            "credit_waits",
+            Kind::Counter,
+            "Times a publisher waited for a shard and was not read",
+            read(&metrics.credit_waits),
+        ),
+        ("accept_errors", Kind::Counter, "Connections that could not be accepted", read(&metrics.accept_errors)),
+        (
+            "connection_panics",
+            Kind::Counter,
+            "Connections ended by a bug in what reads them",
+            read(&metrics.connection_panics),
+        ),
+        ("shard_restarts", Kind::Counter, "Shards restarted after a bug", read(&metrics.shard_restarts)),
+    ]
 }
 
 impl Collector for Snapshot {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        for (name, help, value) in self.process {
-            let counter = ConstCounter::new(value);
-            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+        let build = [("version", env!("CARGO_PKG_VERSION"))];
+        let mut family = encoder.encode_descriptor("build_info", "What runs", None, MetricType::Gauge)?;
+        ConstGauge::new(1_i64).encode(family.encode_family(&build)?)?;
+        for (name, kind, help, value) in &self.process {
+            encode_one(&mut encoder, (name, help, *kind), *value)?;
         }
         for (name, kind, help, read) in SHARD_COUNTS {
-            let values = self.shards.iter().enumerate().map(|(shard, counts)| (shard.to_string(), read(counts)));
-            encode_family(&mut encoder, name, help, *kind, "shard", values)?;
+            encode_shards(&mut encoder, (name, help, *kind), self.shards.iter().map(read))?;
         }
+        let inboxes = ("inbox_depth", "Commands that wait for the shard", Kind::Gauge);
+        encode_shards(&mut encoder, inboxes, self.inboxes.iter().copied())?;
+        let placements = ("placements", "Slots taken, those of handshakes included", Kind::Gauge);
+        encode_shards(&mut encoder, placements, self.placements.iter().copied())?;
         let refusals = Refused::LABELS.iter().zip(self.refusals);
-        encode_family(&mut encoder, "refusals", "Connections refused", Kind::Counter, "reason", refusals)?;
+        encode_family(&mut encoder, ("refusals", "Connections refused", Kind::Counter), "reason", refusals)?;
         let closes = CloseReason::LABELS.iter().enumerate();
         let closes = closes.map(|(index, label)| (*label, self.shards.iter().map(|counts| counts.closes[index]).sum()));
-        encode_family(&mut encoder, "closes", "Connections that we closed", Kind::Counter, "reason", closes)
+        encode_family(&mut encoder, ("closes", "Connections that we closed", Kind::Counter), "reason", closes)?;
+        encode_latency(&mut encoder, &self.shards)
     }
+}
+
+/// What is said of a metric beside its value.
+type About<'a> = (&'a str, &'a str, Kind);
+
+fn encode_one(encoder: &mut DescriptorEncoder<'_>, (name, help, kind): About<'_>, value: u64) -> fmt::Result {
+    let metric = encoder.encode_descriptor(name, help, None, metric_type(kind))?;
+    match kind {
+        Kind::Counter => ConstCounter::new(value).encode(metric),
+        Kind::Gauge => ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(metric),
+    }
+}
+
+fn encode_shards(
+    encoder: &mut DescriptorEncoder<'_>,
+    about: About<'_>,
+    values: impl Iterator<Item = u64>,
+) -> fmt::Result {
+    encode_family(encoder, about, "shard", values.enumerate().map(|(shard, value)| (shard.to_string(), value)))
 }
 
 fn encode_family<L: AsRef<str>>(
     encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    kind: Kind,
+    (name, help, kind): About<'_>,
     label: &str,
     values: impl Iterator<Item = (L, u64)>,
 ) -> fmt::Result {
-    let metric_type = match kind {
-        Kind::Counter => ConstCounter::new(0_u64).metric_type(),
-        Kind::Gauge => ConstGauge::new(0_i64).metric_type(),
-    };
     // The encoder ends a help text with a full stop by itself.
-    let mut family = encoder.encode_descriptor(name, help.trim().trim_end_matches('.'), None, metric_type)?;
+    let help = help.trim().trim_end_matches('.');
+    let mut family = encoder.encode_descriptor(name, help, None, metric_type(kind))?;
     for (value, number) in values {
         let labels = [(label, value.as_ref())];
         let family = family.encode_family(&labels)?;
@@ -86,4 +152,29 @@ fn encode_family<L: AsRef<str>>(
         }
     }
     Ok(())
+}
+
+fn encode_latency(encoder: &mut DescriptorEncoder<'_>, shards: &[ShardCounts]) -> fmt::Result {
+    const HELP: &str = "From the arrival of a publication to the last write that was due for it, at most";
+    let mut family = encoder.encode_descriptor("delivery", HELP, Some(&Unit::Seconds), MetricType::Histogram)?;
+    for (shard, counts) in shards.iter().enumerate() {
+        let bounds = LATENCY_BOUNDS.iter().map(|bound| seconds(*bound)).chain([f64::MAX]);
+        let buckets: Vec<_> = bounds.zip(counts.latency).collect();
+        let (sum, count) = (seconds(counts.latency_sum), counts.latency.iter().sum());
+        let labels = [("shard", shard.to_string())];
+        family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+    }
+    Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "285 years of microseconds are exact")]
+fn seconds(microseconds: u64) -> f64 {
+    microseconds as f64 / 1e6
+}
+
+fn metric_type(kind: Kind) -> MetricType {
+    match kind {
+        Kind::Counter => MetricType::Counter,
+        Kind::Gauge => MetricType::Gauge,
+    }
 }

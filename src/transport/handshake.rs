@@ -4,6 +4,7 @@
 //! HTTP/1.0) RFC 6455 section 4.2.1 decides. A wrong version is answered with 426, as section 4.4 says.
 
 use super::origin;
+use crate::config::OriginPattern;
 use crate::metrics::Refused;
 use crate::protocol::name::{ChannelName, NameError};
 use base64::Engine;
@@ -26,14 +27,22 @@ pub(super) enum Refusal {
     BadRequest(&'static str),
     #[error("Bad Request: {0}\n")]
     BadChannel(#[from] NameError),
-    #[error("Forbidden: the page's origin is not this host\n")]
-    ForeignOrigin,
+    #[error("Forbidden: the page's origin {0} is neither this host nor one of --allowed-origins\n")]
+    ForeignOrigin(String),
     #[error("Method not allowed\n")]
     MethodNotAllowed,
     #[error("URI Too Long: the limit is {URI_BYTES_MAX} bytes\n")]
     UriTooLong,
     #[error("Upgrade Required: this is a WebSocket endpoint, version 13\n")]
     UpgradeRequired,
+    #[error("Too Many Requests: this address has all the connections it may have\n")]
+    AddressConnections,
+    #[error("Too Many Requests: this address connects too fast; try again in {0} s\n")]
+    AddressRate(u64),
+    #[error("Service Unavailable: too many connect at once; try again in {0} s\n")]
+    TotalRate(u64),
+    #[error("Service Unavailable: memory is short\n")]
+    Memory,
     #[error("Service Unavailable: the hub has all the connections it may have\n")]
     Full,
     #[error("Service Unavailable: the hub has all the channels it may have\n")]
@@ -46,24 +55,41 @@ impl Refusal {
     pub(super) const fn status(&self) -> StatusCode {
         match self {
             Self::BadRequest(_) | Self::BadChannel(_) => StatusCode::BAD_REQUEST,
-            Self::ForeignOrigin => StatusCode::FORBIDDEN,
+            Self::ForeignOrigin(_) => StatusCode::FORBIDDEN,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
             Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
-            Self::Full | Self::TooManyChannels | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            Self::AddressConnections | Self::AddressRate(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::TotalRate(_) | Self::Memory | Self::Full | Self::TooManyChannels | Self::Stopping => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 }
 
 impl Refusal {
+    /// Returns after how many seconds trying again makes sense: long enough for others to leave, short enough for
+    /// people to wait. `None` when the request itself is wrong.
+    pub(super) const fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::AddressRate(seconds) | Self::TotalRate(seconds) => Some(*seconds),
+            Self::AddressConnections | Self::Memory | Self::Full | Self::TooManyChannels | Self::Stopping => Some(5),
+            _ => None,
+        }
+    }
+
     /// Returns what the metrics count it as.
     pub(super) const fn reason(&self) -> Refused {
         match self {
             Self::BadRequest(_) | Self::BadChannel(_) | Self::MethodNotAllowed | Self::UpgradeRequired => {
                 Refused::BadRequest
             }
-            Self::ForeignOrigin => Refused::Origin,
+            Self::ForeignOrigin(_) => Refused::Origin,
             Self::UriTooLong => Refused::HeadSize,
+            Self::AddressConnections => Refused::ConnectionsAddress,
+            Self::AddressRate(_) => Refused::RateAddress,
+            Self::TotalRate(_) => Refused::RateTotal,
+            Self::Memory => Refused::Memory,
             Self::Full => Refused::Full,
             Self::TooManyChannels => Refused::Channels,
             Self::Stopping => Refused::Stopping,
@@ -72,7 +98,7 @@ impl Refusal {
 }
 
 /// Checks that a request asks for a WebSocket, properly.
-pub(super) fn check<B>(request: &Request<B>) -> Result<(), Refusal> {
+pub(super) fn check<B>(request: &Request<B>, allowed_origins: &[OriginPattern]) -> Result<(), Refusal> {
     let headers = request.headers();
     if request.uri().path_and_query().is_some_and(|target| target.as_str().len() > URI_BYTES_MAX) {
         return Err(Refusal::UriTooLong);
@@ -104,10 +130,7 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<(), Refusal> {
     if key.is_none_or(|key| key.len() != 16) {
         return Err(Refusal::BadRequest("Sec-WebSocket-Key must be the base64 of 16 bytes, once"));
     }
-    if !origin::is_same_host(headers) {
-        return Err(Refusal::ForeignOrigin);
-    }
-    Ok(())
+    origin::check(headers, allowed_origins).map_err(Refusal::ForeignOrigin)
 }
 
 /// Returns the channel that the query names.

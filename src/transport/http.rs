@@ -1,7 +1,12 @@
 //! The HTTP face: which path is answered by what.
 
+use super::admin;
+use super::admission::{Admission, Handshakes};
+use super::client;
 use super::exposition;
 use super::handshake::{self, Refusal};
+use super::lifecycle::{Lifecycle, Stage};
+use super::memory::{self, Memory};
 use super::pages;
 use super::serve::Door;
 use super::socket::SocketSink;
@@ -19,15 +24,17 @@ use hyper::service::Service;
 use hyper::{Method, Request, Response, StatusCode};
 use std::cell::RefCell;
 use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{self, Poll};
-use tokio::sync::watch;
 
-type Answer = Response<Full<Bytes>>;
+pub(super) type Answer = Response<Full<Bytes>>;
 
 const TEXT: &str = "text/plain; charset=utf-8";
+
+const METRICS_ELSEWHERE: &str = "Forbidden: metrics are for this very machine, or for who has a key where \
+    --internal-addr leads\n";
 
 /// What every request may need.
 #[derive(Debug)]
@@ -35,25 +42,11 @@ pub(super) struct Context {
     pub(super) hub: Hub<SocketSink>,
     /// What the operator decided; a reload replaces it.
     pub(super) settings: ArcSwap<Config>,
-    /// Moves on the moment a stop begins: balancers shall look elsewhere.
-    pub(super) stage: watch::Sender<Stage>,
-}
-
-/// How far the end of a server has come.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) enum Stage {
-    /// Everything is served.
-    Serving,
-    /// Connections are closed after their backlog. Who asks meanwhile is told so, which a closed door would not do.
-    Stopping,
-    /// They have ended. Nobody is accepted.
-    Ending,
-}
-
-impl Context {
-    pub(super) fn stage(&self) -> Stage {
-        *self.stage.borrow()
-    }
+    pub(super) lifecycle: Arc<Lifecycle>,
+    pub(super) keys: admin::Keys,
+    pub(super) handshakes: Arc<Handshakes>,
+    pub(super) admission: Arc<Admission>,
+    pub(super) memory: Memory,
 }
 
 /// What answers the requests of one HTTP connection, and keeps what the last of them may have settled.
@@ -77,27 +70,52 @@ impl Desk {
     }
 
     fn respond(&self, request: Request<Incoming>) -> Answer {
+        let is_operators = self.door.is_internal || self.context.settings.load().internal_addr.is_none();
         let answer = match request.uri().path() {
+            path if path.starts_with("/admin/") && is_operators => return admin::respond(&self.context, &request),
+            "/metrics" if is_operators => self.metrics(&request),
+            path if path.starts_with("/health/") => health(&self.context, path, request.method()),
+            _ if self.door.is_internal => Ok(text(StatusCode::NOT_FOUND, "Not found: clients go to --addr\n")),
             "/ws" => self.upgrade(request, Face::Plain),
             "/echo" if self.context.settings.load().echo => self.upgrade(request, Face::Echo),
-            path => serve(&self.context, path, request.method()),
+            path => serve(path, request.method()),
         };
         answer.unwrap_or_else(|refusal| refuse(&self.context, &refusal))
     }
 
+    /// Serves what the hub counts: at the internal address to everybody who may ask there, else to this machine.
+    fn metrics(&self, request: &Request<Incoming>) -> Result<Answer, Refusal> {
+        let settings = self.context.settings.load();
+        let may_ask = match &settings.internal_addr {
+            Some(addr) => addr.is_local() || admin::has_key(&self.context, request.headers()),
+            None => self.peer.is_loopback() && !is_forwarded(request.headers()),
+        };
+        if !may_ask {
+            return Ok(text(StatusCode::FORBIDDEN, METRICS_ELSEWHERE));
+        }
+        let page = answer(StatusCode::OK, exposition::CONTENT_TYPE, exposition::page(&self.context));
+        only_read(page, request.method())
+    }
+
     /// Returns the address of the client behind the request.
-    fn client(&self, _headers: &HeaderMap) -> IpAddr {
-        self.peer
+    fn client(&self, headers: &HeaderMap) -> IpAddr {
+        client::address(self.peer, headers, &self.context.settings.load().access.trusted_proxies)
     }
 
     /// Checks a handshake, takes a place for the connection, and switches protocols.
     fn upgrade(&self, mut request: Request<Incoming>, face: Face) -> Result<Answer, Refusal> {
-        let Context { hub, .. } = &*self.context;
-        handshake::check(&request)?;
+        let Context { hub, settings, .. } = &*self.context;
+        let settings = settings.load();
+        handshake::check(&request, &settings.access.allowed_origins)?;
         let named = handshake::channel(request.uri().query())?;
-        if self.context.stage() > Stage::Serving {
+        if self.context.lifecycle.stage() > Stage::Leaving {
             return Err(Refusal::Stopping);
         }
+        if self.context.memory.stage() > memory::Stage::Calm {
+            return Err(Refusal::Memory);
+        }
+        let client = self.client(request.headers());
+        let leave = self.context.admission.admit(client, &settings)?;
         let seat = hub.place().ok_or(Refusal::Full)?;
         let channel = match face {
             Face::Plain => named,
@@ -109,8 +127,7 @@ impl Desk {
         // Its future would hand the socket over through a channel and an 8 KiB buffer; the server takes it as it is.
         let (response, _) = fastwebsockets::upgrade::upgrade(&mut request)
             .map_err(|_| Refusal::BadRequest("the handshake is malformed"))?;
-        let client = self.client(request.headers());
-        self.agreed.replace(Some(Agreed { hub: hub.clone(), seat, face, channel, client }));
+        self.agreed.replace(Some(Agreed { hub: hub.clone(), seat, face, channel, client, leave }));
         Ok(response.map(|_| Full::default()))
     }
 }
@@ -118,54 +135,51 @@ impl Desk {
 impl Service<Request<Incoming>> for Desk {
     type Response = Answer;
     type Error = Infallible;
-    type Future = Answering;
+    type Future = Ready<Result<Answer, Infallible>>;
 
-    fn call(&self, request: Request<Incoming>) -> Answering {
-        Answering::now(self.respond(request))
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        ready(Ok(self.respond(request)))
     }
 }
 
-/// An answer that is there, or one that a shard is asked for.
-pub(super) enum Answering {
-    Now(Option<Answer>),
-    Later(Pin<Box<dyn Future<Output = Answer> + Send>>),
-}
-
-impl Answering {
-    fn now(answer: Answer) -> Self {
-        Self::Now(Some(answer))
-    }
-}
-
-impl Future for Answering {
-    type Output = Result<Answer, Infallible>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
-        match &mut *self {
-            Self::Now(answer) => answer.take().map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer))),
-            Self::Later(answer) => answer.as_mut().poll(cx).map(Ok),
-        }
-    }
-}
-
-/// Serves what is read, not upgraded. The path is judged before the method, as the chat example does.
-fn serve(context: &Arc<Context>, path: &str, method: &Method) -> Result<Answer, Refusal> {
-    let answer = match path {
-        "/health/live" => text(StatusCode::OK, "live\n"),
-        "/health/ready" if context.stage() > Stage::Serving => text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
-        "/health/ready" => text(StatusCode::OK, "ready\n"),
-        "/metrics" => answer(StatusCode::OK, exposition::CONTENT_TYPE, exposition::page(&context.hub)),
-        path => match pages::find(path) {
-            Some(page) => {
-                let mut answer = answer(StatusCode::OK, page.content_type, page.body);
-                for (name, value) in pages::HEADERS {
-                    insert(&mut answer, name, value);
-                }
-                answer
-            }
-            None => return Ok(text(StatusCode::NOT_FOUND, "Not found\n")),
-        },
+/// Tells balancers and supervisors how the hub is, in a word.
+fn health(context: &Context, path: &str, method: &Method) -> Result<Answer, Refusal> {
+    let (status, word) = match path {
+        "/health/live" => (StatusCode::OK, "live\n"),
+        "/health/ready" => readiness(context),
+        _ => (StatusCode::NOT_FOUND, "Not found: there is /health/live and /health/ready\n"),
     };
+    only_read(text(status, word), method)
+}
+
+fn readiness(context: &Context) -> (StatusCode, &'static str) {
+    match context.lifecycle.stage() {
+        Stage::Serving if context.hub.placement().is_full() => (StatusCode::SERVICE_UNAVAILABLE, "full\n"),
+        Stage::Serving if context.memory.stage() > memory::Stage::Calm => {
+            (StatusCode::SERVICE_UNAVAILABLE, "out of memory\n")
+        }
+        Stage::Serving => (StatusCode::OK, "ready\n"),
+        Stage::Leaving | Stage::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+        Stage::Ending => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
+    }
+}
+
+/// Returns whether a proxy on this machine speaks for somebody else.
+fn is_forwarded(headers: &HeaderMap) -> bool {
+    ["forwarded", "x-forwarded-for", "x-real-ip", "via"].iter().any(|name| headers.contains_key(*name))
+}
+
+/// Serves a page. The path is judged before the method, as the chat example does.
+fn serve(path: &str, method: &Method) -> Result<Answer, Refusal> {
+    let Some(page) = pages::find(path) else { return Ok(text(StatusCode::NOT_FOUND, "Not found\n")) };
+    let mut answer = answer(StatusCode::OK, page.content_type, page.body);
+    for (name, value) in pages::HEADERS {
+        insert(&mut answer, name, value);
+    }
+    only_read(answer, method)
+}
+
+fn only_read(answer: Answer, method: &Method) -> Result<Answer, Refusal> {
     if [Method::GET, Method::HEAD].contains(method) { Ok(answer) } else { Err(Refusal::MethodNotAllowed) }
 }
 
@@ -174,24 +188,32 @@ fn refuse(context: &Context, refusal: &Refusal) -> Answer {
     let mut answer = text(refusal.status(), refusal.to_string());
     insert(&mut answer, header::SEC_WEBSOCKET_VERSION, "13");
     insert(&mut answer, header::CONNECTION, "close");
+    if let Some(seconds) = refusal.retry_after() {
+        answer.headers_mut().insert(header::RETRY_AFTER, jittered(seconds).into());
+    }
     match refusal {
         Refusal::UpgradeRequired => {
             insert(&mut answer, header::UPGRADE, "websocket");
             insert(&mut answer, header::CONNECTION, "upgrade, close");
         }
         Refusal::MethodNotAllowed => insert(&mut answer, header::ALLOW, "GET"),
-        // Long enough for others to leave, short enough for people to wait.
-        Refusal::Full | Refusal::TooManyChannels | Refusal::Stopping => insert(&mut answer, header::RETRY_AFTER, "5"),
-        Refusal::BadRequest(_) | Refusal::BadChannel(_) | Refusal::ForeignOrigin | Refusal::UriTooLong => {}
+        _ => {}
     }
     answer
+}
+
+/// Spreads those who are told to come back over as much time again: a crowd that was refused together must not return
+/// together.
+fn jittered(seconds: u64) -> u64 {
+    // Keyed at random with each state; nobody has to be able to guess it.
+    seconds + RandomState::new().hash_one(()) % (seconds + 1)
 }
 
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     answer(status, TEXT, body)
 }
 
-fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+pub(super) fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
     insert(&mut answer, header::CONTENT_TYPE, content_type);

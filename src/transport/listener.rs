@@ -1,9 +1,13 @@
 //! A listener: where connections come in, and how they are accepted without spinning.
 
+use super::admission::{Cut, Progress};
+use super::client;
 use super::http::Context;
+use super::reserve::{self, Pause, Reserve, Trouble};
 use super::serve::{self, Door};
 use super::socket;
 use crate::config::{Address, Config, Place};
+use crate::metrics::{Metrics, Refused};
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -12,11 +16,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, lookup_host};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::sleep;
+use tokio::time::timeout;
 
 /// Connections that may wait to be accepted: a reconnect storm of a few thousand waits instead of being refused.
 const BACKLOG: u32 = 8192;
+
+/// Clients that are turned away before the next pause: some milliseconds of work.
+const TURNED_AWAY_MAX: usize = 256;
 
 /// Who is on the other side of a Unix socket: this very machine.
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -56,19 +62,72 @@ impl Listener {
         }
     }
 
+    /// Returns whether it is for operators and their tools.
+    pub(super) fn is_internal(&self) -> bool {
+        self.door.is_internal
+    }
+
     /// Accepts for ever, as long as there is room for a handshake.
-    pub(super) async fn accept(&self, context: &Arc<Context>, handshakes: &Handshakes) -> Infallible {
-        let mut pause = Pause::default();
+    pub(super) async fn accept(&self, context: &Arc<Context>) -> Infallible {
+        let (mut pause, mut reserve) = (Pause::default(), Reserve::new());
         loop {
-            let permit = handshakes.begin().await;
+            context.handshakes.has_room(context.hub.limits().handshakes_max).await;
             match self.next().await {
                 Ok((stream, peer)) => {
                     pause = Pause::default();
-                    let served = serve::serve((stream, peer), Arc::clone(&self.door), Arc::clone(context), permit);
+                    let progress = self.begin(context, peer);
+                    let served = serve::serve((stream, peer), Arc::clone(&self.door), Arc::clone(context), progress);
                     // Boxed: tasks are moved, and aligned to two cache lines, which makes a large one dear to allocate.
                     tokio::spawn(Box::pin(served));
                 }
-                Err(error) => pause.wait(&error).await,
+                Err(error) => match Trouble::of(&error) {
+                    Trouble::PeerLeft => {}
+                    Trouble::NoDescriptor => {
+                        Metrics::count(&context.hub.metrics().accept_errors);
+                        self.turn_away(&mut reserve, context).await;
+                        pause.wait(&error).await;
+                    }
+                    Trouble::Other => {
+                        Metrics::count(&context.hub.metrics().accept_errors);
+                        pause.wait(&error).await;
+                    }
+                },
+            }
+        }
+    }
+
+    /// Counts a handshake; that of a balancer, or of who is exempt, counts for no address.
+    fn begin(&self, context: &Arc<Context>, peer: IpAddr) -> Progress {
+        let settings = context.settings.load();
+        let access = &settings.access;
+        let is_counted = !self.door.has_proxy_protocol
+            && !client::is_in(&access.limits_exempt, peer)
+            && !client::is_in(&access.trusted_proxies, peer);
+        let limits = (settings.limits.handshakes_max, settings.admission.handshakes_per_address_max);
+        let (progress, cut) = context.handshakes.begin(is_counted.then(|| peer.into()), limits);
+        if cut == Cut::Oldest {
+            context.hub.metrics().refuse(Refused::HandshakesAddress);
+        }
+        progress
+    }
+
+    /// Answers whom there is no descriptor for: all who wait, or as many as one pause can afford.
+    async fn turn_away(&self, reserve: &mut Reserve, context: &Context) {
+        for _ in 0..TURNED_AWAY_MAX {
+            if !reserve.release() {
+                break;
+            }
+            // Only who waits already.
+            let waiting = timeout(Duration::ZERO, self.next()).await;
+            if let Ok(Ok((stream, _))) = &waiting {
+                reserve::turn_away(stream);
+                context.hub.metrics().refuse(Refused::Descriptors);
+            }
+            let is_over = !matches!(&waiting, Ok(Ok(_)));
+            drop(waiting);
+            reserve.restore();
+            if is_over {
+                break;
             }
         }
     }
@@ -113,52 +172,6 @@ fn listen_at(path: &Path) -> io::Result<UnixListener> {
             UnixListener::bind(path)
         }
         bound => bound,
-    }
-}
-
-/// The HTTP connections that may be open at once: handshakes, and pages being fetched.
-#[derive(Debug)]
-pub(super) struct Handshakes {
-    free: Arc<Semaphore>,
-    max: u32,
-}
-
-impl Handshakes {
-    pub(super) fn new(max: usize) -> Self {
-        Self { free: Arc::new(Semaphore::new(max)), max: u32::try_from(max).unwrap_or(u32::MAX) }
-    }
-
-    async fn begin(&self) -> OwnedSemaphorePermit {
-        let Ok(permit) = Arc::clone(&self.free).acquire_owned().await else { unreachable!("it is never closed") };
-        permit
-    }
-
-    /// Waits until none is in progress.
-    pub(super) async fn finished(&self) {
-        // An error would mean a closed semaphore, which it never is.
-        drop(self.free.acquire_many(self.max).await);
-    }
-}
-
-/// How long to wait after an accept that failed: without descriptors the next one fails at once, and a loop would spin.
-#[derive(Debug)]
-struct Pause(Duration);
-
-impl Default for Pause {
-    fn default() -> Self {
-        Self(Duration::from_millis(10))
-    }
-}
-
-impl Pause {
-    async fn wait(&mut self, error: &io::Error) {
-        // The peer left before it was accepted; the next one is not concerned.
-        if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
-            return;
-        }
-        tracing::error!(%error, pause = ?self.0, "can not accept connections");
-        sleep(self.0).await;
-        self.0 = (self.0 * 2).min(Duration::from_secs(1));
     }
 }
 

@@ -1,18 +1,28 @@
 //! The transport layer: sockets, HTTP, time, and what drives the shards.
 
+mod admin;
+mod admission;
+mod client;
 mod driver;
 mod exposition;
 mod handshake;
 mod http;
+mod lifecycle;
 mod listener;
+mod memory;
 mod origin;
+mod pace;
 mod pages;
 mod process;
+mod proxy;
 mod reader;
+mod reserve;
 pub mod runtime;
 mod serve;
 pub mod server;
 pub mod socket;
+mod steering;
 mod upgrade;
 
-pub use server::{Server, ServerError};
+pub use server::{Server, ServerError, Stop};
+pub use steering::Steering;

@@ -4,6 +4,7 @@
 //! place: a silent connection holds no buffer. Nothing awaits while the scratch is in use; what has to wait for a shard
 //! takes the unread rest with it, and the socket is not read meanwhile.
 
+use super::admission::Leave;
 use super::socket::{Received, SocketSink, receive};
 use crate::metrics::Metrics;
 use crate::protocol::{CloseReason, Event, Gate, GateLimits, ProtocolError};
@@ -91,12 +92,14 @@ pub(super) struct Reader {
     gate: Gate,
     /// When the message under way has to be complete.
     deadline: Option<Instant>,
+    /// Counts for its address until the connection is gone.
+    leave: Leave,
 }
 
 impl Reader {
     /// Reads a connection in a task of its own until it ends, beginning with what came behind its request head.
-    pub(super) fn start(stream: Arc<TcpStream>, early: Bytes, session: Session<SocketSink>) {
-        let mut reader = Self { stream, session, gate: Gate::new(), deadline: None };
+    pub(super) fn start(stream: Arc<TcpStream>, early: Bytes, session: Session<SocketSink>, leave: Leave) {
+        let mut reader = Self { stream, session, gate: Gate::new(), deadline: None, leave };
         let fed = reader.feed(&mut Vec::from(early));
         let is_idle = reader.is_idle(&fed);
         let mut task = Task { reader: Some(reader), aside: None };
@@ -216,6 +219,7 @@ impl Reader {
             self.discard().await;
         }
         self.session.end().await;
+        drop(self.leave);
     }
 
     /// Drops what the peer still sends until it ends. The shard sees to it that it does.

@@ -1,9 +1,13 @@
 //! The way of one connection from its acceptance to its upgrade: what comes before HTTP, then HTTP until it ends or
 //! becomes a WebSocket.
 
-use super::http::{Context, Desk, Stage};
+use super::admission::Progress;
+use super::http::{Context, Desk};
+use super::lifecycle::Stage;
+use super::proxy;
 use super::upgrade;
 use crate::config::{Address, Limits};
+use crate::metrics::Refused;
 use hyper::server::conn::http1::{self, Parts};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
@@ -11,7 +15,7 @@ use std::future::poll_fn;
 use std::net::{IpAddr, Shutdown};
 use std::sync::Arc;
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 
 /// Bytes of a request's head. hyper keeps as much for each handshake in progress.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -26,44 +30,73 @@ pub(super) struct Door {
     pub(super) is_internal: bool,
     /// Every connection has to begin with a header of the PROXY protocol.
     pub(super) has_proxy_protocol: bool,
-    /// TLS is spoken.
-    pub(super) has_tls: bool,
 }
 
 impl Door {
     pub(super) fn new(address: &Address, is_internal: bool) -> Self {
-        Self { is_internal, has_proxy_protocol: address.has_proxy_protocol, has_tls: address.has_tls }
+        Self { is_internal, has_proxy_protocol: address.has_proxy_protocol }
     }
 }
 
 /// Serves HTTP on a connection until it ends or becomes a WebSocket.
 pub(super) async fn serve(
-    (stream, peer): (TcpStream, IpAddr),
+    (mut stream, peer): (TcpStream, IpAddr),
     door: Arc<Door>,
     context: Arc<Context>,
-    permit: OwnedSemaphorePermit,
+    progress: Progress,
 ) {
-    let mut stage = context.stage.subscribe();
+    let peer = match before_http(&mut stream, peer, &door, &context).await {
+        Ok(peer) => peer,
+        Err(reason) => return context.hub.metrics().refuse(reason),
+    };
+    let mut stage = context.lifecycle.watch();
     let accepted_in = *stage.borrow_and_update();
     let mut builder = builder(&context.hub.limits());
     // Who comes during a stop gets one answer.
     builder.keep_alive(accepted_in == Stage::Serving);
+    let hub = context.hub.clone();
     let mut connection = builder.serve_connection(TokioIo::new(stream), Desk::new(context, door, peer));
     let served = tokio::select! {
         served = poll_fn(|cx| connection.poll_without_shutdown(cx)) => served,
+        // Cut off for a newcomer: what it has sent so far earned it no answer.
+        () = progress.cut() => return,
         () = until_after(accepted_in, &mut stage) => {
             Pin::new(&mut connection).graceful_shutdown();
             poll_fn(|cx| connection.poll_without_shutdown(cx)).await
         }
     };
+    if let Some(reason) = served.as_ref().err().and_then(refused) {
+        hub.metrics().refuse(reason);
+    }
     let Parts { io, read_buf, service, .. } = connection.into_parts();
-    drop(permit);
+    drop(progress);
     match (served, service.agreed()) {
         (Ok(()), Some(agreed)) => upgrade::take_over(io.into_inner(), read_buf, agreed).await,
         // What a peer does wrong here concerns only itself; hyper answers what can be answered. The end fails only when
         // the peer ended first.
         (Ok(()) | Err(_), _) => drop(SockRef::from(io.inner()).shutdown(Shutdown::Write)),
     }
+}
+
+/// Returns what a request is counted as that hyper itself has answered, or given up.
+fn refused(error: &hyper::Error) -> Option<Refused> {
+    if error.is_timeout() {
+        Some(Refused::Timeout)
+    } else if error.is_parse_too_large() {
+        Some(Refused::HeadSize)
+    } else {
+        error.is_parse().then_some(Refused::BadRequest)
+    }
+}
+
+/// Reads what an address asks for before HTTP. Returns who is on the other side of it.
+async fn before_http(stream: &mut TcpStream, peer: IpAddr, door: &Door, context: &Context) -> Result<IpAddr, Refused> {
+    if !door.has_proxy_protocol {
+        return Ok(peer);
+    }
+    let trusted = context.settings.load().access.trusted_proxies.clone();
+    // Boxed: the tasks of other addresses are not to be larger for it.
+    Box::pin(proxy::client(stream, peer, &trusted)).await
 }
 
 /// Waits until the stage is over, or nobody is left to end it.

@@ -1,14 +1,19 @@
 //! A server: the listener, the shards' tasks, and the order in which they stop.
 
+use super::admin;
+use super::admission::{Admission, Handshakes};
 use super::driver;
-use super::http::{Context, Stage};
-use super::listener::{Handshakes, Listener};
+use super::http::Context;
+use super::lifecycle::{Lifecycle, Stage};
+use super::listener::Listener;
+use super::memory::Memory;
+use super::pace::Pace;
 use super::serve::Door;
 use super::socket::SocketSink;
+use super::steering::Steering;
 use crate::config::{Address, Config};
 use crate::hub::{Hub, Shard};
 use crate::metrics::Metrics;
-use crate::protocol::CloseReason;
 use arc_swap::ArcSwap;
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -17,7 +22,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Poll;
 use thiserror::Error;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
@@ -66,18 +70,26 @@ impl Server {
         let metrics = Arc::new(Metrics::new(config.shards()));
         let (hub, shards) = Hub::tuned(&config.limits, &config.tuning, metrics);
         let settings = ArcSwap::from_pointee(config.clone());
-        let context = Arc::new(Context { hub, settings, stage: watch::Sender::new(Stage::Serving) });
+        let lifecycle = Arc::new(Lifecycle::new());
+        let (handshakes, admission) = (Handshakes::new(), Arc::new(Admission::new()));
+        let (keys, memory) = (admin::Keys::new(), Memory::new(config.admission.memory_max));
+        let context = Arc::new(Context { hub, settings, lifecycle, keys, handshakes, admission, memory });
         Ok(Self { listeners, context, shards })
     }
 
     /// Returns the first address that clients reach by TCP, with the port that was picked.
     pub fn addr(&self) -> Option<SocketAddr> {
-        self.addrs().first().copied()
+        self.listeners.iter().filter(|listener| !listener.is_internal()).find_map(Listener::addr)
     }
 
-    /// Returns every TCP address it listens on, the internal one last.
-    pub fn addrs(&self) -> Vec<SocketAddr> {
-        self.listeners.iter().filter_map(Listener::addr).collect()
+    /// Returns the internal address, with the port that was picked.
+    pub fn internal_addr(&self) -> Option<SocketAddr> {
+        self.listeners.iter().filter(|listener| listener.is_internal()).find_map(Listener::addr)
+    }
+
+    /// Returns what changes its settings while it runs.
+    pub fn steering(&self) -> Steering {
+        Steering::new(Arc::clone(&self.context))
     }
 
     /// Returns the hub behind it.
@@ -85,7 +97,7 @@ impl Server {
         &self.context.hub
     }
 
-    /// Serves until `stop` ends; then closes every connection after its pending messages and returns.
+    /// Serves until `stop` ends; then leaves as it says: every connection is closed after its pending messages.
     ///
     /// # Errors
     ///
@@ -94,48 +106,64 @@ impl Server {
     /// # Cancel safety
     ///
     /// Not cancel safe: dropping the future leaves the connections running without a listener.
-    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), ServerError> {
+    pub async fn run(self, stop: impl Future<Output = Stop>) -> Result<(), ServerError> {
         let Self { listeners, context, shards } = self;
-        let started = Instant::now();
+        let started = Instant::from_std(context.hub.metrics().started());
         let mut drivers = JoinSet::new();
         for shard in shards {
             drivers.spawn(driver::supervise(context.hub.clone(), shard, started));
         }
-        let handshakes = Handshakes::new(context.hub.limits().handshakes_max);
-        let result = tokio::select! {
-            never = accept(&listeners, &context, &handshakes) => match never {},
+        let (mut chores, watched) = (JoinSet::new(), Arc::clone(&context));
+        chores.spawn(async move { watched.memory.watch(&watched.hub).await });
+        let mut accepting = Box::pin(accept(listeners, Arc::clone(&context)));
+        let asked = tokio::select! {
+            never = &mut accepting => match never {},
             _ = drivers.join_next() => Err(ServerError::ShardsFailing),
-            () = stop => Ok(()),
+            stop = stop => Ok(stop),
         };
-        context.stage.send_replace(Stage::Stopping);
-        stop_all(listeners, &context, &handshakes).await;
-        result
+        let pace = pace(&context, *asked.as_ref().unwrap_or(&Stop::AtOnce));
+        let last = pace.grace + pace.time + context.settings.load().stopping.shutdown_timeout;
+        let emptied = async {
+            tokio::select! {
+                never = &mut accepting => match never {},
+                () = empty(&context, pace) => {}
+            }
+            // The door closes behind the last one.
+            drop(accepting);
+            context.lifecycle.enter(Stage::Ending);
+            context.handshakes.finished().await;
+            // A handshake that was under way when the stop began may have become a connection.
+            vacated(&context.hub).await;
+        };
+        if timeout_at(Instant::now() + last, emptied).await.is_err() {
+            let connections = context.hub.placement().taken();
+            tracing::warn!(connections, "stopped before every connection had ended");
+        }
+        asked.map(drop)
     }
 }
 
-/// Closes what is open, and waits until it is or the time is over.
-async fn stop_all(listeners: Vec<Listener>, context: &Arc<Context>, handshakes: &Handshakes) {
-    let hub = &context.hub;
-    let deadline = Instant::now() + context.settings.load().stopping.shutdown_timeout;
-    let stopped = async {
-        for shard in 0..hub.shards() {
-            if let Ok(credit) = hub.inbox(shard).take(1).await {
-                hub.close_all(shard, CloseReason::Shutdown, credit);
-            }
-        }
-        tokio::select! {
-            never = accept(&listeners, context, handshakes) => match never {},
-            () = vacated(hub) => {}
-        }
-        drop(listeners);
-        context.stage.send_replace(Stage::Ending);
-        handshakes.finished().await;
-        // A handshake that was under way when the stop began may have become a connection.
-        vacated(hub).await;
-    };
-    if timeout_at(deadline, stopped).await.is_err() {
-        tracing::warn!(connections = hub.placement().taken(), "stopped before every connection had ended");
+/// How a server is asked to stop.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Stop {
+    /// As balancers and clients can follow: `lb_grace`, then closes spread over `drain_time`.
+    Paced,
+    /// All closes now: a person waits.
+    AtOnce,
+}
+
+fn pace(context: &Context, stop: Stop) -> Pace {
+    let stopping = &context.settings.load().stopping;
+    match stop {
+        Stop::Paced => Pace { grace: stopping.lb_grace, time: stopping.drain_time },
+        Stop::AtOnce => Pace::AT_ONCE,
     }
+}
+
+/// Closes what is open, and waits until it is gone.
+async fn empty(context: &Context, pace: Pace) {
+    context.lifecycle.stop(&context.hub, pace).await;
+    vacated(&context.hub).await;
 }
 
 /// Waits until no connection holds a place.
@@ -155,8 +183,8 @@ async fn bind(address: &Address, door: Door, config: &Config) -> Result<Listener
 }
 
 /// Accepts at every listener for ever.
-async fn accept(listeners: &[Listener], context: &Arc<Context>, handshakes: &Handshakes) -> Infallible {
-    let accepting = listeners.iter().map(|listener| Box::pin(listener.accept(context, handshakes)));
+async fn accept(listeners: Vec<Listener>, context: Arc<Context>) -> Infallible {
+    let accepting = listeners.iter().map(|listener| Box::pin(listener.accept(&context)));
     let mut accepting: Vec<_> = accepting.collect();
     poll_fn(|cx| {
         for one in &mut accepting {

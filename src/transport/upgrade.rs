@@ -1,5 +1,6 @@
 //! An upgrade: from an HTTP connection to a session and its reader.
 
+use super::admission::Leave;
 use super::reader::Reader;
 use super::socket::SocketSink;
 use crate::hub::{Hub, Seat};
@@ -19,19 +20,22 @@ pub(super) struct Agreed {
     pub(super) channel: ChannelName,
     /// Who it is, as far as balancers tell.
     pub(super) client: IpAddr,
+    /// How it got in.
+    pub(super) leave: Leave,
 }
 
 /// Takes the socket over from HTTP once the response is out, and with it what came behind the request's head.
 pub(super) async fn take_over(stream: TcpStream, mut early: Bytes, agreed: Agreed) {
-    let Agreed { hub, seat, face, channel, client: _ } = agreed;
+    let Agreed { hub, seat, face, channel, client, leave } = agreed;
+    tracing::debug!(%client, id = ?seat.id(), "connected");
     let stream = Arc::new(stream);
     // An empty buffer would still keep hyper's 8 KiB alive.
     if early.is_empty() {
         early = Bytes::new();
     }
     let sink = SocketSink::new(Arc::clone(&stream));
-    match Session::open(hub, seat, sink, face, &channel).await {
-        Ok(session) => Reader::start(stream, early, session),
+    match Session::open(hub, seat, sink, (face, leave.is_some()), &channel).await {
+        Ok(session) => Reader::start(stream, early, session, leave),
         Err(full) => tracing::warn!("refused a connection after its handshake: {full}"),
     }
 }

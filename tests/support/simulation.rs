@@ -122,7 +122,7 @@ impl SimulatedHub {
         while shard.step() {
             between();
         }
-        shard.end_pass();
+        shard.end_pass(self.parts.now.get());
         has_work
     }
 

@@ -49,6 +49,6 @@ impl<S: Sink> Room<S> {
     pub(crate) fn pass(&mut self) {
         self.shard.begin_pass(Duration::ZERO);
         while self.shard.step() {}
-        self.shard.end_pass();
+        self.shard.end_pass(Duration::ZERO);
     }
 }

@@ -21,7 +21,7 @@ use throng::hub::Hub;
 use throng::metrics::ShardCounts;
 use throng::protocol::CloseReason;
 use throng::transport::socket::SocketSink;
-use throng::transport::{Server, ServerError};
+use throng::transport::{Server, ServerError, Stop};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -44,7 +44,7 @@ pub(crate) fn within<F: Future>(event: F) -> impl Future<Output = F::Output> {
 pub(crate) struct TestServer {
     pub(crate) addr: SocketAddr,
     hub: Hub<SocketSink>,
-    stop: Option<oneshot::Sender<()>>,
+    stop: Option<oneshot::Sender<Stop>>,
     run: JoinHandle<Result<(), ServerError>>,
 }
 
@@ -57,9 +57,9 @@ pub(crate) async fn start(tweak: impl FnOnce(&mut Config)) -> TestServer {
     let config = config.complete(1, 10_000).unwrap();
     let server = Server::bind(&config).await.unwrap();
     let (addr, hub) = (server.addr().unwrap(), server.hub().clone());
-    let (stop, stopped) = oneshot::channel::<()>();
+    let (stop, stopped) = oneshot::channel::<Stop>();
     // A test that ends without stopping drops the sender, which stops the server too.
-    let run = tokio::spawn(server.run(async move { drop(stopped.await) }));
+    let run = tokio::spawn(server.run(async move { stopped.await.unwrap_or(Stop::AtOnce) }));
     TestServer { addr, hub, stop: Some(stop), run }
 }
 
@@ -82,6 +82,11 @@ impl TestServer {
     /// Begins a stop; [`TestServer::stopped`] waits for its end.
     pub(crate) fn begin_stop(&mut self) {
         drop(self.stop.take());
+    }
+
+    /// Begins a stop that balancers can follow.
+    pub(crate) fn begin_paced_stop(&mut self) {
+        self.stop.take().unwrap().send(Stop::Paced).unwrap();
     }
 
     /// Waits until the server has ended.

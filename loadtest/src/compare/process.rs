@@ -91,7 +91,8 @@ impl Group {
         }
         let group = Pid::from_child(&self.child);
         // It fails for a group that is gone already, which is what is wanted.
-        kill_process_group(group, Signal::TERM).ok();
+        // A hub that leaves a balancer gracefully takes its time after SIGTERM; a person at a terminal gets an end.
+        kill_process_group(group, Signal::INT).ok();
         self.ends_within(grace);
         kill_process_group(group, Signal::KILL).ok();
         let status = self.child.wait()?;
@@ -114,10 +115,10 @@ mod tests {
 
     use super::*;
 
-    /// A server behind a shell, or one that ignores SIGTERM, must not outlive its run.
+    /// A server behind a shell, or one that ignores SIGINT, must not outlive its run.
     #[test]
     fn whole_group_ends_even_if_it_does_not_want_to() {
-        let script = "trap '' TERM; sleep 600 & echo $!; wait";
+        let script = "trap '' INT; sleep 600 & echo $!; wait";
         let mut group = Group::spawn(Command::new("sh").args(["-c", script]).stdout(Stdio::piped())).unwrap();
         let mut output = group.child.stdout.take().unwrap();
         let mut grandchild = [0; 16];

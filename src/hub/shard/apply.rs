@@ -2,10 +2,12 @@
 
 use super::Shard;
 use super::leave::Leave;
+use crate::config::Limits;
 use crate::hub::audience::Subscription;
 use crate::hub::channel::ChannelKey;
 use crate::hub::command::Publication;
 use crate::hub::connection::{Connection, Phase, Place, Pulse, find};
+use crate::hub::wheel::Wheel;
 use crate::hub::{Command, ConnectionId, Sent, Sink};
 use crate::protocol::{CloseReason, Encoding, frame};
 use bytes::Bytes;
@@ -21,6 +23,9 @@ impl<S: Sink> Shard<S> {
             Command::Ping { id, body } => self.answer_ping(id, &body),
             Command::Pong { id } => self.note_pong(id),
             Command::Close { id, reason } => self.close(id, reason),
+            Command::CloseSome { count, reason } => self.close_some(count, reason),
+            Command::Limits(limits) => self.keep_to(&limits),
+            Command::CutLaggards => self.cut_laggards(),
             Command::CloseAll { reason } => self.close_all(reason),
         }
         0
@@ -37,6 +42,7 @@ impl<S: Sink> Shard<S> {
         let Some(audience) = self.audiences.get_mut(number) else { return 0 };
         audience.log.push(&publication.body);
         self.counts.publications += 1;
+        self.latency.note(publication);
         if !audience.is_touched {
             audience.is_touched = true;
             self.touched.push(narrow(number));
@@ -49,7 +55,7 @@ impl<S: Sink> Shard<S> {
             self.connections.resize_with(id.slot() + 1, || None);
         }
         debug_assert!(self.connections[id.slot()].is_none(), "placement hands out free slots");
-        self.connections[id.slot()] = Some(Connection::new(id, sink));
+        self.connections[id.slot()] = Some(Connection::new(id, sink, self.clock.seconds()));
         self.live += 1;
         if let Some(reason) = self.is_closing_all {
             self.leaving.push((narrow(id.slot()), Leave::Drain(reason)));
@@ -124,6 +130,34 @@ impl<S: Sink> Shard<S> {
     fn close(&mut self, id: ConnectionId, reason: CloseReason) {
         if find(&mut self.connections, id).is_some() {
             self.leaving.push((narrow(id.slot()), Leave::Close(reason)));
+        }
+    }
+
+    /// Takes over new limits. The wheel goes on from now: who was pinged and has not answered is asked once more.
+    fn keep_to(&mut self, limits: &Limits) {
+        if (limits.ping_interval, limits.pong_timeout) != (self.limits.ping_interval, self.limits.pong_timeout) {
+            self.wheel = Wheel::from(self.clock.time(), limits.ping_interval, limits.pong_timeout);
+        }
+        self.ages = super::tick::ages(limits, self.clock.time());
+        self.limits = limits.clone();
+    }
+
+    /// Walks on from the slot where the last call ended, once round at most: what it costs is what it closes, and the
+    /// slots between them.
+    fn close_some(&mut self, mut count: usize, reason: CloseReason) {
+        for _ in 0..self.connections.len() {
+            if count == 0 {
+                return;
+            }
+            let slot = self.closing_hand % self.connections.len();
+            self.closing_hand = slot + 1;
+            if let Some(connection) = &mut self.connections[slot]
+                && connection.phase == Phase::Open
+                && !connection.is_abandoned
+            {
+                count -= 1;
+                self.leaving.push((narrow(slot), Leave::Drain(reason)));
+            }
         }
     }
 

@@ -30,6 +30,11 @@ impl Clock {
         self.time
     }
 
+    /// Returns the time in whole seconds; 136 years fit.
+    pub(super) fn seconds(&self) -> u32 {
+        u32::try_from(self.time.as_secs()).unwrap_or(u32::MAX)
+    }
+
     /// Returns whether a tick is due, which then is the next one's start.
     pub(super) fn take_tick(&mut self) -> bool {
         let is_due = self.last.saturating_sub(self.ticked) >= TICK;

@@ -24,8 +24,10 @@ mod clock;
 mod flush;
 mod gathering;
 mod joining;
+mod latency;
 mod leave;
 mod pass;
+mod relieve;
 mod tick;
 
 use super::Sink;
@@ -40,9 +42,11 @@ use crate::protocol::CloseReason;
 use clock::Clock;
 use gathering::Gathering;
 use joining::Joining;
+use latency::Latency;
 use pass::Round;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Most slots that a shard reserves address space for, 64 MiB; beyond them its table grows by copies.
 const RESERVED_MAX: usize = 1 << 20;
@@ -62,15 +66,20 @@ pub struct Shard<S: Sink> {
     live: usize,
     /// Every connection is being closed, and so is whoever still comes.
     is_closing_all: Option<CloseReason>,
+    /// The slot from which on the next ones are closed when only some are.
+    closing_hand: usize,
 
     clock: Clock,
     wheel: Wheel,
+    /// When to look whose life is over, if there is a limit to it.
+    ages: Option<Wheel>,
     counts: ShardCounts,
 
     /// Audiences that a fan-out is due for, once nothing gathers any more.
     touched: Vec<u32>,
     gathering: Gathering,
     joining: Joining,
+    latency: Latency,
     round: Option<Round>,
     /// The frame of the round, built once for all who stand at its start; before the rounds, what is joined.
     frame: Vec<u8>,
@@ -106,11 +115,14 @@ impl<S: Sink> Shard<S> {
             audiences: Audiences::default(),
             live: 0,
             is_closing_all: None,
+            closing_hand: 0,
             clock: Clock::default(),
             wheel: Wheel::new(limits.ping_interval, limits.pong_timeout),
+            ages: tick::ages(limits, Duration::ZERO),
             counts,
             touched: Vec::new(),
             gathering: Gathering::new(tuning.coalesce_delay),
+            latency: Latency::default(),
             joining: Joining::default(),
             round: None,
             frame: Vec::new(),

@@ -78,8 +78,9 @@ impl<S: Sink> Shard<S> {
         self.has_writes()
     }
 
-    /// Ends a pass: what happened becomes visible in the metrics.
-    pub fn end_pass(&mut self) {
+    /// Ends a pass at `now`: what happened becomes visible in the metrics.
+    pub fn end_pass(&mut self, now: Duration) {
+        self.count_latency(now);
         if self.live == 0 {
             // No tick comes to look at them.
             self.watched.clear();

@@ -3,10 +3,10 @@
 use super::Shard;
 use super::apply::narrow;
 use super::leave::Leave;
-use crate::config::SlowConsumer;
+use crate::config::{Limits, SlowConsumer};
 use crate::hub::Sink;
 use crate::hub::connection::{Connection, Phase, Pulse};
-use crate::hub::wheel::slots_of;
+use crate::hub::wheel::{Wheel, slots_of};
 use crate::protocol::CloseReason;
 use std::time::Duration;
 
@@ -23,6 +23,12 @@ enum Verdict {
     Overdue,
 }
 
+/// Returns the hand that goes round twenty times in the longest life of a connection; `None` without a limit.
+pub(super) fn ages(limits: &Limits, now: Duration) -> Option<Wheel> {
+    let age_max = limits.connection_age_max;
+    (!age_max.is_zero()).then(|| Wheel::from(now, age_max / 20, Duration::ZERO))
+}
+
 impl<S: Sink> Shard<S> {
     pub(super) fn tick(&mut self) {
         let due = self.wheel.advance(self.clock.time());
@@ -32,8 +38,23 @@ impl<S: Sink> Shard<S> {
         for bucket in due.ping {
             self.ping(bucket);
         }
+        self.close_aged();
         self.look_at_watched();
         self.trim_retained();
+    }
+
+    /// Drains those that have lived long enough. Costs a look at every connection twenty times in a life.
+    fn close_aged(&mut self) {
+        let (now, age_max) = (self.clock.time(), self.limits.connection_age_max);
+        let Some(ages) = &mut self.ages else { return };
+        for bucket in ages.advance(now).ping {
+            for slot in slots_of(bucket, self.connections.len()).map(narrow) {
+                let connection = self.connections[slot as usize].as_ref();
+                if connection.is_some_and(|one| one.phase == Phase::Open && one.is_aged(slot, now, age_max)) {
+                    self.leaving.push((slot, Leave::Drain(CloseReason::Aged)));
+                }
+            }
+        }
     }
 
     /// Pings the connections of a bucket. One that was out of reach for a whole round is gone: under the policy `skip`
@@ -104,6 +125,7 @@ impl<S: Sink> Shard<S> {
     }
 
     fn trim_retained(&mut self) {
+        let (mut all, mut longest) = (0, 0);
         let mut retained = std::mem::take(&mut self.retained);
         retained.retain(|number| {
             let Some(audience) = self.audiences.get_mut(*number as usize) else { return false };
@@ -112,8 +134,11 @@ impl<S: Sink> Shard<S> {
                 return false;
             }
             audience.trim();
-            !audience.log.is_empty()
+            let bytes = audience.log.head() - audience.log.tail();
+            (all, longest) = (all + bytes, longest.max(bytes));
+            bytes > 0
         });
+        (self.counts.log_bytes, self.counts.lag_bytes) = (all, longest);
         for number in &retained {
             if let Some(audience) = self.audiences.get_mut(*number as usize) {
                 audience.is_retained = true;
@@ -123,7 +148,7 @@ impl<S: Sink> Shard<S> {
     }
 }
 
-impl crate::config::Limits {
+impl Limits {
     fn judge<S>(&self, connection: &Connection<S>, now: Duration) -> Verdict {
         let Some(lane) = &connection.lane else {
             return if connection.phase == Phase::Dead { Verdict::Waiting } else { Verdict::Fine };

@@ -1,0 +1,41 @@
+//! A steering: what may be changed of a server that runs.
+
+use super::http::Context;
+use crate::config::{Config, reload};
+use std::sync::Arc;
+
+/// A handle to a running server.
+#[derive(Clone, Debug)]
+pub struct Steering {
+    context: Arc<Context>,
+}
+
+impl Steering {
+    pub(super) fn new(context: Arc<Context>) -> Self {
+        Self { context }
+    }
+
+    /// Lets new settings take effect, for who is connected and who comes; those that need a restart stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// What can not be used; nothing is changed then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: some shards may have learned of new limits and others not.
+    pub async fn reconfigure(&self, config: &Config) -> Result<(), String> {
+        let context = &self.context;
+        let config = reload::merge(&context.settings.load(), config);
+        context.memory.set_max(config.admission.memory_max);
+        let limits = Arc::new(config.limits.clone());
+        context.settings.store(Arc::new(config));
+        context.hub.reconfigure(&limits);
+        for shard in 0..context.hub.shards() {
+            // An inbox is never closed.
+            let Ok(credit) = context.hub.inbox(shard).take(1).await else { return Ok(()) };
+            context.hub.tell_limits(shard, &limits, credit);
+        }
+        Ok(())
+    }
+}
