@@ -50,10 +50,11 @@ pub(super) async fn serve(
         Err(reason) => return context.hub.metrics().refuse(reason),
     };
     let mut stage = context.lifecycle.watch();
-    let accepted_in = *stage.borrow_and_update();
+    // While the hub only leaves its balancer, who comes is served as ever.
+    let accepted_in = Stage::Leaving.max(*stage.borrow_and_update());
     let mut builder = builder(&context.hub.limits());
     // Who comes during a stop gets one answer.
-    builder.keep_alive(accepted_in == Stage::Serving);
+    builder.keep_alive(accepted_in == Stage::Leaving);
     let hub = context.hub.clone();
     let mut connection = builder.serve_connection(TokioIo::new(stream), Desk::new(context, door, peer));
     let served = tokio::select! {

@@ -1,4 +1,4 @@
-//! A steering: what may be changed of a server that runs.
+//! A steering: what may be seen and changed of a server that runs.
 
 use super::http::Context;
 use crate::config::{Config, reload};
@@ -13,6 +13,11 @@ pub struct Steering {
 impl Steering {
     pub(super) fn new(context: Arc<Context>) -> Self {
         Self { context }
+    }
+
+    /// Returns the number of HTTP connections that are open, handshakes in progress among them.
+    pub fn handshakes(&self) -> u64 {
+        self.context.handshakes.len()
     }
 
     /// Lets new settings take effect, for who is connected and who comes; those that need a restart stay as they are.

@@ -21,7 +21,7 @@ use throng::hub::Hub;
 use throng::metrics::ShardCounts;
 use throng::protocol::CloseReason;
 use throng::transport::socket::SocketSink;
-use throng::transport::{Server, ServerError, Stop};
+use throng::transport::{Server, ServerError, Steering, Stop};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -43,7 +43,9 @@ pub(crate) fn within<F: Future>(event: F) -> impl Future<Output = F::Output> {
 /// A server in this process.
 pub(crate) struct TestServer {
     pub(crate) addr: SocketAddr,
+    pub(crate) internal: Option<SocketAddr>,
     hub: Hub<SocketSink>,
+    steering: Steering,
     stop: Option<oneshot::Sender<Stop>>,
     run: JoinHandle<Result<(), ServerError>>,
 }
@@ -56,11 +58,12 @@ pub(crate) async fn start(tweak: impl FnOnce(&mut Config)) -> TestServer {
     tweak(&mut config);
     let config = config.complete(1, 10_000).unwrap();
     let server = Server::bind(&config).await.unwrap();
-    let (addr, hub) = (server.addr().unwrap(), server.hub().clone());
+    let (addr, internal, hub) = (server.addr().unwrap(), server.internal_addr(), server.hub().clone());
+    let steering = server.steering();
     let (stop, stopped) = oneshot::channel::<Stop>();
     // A test that ends without stopping drops the sender, which stops the server too.
     let run = tokio::spawn(server.run(async move { stopped.await.unwrap_or(Stop::AtOnce) }));
-    TestServer { addr, hub, stop: Some(stop), run }
+    TestServer { addr, internal, hub, steering, stop: Some(stop), run }
 }
 
 impl TestServer {
@@ -82,6 +85,11 @@ impl TestServer {
     /// Begins a stop; [`TestServer::stopped`] waits for its end.
     pub(crate) fn begin_stop(&mut self) {
         drop(self.stop.take());
+    }
+
+    /// Returns the number of handshakes in progress.
+    pub(crate) fn handshakes(&self) -> u64 {
+        self.steering.handshakes()
     }
 
     /// Begins a stop that balancers can follow.
