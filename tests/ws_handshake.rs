@@ -195,3 +195,22 @@ async fn refusals_are_counted_and_take_no_place() {
     assert_eq!(server.hub().metrics().refusals().iter().sum::<u64>(), 3);
     accepted(&server, &good()).await;
 }
+
+/// Threats row 1. An application's own page may live elsewhere than its hub, and no other page with it.
+#[tokio::test]
+async fn allowed_origin_connects_from_another_host_and_its_neighbour_does_not() {
+    let server = start(|config| {
+        config.access.allowed_origins = vec!["https://*.example.com".parse().expect("it is an origin")];
+    })
+    .await;
+    for (origin, status) in
+        [("https://app.example.com", 101), ("https://example.com", 403), ("http://app.example.com", 403)]
+    {
+        let request = bytes(&with("Origin", &[&format!("Origin: {origin}")]));
+        let mut stream = TcpStream::connect(server.addr).await.expect("it listens");
+        stream.write_all(&request).await.expect("it fits");
+        let mut start = [0; 12];
+        within(stream.read_exact(&mut start)).await.expect("it answers");
+        assert_eq!(start[9..], *status.to_string().as_bytes(), "{origin}");
+    }
+}

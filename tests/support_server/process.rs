@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::process::{ExitStatus, Output, Stdio};
 use throng::config::Config;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
 /// The binary with these arguments, ready to be started.
 pub(crate) fn throng(arguments: &[&str]) -> Command {
@@ -35,13 +35,24 @@ impl Process {
 
     /// Starts and waits for the address that the first line names.
     pub(crate) async fn spawn(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the binary runs");
+        Self::spawn_with(command, Stdio::null()).await
+    }
+
+    async fn spawn_with(command: &mut Command, stderr: Stdio) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(stderr).spawn().expect("the binary runs");
         let mut stdout = BufReader::new(child.stdout.take().expect("it is piped")).lines();
         let first_line = within(stdout.next_line()).await.expect("it is text").expect("there is a line");
         let url = first_line.split("http://").nth(1).expect("the line names a URL");
         let addr = url.split('/').next().unwrap_or_default().replace("localhost", "127.0.0.1");
         let addr = addr.parse().expect("the URL names an address");
         Self { child, first_line, stdout, addr }
+    }
+
+    /// Starts as [`Process::spawn`] does, and returns its log too.
+    pub(crate) async fn spawn_logging(command: &mut Command) -> (Self, Lines<BufReader<ChildStderr>>) {
+        let mut process = Self::spawn_with(command, Stdio::piped()).await;
+        let log = process.child.stderr.take().expect("it is piped");
+        (process, BufReader::new(log).lines())
     }
 
     pub(crate) fn id(&self) -> u32 {

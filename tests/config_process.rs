@@ -1,0 +1,143 @@
+//! The configuration as an operator meets it: files, variables, flags, and reloads of a running hub.
+
+mod support_server;
+
+use rustix::process::Signal;
+use std::process::Output;
+use support_server::process::{Process, fails, throng};
+use support_server::{Client, within};
+use tokio::io::{BufReader, Lines};
+use tokio::process::ChildStderr;
+
+/// A file that is gone with the test.
+struct File {
+    folder: tempfile::TempDir,
+}
+
+impl File {
+    fn new(text: &str) -> Self {
+        let file = Self { folder: tempfile::tempdir().expect("there is a place for it") };
+        file.write(text);
+        file
+    }
+
+    fn write(&self, text: &str) {
+        std::fs::write(self.folder.path().join("hub.toml"), text).expect("it is ours");
+    }
+
+    fn path(&self) -> String {
+        self.folder.path().join("hub.toml").to_str().expect("it is text").to_owned()
+    }
+}
+
+async fn output(arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String, String) {
+    let mut command = throng(arguments);
+    command.envs(variables.iter().copied());
+    let Output { status, stdout, stderr } = within(command.output()).await.expect("the binary runs");
+    let text = |bytes| String::from_utf8(bytes).expect("it is text");
+    (status.code(), text(stdout), text(stderr))
+}
+
+/// A file for the fleet, a variable for the machine, a flag for the moment.
+#[tokio::test]
+async fn variable_beats_the_file_and_a_flag_beats_both() {
+    let file = File::new("addr = [\"127.0.0.1:0\"]\nshards = 4\n[limits]\nconnections_max = 11\n");
+    for (arguments, variables, ending) in [
+        (&["--config", &file.path()][..], &[][..], "(4 shards, up to 11 connections)"),
+        (&["--config", &file.path()], &[("THRONG_SHARDS", "3")], "(3 shards, up to 11 connections)"),
+        (&["--config", &file.path(), "--shards", "2"], &[("THRONG_SHARDS", "3")], "(2 shards, up to 11 connections)"),
+    ] {
+        let mut command = throng(arguments);
+        command.envs(variables.iter().copied());
+        let process = Process::spawn(&mut command).await;
+        assert!(process.first_line.ends_with(ending), "{}", process.first_line);
+    }
+}
+
+#[tokio::test]
+async fn check_config_says_where_each_setting_comes_from_and_no_secret() {
+    let file = File::new("shards = 2\n[access]\nadmin_keys = [\"0123456789abcdef\"]\n");
+    let path = file.path();
+    let (code, said, _) = output(&["check-config", &path, "--ping-interval", "9s"], &[("THRONG_LOG", "debug")]).await;
+    assert_eq!(code, Some(0));
+    let expected = format!(
+        "{path}: valid; 4 of 36 set\n  shards = 2  ({path}:1)\n  admin_keys = (secret)  ({path}:3)\n  \
+         ping_interval = 9s  (--ping-interval)\n  log = debug  (THRONG_LOG)\n"
+    );
+    let without_count = |text: &str| text.replace(|one: char| one.is_ascii_digit(), "");
+    assert_eq!(without_count(&said), without_count(&expected), "{said}");
+}
+
+#[tokio::test]
+async fn check_config_says_every_problem_with_its_line() {
+    let file = File::new("shard = 2\n[limits]\nping_interval = \"soon\"\nslow_consumer = \"drop\"\n");
+    let (code, _, said) = output(&["check-config", &file.path()], &[("THRONG_SHARD", "2")]).await;
+    assert_eq!(code, Some(2));
+    let lines: Vec<_> = said.lines().map(|line| line.trim_start_matches(&file.path())).collect();
+    assert_eq!(lines.len(), 4, "{said}");
+    assert_eq!(lines[0], ":1:1: there is no key shard; did you mean shards?");
+    assert!(lines[1].starts_with(":3:17: ping_interval: "), "{said}");
+    assert_eq!(lines[2], ":4:17: slow_consumer: \"drop\" is not one of close, skip");
+    assert_eq!(lines[3], "the variable THRONG_SHARD is no setting; did you mean THRONG_SHARDS?");
+}
+
+/// A hub that started with half of its settings would be worse than one that did not.
+#[tokio::test]
+async fn hub_does_not_start_with_a_file_that_is_wrong_or_missing() {
+    let file = File::new("[limits]\npong_timeout = \"60s\"\n");
+    let (code, said) = fails(&["--config", &file.path()]).await;
+    assert_eq!(code, Some(2));
+    assert!(said.contains("--pong-timeout 1m is not shorter") && said.contains("pong_timeout in line 2"), "{said}");
+    let (code, said) = fails(&["--config", "/nowhere/hub.toml"]).await;
+    assert_eq!((code, said.lines().count()), (Some(2), 1), "{said}");
+    assert!(said.contains("/nowhere/hub.toml: can not be read"), "{said}");
+}
+
+#[tokio::test]
+async fn default_config_is_a_file_that_can_be_used() {
+    let (code, text, _) = output(&["default-config"], &[]).await;
+    assert_eq!(code, Some(0));
+    let file = File::new(&text);
+    let (code, said, _) = output(&["check-config", &file.path()], &[]).await;
+    assert_eq!(code, Some(0));
+    assert!(said.contains(": valid; 0 of "), "{said}");
+}
+
+/// Waits for a line of the log.
+async fn logged(log: &mut Lines<BufReader<ChildStderr>>, text: &str) -> String {
+    loop {
+        let line = within(log.next_line()).await.expect("it is text").expect("the log goes on");
+        if line.contains(text) {
+            return line;
+        }
+    }
+}
+
+/// New limits hold for who is connected; a file that is wrong changes nothing; the rest waits for a restart.
+#[tokio::test]
+async fn sighup_reloads_what_it_can_says_what_it_can_not_and_closes_nobody() {
+    let file = File::new("addr = [\"127.0.0.1:0\"]\n");
+    let (process, mut log) = Process::spawn_logging(&mut throng(&["--config", &file.path()])).await;
+    let mut client = Client::connect(process.addr, "/ws").await;
+    let mut other = Client::connect(process.addr, "/ws").await;
+
+    file.write("addr = [\"127.0.0.1:0\"]\n[limits]\nmessage_bytes_max = \"many\"\n");
+    process.signal(Signal::HUP);
+    let line = logged(&mut log, "nothing is changed").await;
+    assert!(line.contains("hub.toml:3:21: message_bytes_max: a string is not a whole decimal number"), "{line}");
+
+    file.write("addr = [\"127.0.0.1:0\"]\nshards = 7\n[limits]\nmessage_bytes_max = 10\n");
+    process.signal(Signal::HUP);
+    logged(&mut log, "reload: message_bytes_max \"65536\" -> \"10\"").await;
+    logged(&mut log, "needs a restart").await;
+
+    client.send("0123456789").await;
+    assert_eq!(other.line().await, "0123456789", "what is at the new limit");
+    client.send("0123456789+").await;
+    // Its own line of before comes first.
+    assert_eq!(client.rest().await.1.map(|(code, _)| code), Some(1009));
+
+    process.signal(Signal::HUP);
+    logged(&mut log, "needs a restart").await;
+    other.round_trip().await;
+}

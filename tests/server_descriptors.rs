@@ -1,0 +1,79 @@
+//! A hub without descriptors: it says so, does not spin, and recovers. Threats row 14.
+
+mod support_server;
+
+use std::fs;
+use std::time::{Duration, Instant};
+use support_server::process::{Process, throng};
+use support_server::within;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+const REQUEST: &[u8] = b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+/// Starts the binary with a limit on descriptors that it can not raise.
+async fn with_descriptors(count: u32) -> Process {
+    let program = throng(&["--addr", "127.0.0.1:0", "--connections-max", "10000"]);
+    let program = program.as_std();
+    let mut command = tokio::process::Command::new("sh");
+    command.arg("-c").arg(format!("ulimit -n {count} && exec \"$0\" \"$@\""));
+    command.arg(program.get_program()).args(program.get_args()).kill_on_drop(true);
+    for (name, value) in program.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    Process::spawn(&mut command).await
+}
+
+/// Connects; returns the status of the answer, `None` when there is none, and the connection.
+async fn connect(process: &Process) -> (Option<u16>, TcpStream) {
+    let mut stream = TcpStream::connect(process.addr).await.expect("the kernel accepts");
+    // A connection that was turned away may be closed already.
+    let _ = stream.write_all(REQUEST).await;
+    let mut start = [0; 12];
+    let answered = tokio::time::timeout(Duration::from_secs(20), stream.read_exact(&mut start)).await;
+    let status = answered.ok().and_then(Result::ok).and_then(|_| std::str::from_utf8(&start[9..]).ok()?.parse().ok());
+    (status, stream)
+}
+
+/// Returns the CPU time of a process, in clock ticks of 10 ms.
+fn ticks(process: &Process) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", process.id())).expect("it runs");
+    let fields = stat.rsplit_once(')').expect("its name stands in parentheses").1.split_ascii_whitespace();
+    fields.skip(11).take(2).map(|field| field.parse::<u64>().expect("it is a number")).sum()
+}
+
+/// A thousand clients for 256 descriptors: those beyond are told, and the core is not burnt.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_beyond_the_descriptors_get_503_without_spinning_and_the_next_ones_are_served_again() {
+    let process = with_descriptors(256).await;
+    let mut connected = Vec::new();
+    let refused = loop {
+        let (status, stream) = connect(&process).await;
+        match status {
+            Some(101) => connected.push(stream),
+            other => break other,
+        }
+        assert!(connected.len() < 256, "there are not so many descriptors");
+    };
+    assert_eq!(refused, Some(503));
+    assert!(connected.len() > 200, "{}", connected.len());
+
+    let (before, since) = (ticks(&process), Instant::now());
+    let others: Vec<_> = (0..750).map(|_| connect(&process)).collect();
+    let others = within(futures_util::future::join_all(others)).await;
+    let told = others.iter().filter(|(status, _)| *status == Some(503)).count();
+    let (used, passed) = (ticks(&process) - before, since.elapsed());
+    assert!(told >= 700, "{told} of 750 were told");
+    // What turning away costs, and less than 5 % of a core beside it.
+    let allowed = 30.0 + passed.as_secs_f64() * 100.0 * 0.05;
+    assert!((used as f64) < allowed, "{used} ticks of 10 ms in {passed:?}");
+
+    drop((others, connected));
+    let since = Instant::now();
+    while connect(&process).await.0 != Some(101) {}
+    assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
+}

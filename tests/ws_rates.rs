@@ -1,0 +1,73 @@
+//! How much one client may say: back-pressure first, and only who goes on is closed. Threats rows 10 and 16.
+
+mod support_server;
+
+use support_server::{TestServer, frame, start};
+use throng::config::Config;
+use throng::protocol::CloseReason;
+
+/// Nobody is exempt.
+fn limited(config: &mut Config) {
+    config.access.limits_exempt = Vec::new();
+    config.limits.message_rate_max = 10;
+}
+
+/// A burst is not a flood: it is slowed down and arrives whole.
+#[tokio::test]
+async fn burst_beyond_the_rate_is_slowed_down_and_nothing_of_it_is_lost() {
+    let server = start(limited).await;
+    let mut listener = server.connect("/ws").await;
+    let mut talker = server.connect("/ws").await;
+    for number in 0..24 {
+        talker.send(number.to_string()).await;
+    }
+    let lines = listener.lines(24).await;
+    assert_eq!(lines, (0..24).map(|number| number.to_string()).collect::<Vec<_>>());
+    assert_eq!(server.closes(CloseReason::TooManyRequests), 0);
+}
+
+#[tokio::test]
+async fn flood_is_closed_with_4013_after_a_second_of_back_pressure() {
+    let server = start(limited).await;
+    let mut talker = server.raw("/ws").await;
+    talker.send(&frame(0x81, b"x").repeat(1_000)).await;
+    assert_eq!(talker.closed().await, Some((4013, "too many requests".to_owned())));
+    // Twenty at once, ten in the second that it waits, and the round trip of the start.
+    assert!(server.counts().publications <= 32, "{}", server.counts().publications);
+}
+
+/// Bytes count as well as messages.
+#[tokio::test]
+async fn flood_of_bytes_is_closed_with_4013() {
+    let server = start(|config| {
+        config.access.limits_exempt = Vec::new();
+        config.limits.message_bytes_rate_max = 10_000;
+    })
+    .await;
+    let mut talker = server.raw("/ws").await;
+    talker.send(&frame(0x81, &[b'x'; 9_000]).repeat(6)).await;
+    assert_eq!(talker.closed().await, Some((4013, "too many requests".to_owned())));
+}
+
+/// Threats row 10. A thousand pings are no conversation, whoever sends them.
+#[tokio::test]
+async fn flood_of_pings_is_closed_with_4013_even_from_who_is_exempt() {
+    for tweak in [limited, |_: &mut Config| {}] {
+        let server: TestServer = start(tweak).await;
+        let mut talker = server.raw("/ws").await;
+        talker.send(&frame(0x89, b"").repeat(1_000)).await;
+        assert_eq!(talker.closed().await, Some((4013, "too many requests".to_owned())));
+    }
+}
+
+/// A load test on the machine itself measures the hub.
+#[tokio::test]
+async fn who_is_exempt_says_as_much_as_it_likes() {
+    let server = start(|config| config.limits.message_rate_max = 1).await;
+    let mut listener = server.connect("/ws").await;
+    let mut talker = server.connect("/ws").await;
+    for number in 0..500 {
+        talker.send(number.to_string()).await;
+    }
+    assert_eq!(listener.lines(500).await.len(), 500);
+}
