@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# Has the files of deploy/ judged by the programs that they are for. Needs haproxy, nginx, promtool, systemd-analyze and
+# python3 with yaml.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+
+echo "haproxy.cfg"
+haproxy -c -q -f deploy/haproxy.cfg
+
+echo "nginx.conf"
+nginx -t -q -p "$tmp" -c "$PWD/deploy/nginx.conf" -g "pid $tmp/pid; error_log $tmp/log;"
+
+echo "throng.service"
+# The unit names files of an installed machine; here they are the program's own.
+sed "s|/usr/local/bin/throng|$PWD/target/release/throng|" deploy/throng.service > "$tmp/throng.service"
+systemd-analyze verify --man=no "$tmp/throng.service"
+exposure=$(systemd-analyze security --offline=yes --no-pager "$tmp/throng.service" | sed -n 's/.*exposure level.*: \([0-9.]*\) .*/\1/p')
+echo "  exposure $exposure"
+awk -v exposure="$exposure" 'BEGIN { exit !(exposure != "" && exposure <= 2.0) }' || {
+    echo "the unit's exposure is $exposure, more than 2.0"
+    exit 1
+}
+
+echo "prometheus"
+promtool check rules deploy/prometheus/alerts.yml >/dev/null
+promtool test rules deploy/prometheus/alerts_test.yml >/dev/null
+
+echo "metrics"
+target/release/throng --addr 127.0.0.1:0 --shards 2 > "$tmp/line" 2>/dev/null &
+hub=$!
+trap 'kill -INT $hub 2>/dev/null; wait $hub 2>/dev/null; rm -rf "$tmp"' EXIT
+until grep -q ready "$tmp/line"; do kill -0 $hub; done
+address=$(sed 's|.*http://\([^/]*\)/.*|\1|' "$tmp/line")
+python3 - "$address" deploy/prometheus/*.yml <<'PY'
+"""Every metric that an alert names is one that the hub has."""
+import re
+import sys
+import urllib.request
+
+page = urllib.request.urlopen(f"http://{sys.argv[1]}/metrics").read().decode()
+known = {re.split(r"[{ ]", line)[0] for line in page.splitlines() if line and line[0] != "#"}
+named = set()
+for file in sys.argv[2:]:
+    named |= set(re.findall(r"\b(?:throng|process)_[a-z_]+\b", open(file).read()))
+unknown = {name for name in named if name not in known}
+assert not unknown, f"alerts name metrics that do not exist: {sorted(unknown)}"
+PY
+
+echo "kubernetes"
+python3 - <<'PY'
+"""The manifests parse, and their times fit the hub's own."""
+import re
+import subprocess
+import yaml
+
+parts = list(yaml.safe_load_all(open("deploy/kubernetes/throng.yaml")))
+pod = next(part for part in parts if part["kind"] == "Deployment")["spec"]["template"]["spec"]
+container = pod["containers"][0]
+text = subprocess.run(["target/release/throng", "default-config"], check=True, capture_output=True, text=True).stdout
+stop = sum(int(re.search(rf'# {key} = "(\d+)s"', text)[1]) for key in ("lb_grace", "drain_time", "shutdown_timeout"))
+kill = pod["terminationGracePeriodSeconds"]
+env = {one["name"]: one.get("value") for one in container["env"]}
+assert stop < kill, f"the pod is killed after {kill} s, a stop takes {stop} s"
+assert env["THRONG_KILL_TIME"] == f"{kill}s", env
+unit = open("deploy/throng.service").read()
+assert int(re.search(r"TimeoutStopSec=(\d+)", unit)[1]) > stop
+assert f"THRONG_KILL_TIME={re.search(r'TimeoutStopSec=(.*)', unit)[1]}s" in unit
+ports = {port["name"] for port in container["ports"]}
+for probe in ("readinessProbe", "livenessProbe"):
+    assert container[probe]["httpGet"]["port"] in ports, probe
+    assert container[probe]["httpGet"]["path"] in ("/health/ready", "/health/live"), probe
+PY
+
+echo "sysctl.conf"
+sed -n 's/^\([a-z0-9_.]*\) *=.*/\1/p' deploy/sysctl.conf | while read -r key; do
+    [ -e "/proc/sys/${key//.//}" ] || { echo "the kernel has no $key"; exit 1; }
+done
