@@ -12,7 +12,7 @@ pub(crate) mod client;
 pub(crate) mod http;
 pub(crate) mod process;
 
-pub(crate) use client::{Client, Judge, Raw, close_frame, frame, stream_with_buffer};
+pub(crate) use client::{Client, Judge, Raw, close_frame, frame, handshake, stream_with_buffer};
 pub(crate) use http::{Answer, exchange, get};
 
 use std::net::SocketAddr;
