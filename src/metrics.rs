@@ -17,6 +17,8 @@ pub const LATENCY_BOUNDS: [u64; 16] = [
 impl ShardCounts {
     /// Counts publications whose last write came so many microseconds after the arrival of the oldest of them.
     pub fn count_latency(&mut self, microseconds: u64, publications: u64) {
+        // The sum tells that something was counted, so nothing takes no time.
+        let microseconds = microseconds.max(1);
         let bucket = LATENCY_BOUNDS.partition_point(|bound| *bound < microseconds);
         self.latency[bucket] += publications;
         self.latency_sum += microseconds * publications;
@@ -53,11 +55,16 @@ macro_rules! shard_counts {
             // Relaxed throughout: each number stands for itself.
             pub fn publish(&self, counts: &ShardCounts) {
                 $(self.$name.store(counts.$name, Ordering::Relaxed);)+
-                let closes = self.closes.iter().zip(counts.closes);
-                for (metric, count) in closes.chain(self.latency.iter().zip(counts.latency)) {
+                for (metric, count) in self.closes.iter().zip(counts.closes) {
                     metric.store(count, Ordering::Relaxed);
                 }
-                self.latency_sum.store(counts.latency_sum, Ordering::Relaxed);
+                // Most passes publish nothing that has a latency.
+                if self.latency_sum.load(Ordering::Relaxed) != counts.latency_sum {
+                    for (metric, count) in self.latency.iter().zip(counts.latency) {
+                        metric.store(count, Ordering::Relaxed);
+                    }
+                    self.latency_sum.store(counts.latency_sum, Ordering::Relaxed);
+                }
             }
 
             /// Returns the counts of the last pass.

@@ -181,7 +181,8 @@ async fn rolling_deploy(kind: Kind, clients: usize) {
         assert!(seen.stretches.iter().all(contiguous), "{:?}", seen.stretches);
         assert!(seen.stretches.len() <= 2, "one interruption at most");
         let all: Vec<_> = seen.stretches.concat();
-        assert!(all.is_sorted_by(|one, next| one < next), "nothing twice, nothing out of order: {all:?}");
+        // The hubs know nothing of each other: the second may say again what the first has just said.
+        assert!(all.is_sorted(), "nothing out of order: {all:?}");
     }
 }
 
