@@ -12,8 +12,9 @@ use thiserror::Error;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Access")]
 pub struct Access {
-    /// Pages that browsers may connect from, besides this very host: `https://example.com`, `https://example.com:8443`,
-    /// or `https://*.example.com` for any number of whole labels. A page of another origin gets 403; programs send none.
+    /// Pages that browsers may connect from, besides this very host: `https://example.com`,
+    /// `https://example.com:8443`, or `https://*.example.com` for any number of whole labels. A page of another origin
+    /// gets 403; programs send none.
     #[arg(long, env = "THRONG_ALLOWED_ORIGINS", value_delimiter = ',', value_name = "ORIGIN,...")]
     pub allowed_origins: Vec<OriginPattern>,
 
