@@ -141,3 +141,28 @@ async fn sighup_reloads_what_it_can_says_what_it_can_not_and_closes_nobody() {
     logged(&mut log, "needs a restart").await;
     other.round_trip().await;
 }
+
+/// A supervisor that kills in the middle of a drain closes everybody at once: the operator learns it at the start.
+#[tokio::test]
+async fn kill_time_that_is_too_short_for_a_stop_is_said_at_the_start() {
+    let mut command = throng(&["--addr", "127.0.0.1:0", "--kill-time", "44s"]);
+    let (_process, mut log) = Process::spawn_logging(&mut command).await;
+    let line = logged(&mut log, "--kill-time 44s").await;
+    assert!(line.contains("a stop takes up to 45s"), "{line}");
+}
+
+/// systemd waits for the first, and shows the second.
+#[tokio::test]
+async fn supervisor_is_told_when_the_hub_is_ready_and_when_it_stops() {
+    let folder = tempfile::tempdir().expect("there is a place for it");
+    let path = folder.path().join("notify");
+    let socket = tokio::net::UnixDatagram::bind(&path).expect("it is ours");
+    let process = Process::spawn(throng(&["--addr", "127.0.0.1:0"]).env("NOTIFY_SOCKET", &path)).await;
+    let mut told = [0; 64];
+    let len = within(socket.recv(&mut told)).await.expect("it is bound");
+    assert_eq!(told[..len].trim_ascii_end(), b"READY=1");
+    process.signal(Signal::TERM);
+    let len = within(socket.recv(&mut told)).await.expect("it is bound");
+    assert_eq!(told[..len].trim_ascii_end(), b"STOPPING=1");
+    assert_eq!(process.ended().await.code(), Some(0));
+}

@@ -1,5 +1,6 @@
 //! The log: where lines go and how they look.
 
+use super::flood::Guard;
 use crate::config::{LogFormat, Logging};
 use std::fmt;
 use tracing_subscriber::layer::SubscriberExt;
@@ -7,7 +8,10 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
 /// What is logged, to be changed while the process runs.
-pub(super) struct Level(reload::Handle<EnvFilter, Registry>);
+pub(super) struct Level {
+    filter: reload::Handle<EnvFilter, Registry>,
+    guard: Guard,
+}
 
 impl Level {
     /// Reads a level.
@@ -22,7 +26,12 @@ impl Level {
     /// Changes what is logged.
     pub(super) fn set(&self, filter: EnvFilter) {
         // It fails when nothing is logged any more.
-        let _ = self.0.reload(filter);
+        let _ = self.filter.reload(filter);
+    }
+
+    /// Returns what has to be run for as long as lines are written: it says which were too many.
+    pub(super) fn guard(&self) -> Guard {
+        self.guard.clone()
     }
 }
 
@@ -38,12 +47,13 @@ impl fmt::Debug for Level {
 ///
 /// When `--log` is no filter.
 pub(super) fn start(logging: &Logging) -> Result<Level, String> {
+    let guard = Guard::default();
     let (filter, handle) = reload::Layer::new(Level::parse(&logging.log)?);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
     let lines = match logging.log_format {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
     };
-    tracing_subscriber::registry().with(filter).with(lines).init();
-    Ok(Level(handle))
+    tracing_subscriber::registry().with(filter).with(lines.with_filter(guard.clone())).init();
+    Ok(Level { filter: handle, guard })
 }

@@ -2,9 +2,11 @@
 
 mod announce;
 mod check;
+mod flood;
 mod logging;
 mod reload;
 mod signals;
+mod supervisor;
 
 use crate::config::{Config, LoadError, Loaded, Sources, doc, source};
 use crate::transport::{Server, ServerError, runtime};
@@ -123,6 +125,8 @@ fn hub(loaded: &Loaded, reloading: reload::Reloading, exit_now: fn(i32) -> !) ->
         if let Some(addr) = server.internal_addr() {
             tracing::info!("operators are served at http://{addr}");
         }
+        supervisor::ready();
+        tokio::spawn(reloading.level.guard().report());
         tokio::spawn(reloading.run(hangups, server.steering()));
         // A task, not this thread: a worker that accepts hands the connection on without waking another thread.
         tokio::spawn(server.run(signals.stop(exit_now))).await.context("the server's task failed")??;

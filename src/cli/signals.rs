@@ -1,5 +1,6 @@
 //! The signals: two that ask for a stop, one for a reload.
 
+use super::supervisor;
 use crate::transport::Stop;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -35,6 +36,7 @@ impl Signals {
     /// Waits for the first signal; the second one ends the process.
     pub(super) async fn stop(mut self, exit_now: fn(i32) -> !) -> Stop {
         let stop = self.next().await;
+        supervisor::stopping();
         match stop {
             Stop::Paced => tracing::info!("stopping: not ready from now on, then closing connections evenly"),
             Stop::AtOnce => tracing::info!("stopping: every connection is closed after its pending messages"),

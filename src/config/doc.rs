@@ -42,10 +42,10 @@ pub fn default_file() -> String {
             let _ = write!(file, "\n[{heading}]\n");
         }
         file.push('\n');
-        for line in wrap(&help(&arg)) {
+        for line in wrap(&format!("{}.", help(&arg))) {
             let _ = writeln!(file, "# {line}");
         }
-        let _ = writeln!(file, "# {} ({}).", taken(&arg), reach(&arg));
+        let _ = writeln!(file, "# {}{}", unit_of(&arg), reach_of(&arg));
         let _ = writeln!(file, "# {} = {}", arg.get_id(), toml_default(&arg));
     }
     file
@@ -94,11 +94,17 @@ fn reach(arg: &Arg) -> &'static str {
     if reload::needs_restart(arg.get_id().as_str()) { "restart" } else { "reload" }
 }
 
-fn taken(arg: &Arg) -> String {
+fn unit_of(arg: &Arg) -> &'static str {
     match unit(arg) {
-        "" => "Taken by a".to_owned(),
-        unit => format!("In {unit}; taken by a"),
+        "bytes" => "In bytes. ",
+        "a time" => "A time. ",
+        "per second" => "Per second. ",
+        _ => "",
     }
+}
+
+fn reach_of(arg: &Arg) -> &'static str {
+    if reload::needs_restart(arg.get_id().as_str()) { "A change needs a restart." } else { "A reload takes a change." }
 }
 
 /// Returns the unit of a setting, as its value's name says.

@@ -186,8 +186,9 @@ fn report(closing: &Closing) {
         closed = closing.closed(),
         of = closing.total(),
         seconds_left = closing.time_left().as_secs(),
-        "{} under way",
-        closing.kind.name()
+        "{}{}",
+        closing.kind.name(),
+        if closing.is_over() { ": everybody was told to go" } else { " under way" }
     );
 }
 
