@@ -34,8 +34,9 @@ hub=$!
 trap 'kill -INT $hub 2>/dev/null; wait $hub 2>/dev/null; rm -rf "$tmp"' EXIT
 until grep -q ready "$tmp/line"; do kill -0 $hub; done
 address=$(sed 's|.*http://\([^/]*\)/.*|\1|' "$tmp/line")
-python3 - "$address" deploy/prometheus/*.yml <<'PY'
-"""Every metric that an alert names is one that the hub has."""
+python3 - "$address" deploy/prometheus/*.yml deploy/grafana/*.json <<'PY'
+"""Every metric that an alert or the dashboard names is one that the hub has, and no panel lies over another."""
+import json
 import re
 import sys
 import urllib.request
@@ -46,8 +47,32 @@ named = set()
 for file in sys.argv[2:]:
     named |= set(re.findall(r"\b(?:throng|process)_[a-z_]+\b", open(file).read()))
 unknown = {name for name in named if name not in known}
-assert not unknown, f"alerts name metrics that do not exist: {sorted(unknown)}"
+assert not unknown, f"alerts or panels name metrics that do not exist: {sorted(unknown)}"
+
+taken = set()
+for panel in json.load(open(sys.argv[-1]))["panels"]:
+    place = panel["gridPos"]
+    cells = {(x, y) for x in range(place["x"], place["x"] + place["w"]) for y in range(place["y"], place["y"] + place["h"])}
+    assert not cells & taken, f"{panel['title']} lies over another panel"
+    assert all(x < 24 for x, _ in cells), f"{panel['title']} is wider than the page"
+    taken |= cells
 PY
+
+echo "dashboard"
+python3 - deploy/grafana/throng.json > "$tmp/panels.yml" <<'PY'
+"""The expressions of the panels as rules, so that promtool judges them."""
+import json
+import sys
+
+rules = []
+for panel in json.load(open(sys.argv[1]))["panels"]:
+    for target in panel.get("targets", []):
+        expression = target["expr"].replace("$__rate_interval", "1m").replace("$job", "j").replace("$instance", "i")
+        rules.append({"record": f"panel:{panel['id']}:{target['refId']}", "expr": expression})
+assert len(rules) > 20
+print(json.dumps({"groups": [{"name": "panels", "rules": rules}]}))
+PY
+promtool check rules "$tmp/panels.yml" >/dev/null
 
 echo "kubernetes"
 python3 - <<'PY'
