@@ -166,3 +166,16 @@ async fn supervisor_is_told_when_the_hub_is_ready_and_when_it_stops() {
     assert_eq!(told[..len].trim_ascii_end(), b"STOPPING=1");
     assert_eq!(process.ended().await.code(), Some(0));
 }
+
+/// Nobody would notice before the first attack that every client has the balancer's address.
+#[tokio::test]
+async fn proxy_that_is_not_trusted_is_said_once() {
+    let (process, mut log) = Process::spawn_logging(&mut throng(&["--addr", "127.0.0.1:0", "--log", "debug"])).await;
+    let mut stream = tokio::net::TcpStream::connect(process.addr).await.expect("it listens");
+    let request = "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n";
+    tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes()).await.expect("a head fits the socket");
+    logged(&mut log, "is not believed; name it with --trusted-proxies 127.0.0.1").await;
+    let line = logged(&mut log, "connected").await;
+    assert!(line.contains("127.0.0.1"), "{line}");
+}

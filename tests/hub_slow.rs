@@ -25,7 +25,7 @@ fn quiet() -> Limits {
     Limits { ping_interval: seconds(3600), ..Limits::default() }
 }
 
-/// A slow connection must cost itself its place and cost its neighbours nothing.
+/// A slow connection must cost itself its place and cost its neighbours nothing. Threats row 15.
 #[test]
 fn lagging_subscriber_is_evicted_and_no_other() {
     let hub = SimulatedHub::with_limits(&lag_of_64());

@@ -23,9 +23,9 @@ pub struct Access {
     #[arg(long, env = "THRONG_TRUSTED_PROXIES", value_delimiter = ',', value_name = "CIDR,...", value_parser = network)]
     pub trusted_proxies: Vec<IpNet>,
 
-    /// Clients, as addresses or networks, that limits per address, limits on rates and the wait before an answer do not
-    /// concern. Loopback, so that a local load test measures the hub and not its guard; behind a balancer on this
-    /// machine name it in --trusted-proxies.
+    /// Clients, as addresses or networks, that limits per address and limits on rates do not concern. Loopback, so that
+    /// a local load test measures the hub and not its guard; a balancer on this machine belongs in --trusted-proxies,
+    /// or all that it brings are exempt.
     #[arg(
         long,
         env = "THRONG_LIMITS_EXEMPT",

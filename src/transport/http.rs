@@ -27,7 +27,7 @@ use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 pub(super) type Answer = Response<Full<Bytes>>;
 
@@ -99,7 +99,25 @@ impl Desk {
 
     /// Returns the address of the client behind the request.
     fn client(&self, headers: &HeaderMap) -> IpAddr {
-        client::address(self.peer, headers, &self.context.settings.load().access.trusted_proxies)
+        let settings = self.context.settings.load();
+        let trusted = &settings.access.trusted_proxies;
+        if self.peer.is_loopback() && is_forwarded(headers) && !client::is_in(trusted, self.peer) {
+            self.warn_of_proxy();
+        }
+        client::address(self.peer, headers, trusted)
+    }
+
+    /// Says once that everybody who comes through a proxy on this machine counts as this machine, and so is exempt from
+    /// what protects the hub: the one mistake that nobody would notice before the first attack.
+    fn warn_of_proxy(&self) {
+        static SAID: Once = Once::new();
+        SAID.call_once(|| {
+            tracing::warn!(
+                "a proxy at {0} speaks for its clients and is not believed; name it with --trusted-proxies {0}, or all \
+                 of them count as {0}",
+                self.peer
+            );
+        });
     }
 
     /// Checks a handshake, takes a place for the connection, and switches protocols.
