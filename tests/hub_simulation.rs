@@ -112,6 +112,8 @@ impl World {
         if is_mute {
             peer = peer.mute();
         }
+        // As a connection whose bytes are encrypted does.
+        peer.pipe().keep([0, 0, 1, 16_384][self.random.random_range(0..4)]);
         let (count, first) = (self.random.random_range(1..=2), self.random.random_range(0..3));
         let due = CHANNELS.into_iter().cycle().skip(first).take(count).map(|channel| {
             peer = peer.clone().subscribe(channel);

@@ -1,8 +1,10 @@
 //! A connection, as its shard sees it: where its bytes go, what it reads, and how far its end has come.
 
-use super::ConnectionId;
 use super::lane::Lane;
+use super::{ConnectionId, Sink};
 use smallvec::SmallVec;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 /// How far the end of a connection has come.
@@ -109,6 +111,16 @@ impl<S> Connection<S> {
 
     pub(super) fn lane_mut(&mut self) -> &mut Lane {
         self.lane.get_or_insert_default()
+    }
+}
+
+impl<S: Sink> Connection<S> {
+    /// Asks a full sink whether it takes bytes again; when it does not, it calls back.
+    pub(super) fn ask_sink(&mut self) -> Poll<()> {
+        // Who was never full has no waker, and nothing to wait for.
+        let Some(waker) = self.lane.as_ref().and_then(|lane| lane.waker.as_ref()) else { return Poll::Ready(()) };
+        waker.arm();
+        self.sink.poll_writable(&Waker::from(Arc::clone(waker)))
     }
 }
 

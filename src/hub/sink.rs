@@ -8,7 +8,8 @@ use std::task::{Poll, Waker};
 pub enum Sent {
     /// Every byte was taken.
     All,
-    /// Only this many bytes were taken, possibly none: the sink is full.
+    /// Only this many bytes were taken, possibly none: the sink is full. All of them when the sink keeps what the
+    /// socket did not take, as one that encrypts has to; it is writable again once it keeps nothing.
     Short(usize),
     /// The peer is gone; nothing will be taken any more.
     Gone,
@@ -24,7 +25,8 @@ pub trait Sink: Send + 'static {
     /// Offers several slices in one write.
     fn send_vectored(&mut self, slices: &[IoSlice<'_>]) -> Sent;
 
-    /// Asks whether the sink takes bytes again; when it does not, `waker` is called once it does.
+    /// Asks whether the sink takes bytes again, after it has passed on what it kept; when it does not, `waker` is called
+    /// once it is worth asking again.
     fn poll_writable(&mut self, waker: &Waker) -> Poll<()>;
 
     /// Takes the last bytes of a closing connection although it is full: the rest of a frame and the close frame, so

@@ -36,6 +36,9 @@ struct Wire {
     bite: Option<usize>,
     /// Bytes it takes beyond its bound for the end of a connection.
     spare: usize,
+    /// Bytes that it keeps beyond its room, as a sink that encrypts does.
+    keep: usize,
+    kept: VecDeque<u8>,
     /// What the peer has not decoded yet.
     arrived: VecDeque<u8>,
     taken: u64,
@@ -56,6 +59,11 @@ impl Pipe {
     /// Takes at most `bytes` in one write.
     pub(crate) fn bite(&self, bytes: usize) {
         self.0.lock().bite = Some(bytes);
+    }
+
+    /// Takes up to `bytes` more than it has room for, and keeps them until there is.
+    pub(crate) fn keep(&self, bytes: usize) {
+        self.0.lock().keep = bytes;
     }
 
     /// Has room for that many bytes more once the connection is closed for being slow.
@@ -136,18 +144,26 @@ impl Sink for Pipe {
         if wire.is_gone {
             return Sent::Gone;
         }
+        assert!(wire.kept.is_empty(), "a sink that keeps bytes is not writable");
         wire.writes += 1;
         wire.last_write = WRITES.replace(WRITES.get() + 1);
-        let taken = len.min(wire.room.unwrap_or(len)).min(wire.bite.unwrap_or(len));
-        wire.room = wire.room.map(|room| room - taken);
+        let out = len.min(wire.room.unwrap_or(len)).min(wire.bite.unwrap_or(len));
+        let taken = len.min(out + wire.keep);
+        wire.room = wire.room.map(|room| room - out);
         wire.taken += taken as u64;
-        wire.arrived.extend(slices.iter().flat_map(|slice| slice.iter()).take(taken));
-        if taken == len { Sent::All } else { Sent::Short(taken) }
+        let mut bytes = slices.iter().flat_map(|slice| slice.iter()).copied();
+        wire.arrived.extend(bytes.by_ref().take(out));
+        wire.kept.extend(bytes.take(taken - out));
+        if out == len { Sent::All } else { Sent::Short(taken) }
     }
 
     fn poll_writable(&mut self, waker: &Waker) -> Poll<()> {
         let mut wire = self.0.lock();
-        if wire.room != Some(0) || wire.is_gone {
+        let out = wire.kept.len().min(wire.room.unwrap_or(usize::MAX)).min(wire.bite.unwrap_or(usize::MAX));
+        wire.room = wire.room.map(|room| room - out);
+        let Wire { kept, arrived, .. } = &mut *wire;
+        arrived.extend(kept.drain(..out));
+        if (wire.room != Some(0) && wire.kept.is_empty()) || wire.is_gone {
             return Poll::Ready(());
         }
         wire.waker = Some(waker.clone());
@@ -160,7 +176,9 @@ impl Sink for Pipe {
     }
 
     fn finish(&mut self) {
-        self.0.lock().end = End::Finished;
+        let mut wire = self.0.lock();
+        assert!(wire.kept.is_empty() || wire.is_gone, "what the sink keeps would be lost");
+        wire.end = End::Finished;
     }
 
     fn abort(&mut self) {

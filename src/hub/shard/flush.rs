@@ -9,7 +9,7 @@ use crate::hub::outbox::{Flushed, Outbox, Window};
 use crate::hub::{Sent, Sink};
 use crate::protocol::frame;
 use std::sync::Arc;
-use std::task::{Poll, Waker};
+use std::task::Poll;
 
 /// How a flush ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -77,14 +77,12 @@ impl<S: Sink> Shard<S> {
         let Some(Some(connection)) = self.connections.get_mut(slot as usize) else { return };
         let bell = self.inbox.bell();
         let lane = connection.lane.get_or_insert_default();
-        let waker = lane.waker.get_or_insert_with(|| Arc::new(SlotWaker::new(Arc::clone(bell), slot)));
-        waker.arm();
-        let waker = Waker::from(Arc::clone(waker));
+        lane.waker.get_or_insert_with(|| Arc::new(SlotWaker::new(Arc::clone(bell), slot)));
         if has_moved {
             lane.stalled_since = None;
         }
         lane.stalled_since.get_or_insert(now);
-        match connection.sink.poll_writable(&waker) {
+        match connection.ask_sink() {
             Poll::Pending => {
                 connection.is_parked = true;
                 self.counts.parks += 1;

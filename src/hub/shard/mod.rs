@@ -85,6 +85,8 @@ pub struct Shard<S: Sink> {
     frame: Vec<u8>,
     /// Connections to be flushed by themselves: a lane, or a socket that takes bytes again.
     dirty: Vec<u32>,
+    /// Parked connections that the runtime called for; empty between passes, kept for its memory.
+    writable: Vec<u32>,
     /// Connections to be ended or skipped once no round is under way.
     leaving: Vec<(u32, leave::Leave)>,
     /// Parked and closing connections, whose deadlines the tick looks at.
@@ -127,6 +129,7 @@ impl<S: Sink> Shard<S> {
             round: None,
             frame: Vec::new(),
             dirty: Vec::new(),
+            writable: Vec::new(),
             leaving: Vec::new(),
             watched: Vec::new(),
             retained: Vec::new(),

@@ -7,6 +7,7 @@ use crate::hub::fan_out::{Aside, Run, fan_out};
 use crate::hub::inbox::Inbox;
 use bytes::Bytes;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 /// Most bytes that one pass appends before it writes: four coalesced messages of the largest size, a quarter of the
@@ -119,14 +120,19 @@ impl<S: Sink> Shard<S> {
         (taken, appended)
     }
 
+    /// Lists those to be flushed whose sinks take bytes again. Each is asked once more: the runtime may call in vain,
+    /// and a sink may first have to pass on what it kept.
     fn unpark(&mut self) {
-        let known = self.dirty.len();
-        self.inbox.bell().take_writable(&mut self.dirty);
-        for slot in &self.dirty[known..] {
-            if let Some(Some(connection)) = self.connections.get_mut(*slot as usize) {
+        let mut writable = std::mem::take(&mut self.writable);
+        self.inbox.bell().take_writable(&mut writable);
+        for slot in writable.drain(..) {
+            let Some(Some(connection)) = self.connections.get_mut(slot as usize) else { continue };
+            if connection.ask_sink() == Poll::Ready(()) {
                 connection.is_parked = false;
+                self.dirty.push(slot);
             }
         }
+        self.writable = writable;
     }
 
     /// Builds the frame for the next audience that has publications nobody was offered.
