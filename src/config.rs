@@ -7,6 +7,7 @@ pub mod access;
 pub mod address;
 pub mod admission;
 pub mod doc;
+pub mod encryption;
 pub mod file;
 pub mod limits;
 pub mod logging;
@@ -18,6 +19,7 @@ pub mod tuning;
 pub use access::{Access, Key, OriginPattern};
 pub use address::{Address, Place};
 pub use admission::Admission;
+pub use encryption::Encryption;
 pub use limits::{Limits, SlowConsumer};
 pub use logging::{LogFormat, Logging};
 pub use source::{LoadError, Loaded, Sources};
@@ -45,8 +47,9 @@ pub struct Config {
     #[arg(long, env = "THRONG_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// Addresses to listen on: HOST:PORT, :PORT or unix:PATH; each may begin with proxy+, and then
-    /// every connection has to begin with a header of the PROXY protocol. Port 0 picks a free one and prints it.
+    /// Addresses to listen on: HOST:PORT, :PORT or unix:PATH. Each may begin with tls+, and then speaks TLS 1.2 and 1.3
+    /// with --tls-certificate, and before that with proxy+, and then every connection has to begin with a header of the
+    /// PROXY protocol. Port 0 picks a free one and prints it.
     #[arg(
         long,
         env = "THRONG_ADDR",
@@ -74,6 +77,10 @@ pub struct Config {
     /// Who may come.
     #[command(flatten)]
     pub access: Access,
+
+    /// Who the hub is.
+    #[command(flatten)]
+    pub encryption: Encryption,
 
     /// How much one client may take.
     #[command(flatten)]
@@ -163,6 +170,21 @@ pub enum ConfigError {
         /// As given.
         addr: String,
     },
+    /// Encryption needs a certificate.
+    #[error(
+        "the address {addr} is encrypted, which needs --tls-certificate and --tls-key; name both files, or leave tls+ \
+         out"
+    )]
+    NoCertificate {
+        /// As given.
+        addr: String,
+    },
+    /// A certificate that nobody would ever see.
+    #[error(
+        "--tls-certificate and --tls-key are for encrypted addresses, and there is none; write --addr tls+HOST:PORT, \
+         or leave them out"
+    )]
+    NothingEncrypted,
     /// Echo is a tool for tests.
     #[error("--echo needs a loopback --addr, not {addr}; use 127.0.0.1:PORT or leave --echo out")]
     EchoInPublic {
@@ -202,6 +224,7 @@ impl Config {
         {
             return Err(ConfigError::InternalInPublic { addr: addr.to_string() });
         }
+        self.encryption.check(self.addr.iter().chain(&self.internal_addr))?;
         let proxied = self.addr.iter().chain(&self.internal_addr).find(|addr| addr.has_proxy_protocol);
         match proxied.filter(|_| self.access.trusted_proxies.is_empty()) {
             Some(addr) => Err(ConfigError::NobodyTrusted { addr: addr.to_string() }),

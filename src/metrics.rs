@@ -146,6 +146,8 @@ refusals! {
     HeadSize "head_size",
     #[doc = "The head or the PROXY header did not arrive in time."]
     Timeout "timeout",
+    #[doc = "The TLS handshake failed."]
+    Tls "tls",
     #[doc = "The page's origin is not allowed."]
     Origin "origin",
     #[doc = "The header of the PROXY protocol is missing, malformed, or from somebody who is not trusted."]

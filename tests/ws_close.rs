@@ -9,7 +9,7 @@ use throng::config::Config;
 use throng::hub::Command;
 use throng::hub::inbox::CREDITS;
 use throng::protocol::{CloseReason, ProtocolError};
-use throng::transport::socket::SocketSink;
+use throng::transport::socket::{Socket, SocketSink};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -112,8 +112,8 @@ async fn failed_shard() -> Closed {
     let mut there = server.connect("/ws").await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let stream = TcpStream::connect(listener.local_addr().expect("it is bound")).await.expect("it listens");
-    let stream = Arc::new(stream);
-    let sink = || SocketSink::new(Arc::clone(&stream));
+    let socket = Arc::new(Socket::plain(stream));
+    let sink = || SocketSink::new(Arc::clone(&socket));
     let seat = server.hub().place().expect("there is room");
     let shard = seat.id().shard();
     let inbox = server.hub().inbox(shard);

@@ -1,6 +1,6 @@
 //! The announcement: the one line on standard output, once the hub can be reached.
 
-use crate::config::{Address, Config};
+use crate::config::{Address, Config, Place};
 use crate::transport::Server;
 use std::io::Write;
 use std::net::IpAddr;
@@ -26,5 +26,13 @@ fn place(server: &Server, addresses: &[Address]) -> String {
         IpAddr::V6(ip) => format!("[{ip}]"),
         IpAddr::V4(ip) => ip.to_string(),
     };
-    format!("open http://{host}:{}/", addr.port())
+    // The listener that has this port is that of the first such address.
+    let is_encrypted =
+        addresses.iter().find(|one| matches!(one.place, Place::Tcp(_))).is_some_and(|one| one.is_encrypted);
+    format!("open {}://{host}:{}/", scheme(is_encrypted), addr.port())
+}
+
+/// Returns what a browser calls it.
+pub(super) fn scheme(is_encrypted: bool) -> &'static str {
+    if is_encrypted { "https" } else { "http" }
 }

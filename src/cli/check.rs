@@ -2,10 +2,12 @@
 
 use super::{EXIT_USAGE, print, refuse, sources};
 use crate::config::LoadError;
+use crate::transport::tls;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 const HELP: &str = "\
 Says whether the settings can be used, and what differs from the defaults and why.
@@ -34,6 +36,11 @@ pub(super) fn check(mut arguments: Vec<OsString>, strange: &[String]) -> ExitCod
     };
     if !strange.is_empty() {
         return complain(strange);
+    }
+    if let Some((certificate, key)) = loaded.config.encryption.files()
+        && let Err(error) = tls::load(certificate, key).and_then(|one| one.check_time(SystemTime::now()))
+    {
+        return complain(&[error.to_string()]);
     }
     let name = loaded.path.as_ref().map_or_else(|| "the settings".to_owned(), |path| path.display().to_string());
     let differing: Vec<_> = loaded.values.iter().filter(|value| !value.is_default).collect();

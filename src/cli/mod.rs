@@ -123,7 +123,8 @@ fn hub(loaded: &Loaded, reloading: reload::Reloading, exit_now: fn(i32) -> !) ->
         let server = Server::bind(config).await?;
         announce::announce(&server, config).context("failed to print the address")?;
         if let Some(addr) = server.internal_addr() {
-            tracing::info!("operators are served at http://{addr}");
+            let is_encrypted = config.internal_addr.as_ref().is_some_and(|address| address.is_encrypted);
+            tracing::info!("operators are served at {}://{addr}", announce::scheme(is_encrypted));
         }
         supervisor::ready();
         tokio::spawn(reloading.level.guard().report());

@@ -38,7 +38,7 @@ impl Reloading {
             tracing::warn!("reload: {change} needs a restart; the old value holds");
         }
         if taken.is_empty() && waiting.is_empty() {
-            tracing::info!("reload: no setting has changed; certificates are read again");
+            tracing::info!("reload: no setting has changed");
         }
         // What waits is said with every reload, until the restart.
         let was = |new: &Value| self.values.iter().find(|old| old.key == new.key && reload::needs_restart(&old.key));

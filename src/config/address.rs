@@ -10,13 +10,15 @@ const LOOPBACK: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
 
 /// Where to listen, and what comes before HTTP there.
 ///
-/// `[proxy+]HOST:PORT` or `[proxy+]unix:PATH`.
+/// `[proxy+][tls+]HOST:PORT` or `[proxy+][tls+]unix:PATH`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Address {
     /// Where.
     pub place: Place,
     /// Every connection begins with a header of the PROXY protocol.
     pub has_proxy_protocol: bool,
+    /// TLS is spoken, after that header if there is one.
+    pub is_encrypted: bool,
 }
 
 /// Where a listener stands.
@@ -32,7 +34,7 @@ pub enum Place {
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub enum AddressError {
     /// No colon before a port.
-    #[error("{text} is not [proxy+]HOST:PORT, :PORT or unix:PATH")]
+    #[error("{text} is not [proxy+][tls+]HOST:PORT, :PORT or unix:PATH")]
     Shape {
         /// As given.
         text: String,
@@ -60,6 +62,7 @@ impl FromStr for Address {
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let (has_proxy_protocol, rest) = text.strip_prefix("proxy+").map_or((false, text), |rest| (true, rest));
+        let (is_encrypted, rest) = rest.strip_prefix("tls+").map_or((false, rest), |rest| (true, rest));
         let shape = || AddressError::Shape { text: text.to_owned() };
         let place = match rest.strip_prefix("unix:") {
             Some("") => return Err(shape()),
@@ -69,22 +72,23 @@ impl FromStr for Address {
                 if port.parse::<u16>().is_err() {
                     return Err(AddressError::Port { port: port.to_owned() });
                 }
-                if host.contains('/') || (host.contains(':') && !host.starts_with('[')) {
+                if host.contains(['/', '+']) || (host.contains(':') && !host.starts_with('[')) {
                     return Err(shape());
                 }
                 Place::Tcp(if host.is_empty() { format!("0.0.0.0:{port}") } else { rest.to_owned() })
             }
         };
-        Ok(Self { place, has_proxy_protocol })
+        Ok(Self { place, has_proxy_protocol, is_encrypted })
     }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let proxy = if self.has_proxy_protocol { "proxy+" } else { "" };
+        let tls = if self.is_encrypted { "tls+" } else { "" };
         match &self.place {
-            Place::Tcp(text) => write!(f, "{proxy}{text}"),
-            Place::Unix(path) => write!(f, "{proxy}unix:{}", path.display()),
+            Place::Tcp(text) => write!(f, "{proxy}{tls}{text}"),
+            Place::Unix(path) => write!(f, "{proxy}{tls}unix:{}", path.display()),
         }
     }
 }
@@ -102,6 +106,8 @@ mod tests {
             ("[::1]:443", "[::1]:443"),
             ("proxy+example.com:0", "proxy+example.com:0"),
             ("proxy+:443", "proxy+0.0.0.0:443"),
+            ("tls+:443", "tls+0.0.0.0:443"),
+            ("proxy+tls+[::]:443", "proxy+tls+[::]:443"),
             ("unix:/run/throng.sock", "unix:/run/throng.sock"),
             ("proxy+unix:a:b", "proxy+unix:a:b"),
         ] {
@@ -111,7 +117,9 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_refused() {
-        for text in ["", "nowhere", "host:", "host:65536", "unix:", "tls://h:1", "http://host:80", "::1:80"] {
+        for text in
+            ["", "nowhere", "host:", "host:65536", "unix:", "tls://h:1", "tls+proxy+h:1", "http://host:80", "::1:80"]
+        {
             assert!(text.parse::<Address>().is_err(), "{text}");
         }
     }

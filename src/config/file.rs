@@ -282,7 +282,7 @@ mod tests {
             ("[limits]\nslow_consumer = \"drop\"", "hub.toml:2:17: slow_consumer: \"drop\" is not one of close, skip"),
             ("echo = \"yes\"", "hub.toml:1:8: echo: a string is not true or false"),
             ("addr = \"127.0.0.1:80\"", "hub.toml:1:8: addr: a string is not a list; write [\"...\", \"...\"]"),
-            ("addr = [\"nowhere\"]", "hub.toml:1:8: addr: nowhere is not [proxy+]HOST:PORT, :PORT or unix:PATH"),
+            ("addr = [\"nowhere\"]", "hub.toml:1:8: addr: nowhere is not [proxy+][tls+]HOST:PORT, :PORT or unix:PATH"),
             (
                 "[access]\nadmin_keys = [\"short\"]",
                 "hub.toml:2:14: admin_keys: a key of 5 characters can be guessed; give at least 16",

@@ -25,8 +25,8 @@ pub trait Sink: Send + 'static {
     /// Offers several slices in one write.
     fn send_vectored(&mut self, slices: &[IoSlice<'_>]) -> Sent;
 
-    /// Asks whether the sink takes bytes again, after it has passed on what it kept; when it does not, `waker` is called
-    /// once it is worth asking again.
+    /// Asks whether the sink takes bytes again, after it has passed on what it kept; when it does not, `waker` is
+    /// called once it is worth asking again.
     fn poll_writable(&mut self, waker: &Waker) -> Poll<()>;
 
     /// Takes the last bytes of a closing connection although it is full: the rest of a frame and the close frame, so

@@ -15,6 +15,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::UNIX_EPOCH;
 
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -48,13 +49,20 @@ impl Snapshot {
     fn of(context: &Context) -> Self {
         let hub = &context.hub;
         Self {
-            process: process(context),
+            process: process(context).into_iter().chain(certificate(context)).collect(),
             shards: hub.metrics().shards().iter().map(|shard| shard.read()).collect(),
             inboxes: (0..hub.shards()).map(|shard| hub.inbox(shard).depth() as u64).collect(),
             placements: hub.placement().taken_by_shard().into_iter().map(|taken| taken as u64).collect(),
             refusals: hub.metrics().refusals(),
         }
     }
+}
+
+/// Returns when the certificate ends, where there is one: what to be told of before everybody else is.
+fn certificate(context: &Context) -> Option<Number> {
+    let not_after = context.certificates.as_ref()?.not_after();
+    let seconds = not_after.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    Some(("tls_certificate_not_after_timestamp_seconds", Kind::Gauge, "When the certificate ends, Unix time", seconds))
 }
 
 fn process(context: &Context) -> Vec<Number> {

@@ -10,6 +10,7 @@ use super::memory::{self, Memory};
 use super::pages;
 use super::serve::Door;
 use super::socket::SocketSink;
+use super::tls::Certificates;
 use super::upgrade::Agreed;
 use crate::config::Config;
 use crate::hub::Hub;
@@ -47,6 +48,8 @@ pub(super) struct Context {
     pub(super) handshakes: Arc<Handshakes>,
     pub(super) admission: Arc<Admission>,
     pub(super) memory: Memory,
+    /// What encrypted addresses show; `None` when there are none.
+    pub(super) certificates: Option<Certificates>,
 }
 
 /// What answers the requests of one HTTP connection, and keeps what the last of them may have settled.

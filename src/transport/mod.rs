@@ -22,6 +22,7 @@ mod serve;
 pub mod server;
 pub mod socket;
 mod steering;
+pub mod tls;
 mod upgrade;
 
 pub use server::{Server, ServerError, Stop};

@@ -5,11 +5,10 @@
 //! takes the unread rest with it, and the socket is not read meanwhile.
 
 use super::admission::Leave;
-use super::socket::{Received, SocketSink, receive};
+use super::socket::{Received, Socket, SocketSink};
 use crate::metrics::Metrics;
 use crate::protocol::{CloseReason, Event, Gate, GateLimits, ProtocolError};
 use crate::session::{Flow, Pending, Session};
-use bytes::Bytes;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::ops::ControlFlow;
@@ -17,7 +16,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 /// Bytes of one read: a message of the default largest size, and a burst of small ones, come in one system call.
@@ -87,7 +85,7 @@ impl Task {
 /// The read side of one connection.
 #[derive(Debug)]
 pub(super) struct Reader {
-    stream: Arc<TcpStream>,
+    socket: Arc<Socket>,
     session: Session<SocketSink>,
     gate: Gate,
     /// When the message under way has to be complete.
@@ -98,9 +96,9 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Reads a connection in a task of its own until it ends, beginning with what came behind its request head.
-    pub(super) fn start(stream: Arc<TcpStream>, early: Bytes, session: Session<SocketSink>, leave: Leave) {
-        let mut reader = Self { stream, session, gate: Gate::new(), deadline: None, leave };
-        let fed = reader.feed(&mut Vec::from(early));
+    pub(super) fn start(socket: Arc<Socket>, mut early: Vec<u8>, session: Session<SocketSink>, leave: Leave) {
+        let mut reader = Self { socket, session, gate: Gate::new(), deadline: None, leave };
+        let fed = reader.feed(&mut early);
         let is_idle = reader.is_idle(&fed);
         let mut task = Task { reader: Some(reader), aside: None };
         if !is_idle {
@@ -117,8 +115,7 @@ impl Reader {
     /// Waits for bytes and feeds them, until there is something else to wait for.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Fed> {
         loop {
-            // An error is readable too.
-            let _ = ready!(self.stream.poll_read_ready(cx));
+            ready!(self.socket.poll_readable(cx));
             let fed = self.read_once();
             if !self.is_idle(&fed) {
                 return Poll::Ready(fed);
@@ -151,7 +148,7 @@ impl Reader {
 
     /// Waits for bytes. An error is readable too.
     async fn readable(&self) {
-        poll_fn(|cx| self.stream.poll_read_ready(cx).map(drop)).await;
+        poll_fn(|cx| self.socket.poll_readable(cx)).await;
     }
 
     /// Reads what is there into the thread's scratch and feeds it.
@@ -160,7 +157,7 @@ impl Reader {
     ///
     /// Once per readable socket: one system call.
     fn read_once(&mut self) -> Fed {
-        SCRATCH.with_borrow_mut(|scratch| match receive(&self.stream, scratch) {
+        SCRATCH.with_borrow_mut(|scratch| match self.socket.receive(scratch) {
             Received::Bytes(taken) => self.feed(&mut scratch[..taken]),
             Received::Nothing => Fed::All,
             Received::End => Fed::End,
@@ -227,7 +224,7 @@ impl Reader {
         let mut left = DISCARDED_MAX;
         while left > 0 {
             self.readable().await;
-            match SCRATCH.with_borrow_mut(|scratch| receive(&self.stream, scratch)) {
+            match SCRATCH.with_borrow_mut(|scratch| self.socket.receive(scratch)) {
                 Received::Bytes(taken) => left = left.saturating_sub(taken),
                 Received::Nothing => {}
                 Received::End => return,

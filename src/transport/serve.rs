@@ -5,15 +5,19 @@ use super::admission::Progress;
 use super::http::{Context, Desk};
 use super::lifecycle::Stage;
 use super::proxy;
-use super::upgrade;
+use super::socket::Socket;
+use super::tls::{self, Certificates};
+use super::upgrade::{self, Agreed};
 use crate::config::{Address, Limits};
 use crate::metrics::Refused;
+use bytes::Bytes;
 use hyper::server::conn::http1::{self, Parts};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use socket2::SockRef;
+use rustls::ServerConfig;
 use std::future::poll_fn;
-use std::net::{IpAddr, Shutdown};
+use std::net::IpAddr;
 use std::sync::Arc;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
@@ -30,15 +34,18 @@ pub(super) struct Door {
     pub(super) is_internal: bool,
     /// Every connection has to begin with a header of the PROXY protocol.
     pub(super) has_proxy_protocol: bool,
+    /// How TLS handshakes are made, where there are any.
+    tls: Option<Arc<ServerConfig>>,
 }
 
 impl Door {
-    pub(super) fn new(address: &Address, is_internal: bool) -> Self {
-        Self { is_internal, has_proxy_protocol: address.has_proxy_protocol }
+    pub(super) fn new(address: &Address, is_internal: bool, certificates: Option<&Certificates>) -> Self {
+        let tls = certificates.filter(|_| address.is_encrypted).map(|one| Arc::clone(one.settings()));
+        Self { is_internal, has_proxy_protocol: address.has_proxy_protocol, tls }
     }
 }
 
-/// Serves HTTP on a connection until it ends or becomes a WebSocket.
+/// Serves a connection until it ends or becomes a WebSocket.
 pub(super) async fn serve(
     (mut stream, peer): (TcpStream, IpAddr),
     door: Arc<Door>,
@@ -49,6 +56,48 @@ pub(super) async fn serve(
         Ok(peer) => peer,
         Err(reason) => return context.hub.metrics().refuse(reason),
     };
+    if door.tls.is_some() {
+        // Boxed: the tasks of other addresses are not to be larger for it.
+        return Box::pin(serve_encrypted(stream, peer, door, context, progress)).await;
+    }
+    let Some((stream, agreed)) = serve_http(stream, peer, door, context, progress).await else { return };
+    go_on(Socket::plain(stream), agreed).await;
+}
+
+/// The same behind a TLS handshake.
+async fn serve_encrypted(stream: TcpStream, peer: IpAddr, door: Arc<Door>, context: Arc<Context>, progress: Progress) {
+    let Some(settings) = &door.tls else { return };
+    let longest = context.hub.limits().handshake_timeout;
+    let greeted = tokio::select! {
+        greeted = tls::greet(stream, settings, longest) => greeted,
+        () = progress.cut() => return,
+    };
+    let stream = match greeted {
+        Ok(stream) => stream,
+        Err(reason) => return reason.into_iter().for_each(|reason| context.hub.metrics().refuse(reason)),
+    };
+    let Some((stream, agreed)) = serve_http(stream, peer, door, context, progress).await else { return };
+    let (stream, connection) = stream.into_inner();
+    go_on(Socket::encrypted(stream, connection), agreed).await;
+}
+
+/// Goes on behind HTTP.
+async fn go_on(socket: Socket, agreed: Option<(Bytes, Agreed)>) {
+    match agreed {
+        Some((early, agreed)) => upgrade::take_over(socket, early, agreed).await,
+        None => socket.finish(),
+    }
+}
+
+/// Serves HTTP on a stream until it ends. Returns the stream, and what came behind the request if that has settled that
+/// a WebSocket follows; `None` when the connection was cut off.
+async fn serve_http<I: AsyncRead + AsyncWrite + Unpin>(
+    stream: I,
+    peer: IpAddr,
+    door: Arc<Door>,
+    context: Arc<Context>,
+    progress: Progress,
+) -> Option<(I, Option<(Bytes, Agreed)>)> {
     let mut stage = context.lifecycle.watch();
     // While the hub only leaves its balancer, who comes is served as ever.
     let accepted_in = Stage::Leaving.max(*stage.borrow_and_update());
@@ -60,7 +109,7 @@ pub(super) async fn serve(
     let served = tokio::select! {
         served = poll_fn(|cx| connection.poll_without_shutdown(cx)) => served,
         // Cut off for a newcomer: what it has sent so far earned it no answer.
-        () = progress.cut() => return,
+        () = progress.cut() => return None,
         () = until_after(accepted_in, &mut stage) => {
             Pin::new(&mut connection).graceful_shutdown();
             poll_fn(|cx| connection.poll_without_shutdown(cx)).await
@@ -70,13 +119,9 @@ pub(super) async fn serve(
         hub.metrics().refuse(reason);
     }
     let Parts { io, read_buf, service, .. } = connection.into_parts();
-    drop(progress);
-    match (served, service.agreed()) {
-        (Ok(()), Some(agreed)) => upgrade::take_over(io.into_inner(), read_buf, agreed).await,
-        // What a peer does wrong here concerns only itself; hyper answers what can be answered. The end fails only when
-        // the peer ended first.
-        (Ok(()) | Err(_), _) => drop(SockRef::from(io.inner()).shutdown(Shutdown::Write)),
-    }
+    // What a peer does wrong here concerns only itself; hyper answers what can be answered.
+    let agreed = served.ok().and_then(|()| service.agreed());
+    Some((io.into_inner(), agreed.map(|agreed| (read_buf, agreed))))
 }
 
 /// Returns what a request is counted as that hyper itself has answered, or given up.

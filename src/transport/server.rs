@@ -11,6 +11,7 @@ use super::pace::Pace;
 use super::serve::Door;
 use super::socket::SocketSink;
 use super::steering::Steering;
+use super::tls::{self, Certificates, TlsError};
 use crate::config::{Address, Config};
 use crate::hub::{Hub, Shard};
 use crate::metrics::Metrics;
@@ -21,6 +22,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::SystemTime;
 use thiserror::Error;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
@@ -36,6 +38,12 @@ pub enum ServerError {
         /// What the system said.
         error: io::Error,
     },
+    /// The certificate or its key can not be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// TLS itself does not work here.
+    #[error("TLS can not be offered: {0}")]
+    TlsSetup(#[from] rustls::Error),
     /// A shard failed again and again.
     #[error("a shard failed more than five times within a minute; see the log for the panics")]
     ShardsFailing,
@@ -54,18 +62,20 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// [`ServerError::Listen`] when the address is no address of this machine, or is taken.
+    /// [`ServerError::Listen`] when the address is no address of this machine, or is taken; [`ServerError::Tls`] when
+    /// the certificate can not be used.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future leaves nothing behind.
     pub async fn bind(config: &Config) -> Result<Self, ServerError> {
+        let certificates = certificates(config)?;
         let mut listeners = Vec::new();
         for address in &config.addr {
-            listeners.push(bind(address, Door::new(address, false), config).await?);
+            listeners.push(bind(address, Door::new(address, false, certificates.as_ref()), config).await?);
         }
         if let Some(address) = &config.internal_addr {
-            listeners.push(bind(address, Door::new(address, true), config).await?);
+            listeners.push(bind(address, Door::new(address, true, certificates.as_ref()), config).await?);
         }
         let metrics = Arc::new(Metrics::new(config.shards()));
         let (hub, shards) = Hub::tuned(&config.limits, &config.tuning, metrics);
@@ -73,7 +83,7 @@ impl Server {
         let lifecycle = Arc::new(Lifecycle::new());
         let (handshakes, admission) = (Handshakes::new(), Arc::new(Admission::new()));
         let (keys, memory) = (admin::Keys::new(), Memory::new(config.admission.memory_max));
-        let context = Arc::new(Context { hub, settings, lifecycle, keys, handshakes, admission, memory });
+        let context = Arc::new(Context { hub, settings, lifecycle, keys, handshakes, admission, memory, certificates });
         Ok(Self { listeners, context, shards })
     }
 
@@ -175,6 +185,15 @@ async fn vacated(hub: &Hub<SocketSink>) {
         }
         vacated.await;
     }
+}
+
+/// Reads the certificate, if there is one.
+fn certificates(config: &Config) -> Result<Option<Certificates>, ServerError> {
+    let Some((certificate, key)) = config.encryption.files() else { return Ok(None) };
+    let certificate = tls::load(certificate, key)?;
+    // One that has ended is better than no hub: there may be clients that do not look.
+    certificate.announce(SystemTime::now());
+    Ok(Some(Certificates::new(certificate)?))
 }
 
 async fn bind(address: &Address, door: Door, config: &Config) -> Result<Listener, ServerError> {

@@ -1,11 +1,14 @@
-//! A socket as the hub and the readers use it: non-blocking, one system call per call.
+//! A socket as the hub and the readers use it: non-blocking, one system call per call, encrypted or not.
 
+use super::tls::Encryption;
 use crate::config::Limits;
 use crate::hub::{Sent, Sink};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustls::ServerConnection;
 use socket2::SockRef;
 use std::io::{self, IoSlice, Read};
 use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use tokio::io::Interest;
@@ -15,16 +18,69 @@ use tokio::net::{TcpSocket, TcpStream};
 /// is at most 64 KiB by default.
 const CLOSING_BYTES: usize = 64 * 1024;
 
-/// The write side of a TCP connection.
+/// One connection's socket, shared by its reader and its sink.
+#[derive(Debug)]
+pub struct Socket {
+    stream: TcpStream,
+    /// On the cache line of the descriptor, which every write needs: asking costs nothing.
+    encryption: Option<Box<Encryption>>,
+}
+
+impl Socket {
+    /// Returns a socket whose bytes go out as they are.
+    pub fn plain(stream: TcpStream) -> Self {
+        Self { stream, encryption: None }
+    }
+
+    /// Returns a socket whose bytes are encrypted, after the handshake.
+    pub fn encrypted(stream: TcpStream, connection: ServerConnection) -> Self {
+        Self { stream, encryption: Some(Box::new(Encryption::new(connection))) }
+    }
+
+    /// Returns what came in with the bytes of HTTP and was decrypted with them; nobody would be called for it.
+    pub(super) fn early(&self) -> Vec<u8> {
+        self.encryption.as_ref().map_or_else(Vec::new, |encryption| encryption.decrypted())
+    }
+
+    /// Waits for bytes. An error is readable too.
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.stream.poll_read_ready(cx).map(drop)
+    }
+
+    /// Reads what is there, without waiting.
+    pub(super) fn receive(&self, buffer: &mut [u8]) -> Received<usize> {
+        match &self.encryption {
+            None => receive(&self.stream, buffer),
+            Some(encryption) => encryption.receive(&self.stream, buffer),
+        }
+    }
+
+    /// Ends the write side after what was sent.
+    pub(super) fn finish(&self) {
+        if let Some(encryption) = &self.encryption {
+            encryption.close_notify(&self.stream);
+        }
+        // Fails only when the peer ended first.
+        let _ = SockRef::from(&self.stream).shutdown(Shutdown::Write);
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
+/// The write side of a connection.
 #[derive(Debug)]
 pub struct SocketSink {
-    stream: Arc<TcpStream>,
+    socket: Arc<Socket>,
 }
 
 impl SocketSink {
-    /// Returns the write side of a stream; the read side keeps its own reference.
-    pub fn new(stream: Arc<TcpStream>) -> Self {
-        Self { stream }
+    /// Returns the write side of a socket; the read side keeps its own reference.
+    pub fn new(socket: Arc<Socket>) -> Self {
+        Self { socket }
     }
 
     /// Makes one write.
@@ -34,7 +90,7 @@ impl SocketSink {
     /// Once per delivery of a message: one system call. The runtime's own record of the socket is not looked at: a
     /// cache line per connection, cold after every pause, and 4 % of a delivery. Who is full is parked, not asked.
     fn write_once(&self, offered: usize, write: impl FnOnce(SockRef<'_>) -> io::Result<usize>) -> Sent {
-        match write(SockRef::from(&*self.stream)) {
+        match write(SockRef::from(&self.socket.stream)) {
             Ok(taken) if taken == offered => Sent::All,
             Ok(taken) => self.note_full(taken),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.note_full(0),
@@ -43,15 +99,19 @@ impl SocketSink {
         }
     }
 
-    /// Tells the runtime that the socket is full, so that it calls back. The socket is asked once more inside `try_io`,
-    /// which sees an event that came since the write; without that the connection could wait for ever.
     #[cold]
     fn note_full(&self, taken: usize) -> Sent {
-        let ask = || if is_writable(&self.stream)? { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) };
-        // Whatever it says, the next question is `poll_writable`.
-        let _ = self.stream.try_io(Interest::WRITABLE, ask);
+        note_full(&self.socket.stream);
         Sent::Short(taken)
     }
+}
+
+/// Tells the runtime that a socket is full, so that it calls back. The socket is asked once more inside `try_io`, which
+/// sees an event that came since the write; without that the connection could wait for ever.
+pub(super) fn note_full(stream: &TcpStream) {
+    let ask = || if is_writable(stream)? { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) };
+    // Whatever it says, the next question is `poll_writable`.
+    let _ = stream.try_io(Interest::WRITABLE, ask);
 }
 
 fn is_writable(stream: &TcpStream) -> io::Result<bool> {
@@ -62,21 +122,35 @@ fn is_writable(stream: &TcpStream) -> io::Result<bool> {
 
 impl Sink for SocketSink {
     fn send(&mut self, bytes: &[u8]) -> Sent {
-        self.write_once(bytes.len(), |socket| socket.send(bytes))
+        match &self.socket.encryption {
+            None => self.write_once(bytes.len(), |socket| socket.send(bytes)),
+            Some(encryption) => encryption.send(&self.socket.stream, &[IoSlice::new(bytes)]),
+        }
     }
 
     fn send_vectored(&mut self, slices: &[IoSlice<'_>]) -> Sent {
+        if let Some(encryption) = &self.socket.encryption {
+            return encryption.send(&self.socket.stream, slices);
+        }
         let offered = slices.iter().map(|slice| slice.len()).sum();
         self.write_once(offered, |socket| socket.send_vectored(slices))
     }
 
     fn poll_writable(&mut self, waker: &Waker) -> Poll<()> {
+        let Socket { stream, encryption } = &*self.socket;
+        let mut cx = Context::from_waker(waker);
         // An error is writable too: the next write reports it.
-        self.stream.poll_write_ready(&mut Context::from_waker(waker)).map(|_| ())
+        while stream.poll_write_ready(&mut cx).is_ready() {
+            match encryption {
+                Some(encryption) if encryption.is_full(stream) => {}
+                Some(_) | None => return Poll::Ready(()),
+            }
+        }
+        Poll::Pending
     }
 
     fn make_room(&mut self) {
-        let socket = SockRef::from(&*self.stream);
+        let socket = SockRef::from(&self.socket.stream);
         // Raising either limit also tells the runtime, through epoll, that the socket takes bytes again. They fail only
         // when the socket is gone.
         let _ = socket.set_tcp_notsent_lowat(u32::MAX);
@@ -84,12 +158,11 @@ impl Sink for SocketSink {
     }
 
     fn finish(&mut self) {
-        // Fails only when the peer ended first.
-        let _ = SockRef::from(&*self.stream).shutdown(Shutdown::Write);
+        self.socket.finish();
     }
 
     fn abort(&mut self) {
-        let socket = SockRef::from(&*self.stream);
+        let socket = SockRef::from(&self.socket.stream);
         // With a linger of zero the kernel drops its buffers at once, which is what a stalled peer costs. Shutting
         // down both sides wakes the reader. Both fail only when the socket is gone already.
         let _ = socket.set_linger(Some(std::time::Duration::ZERO));
@@ -122,7 +195,7 @@ pub(super) enum Received<T> {
 }
 
 /// Reads what is there, without waiting.
-pub(super) fn receive(stream: &TcpStream, buffer: &mut [u8]) -> Received<usize> {
+fn receive(stream: &TcpStream, buffer: &mut [u8]) -> Received<usize> {
     let mut taken = 0;
     let result = stream.try_io(Interest::READABLE, || {
         taken = (&*SockRef::from(stream)).read(buffer)?;

@@ -1,8 +1,10 @@
 //! A steering: what may be seen and changed of a server that runs.
 
 use super::http::Context;
+use super::tls;
 use crate::config::{Config, reload};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// A handle to a running server.
 #[derive(Clone, Debug)]
@@ -20,6 +22,19 @@ impl Steering {
         self.context.handshakes.len()
     }
 
+    /// Shows what the certificate's files hold now to who comes from here on.
+    fn read_certificate_again(&self, config: &Config) -> Result<(), tls::TlsError> {
+        let Some(certificates) = &self.context.certificates else { return Ok(()) };
+        // Without files no address will be encrypted after the restart; until then those of the start hold.
+        let Some((certificate, key)) = config.encryption.files() else { return Ok(()) };
+        let certificate = tls::load(certificate, key)?;
+        let now = SystemTime::now();
+        certificate.check_time(now)?;
+        certificate.announce(now);
+        certificates.replace(certificate);
+        Ok(())
+    }
+
     /// Lets new settings take effect, for who is connected and who comes; those that need a restart stay as they are.
     ///
     /// # Errors
@@ -32,6 +47,7 @@ impl Steering {
     pub async fn reconfigure(&self, config: &Config) -> Result<(), String> {
         let context = &self.context;
         let config = reload::merge(&context.settings.load(), config);
+        self.read_certificate_again(&config).map_err(|error| error.to_string())?;
         context.memory.set_max(config.admission.memory_max);
         let limits = Arc::new(config.limits.clone());
         context.settings.store(Arc::new(config));

@@ -2,14 +2,13 @@
 
 use super::admission::Leave;
 use super::reader::Reader;
-use super::socket::SocketSink;
+use super::socket::{Socket, SocketSink};
 use crate::hub::{Hub, Seat};
 use crate::protocol::ChannelName;
 use crate::session::{Face, Session};
 use bytes::Bytes;
 use std::net::IpAddr;
 use std::sync::Arc;
-use tokio::net::TcpStream;
 
 /// What a handshake has settled.
 #[derive(Debug)]
@@ -25,17 +24,15 @@ pub(super) struct Agreed {
 }
 
 /// Takes the socket over from HTTP once the response is out, and with it what came behind the request's head.
-pub(super) async fn take_over(stream: TcpStream, mut early: Bytes, agreed: Agreed) {
+pub(super) async fn take_over(socket: Socket, early: Bytes, agreed: Agreed) {
     let Agreed { hub, seat, face, channel, client, leave } = agreed;
     tracing::debug!(%client, id = ?seat.id(), "connected");
-    let stream = Arc::new(stream);
-    // An empty buffer would still keep hyper's 8 KiB alive.
-    if early.is_empty() {
-        early = Bytes::new();
-    }
-    let sink = SocketSink::new(Arc::clone(&stream));
+    let mut early = Vec::from(early);
+    early.extend(socket.early());
+    let socket = Arc::new(socket);
+    let sink = SocketSink::new(Arc::clone(&socket));
     match Session::open(hub, seat, sink, (face, leave.is_some()), &channel).await {
-        Ok(session) => Reader::start(stream, early, session, leave),
+        Ok(session) => Reader::start(socket, early, session, leave),
         Err(full) => tracing::warn!("refused a connection after its handshake: {full}"),
     }
 }

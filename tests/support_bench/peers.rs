@@ -8,7 +8,8 @@ use std::net::{SocketAddr, TcpStream as StdStream};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::net::{TcpListener, TcpStream};
+use throng::transport::socket::Socket;
+use tokio::net::TcpListener;
 
 /// The first argument of the child; its address and the number of sockets follow.
 const CHILD: &str = "hold-peers";
@@ -26,7 +27,7 @@ pub(crate) struct Peers {
     /// Closing it ends the child.
     orders: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
-    pub(crate) servers: Vec<Arc<TcpStream>>,
+    pub(crate) servers: Vec<Arc<Socket>>,
 }
 
 impl Peers {
@@ -61,7 +62,7 @@ impl Peers {
         for _ in 0..count {
             let server = listener.accept().await?.0;
             server.set_nodelay(true)?;
-            servers.push(Arc::new(server));
+            servers.push(Arc::new(Socket::plain(server)));
         }
         Ok(Self { child, orders, answers, servers })
     }

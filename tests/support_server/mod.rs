@@ -11,6 +11,7 @@ pub(crate) mod balancer;
 pub(crate) mod client;
 pub(crate) mod http;
 pub(crate) mod process;
+pub(crate) mod tls;
 
 pub(crate) use client::{Client, Judge, Raw, close_frame, frame, handshake, stream_with_buffer};
 pub(crate) use http::{Answer, exchange, get};

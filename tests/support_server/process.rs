@@ -42,7 +42,7 @@ impl Process {
         let mut child = command.stdout(Stdio::piped()).stderr(stderr).spawn().expect("the binary runs");
         let mut stdout = BufReader::new(child.stdout.take().expect("it is piped")).lines();
         let first_line = within(stdout.next_line()).await.expect("it is text").expect("there is a line");
-        let url = first_line.split("http://").nth(1).expect("the line names a URL");
+        let url = first_line.split("://").nth(1).expect("the line names a URL");
         let addr = url.split('/').next().unwrap_or_default().replace("localhost", "127.0.0.1");
         let addr = addr.parse().expect("the URL names an address");
         Self { child, first_line, stdout, addr }
