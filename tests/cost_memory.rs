@@ -6,10 +6,15 @@
 mod support_server;
 
 use allocation_counter::measure;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, StreamOwned};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::thread;
+use support_server::tls::{Identity, NAME};
 use support_server::{TestServer, frame, start};
+use throng::config::Config;
 use throng::metrics::ShardCounts;
 use tokio::runtime::{Builder, Runtime};
 
@@ -19,6 +24,10 @@ const CONNECTIONS: isize = 1_000;
 /// channel; not its slot, which the shard reserves. Lower it when that gets better; raise it only knowing why.
 const RECORDED: isize = 588;
 
+/// The same of one that is encrypted: besides that keys, and a buffer of 4 KiB for the record that comes next, which
+/// rustls keeps.
+const RECORDED_ENCRYPTED: isize = 8_063;
+
 /// Bytes of a line that fills a reader's scratch, and the gate's own buffer when it comes in parts.
 const LARGE: usize = 60_000;
 
@@ -26,8 +35,8 @@ const LARGE: usize = 60_000;
 const REQUEST: &[u8] = b"GET /ws HTTP/1.1\r\nHost: throng.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
-fn connect(addr: SocketAddr) -> TcpStream {
-    let mut stream = TcpStream::connect(addr).expect("the server listens");
+/// Makes a handshake over a stream.
+fn enter<S: Read + Write>(mut stream: S) -> S {
     stream.write_all(REQUEST).expect("a head fits the socket");
     let (mut head, mut byte) = (Vec::new(), [0]);
     while !head.ends_with(b"\r\n\r\n") {
@@ -38,8 +47,12 @@ fn connect(addr: SocketAddr) -> TcpStream {
     stream
 }
 
+fn connect(addr: SocketAddr) -> TcpStream {
+    TcpStream::connect(addr).expect("the server listens")
+}
+
 /// Has the first say a line of `len` bytes `times` times, one after the other, and everybody read it.
-fn talk(mut clients: Vec<TcpStream>, len: usize, times: usize) -> Vec<TcpStream> {
+fn talk<S: Read + Write>(mut clients: Vec<S>, len: usize, times: usize) -> Vec<S> {
     let line = vec![b'x'; len];
     let head = if len < 126 { 2 } else { 4 };
     let mut arrived = vec![0; head + len];
@@ -82,10 +95,15 @@ impl Scales {
     }
 }
 
-#[test]
-fn connection_holds_what_is_recorded_and_gives_back_what_traffic_took() {
+/// Weighs connections that `connect` makes when they are idle, after small lines, and after a large one.
+fn check<S: Read + Write + Send + 'static>(
+    configure: impl FnOnce(&mut Config),
+    connect: impl Fn(SocketAddr) -> S + Clone + Send + 'static,
+    recorded: isize,
+) {
     let runtime = Builder::new_current_thread().enable_all().build().expect("Linux gives us one");
     let server = runtime.block_on(start(|config| {
+        configure(config);
         config.limits.connections_max = 1 + CONNECTIONS.unsigned_abs();
         // Small, so that a large line does not fit: everybody parks, and has to be rid of what that took.
         config.limits.send_buffer_bytes = 4096;
@@ -96,12 +114,13 @@ fn connection_holds_what_is_recorded_and_gives_back_what_traffic_took() {
     let is_quiet = |counts: &ShardCounts| counts.parked == 0;
 
     // What is made once stays and is nobody's: the reader's scratch, the buffer of the shard's largest frame.
-    let (_first, _) = scales.weigh(move || talk(vec![connect(addr)], LARGE, 1), is_quiet);
+    let first = connect.clone();
+    let (_first, _) = scales.weigh(move || talk(vec![enter(first(addr))], LARGE, 1), is_quiet);
 
-    let newcomers = move || (0..CONNECTIONS).map(|_| connect(addr)).collect::<Vec<_>>();
+    let newcomers = move || (0..CONNECTIONS).map(|_| enter(connect(addr))).collect::<Vec<_>>();
     let (mut clients, idle) =
         scales.weigh(newcomers, |counts| counts.connections == 1 + CONNECTIONS.unsigned_abs() as u64);
-    assert!(idle <= RECORDED * CONNECTIONS * 105 / 100, "{} bytes, recorded {RECORDED}", idle / CONNECTIONS);
+    assert!(idle <= recorded * CONNECTIONS * 105 / 100, "{} bytes, recorded {recorded}", idle / CONNECTIONS);
 
     let mut now = idle;
     for (len, times) in [(64, 100), (LARGE, 1)] {
@@ -111,4 +130,21 @@ fn connection_holds_what_is_recorded_and_gives_back_what_traffic_took() {
     }
     let (sends, least) = (scales.server.counts().sends, 102 * CONNECTIONS.unsigned_abs() as u64);
     assert!(sends >= least, "{sends} sends: the large line left a rest nowhere, so nothing was given back");
+}
+
+#[test]
+fn connection_holds_what_is_recorded_and_gives_back_what_traffic_took() {
+    check(|_| {}, connect, RECORDED);
+}
+
+#[test]
+fn encrypted_connection_holds_what_is_recorded_and_gives_back_what_traffic_took() {
+    let identity = Identity::new();
+    let client = identity.client(rustls::ALL_VERSIONS);
+    let connect = move |addr| {
+        let name = ServerName::try_from(NAME).expect("it is one");
+        let connection = ClientConnection::new(Arc::clone(&client), name).expect("the client is complete");
+        StreamOwned::new(connection, connect(addr))
+    };
+    check(|config| identity.configure(config), connect, RECORDED_ENCRYPTED);
 }

@@ -9,7 +9,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use throng::transport::socket::Socket;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 /// The first argument of the child; its address and the number of sockets follow.
 const CHILD: &str = "hold-peers";
@@ -50,6 +50,11 @@ impl Peers {
 
     /// Connects that many sockets.
     pub(crate) async fn connect(count: usize) -> io::Result<Self> {
+        Self::connect_as(count, Socket::plain).await
+    }
+
+    /// Connects that many sockets of a kind.
+    pub(crate) async fn connect_as(count: usize, kind: impl Fn(TcpStream) -> Socket) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let mut child = Command::new(std::env::current_exe()?)
             .args([CHILD, &listener.local_addr()?.to_string(), &count.to_string()])
@@ -62,7 +67,7 @@ impl Peers {
         for _ in 0..count {
             let server = listener.accept().await?.0;
             server.set_nodelay(true)?;
-            servers.push(Arc::new(Socket::plain(server)));
+            servers.push(Arc::new(kind(server)));
         }
         Ok(Self { child, orders, answers, servers })
     }
