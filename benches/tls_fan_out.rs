@@ -10,7 +10,7 @@ mod support_bench;
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 use rustls::pki_types::{PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
+use rustls::{CipherSuite, ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
 use std::sync::Arc;
 use std::time::Duration;
 use support_bench::{Duel, Peers, Room, is_test, say};
@@ -19,6 +19,10 @@ use throng::protocol::frame::{Head, Opcode};
 use throng::protocol::plain;
 use throng::transport::socket::{Socket, SocketSink};
 use tokio::runtime::Runtime;
+
+/// As the binary has it: each record is an allocation.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const RECEIVERS: usize = 1_000;
 
@@ -46,7 +50,10 @@ struct Ends {
 impl Ends {
     fn new() -> Self {
         let identity = rcgen::generate_simple_self_signed([NAME.to_owned()]).expect("a name is all it needs");
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut provider = rustls::crypto::ring::default_provider();
+        // What browsers ask for first, and so get.
+        provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
+        let provider = Arc::new(provider);
         let key = PrivateKeyDer::try_from(identity.signing_key.serialize_der()).expect("it is one");
         let certificate = identity.cert.der().clone();
         let mut roots = RootCertStore::empty();

@@ -159,7 +159,11 @@ impl Write for Out<'_> {
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        SockRef::from(self.0).send_vectored(slices)
+        match slices {
+            // Most often; and a list of slices costs the kernel a tenth of a small send.
+            [record] => SockRef::from(self.0).send(record),
+            records => SockRef::from(self.0).send_vectored(records),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
