@@ -1,8 +1,8 @@
 //! What does a delivery cost that is encrypted, beside one that is not?
 //!
 //! One thread and its CPU time, loopback, both in turns, each over its own sockets of the same kind; the peers are
-//! drained outside the measured time, by another process, which does not decrypt. The ratio is that of the throughput of
-//! one core. Not measured: handshakes, and what readers pay to decrypt.
+//! drained outside the measured time, by another process, which does not decrypt. The ratio is that of the throughput
+//! of one core. Not measured: handshakes, and what readers pay to decrypt.
 
 #[path = "../tests/support_bench/mod.rs"]
 mod support_bench;

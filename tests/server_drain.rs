@@ -5,10 +5,8 @@ mod support_server;
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
 use support_server::process::Process;
-use support_server::{Client, TestServer, exchange, get, start, within};
+use support_server::{Client, KEY, TestServer, ask, exchange, get, start, within};
 use throng::protocol::CloseReason;
-
-const KEY: &str = "0123456789abcdef";
 
 /// A server whose drains take no longer than a test should.
 async fn started() -> TestServer {
@@ -18,14 +16,6 @@ async fn started() -> TestServer {
         config.stopping.drain_time = Duration::from_millis(500);
     })
     .await
-}
-
-/// Asks as an operator; returns the status and the answer.
-async fn ask(server: &TestServer, method: &str, path: &str) -> (u16, serde_json::Value) {
-    let request =
-        format!("{method} {path} HTTP/1.1\r\nHost: throng.test\r\nX-API-Key: {KEY}\r\nConnection: close\r\n\r\n");
-    let answer = exchange(server.addr, request.as_bytes()).await;
-    (answer.status, serde_json::from_str(&answer.body).expect("an answer is JSON"))
 }
 
 async fn is_ready(server: &TestServer) -> (u16, String) {

@@ -52,6 +52,9 @@ const HOMES: [(&str, &[&str]); 6] = [
     ("crossbeam_channel", &["src/hub/inbox.rs"]),
 ];
 
+/// The one module that argues for what the next list forbids everywhere else.
+const UNSAFE: (&str, &str) = ("src/transport/tcp_info.rs", "unsafe ");
+
 /// What nobody writes here.
 const NEVER: [&str; 5] = ["unsafe ", "mpsc::unbounded", "#[allow(", "thread::sleep", "todo!"];
 
@@ -113,7 +116,8 @@ fn what_has_one_home_stands_nowhere_else() {
 fn nobody_writes_what_is_never_written() {
     for (file, text) in ["src", "loadtest/src", "benches"].into_iter().flat_map(sources) {
         for (number, line) in shipped(&text) {
-            assert!(!NEVER.iter().any(|word| line.contains(word)), "{file}:{}: {line}", number + 1);
+            let found = NEVER.iter().find(|word| line.contains(**word) && (file.as_str(), **word) != UNSAFE);
+            assert!(found.is_none(), "{file}:{}: {line}", number + 1);
         }
     }
 }

@@ -1,10 +1,11 @@
 //! An audience: the subscribers that one channel has on one shard, and the log they read from.
 
-use super::channel::ChannelKey;
+use super::channel::{Channel, ChannelKey};
 use super::log::Log;
 use crate::protocol::Encoding;
 use slab::Slab;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// A connection's place in a channel.
 ///
@@ -20,7 +21,8 @@ pub struct Subscription {
 /// The subscribers of one channel on one shard.
 #[derive(Debug)]
 pub(super) struct Audience {
-    pub(super) channel: ChannelKey,
+    pub(super) channel: Arc<Channel>,
+    /// That of the channel, at hand.
     pub(super) encoding: Encoding,
     pub(super) log: Log,
     pub(super) subscriptions: Vec<Subscription>,
@@ -54,6 +56,10 @@ impl Audiences {
         self.numbers.get(&channel).copied()
     }
 
+    pub(super) fn get(&self, number: usize) -> Option<&Audience> {
+        self.all.get(number)
+    }
+
     pub(super) fn get_mut(&mut self, number: usize) -> Option<&mut Audience> {
         self.all.get_mut(number)
     }
@@ -67,11 +73,11 @@ impl Audiences {
     }
 
     /// Returns the number of the channel's audience, which is made when it is the first subscriber.
-    pub(super) fn open(&mut self, channel: ChannelKey, encoding: Encoding) -> usize {
-        *self.numbers.entry(channel).or_insert_with(|| {
+    pub(super) fn open(&mut self, channel: Arc<Channel>) -> usize {
+        *self.numbers.entry(channel.key()).or_insert_with(|| {
             self.all.insert(Audience {
+                encoding: channel.encoding(),
                 channel,
-                encoding,
                 log: Log::default(),
                 subscriptions: Vec::new(),
                 settled: 0,
@@ -86,7 +92,7 @@ impl Audiences {
     pub(super) fn close_if_empty(&mut self, number: usize) {
         if self.all.get(number).is_some_and(|audience| audience.subscriptions.is_empty()) {
             let audience = self.all.remove(number);
-            self.numbers.remove(&audience.channel);
+            self.numbers.remove(&audience.channel.key());
         }
     }
 }

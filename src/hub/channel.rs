@@ -33,6 +33,15 @@ pub struct Channel {
     order: Mutex<Order>,
 }
 
+/// How much goes on in a channel.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Census {
+    /// How many get what is published.
+    pub subscribers: u32,
+    /// How many were published since it exists.
+    pub publications: u64,
+}
+
 /// What the lock protects.
 #[derive(Debug, Default)]
 pub(super) struct Order {
@@ -67,7 +76,13 @@ impl Channel {
 
     /// Returns the number of subscribers.
     pub fn subscribers(&self) -> u32 {
-        self.order.lock().subscribers.iter().sum()
+        self.census().subscribers
+    }
+
+    /// Returns how much goes on in it.
+    pub fn census(&self) -> Census {
+        let order = self.order.lock();
+        Census { subscribers: order.subscribers.iter().sum(), publications: order.offset }
     }
 
     /// Runs `f` at one point of the channel's order.

@@ -1,9 +1,10 @@
 //! A command: what other threads may ask of a shard.
 
 use super::ConnectionId;
-use super::channel::ChannelKey;
+use super::channel::{Channel, ChannelKey};
+use super::inspection::Inspection;
 use crate::config::Limits;
-use crate::protocol::{CloseReason, Encoding};
+use crate::protocol::CloseReason;
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -27,9 +28,7 @@ pub enum Command<S> {
         /// Who.
         id: ConnectionId,
         /// To what.
-        channel: ChannelKey,
-        /// How the channel's publications are encoded for it.
-        encoding: Encoding,
+        channel: Arc<Channel>,
     },
     /// A publication of a channel that has subscribers here.
     Publish(Publication),
@@ -61,6 +60,8 @@ pub enum Command<S> {
     },
     /// Keep to these limits from here on.
     Limits(Arc<Limits>),
+    /// Look at some connections and tell what is seen.
+    Inspect(Inspection),
     /// Memory is short: end those who keep the older half of a large log.
     CutLaggards,
     /// End every connection, each after its backlog.
@@ -86,6 +87,6 @@ pub struct Publication {
     pub offset: u64,
     /// When it arrived, in microseconds since the hub's start; 0 when nobody asked the clock.
     pub at: u64,
-    /// Its bytes as a log holds them, separator included, see [`Encoding`].
+    /// Its bytes as a log holds them, separator included, see [`Encoding`](crate::protocol::Encoding).
     pub body: Bytes,
 }

@@ -73,6 +73,11 @@ impl Directory {
         self.channels_max.store(channels_max, Ordering::Relaxed);
     }
 
+    /// Returns all channels. Each part of the map is locked for as long as it takes to copy its pointers.
+    pub fn channels(&self) -> Vec<Arc<Channel>> {
+        self.channels.iter().map(|entry| Arc::clone(entry.value())).collect()
+    }
+
     /// Returns the number of channels.
     pub fn len(&self) -> usize {
         self.channels.len()

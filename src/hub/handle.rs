@@ -157,14 +157,14 @@ impl<S: Sink> Hub<S> {
         &self,
         order: &mut Order,
         id: ConnectionId,
-        channel: &Channel,
+        channel: &Arc<Channel>,
         credit: SemaphorePermit<'c>,
     ) -> Result<(), SemaphorePermit<'c>> {
         if order.is_closed {
             return Err(credit);
         }
         order.join(id);
-        let command = Command::Subscribe { id, channel: channel.key(), encoding: channel.encoding() };
+        let command = Command::Subscribe { id, channel: Arc::clone(channel) };
         self.inbox(id.shard()).push(credit, command);
         Ok(())
     }

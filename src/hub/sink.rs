@@ -2,6 +2,7 @@
 
 use std::io::IoSlice;
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 /// What became of a write.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -13,6 +14,28 @@ pub enum Sent {
     Short(usize),
     /// The peer is gone; nothing will be taken any more.
     Gone,
+}
+
+/// The way to a peer, as an operator sees it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Wire {
+    /// The client's address as the number of an IPv6 address; the hub does not look into it.
+    pub client: u128,
+    /// What the kernel knows of it; nothing of a Unix socket.
+    pub tcp: Option<Tcp>,
+}
+
+/// What the kernel knows of a TCP connection, `TCP_INFO` of tcp(7).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Tcp {
+    /// Smoothed time of a round trip.
+    pub round_trip: Duration,
+    /// Bytes in the send buffer that were never sent.
+    pub unsent_bytes: u32,
+    /// Segments that were sent and not acknowledged.
+    pub unacked_segments: u32,
+    /// Segments that were sent again, so far.
+    pub retransmitted_segments: u32,
 }
 
 /// Takes the bytes of one connection without blocking.
@@ -32,6 +55,11 @@ pub trait Sink: Send + 'static {
     /// Takes the last bytes of a closing connection although it is full: the rest of a frame and the close frame, so
     /// that a peer that comes back to reading learns why it was closed. A sink without a bound has nothing to do.
     fn make_room(&mut self) {}
+
+    /// Tells what is known of the way to the peer; `None` when there is none.
+    fn wire(&self) -> Option<Wire> {
+        None
+    }
 
     /// Ends the write side after what was sent.
     fn finish(&mut self);

@@ -25,10 +25,11 @@ use hyper::service::Service;
 use hyper::{Method, Request, Response, StatusCode};
 use std::cell::RefCell;
 use std::convert::Infallible;
-use std::future::{Ready, ready};
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Once};
+use std::task;
 
 pub(super) type Answer = Response<Full<Bytes>>;
 
@@ -72,10 +73,12 @@ impl Desk {
         self.agreed.into_inner()
     }
 
-    fn respond(&self, request: Request<Incoming>) -> Answer {
+    fn respond(&self, request: Request<Incoming>) -> Answering {
         let is_operators = self.door.is_internal || self.context.settings.load().internal_addr.is_none();
         let answer = match request.uri().path() {
-            path if path.starts_with("/admin/") && is_operators => return admin::respond(&self.context, &request),
+            path if path.starts_with("/admin/") && is_operators => {
+                return admin::respond(&self.context, &request);
+            }
             "/metrics" if is_operators => self.metrics(&request),
             path if path.starts_with("/health/") => health(&self.context, path, request.method()),
             _ if self.door.is_internal => Ok(text(StatusCode::NOT_FOUND, "Not found: clients go to --addr\n")),
@@ -83,7 +86,7 @@ impl Desk {
             "/echo" if self.context.settings.load().echo => self.upgrade(request, Face::Echo),
             path => serve(path, request.method()),
         };
-        answer.unwrap_or_else(|refusal| refuse(&self.context, &refusal))
+        Answering::at_once(answer.unwrap_or_else(|refusal| refuse(&self.context, &refusal)))
     }
 
     /// Serves what the hub counts: at the internal address to everybody who may ask there, else to this machine.
@@ -156,10 +159,35 @@ impl Desk {
 impl Service<Request<Incoming>> for Desk {
     type Response = Answer;
     type Error = Infallible;
-    type Future = Ready<Result<Answer, Infallible>>;
+    type Future = Answering;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        ready(Ok(self.respond(request)))
+        self.respond(request)
+    }
+}
+
+/// An answer that is there, or that somebody has to be asked for.
+pub(super) enum Answering {
+    Here(Option<Answer>),
+    /// Boxed: rare, and the task of a handshake is not to be larger for it.
+    Asked(Pin<Box<dyn Future<Output = Answer> + Send>>),
+}
+
+impl Answering {
+    pub(super) fn at_once(answer: Answer) -> Self {
+        Self::Here(Some(answer))
+    }
+}
+
+impl Future for Answering {
+    type Output = Result<Answer, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> task::Poll<Self::Output> {
+        match &mut *self {
+            // Nobody polls behind the end.
+            Self::Here(answer) => answer.take().map_or(task::Poll::Pending, |answer| task::Poll::Ready(Ok(answer))),
+            Self::Asked(answer) => answer.as_mut().poll(cx).map(Ok),
+        }
     }
 }
 

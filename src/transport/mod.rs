@@ -22,6 +22,7 @@ mod serve;
 pub mod server;
 pub mod socket;
 mod steering;
+mod tcp_info;
 pub mod tls;
 mod upgrade;
 

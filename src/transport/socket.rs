@@ -1,13 +1,14 @@
 //! A socket as the hub and the readers use it: non-blocking, one system call per call, encrypted or not.
 
+use super::tcp_info;
 use super::tls::Encryption;
 use crate::config::Limits;
-use crate::hub::{Sent, Sink};
+use crate::hub::{Sent, Sink, Wire};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustls::ServerConnection;
 use socket2::SockRef;
 use std::io::{self, IoSlice, Read};
-use std::net::Shutdown;
+use std::net::{IpAddr, Ipv6Addr, Shutdown};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -24,17 +25,28 @@ pub struct Socket {
     stream: TcpStream,
     /// On the cache line of the descriptor, which every write needs: asking costs nothing.
     encryption: Option<Box<Encryption>>,
+    /// Who is behind it; of IPv4 the mapped address, which takes 8 bytes less than what could be either.
+    client: Ipv6Addr,
 }
 
 impl Socket {
     /// Returns a socket whose bytes go out as they are.
     pub fn plain(stream: TcpStream) -> Self {
-        Self { stream, encryption: None }
+        Self { stream, encryption: None, client: Ipv6Addr::UNSPECIFIED }
     }
 
     /// Returns a socket whose bytes are encrypted, after the handshake.
     pub fn encrypted(stream: TcpStream, connection: ServerConnection) -> Self {
-        Self { stream, encryption: Some(Box::new(Encryption::new(connection))) }
+        Self { encryption: Some(Box::new(Encryption::new(connection))), ..Self::plain(stream) }
+    }
+
+    /// Notes who is behind it.
+    pub(super) fn of(self, client: IpAddr) -> Self {
+        let client = match client {
+            IpAddr::V4(client) => client.to_ipv6_mapped(),
+            IpAddr::V6(client) => client,
+        };
+        Self { client, ..self }
     }
 
     /// Returns what came in with the bytes of HTTP and was decrypted with them; nobody would be called for it.
@@ -137,7 +149,7 @@ impl Sink for SocketSink {
     }
 
     fn poll_writable(&mut self, waker: &Waker) -> Poll<()> {
-        let Socket { stream, encryption } = &*self.socket;
+        let Socket { stream, encryption, .. } = &*self.socket;
         let mut cx = Context::from_waker(waker);
         // An error is writable too: the next write reports it.
         while stream.poll_write_ready(&mut cx).is_ready() {
@@ -155,6 +167,10 @@ impl Sink for SocketSink {
         // when the socket is gone.
         let _ = socket.set_tcp_notsent_lowat(u32::MAX);
         let _ = socket.set_send_buffer_size(socket.send_buffer_size().unwrap_or(0) + CLOSING_BYTES);
+    }
+
+    fn wire(&self) -> Option<Wire> {
+        Some(Wire { client: self.socket.client.to_bits(), tcp: tcp_info::of(self.socket.as_fd()) })
     }
 
     fn finish(&mut self) {

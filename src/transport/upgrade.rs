@@ -29,7 +29,7 @@ pub(super) async fn take_over(socket: Socket, early: Bytes, agreed: Agreed) {
     tracing::debug!(%client, id = ?seat.id(), "connected");
     let mut early = Vec::from(early);
     early.extend(socket.early());
-    let socket = Arc::new(socket);
+    let socket = Arc::new(socket.of(client));
     let sink = SocketSink::new(Arc::clone(&socket));
     match Session::open(hub, seat, sink, (face, leave.is_some()), &channel).await {
         Ok(session) => Reader::start(socket, early, session, leave),

@@ -1,6 +1,6 @@
 //! An HTTP exchange: one request as plain bytes, and the answer until the server closes.
 
-use super::within;
+use super::{TestServer, within};
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -46,4 +46,15 @@ pub(crate) async fn read_to_end(stream: &mut TcpStream) -> Answer {
 /// Fetches a path.
 pub(crate) async fn get(addr: SocketAddr, path: &str) -> Answer {
     exchange(addr, format!("GET {path} HTTP/1.1\r\nHost: throng.test\r\nConnection: close\r\n\r\n").as_bytes()).await
+}
+
+/// The key of tests that ask as an operator.
+pub(crate) const KEY: &str = "0123456789abcdef";
+
+/// Asks as an operator; returns the status and the answer.
+pub(crate) async fn ask(server: &TestServer, method: &str, path: &str) -> (u16, serde_json::Value) {
+    let request =
+        format!("{method} {path} HTTP/1.1\r\nHost: throng.test\r\nX-API-Key: {KEY}\r\nConnection: close\r\n\r\n");
+    let answer = exchange(server.addr, request.as_bytes()).await;
+    (answer.status, serde_json::from_str(&answer.body).expect("an answer is JSON"))
 }

@@ -14,7 +14,7 @@ pub(crate) mod process;
 pub(crate) mod tls;
 
 pub(crate) use client::{Client, Judge, Raw, close_frame, frame, handshake, stream_with_buffer};
-pub(crate) use http::{Answer, exchange, get};
+pub(crate) use http::{Answer, KEY, ask, exchange, get};
 
 use std::net::SocketAddr;
 use std::time::Duration;

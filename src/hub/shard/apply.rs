@@ -4,13 +4,13 @@ use super::Shard;
 use super::leave::Leave;
 use crate::config::Limits;
 use crate::hub::audience::Subscription;
-use crate::hub::channel::ChannelKey;
 use crate::hub::command::Publication;
 use crate::hub::connection::{Connection, Phase, Place, Pulse, find};
 use crate::hub::wheel::Wheel;
-use crate::hub::{Command, ConnectionId, Sent, Sink};
-use crate::protocol::{CloseReason, Encoding, frame};
+use crate::hub::{Channel, Command, ConnectionId, Sent, Sink};
+use crate::protocol::{CloseReason, frame};
 use bytes::Bytes;
+use std::sync::Arc;
 
 impl<S: Sink> Shard<S> {
     /// Applies one command and returns the bytes it appended to a log.
@@ -19,12 +19,13 @@ impl<S: Sink> Shard<S> {
             Command::Publish(publication) => return self.append(&publication),
             Command::Connect { id, sink } => self.connect(id, sink),
             Command::Disconnect { id } => self.disconnect(id),
-            Command::Subscribe { id, channel, encoding } => self.subscribe(id, channel, encoding),
+            Command::Subscribe { id, channel } => self.subscribe(id, channel),
             Command::Ping { id, body } => self.answer_ping(id, &body),
             Command::Pong { id } => self.note_pong(id),
             Command::Close { id, reason } => self.close(id, reason),
             Command::CloseSome { count, reason } => self.close_some(count, reason),
             Command::Limits(limits) => self.keep_to(&limits),
+            Command::Inspect(inspection) => self.inspect(inspection),
             Command::CutLaggards => self.cut_laggards(),
             Command::CloseAll { reason } => self.close_all(reason),
         }
@@ -72,12 +73,12 @@ impl<S: Sink> Shard<S> {
         }
     }
 
-    fn subscribe(&mut self, id: ConnectionId, channel: ChannelKey, encoding: Encoding) {
+    fn subscribe(&mut self, id: ConnectionId, channel: Arc<Channel>) {
         let Some(connection) = find(&mut self.connections, id) else { return };
         if connection.phase != Phase::Open || connection.is_abandoned {
             return;
         }
-        let number = self.audiences.open(channel, encoding);
+        let number = self.audiences.open(channel);
         let Some(audience) = self.audiences.get_mut(number) else { return };
         let place = Place { audience: narrow(number), index: narrow(audience.subscriptions.len()) };
         if !connection.subscriptions.iter().any(|one| one.audience == place.audience) {

@@ -23,6 +23,7 @@ mod apply;
 mod clock;
 mod flush;
 mod gathering;
+mod inspect;
 mod joining;
 mod latency;
 mod leave;

@@ -1,15 +1,18 @@
 //! The operator's routes, below `/admin/`: who may ask, and what is answered. JSON, a key with every request.
 
+mod channels;
+mod connections;
 mod key;
 mod leaving;
 
-use super::http::{Answer, Context, answer};
+use super::http::{Answer, Answering, Context, answer};
 use bytes::Bytes;
 use hyper::header::{self, HeaderValue};
 use hyper::{HeaderMap, Method, Request, StatusCode};
 use key::Verdict;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +35,7 @@ impl Fault {
 }
 
 /// Answers a request below `/admin/`.
-pub(super) fn respond<B>(context: &Arc<Context>, request: &Request<B>) -> Answer {
+pub(super) fn respond<B>(context: &Arc<Context>, request: &Request<B>) -> Answering {
     let keys = &context.settings.load().access.admin_keys;
     let answered = match context.keys.judge(request.headers(), keys) {
         Verdict::NoKeys => Err(Fault::new(StatusCode::NOT_FOUND, "there is no /admin without --admin-keys")),
@@ -46,9 +49,16 @@ pub(super) fn respond<B>(context: &Arc<Context>, request: &Request<B>) -> Answer
         Verdict::Right => route(context, request),
     };
     match answered {
-        Ok(value) => as_json(StatusCode::OK, &value),
-        Err(fault) => refusal(&fault),
+        Ok(Found::Here(value)) => Answering::at_once(as_json(StatusCode::OK, &value)),
+        Ok(Found::Asked(value)) => Answering::Asked(Box::pin(async { as_json(StatusCode::OK, &value.await) })),
+        Err(fault) => Answering::at_once(refusal(&fault)),
     }
+}
+
+/// What a route tells: at once, or after it has asked the shards.
+enum Found {
+    Here(Value),
+    Asked(Pin<Box<dyn Future<Output = Value> + Send>>),
 }
 
 /// Returns whether a request brings one of the keys.
@@ -56,10 +66,14 @@ pub(super) fn has_key(context: &Context, headers: &HeaderMap) -> bool {
     context.keys.judge(headers, &context.settings.load().access.admin_keys) == Verdict::Right
 }
 
-fn route<B>(context: &Arc<Context>, request: &Request<B>) -> Result<Value, Fault> {
+fn route<B>(context: &Arc<Context>, request: &Request<B>) -> Result<Found, Fault> {
     let query = Query(request.uri().query().unwrap_or_default());
-    let (path, method) = (request.uri().path(), request.method());
-    match (path, method) {
+    let found = match (request.uri().path(), request.method()) {
+        ("/admin/connections", &Method::GET) => return connections::list(context, &query),
+        ("/admin/channels", &Method::GET) => return channels::list(context, &query),
+        ("/admin/connections" | "/admin/channels", _) => {
+            Err(Fault::new(StatusCode::METHOD_NOT_ALLOWED, "this path takes GET"))
+        }
         ("/admin/drain", &Method::GET) => Ok(leaving::drain_progress(context)),
         ("/admin/drain", &Method::POST) => leaving::begin_drain(context, &query),
         ("/admin/drain", &Method::DELETE) => leaving::cancel_drain(context),
@@ -69,8 +83,12 @@ fn route<B>(context: &Arc<Context>, request: &Request<B>) -> Result<Value, Fault
         ("/admin/drain" | "/admin/shed", _) => {
             Err(Fault::new(StatusCode::METHOD_NOT_ALLOWED, "this path takes GET, POST and DELETE"))
         }
-        _ => Err(Fault::new(StatusCode::NOT_FOUND, "there is /admin/drain and /admin/shed")),
-    }
+        _ => Err(Fault::new(
+            StatusCode::NOT_FOUND,
+            "there is /admin/drain, /admin/shed, /admin/connections and /admin/channels",
+        )),
+    };
+    found.map(Found::Here)
 }
 
 fn refusal(fault: &Fault) -> Answer {
@@ -114,6 +132,25 @@ impl Query<'_> {
         let time = humantime::parse_duration(&text).ok().filter(|time| *time <= Duration::from_secs(24 * 3600));
         let rule = || bad(format!("{name}={text:.40?} is not a time of at most 1day such as 30s"));
         time.ok_or_else(rule).map(Some)
+    }
+
+    /// Returns which of `words` is given, the first one if none is.
+    fn word<T: Copy>(&self, name: &str, words: &[(&str, T)]) -> Result<(String, T), Fault> {
+        let Some(text) = self.get(name) else { return Ok((words[0].0.to_owned(), words[0].1)) };
+        match words.iter().find(|(word, _)| *word == text) {
+            Some((_, meaning)) => Ok((text, *meaning)),
+            None => {
+                let known: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+                Err(bad(format!("{name}={text:.40?} is not one of {}", known.join(", "))))
+            }
+        }
+    }
+
+    /// Returns a number below `count`, which counts from 0.
+    fn index(&self, name: &str, count: usize) -> Result<Option<usize>, Fault> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        let index = text.parse().ok().filter(|index| *index < count);
+        index.ok_or_else(|| bad(format!("{name}={text:.40?} is not a number from 0 to {}", count - 1))).map(Some)
     }
 
     fn number(&self, name: &str, most: usize) -> Result<Option<usize>, Fault> {
