@@ -2,7 +2,7 @@
 //!
 //! Very many connections, each published message delivered to every subscriber of a channel, at the price of the
 //! system call and little more. `ARCHITECTURE.md` is the map. The layers, from the bottom: [`protocol`], [`hub`],
-//! [`session`], [`transport`], [`cli`]; [`config`] and [`metrics`] are leaves beside them.
+//! [`session`], [`transport`], [`cli`]; [`config`] and [`metrics`] are leaves beside them, [`top`] looks from outside.
 
 pub mod protocol;
 
@@ -16,3 +16,4 @@ pub mod cli;
 
 pub mod config;
 pub mod metrics;
+pub mod top;

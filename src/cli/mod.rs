@@ -9,6 +9,7 @@ mod signals;
 mod supervisor;
 
 use crate::config::{Config, LoadError, Loaded, Sources, doc, source};
+use crate::top::{self, Medium};
 use crate::transport::{Server, ServerError, runtime};
 use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -47,6 +48,11 @@ pub fn run(surroundings: Surroundings) -> ExitCode {
         "check-config" => {
             arguments.remove(1);
             check::check(arguments, &strange)
+        }
+        "top" => {
+            arguments.remove(1);
+            let is_plain = variables.iter().any(|name| name == "NO_COLOR");
+            top::run(arguments, if is_plain { Medium::Plain } else { Medium::Coloured })
         }
         _ => serve(arguments, &strange, exit_now),
     }

@@ -19,6 +19,12 @@ impl Collector for Process {
             let help = "User and system CPU time spent in seconds";
             counter.encode(encoder.encode_descriptor("process_cpu_seconds", help, None, kind)?)?;
         }
+        if let Some(seconds) = start_seconds() {
+            let gauge = ConstGauge::new(seconds);
+            let kind = gauge.metric_type();
+            let help = "Start time of the process since unix epoch in seconds";
+            gauge.encode(encoder.encode_descriptor("process_start_time_seconds", help, None, kind)?)?;
+        }
         let gauges = [
             ("process_resident_memory_bytes", "Resident memory size in bytes", resident_bytes()),
             ("process_open_fds", "Number of open file descriptors", open_descriptors()),
@@ -34,12 +40,23 @@ impl Collector for Process {
     }
 }
 
-fn cpu_seconds() -> Option<f64> {
+/// Returns times of proc(5)'s stat, in seconds: `count` fields from the one of that number on, added up.
+fn stat_seconds(number: usize, count: usize) -> Option<f64> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
-    // The name in parentheses may hold anything; 11 fields stand between it and the two times, in clock ticks.
-    let fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11).take(2);
+    // The name in parentheses, the second field, may hold anything.
+    let fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(number - 3).take(count);
     let ticks: u64 = fields.map(|field| field.parse::<u64>().unwrap_or_default()).sum();
     Some(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+}
+
+fn cpu_seconds() -> Option<f64> {
+    stat_seconds(14, 2)
+}
+
+fn start_seconds() -> Option<f64> {
+    let stat = fs::read_to_string("/proc/stat").ok()?;
+    let booted = stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse::<f64>().ok()?;
+    Some(booted + stat_seconds(22, 1)?)
 }
 
 pub(super) fn resident_bytes() -> Option<i64> {
