@@ -77,7 +77,7 @@ fn head_line<'a>(screen: &'a Screen, look: &'a Look) -> Line<'a> {
     let mut spans =
         vec![Span::from(format!("throng {}", look.version)).bold(), format!("  {}  ", screen.url).into(), state];
     if let Some(uptime) = look.uptime {
-        spans.push(format!(" for {}", units::age(uptime)).into());
+        spans.push(format!("  up {}", units::age(uptime)).into());
     }
     spans.extend(["   connections ".dim(), share.bold()]);
     Line::from(spans)
