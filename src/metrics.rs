@@ -105,6 +105,10 @@ shard_counts! {
     Gauge lag_bytes,
     #[doc = "Bytes of all logs that somebody still waits for, at the last tick."]
     Gauge log_bytes,
+    #[doc = "Bytes of all lanes at the last tick: rests of frames, pings, notices and close frames that wait."]
+    Gauge lane_bytes,
+    #[doc = "Bytes of the table of connections."]
+    Gauge slot_bytes,
     #[doc = "Publications that the shard appended to a log."]
     Counter publications,
     #[doc = "Publications written to a subscriber, or to its lane as the rest of a frame."]
@@ -181,6 +185,16 @@ pub struct Metrics {
     refusals: [AtomicU64; Refused::LABELS.len()],
     /// Publications that had to wait for a shard's credits: their publisher was not read meanwhile.
     pub credit_waits: AtomicU64,
+    /// Microseconds that they waited, all together.
+    pub credit_wait_micros: AtomicU64,
+    /// Bytes of messages of which not everything has arrived yet.
+    pub partial_bytes: AtomicU64,
+    /// Times that the whole process did not run for a while.
+    pub pauses: AtomicU64,
+    /// Times that a shard had work and made no pass for a while.
+    pub shard_stalls: AtomicU64,
+    /// Lines of the log that nobody took in time.
+    pub log_lines_lost: AtomicU64,
     /// Connections that could not be accepted.
     pub accept_errors: AtomicU64,
     /// Connections ended by a bug in what reads them.
@@ -197,6 +211,11 @@ impl Metrics {
             shards: (0..shards).map(|_| Arc::default()).collect(),
             refusals: std::array::from_fn(|_| AtomicU64::new(0)),
             credit_waits: AtomicU64::new(0),
+            credit_wait_micros: AtomicU64::new(0),
+            partial_bytes: AtomicU64::new(0),
+            pauses: AtomicU64::new(0),
+            shard_stalls: AtomicU64::new(0),
+            log_lines_lost: AtomicU64::new(0),
             accept_errors: AtomicU64::new(0),
             connection_panics: AtomicU64::new(0),
             shard_restarts: AtomicU64::new(0),
@@ -226,7 +245,20 @@ impl Metrics {
 
     /// Adds one to a counter.
     pub fn count(counter: &AtomicU64) {
+        Self::add(counter, 1);
+    }
+
+    /// Adds to a counter.
+    pub fn add(counter: &AtomicU64, more: u64) {
         // Relaxed: the number stands for itself.
-        counter.fetch_add(1, Ordering::Relaxed);
+        counter.fetch_add(more, Ordering::Relaxed);
+    }
+
+    /// Changes what one of many holds of a sum.
+    pub fn change(sum: &AtomicU64, before: usize, now: usize) {
+        if now != before {
+            // Relaxed: the number stands for itself. What wraps on the way down comes back.
+            sum.fetch_add((now as u64).wrapping_sub(before as u64), Ordering::Relaxed);
+        }
     }
 }

@@ -16,6 +16,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Exit code for settings that can not be used, as clap's.
 const EXIT_USAGE: u8 = 2;
@@ -39,6 +40,7 @@ pub fn run(surroundings: Surroundings) -> ExitCode {
     let Surroundings { mut arguments, variables, exit_now } = surroundings;
     let verb = arguments.get(1).and_then(|argument| argument.to_str()).unwrap_or_default().to_owned();
     let strange = source::unknown_variables(variables.iter().filter_map(|name| name.to_str()));
+    let is_plain = variables.iter().any(|name| name == "NO_COLOR");
     match verb.as_str() {
         "default-config" | "config-doc" if arguments.len() > 2 => {
             fail(EXIT_USAGE, &format_args!("{verb} takes no arguments; what it prints does not depend on any"))
@@ -51,10 +53,9 @@ pub fn run(surroundings: Surroundings) -> ExitCode {
         }
         "top" => {
             arguments.remove(1);
-            let is_plain = variables.iter().any(|name| name == "NO_COLOR");
             top::run(arguments, if is_plain { Medium::Plain } else { Medium::Coloured })
         }
-        _ => serve(arguments, &strange, exit_now),
+        _ => serve(arguments, &strange, is_plain, exit_now),
     }
 }
 
@@ -64,21 +65,24 @@ fn print(text: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn serve(arguments: Vec<OsString>, strange: &[String], exit_now: fn(i32) -> !) -> ExitCode {
+fn serve(arguments: Vec<OsString>, strange: &[String], is_plain: bool, exit_now: fn(i32) -> !) -> ExitCode {
     let sources = sources(arguments);
     let loaded = match sources.load() {
         Ok(loaded) => loaded,
         Err(error) => return refuse(&error),
     };
-    let level = match logging::start(&loaded.config.logging) {
-        Ok(level) => level,
+    let (level, writer) = match logging::start(&loaded.config.logging, is_plain) {
+        Ok(started) => started,
         Err(error) => return fail(EXIT_USAGE, &format_args!("--log {}: {error}", loaded.config.logging.log)),
     };
     for complaint in strange {
         tracing::warn!("{complaint}");
     }
     let reloading = reload::Reloading { sources, values: loaded.values.clone(), level };
-    match hub(&loaded, reloading, exit_now) {
+    let ended = hub(&loaded, reloading, exit_now);
+    // The last lines come before the last word.
+    drop(writer);
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let is_software = matches!(error.downcast_ref(), Some(ServerError::ShardsFailing));
@@ -133,7 +137,7 @@ fn hub(loaded: &Loaded, reloading: reload::Reloading, exit_now: fn(i32) -> !) ->
             tracing::info!("operators are served at {}://{addr}", announce::scheme(is_encrypted));
         }
         supervisor::ready();
-        tokio::spawn(reloading.level.guard().report());
+        tokio::spawn(reloading.level.report(Arc::clone(server.hub().metrics())));
         tokio::spawn(reloading.run(hangups, server.steering()));
         // A task, not this thread: a worker that accepts hands the connection on without waking another thread.
         tokio::spawn(server.run(signals.stop(exit_now))).await.context("the server's task failed")??;

@@ -113,7 +113,7 @@ impl<S: Sink> Hub<S> {
     }
 
     /// Returns the counters of the process.
-    pub fn metrics(&self) -> &Metrics {
+    pub fn metrics(&self) -> &Arc<Metrics> {
         &self.parts.metrics
     }
 

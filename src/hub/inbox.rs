@@ -107,6 +107,11 @@ impl<S> Inbox<S> {
         self.queue.len()
     }
 
+    /// Returns the bytes that those were charged for, and those that somebody is about to push.
+    pub fn bytes(&self) -> usize {
+        CREDITS.saturating_sub(self.credits.available_permits()) * CREDIT_BYTES
+    }
+
     /// Returns what wakes the shard.
     pub(super) fn bell(&self) -> &Arc<Bell> {
         &self.bell

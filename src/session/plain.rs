@@ -200,9 +200,11 @@ impl<S: Sink> Session<S> {
     async fn publish_later(&self, body: Bytes) {
         let mut credits = self.hub.credits(body.len()).arrived(self.now());
         while let Err(blocked) = self.hub.publish(&self.channel, &body, &mut credits) {
-            Metrics::count(&self.hub.metrics().credit_waits);
+            let (metrics, start) = (self.hub.metrics(), Instant::now());
+            Metrics::count(&metrics.credit_waits);
             // An inbox is never closed.
             let Ok(permit) = credits.wait(blocked.shard).await else { return };
+            Metrics::add(&metrics.credit_wait_micros, u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX));
             credits.keep(blocked.shard, permit);
         }
     }

@@ -40,8 +40,13 @@ struct Snapshot {
     shards: Vec<ShardCounts>,
     /// Commands that wait for each shard.
     inboxes: Vec<u64>,
+    /// Bytes that these hold.
+    inbox_bytes: u64,
     /// Slots that are taken on each shard.
     placements: Vec<u64>,
+    /// Bytes of messages of which not everything has arrived yet.
+    partial_bytes: u64,
+    credit_wait_seconds: f64,
     refusals: [u64; Refused::LABELS.len()],
 }
 
@@ -52,6 +57,9 @@ impl Snapshot {
             process: process(context).into_iter().chain(certificate(context)).collect(),
             shards: hub.metrics().shards().iter().map(|shard| shard.read()).collect(),
             inboxes: (0..hub.shards()).map(|shard| hub.inbox(shard).depth() as u64).collect(),
+            inbox_bytes: (0..hub.shards()).map(|shard| hub.inbox(shard).bytes() as u64).sum(),
+            partial_bytes: hub.metrics().partial_bytes.load(Ordering::Relaxed),
+            credit_wait_seconds: seconds(hub.metrics().credit_wait_micros.load(Ordering::Relaxed)),
             placements: hub.placement().taken_by_shard().into_iter().map(|taken| taken as u64).collect(),
             refusals: hub.metrics().refusals(),
         }
@@ -96,6 +104,14 @@ fn process(context: &Context) -> Vec<Number> {
             read(&metrics.connection_panics),
         ),
         ("shard_restarts", Kind::Counter, "Shards restarted after a bug", read(&metrics.shard_restarts)),
+        ("pauses", Kind::Counter, "Times the whole process did not run for a second", read(&metrics.pauses)),
+        (
+            "shard_stalls",
+            Kind::Counter,
+            "Times a shard had work and made no pass for a second",
+            read(&metrics.shard_stalls),
+        ),
+        ("log_lines_lost", Kind::Counter, "Lines of the log that nobody took in time", read(&metrics.log_lines_lost)),
     ]
 }
 
@@ -107,6 +123,11 @@ impl Collector for Snapshot {
         for (name, kind, help, value) in &self.process {
             encode_one(&mut encoder, (name, help, *kind), *value)?;
         }
+        let waited = ConstCounter::new(self.credit_wait_seconds);
+        let help = "Time that publishers waited for shards, all together";
+        waited.encode(encoder.encode_descriptor("credit_wait", help, Some(&Unit::Seconds), MetricType::Counter)?)?;
+        encode_memory(&mut encoder, self)?;
+        encode_skew(&mut encoder, &self.shards)?;
         for (name, kind, help, read) in SHARD_COUNTS {
             encode_shards(&mut encoder, (name, help, *kind), self.shards.iter().map(read))?;
         }
@@ -160,6 +181,40 @@ fn encode_family<L: AsRef<str>>(
         }
     }
     Ok(())
+}
+
+/// What holds memory that grows with load; what the allocator and the kernel add is in the process' own numbers.
+fn encode_memory(encoder: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let sum = |read: fn(&ShardCounts) -> u64| snapshot.shards.iter().map(read).sum::<u64>();
+    let categories = [
+        ("inboxes", snapshot.inbox_bytes),
+        ("lanes", sum(|counts| counts.lane_bytes)),
+        ("logs", sum(|counts| counts.log_bytes)),
+        ("partial_messages", snapshot.partial_bytes),
+        ("slots", sum(|counts| counts.slot_bytes)),
+    ];
+    let about = ("memory_bytes", "Bytes by what they are for", Kind::Gauge);
+    encode_family(encoder, about, "category", categories.into_iter())
+}
+
+/// How unevenly shards are loaded: the most of one, as a multiple of the mean.
+fn encode_skew(encoder: &mut DescriptorEncoder<'_>, shards: &[ShardCounts]) -> fmt::Result {
+    const HELP: &str = "Most of one shard as a multiple of the mean: 1 is even";
+    let mut family = encoder.encode_descriptor("shard_skew_ratio", HELP, None, MetricType::Gauge)?;
+    for (of, read) in [("connections", connections as fn(&ShardCounts) -> u64), ("deliveries", deliveries)] {
+        let (most, sum) = (shards.iter().map(read).max().unwrap_or(0), shards.iter().map(read).sum::<u64>());
+        let skew = if sum == 0 { 1.0 } else { most as f64 * shards.len() as f64 / sum as f64 };
+        ConstGauge::new(skew).encode(family.encode_family(&[("of", of)])?)?;
+    }
+    Ok(())
+}
+
+fn connections(counts: &ShardCounts) -> u64 {
+    counts.connections
+}
+
+fn deliveries(counts: &ShardCounts) -> u64 {
+    counts.deliveries
 }
 
 fn encode_latency(encoder: &mut DescriptorEncoder<'_>, shards: &[ShardCounts]) -> fmt::Result {

@@ -25,6 +25,7 @@ mod steering;
 mod tcp_info;
 pub mod tls;
 mod upgrade;
+mod watchdog;
 
 pub use server::{Server, ServerError, Stop};
 pub use steering::Steering;

@@ -173,7 +173,9 @@ impl Reader {
 
     /// Cuts messages out of bytes and hands them to the session. A bug in here ends this connection and no other.
     fn feed(&mut self, bytes: &mut [u8]) -> Fed {
+        let held = self.gate.held_bytes();
         let fed = catch(|| self.feed_unguarded(bytes));
+        Metrics::change(&self.session.hub().metrics().partial_bytes, held, self.gate.held_bytes());
         fed.unwrap_or_else(|| {
             Metrics::count(&self.session.hub().metrics().connection_panics);
             Fed::Failed(CloseReason::Internal)
@@ -215,6 +217,7 @@ impl Reader {
             self.session.close(reason).await;
             self.discard().await;
         }
+        Metrics::change(&self.session.hub().metrics().partial_bytes, self.gate.held_bytes(), 0);
         self.session.end().await;
         drop(self.leave);
     }

@@ -12,6 +12,7 @@ use super::serve::Door;
 use super::socket::SocketSink;
 use super::steering::Steering;
 use super::tls::{self, Certificates, TlsError};
+use super::watchdog;
 use crate::config::{Address, Config};
 use crate::hub::{Hub, Shard};
 use crate::metrics::Metrics;
@@ -125,6 +126,8 @@ impl Server {
         }
         let (mut chores, watched) = (JoinSet::new(), Arc::clone(&context));
         chores.spawn(async move { watched.memory.watch(&watched.hub).await });
+        let watched = Arc::clone(&context);
+        chores.spawn(async move { watchdog::watch(&watched.hub).await });
         let mut accepting = Box::pin(accept(listeners, Arc::clone(&context)));
         let asked = tokio::select! {
             never = &mut accepting => match never {},

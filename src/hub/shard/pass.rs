@@ -91,6 +91,7 @@ impl<S: Sink> Shard<S> {
         }
         self.counts.connections = self.live as u64;
         self.counts.audiences = self.audiences.len() as u64;
+        self.counts.slot_bytes = size_of_val(self.connections.as_slice()) as u64;
         self.counts.parked = self.watched.len() as u64;
         self.metrics.publish(&self.counts);
     }

@@ -101,6 +101,7 @@ impl<S: Sink> Shard<S> {
 
     fn look_at_watched(&mut self) {
         let now = self.clock.time();
+        let mut lane_bytes = 0;
         let mut watched = std::mem::take(&mut self.watched);
         watched.retain(|slot| {
             let Some(Some(connection)) = self.connections.get_mut(*slot as usize) else { return false };
@@ -108,6 +109,7 @@ impl<S: Sink> Shard<S> {
             if !std::mem::take(&mut connection.is_watched) {
                 return false;
             }
+            lane_bytes += connection.lane.as_ref().map_or(0, |lane| lane.len() as u64);
             match self.limits.judge(connection, now) {
                 Verdict::Fine => return false,
                 Verdict::Waiting => {}
@@ -122,6 +124,7 @@ impl<S: Sink> Shard<S> {
             }
         }
         self.watched = watched;
+        self.counts.lane_bytes = lane_bytes;
     }
 
     fn trim_retained(&mut self) {

@@ -28,6 +28,11 @@ impl Held {
         self.head_len == 0 && self.frame.is_none() && self.message.open().frames == 0
     }
 
+    /// Returns how much is kept of what has arrived.
+    pub(super) fn bytes(&self) -> usize {
+        self.head_len + self.control.len() + self.message.body.len()
+    }
+
     /// Takes bytes up to the end of the frame under way, and delivers what that completes.
     pub(super) fn step(
         &mut self,

@@ -116,6 +116,11 @@ impl Gate {
         self.held.is_none()
     }
 
+    /// Returns the bytes of a message that has not arrived in full.
+    pub fn held_bytes(&self) -> usize {
+        self.held.as_ref().map_or(0, |held| held.bytes())
+    }
+
     /// Says whether a close frame or an error has ended the stream.
     pub const fn is_closed(&self) -> bool {
         self.is_closed

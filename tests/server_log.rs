@@ -1,0 +1,115 @@
+//! The log: what must never stand in it, and what it must never cost.
+
+#![expect(clippy::unwrap_used, reason = "a test that can not go on has failed")]
+
+mod support_server;
+
+use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::process::Signal;
+use std::io::Write;
+use std::time::Duration;
+use support_server::process::{Process, throng};
+use support_server::{Client, exchange, get, within};
+
+/// Reads a log to its end.
+async fn rest(mut log: tokio::io::Lines<tokio::io::BufReader<tokio::process::ChildStderr>>) -> String {
+    let mut text = String::new();
+    while let Some(line) = within(log.next_line()).await.unwrap() {
+        text.push_str(&line);
+        text.push('\n');
+    }
+    text
+}
+
+/// Logs are copied, mailed and searched: what opens a door must not be in them, however much is logged.
+/// Threats row 19.
+#[tokio::test]
+async fn tokens_queries_keys_and_messages_are_never_logged() {
+    let mut command = throng(&["--addr", "127.0.0.1:0", "--log", "trace", "--admin-keys", "0123456789-SECRET"]);
+    let (process, log) = Process::spawn_logging(&mut command).await;
+    let addr = process.addr;
+    let mut client = Client::connect(addr, "/ws?channel=SECRET-channel&token=SECRET").await;
+    client.send("SECRET of a message").await;
+    client.line().await;
+    client.send(tokio_tungstenite::tungstenite::Message::Binary(vec![0xff].into())).await;
+    assert_eq!(client.rest().await.1.map(|(code, _)| code), Some(1007));
+    for request in [
+        "GET /ws?token=SECRET HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        "GET /SECRET?token=SECRET HTTP/1.1\r\nHost: x\r\nCookie: SECRET\r\nConnection: close\r\n\r\n",
+        "GET /admin/drain?key=SECRET HTTP/1.1\r\nHost: x\r\nX-API-Key: SECRET\r\nConnection: close\r\n\r\n",
+        "GET /admin/drain HTTP/1.1\r\nHost: x\r\nX-API-Key: 0123456789-SECRET\r\nConnection: close\r\n\r\n",
+        "GET /ws HTTP/1.1\r\nHost: x\r\nOrigin: https://SECRET\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        "SECRET nonsense\r\n\r\n",
+    ] {
+        exchange(addr, request.as_bytes()).await;
+    }
+    process.signal(Signal::INT);
+    assert!(process.ended().await.success());
+    let log = rest(log).await;
+    assert!(log.contains("connected") && log.lines().count() >= 3, "it does log: {log}");
+    assert!(!log.contains("SECRET"), "{log}");
+    assert!(!log.contains('\u{1b}'), "no colours where there is no terminal: {log}");
+}
+
+/// The last line before the end is the one that somebody will look for.
+#[tokio::test]
+async fn last_lines_are_written_before_the_process_ends() {
+    let (process, log) = Process::spawn_logging(&mut throng(&["--addr", "127.0.0.1:0"])).await;
+    process.signal(Signal::INT);
+    assert!(process.ended().await.success());
+    assert!(rest(log).await.lines().last().unwrap().contains("stop"), "the end of the stop is told");
+}
+
+/// A terminal that somebody paused, or a collector that hangs, must not stop a hub.
+#[tokio::test]
+async fn log_that_nobody_reads_stops_nobody() {
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    // Full from the beginning: the first line already finds no room.
+    let mut filler = writer.try_clone().unwrap();
+    fcntl_setfl(&filler, OFlags::NONBLOCK).unwrap();
+    while filler.write(&[b'x'; 4096]).is_ok() {}
+    fcntl_setfl(&filler, OFlags::empty()).unwrap();
+    drop(filler);
+    let process = Process::spawn_with(&mut throng(&["--addr", "127.0.0.1:0", "--log", "trace"]), writer.into()).await;
+    let mut client = Client::connect(process.addr, "/ws").await;
+    for number in 0..100 {
+        let other = Client::connect(process.addr, "/ws").await;
+        client.send(number.to_string()).await;
+        assert_eq!(client.line().await, number.to_string());
+        drop(other);
+    }
+    assert_eq!(get(process.addr, "/health/ready").await.status, 200);
+    process.signal(Signal::INT);
+    assert!(process.ended().await.success());
+    let mut log = Vec::new();
+    std::io::Read::read_to_end(&mut reader, &mut log).unwrap();
+}
+
+/// A stopped process (a debugger, a migrated machine) must not throw everybody out when it goes on. Threats row 27.
+#[tokio::test]
+async fn pause_of_the_process_closes_nobody_and_is_told() {
+    let mut command = throng(&["--addr", "127.0.0.1:0", "--ping-interval", "1s", "--pong-timeout", "500ms"]);
+    let (process, mut log) = Process::spawn_logging(&mut command).await;
+    let mut clients = Vec::new();
+    for _ in 0..20 {
+        clients.push(Client::connect(process.addr, "/ws").await);
+    }
+    process.signal(Signal::STOP);
+    // What is tested is time that passes: three times that of a ping and its pong.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    process.signal(Signal::CONT);
+    loop {
+        let line = within(log.next_line()).await.unwrap().expect("the log goes on");
+        if line.contains("the process did not run") {
+            break;
+        }
+    }
+    for client in &mut clients {
+        client.round_trip().await;
+    }
+    let page = get(process.addr, "/metrics").await.body;
+    let counted = page.lines().find_map(|line| line.strip_prefix("throng_pauses_total "));
+    assert_ne!(counted, Some("0"), "{page}");
+    assert!(page.contains("throng_closes_total{reason=\"no_pong\"} 0"), "{page}");
+}
