@@ -185,6 +185,9 @@ pub enum ConfigError {
          or leave them out"
     )]
     NothingEncrypted,
+    /// The program was built without what sends traces.
+    #[error("--otlp-endpoint needs a build that can send traces: cargo build --release --features otel")]
+    NoTraces,
     /// Echo is a tool for tests.
     #[error("--echo needs a loopback --addr, not {addr}; use 127.0.0.1:PORT or leave --echo out")]
     EchoInPublic {
@@ -212,6 +215,7 @@ impl Config {
         self.limits.check()?;
         self.stopping.check()?;
         self.tuning.check()?;
+        self.logging.check()?;
         self.check_listeners()?;
         Ok(self)
     }

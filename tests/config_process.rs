@@ -81,6 +81,13 @@ async fn check_config_says_every_problem_with_its_line() {
     assert_eq!(lines[3], "the variable THRONG_SHARD is no setting; did you mean THRONG_SHARDS?");
 }
 
+/// What only a start would find is found without one too.
+#[tokio::test]
+async fn check_config_reads_the_level_of_the_log() {
+    let (code, _, said) = output(&["check-config", "--log", "a=b=c"], &[]).await;
+    assert!(code == Some(2) && said.starts_with("log \"a=b=c\": "), "{said}");
+}
+
 /// A hub that started with half of its settings would be worse than one that did not.
 #[tokio::test]
 async fn hub_does_not_start_with_a_file_that_is_wrong_or_missing() {

@@ -114,7 +114,7 @@ async fn what_is_no_setting_is_exit_code_2() {
         (&["--ping-interval", "soon"], "soon"),
         (&["--slow-consumer", "drop"], "[possible values: close, skip]"),
         (&["--message-bytes-max", "0"], "0 is not in 1..="),
-        (&["--addr", "nowhere"], "nowhere is not [proxy+]HOST:PORT, :PORT or unix:PATH"),
+        (&["--addr", "nowhere"], "nowhere is not [proxy+][tls+]HOST:PORT, :PORT or unix:PATH"),
         (&["--addr", "127.0.0.1:99999"], "the port 99999 is not between 0 and 65535"),
         (&["positional"], "positional"),
     ] {

@@ -1,5 +1,6 @@
 //! `throng check-config`: whether the settings can be used, from where each comes, and what is wrong with them.
 
+use super::logging::Level;
 use super::{EXIT_USAGE, print, refuse, sources};
 use crate::config::LoadError;
 use crate::transport::tls;
@@ -36,6 +37,9 @@ pub(super) fn check(mut arguments: Vec<OsString>, strange: &[String]) -> ExitCod
     };
     if !strange.is_empty() {
         return complain(strange);
+    }
+    if let Err(error) = Level::parse(&loaded.config.logging.log) {
+        return complain(&[error]);
     }
     if let Some((certificate, key)) = loaded.config.encryption.files()
         && let Err(error) = tls::load(certificate, key).and_then(|one| one.check_time(SystemTime::now()))

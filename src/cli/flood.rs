@@ -67,8 +67,9 @@ impl Guard {
 }
 
 impl<S: Subscriber> Filter<S> for Guard {
-    fn enabled(&self, _: &Metadata<'_>, _: &Context<'_, S>) -> bool {
-        true
+    fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
+        // Spans are for collectors: a line says enough by itself.
+        !metadata.is_span()
     }
 
     fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {

@@ -4,6 +4,8 @@
 //! in the middle of a pass. What does not fit the queue to it is counted and lost, and the count is said.
 
 use super::flood::Guard;
+#[cfg(feature = "otel")]
+use super::traces::Traces;
 use crate::config::{LogFormat, Logging};
 use crate::metrics::Metrics;
 use std::fmt;
@@ -58,6 +60,13 @@ impl fmt::Debug for Level {
     }
 }
 
+/// Writes the last lines, and sends the last traces, when it is dropped.
+pub(super) struct Writer {
+    #[cfg(feature = "otel")]
+    _traces: Option<Traces>,
+    _worker: WorkerGuard,
+}
+
 /// Counts once a second what nobody took in time, for ever, and says so once somebody does.
 async fn report_lost(lost: ErrorCounter, metrics: Arc<Metrics>) {
     let (mut ticks, mut known) = (interval(Duration::from_secs(1)), 0);
@@ -72,14 +81,14 @@ async fn report_lost(lost: ErrorCounter, metrics: Arc<Metrics>) {
     }
 }
 
-/// Starts writing to standard error. What is returned beside the level writes the last lines when it is dropped.
+/// Starts writing to standard error, and sending traces from the runtime that it is called in.
 ///
 /// # Errors
 ///
-/// When `--log` is no filter.
-pub(super) fn start(logging: &Logging, is_plain: bool) -> Result<(Level, WorkerGuard), String> {
+/// When `--log` is no filter, or traces can not be sent.
+pub(super) fn start(logging: &Logging, is_plain: bool) -> anyhow::Result<(Level, Writer)> {
     let guard = Guard::default();
-    let (filter, handle) = reload::Layer::new(Level::parse(&logging.log)?);
+    let (filter, handle) = reload::Layer::new(Level::parse(&logging.log).map_err(anyhow::Error::msg)?);
     let (writer, worker) =
         NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING_MAX).finish(std::io::stderr());
     let lost = writer.error_counter();
@@ -89,6 +98,19 @@ pub(super) fn start(logging: &Logging, is_plain: bool) -> Result<(Level, WorkerG
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
     };
-    tracing_subscriber::registry().with(filter).with(lines.with_filter(guard.clone())).init();
-    Ok((Level { filter: handle, guard, lost }, worker))
+    let lines = lines.with_filter(guard.clone()).with_filter(filter);
+    let registry = tracing_subscriber::registry().with(lines);
+    #[cfg(feature = "otel")]
+    let (traces, registry) = {
+        let traces = logging.otlp_endpoint.as_deref().map(Traces::start).transpose()?;
+        let layer = traces.as_ref().map(Traces::layer);
+        (traces, registry.with(layer))
+    };
+    registry.init();
+    let writer = Writer {
+        _worker: worker,
+        #[cfg(feature = "otel")]
+        _traces: traces,
+    };
+    Ok((Level { filter: handle, guard, lost }, writer))
 }

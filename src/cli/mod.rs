@@ -7,6 +7,8 @@ mod logging;
 mod reload;
 mod signals;
 mod supervisor;
+#[cfg(feature = "otel")]
+mod traces;
 
 use crate::config::{Config, LoadError, Loaded, Sources, doc, source};
 use crate::top::{self, Medium};
@@ -17,6 +19,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
+use tokio::runtime::Runtime;
 
 /// Exit code for settings that can not be used, as clap's.
 const EXIT_USAGE: u8 = 2;
@@ -71,15 +74,21 @@ fn serve(arguments: Vec<OsString>, strange: &[String], is_plain: bool, exit_now:
         Ok(loaded) => loaded,
         Err(error) => return refuse(&error),
     };
+    let runtime = match runtime::build(&loaded.config.tuning) {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(1, &format_args!("failed to start the runtime: {error}")),
+    };
+    let inside = runtime.enter();
     let (level, writer) = match logging::start(&loaded.config.logging, is_plain) {
         Ok(started) => started,
-        Err(error) => return fail(EXIT_USAGE, &format_args!("--log {}: {error}", loaded.config.logging.log)),
+        Err(error) => return fail(EXIT_USAGE, &format_args!("{error:#}")),
     };
+    drop(inside);
     for complaint in strange {
         tracing::warn!("{complaint}");
     }
     let reloading = reload::Reloading { sources, values: loaded.values.clone(), level };
-    let ended = hub(&loaded, reloading, exit_now);
+    let ended = hub(&runtime, &loaded, reloading, exit_now);
     // The last lines come before the last word.
     drop(writer);
     match ended {
@@ -123,10 +132,9 @@ fn fail(code: u8, error: &dyn std::fmt::Display) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn hub(loaded: &Loaded, reloading: reload::Reloading, exit_now: fn(i32) -> !) -> anyhow::Result<()> {
+fn hub(runtime: &Runtime, loaded: &Loaded, reloading: reload::Reloading, exit_now: fn(i32) -> !) -> anyhow::Result<()> {
     let config = &loaded.config;
     warn(config);
-    let runtime = runtime::build(&config.tuning).context("failed to start the runtime")?;
     runtime.block_on(async {
         let signals = signals::Signals::new().context("failed to listen for signals")?;
         let hangups = signals::hangups().context("failed to listen for SIGHUP")?;

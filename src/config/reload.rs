@@ -4,7 +4,7 @@ use super::Config;
 use super::source::Value;
 
 /// Settings that are built into what runs: sockets that listen, threads, shards, the shape of the log.
-const RESTART: [&str; 13] = [
+const RESTART: [&str; 14] = [
     "addr",
     "coalesce_delay",
     "echo",
@@ -12,6 +12,7 @@ const RESTART: [&str; 13] = [
     "internal_addr",
     "log_format",
     "notsent_bytes",
+    "otlp_endpoint",
     "pass_commands_max",
     "pass_turn",
     "pin_threads",
@@ -34,6 +35,7 @@ pub fn merge(old: &Config, new: &Config) -> Config {
     merged.shards = old.shards;
     merged.echo = old.echo;
     merged.logging.log_format = old.logging.log_format;
+    merged.logging.otlp_endpoint.clone_from(&old.logging.otlp_endpoint);
     merged.limits.send_buffer_bytes = old.limits.send_buffer_bytes;
     merged.limits.notsent_bytes = old.limits.notsent_bytes;
     merged

@@ -11,6 +11,7 @@ use super::pages;
 use super::serve::Door;
 use super::socket::SocketSink;
 use super::tls::Certificates;
+use super::trace;
 use super::upgrade::Agreed;
 use crate::config::Config;
 use crate::hub::Hub;
@@ -77,7 +78,7 @@ impl Desk {
         let is_operators = self.door.is_internal || self.context.settings.load().internal_addr.is_none();
         let answer = match request.uri().path() {
             path if path.starts_with("/admin/") && is_operators => {
-                return admin::respond(&self.context, &request);
+                return trace::follow(&request, || admin::respond(&self.context, &request));
             }
             "/metrics" if is_operators => self.metrics(&request),
             path if path.starts_with("/health/") => health(&self.context, path, request.method()),

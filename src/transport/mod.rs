@@ -24,6 +24,7 @@ pub mod socket;
 mod steering;
 mod tcp_info;
 pub mod tls;
+mod trace;
 mod upgrade;
 mod watchdog;
 
