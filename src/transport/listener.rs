@@ -18,8 +18,9 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, lookup_host};
 use tokio::time::timeout;
 
-/// Connections that may wait to be accepted: a reconnect storm of a few thousand waits instead of being refused.
-const BACKLOG: u32 = 8192;
+/// Connections that may wait to be accepted: as many as the kernel's `net.core.somaxconn` allows, which it caps this
+/// with. One that finds no room asks again after 1 s, then after 2 more: that is what a reconnect storm takes then.
+const BACKLOG: u32 = 65_535;
 
 /// Clients that are turned away before the next pause: some milliseconds of work.
 const TURNED_AWAY_MAX: usize = 256;
