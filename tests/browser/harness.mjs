@@ -29,23 +29,26 @@ export function launchBrowser() {
 
 export class Hub {
   #binary;
+  #flags;
   #child = null;
   /** The page's address, known from the hub's first line. */
   url = null;
 
-  constructor(binary = process.env.THRONG_BIN) {
+  constructor({ binary = process.env.THRONG_BIN, flags = [] } = {}) {
     assert.ok(binary, "THRONG_BIN names the hub's binary");
     this.#binary = binary;
+    this.#flags = flags;
   }
 
   /** Starts on a free port the first time and on the same port from then on. */
   async start() {
     const address = this.url === null ? "127.0.0.1:0" : new URL(this.url).host;
-    const child = spawn(this.#binary, ["--addr", address], { stdio: ["ignore", "pipe", "inherit"] });
+    const tls = this.#flags.includes("--tls-key") ? "tls+" : "";
+    const child = spawn(this.#binary, ["--addr", tls + address, ...this.#flags], { stdio: ["ignore", "pipe", "inherit"] });
     this.#child = child;
     const lines = createInterface({ input: child.stdout });
     const [line] = await Promise.race([once(lines, "line"), once(child, "exit").then(() => ["(exited)"])]);
-    this.url = /http:\/\/\S+/.exec(line)?.[0];
+    this.url = /https?:\/\/\S+/.exec(line)?.[0];
     assert.ok(this.url, `the hub's first line has no address: ${line}`);
   }
 
