@@ -115,6 +115,29 @@ async fn handshake_that_does_not_come_or_does_not_go_on_is_cut_in_time() {
     .await;
 }
 
+/// A handshake is the dearest thing that a stranger can ask for: an address has so many, before they are made, and a
+/// WebSocket in one of them is not counted once more. Threats rows 3 and 36.
+#[tokio::test]
+async fn address_that_shakes_hands_too_fast_is_refused_before_it_costs_anything() {
+    let identity = Identity::new();
+    let server = start(|config| {
+        identity.configure(config);
+        config.access.limits_exempt.clear();
+        config.admission.handshake_rate_per_address_max = 1;
+    })
+    .await;
+    let mut clients = Vec::new();
+    // A burst is four seconds of the rate.
+    for _ in 0..4 {
+        clients.push(join(&identity, server.addr).await);
+    }
+    let refused = tls::connect(&identity.client(rustls::ALL_VERSIONS), server.addr).await;
+    assert!(refused.is_err(), "and not a byte of an answer");
+    assert_eq!(server.hub().metrics().refusals()[Refused::RateAddress as usize], 1);
+    clients[0].send("who is in stays").await;
+    assert_eq!(clients[3].line().await, "who is in stays");
+}
+
 /// A second connection of the same client costs neither side a signature.
 #[tokio::test]
 async fn session_is_resumed_with_a_ticket() {

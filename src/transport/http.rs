@@ -61,12 +61,14 @@ pub(super) struct Desk {
     door: Arc<Door>,
     /// Who is on the other side of the socket: a client, or a balancer.
     peer: IpAddr,
+    /// It was counted for coming already.
+    has_knocked: bool,
     agreed: RefCell<Option<Agreed>>,
 }
 
 impl Desk {
-    pub(super) fn new(context: Arc<Context>, door: Arc<Door>, peer: IpAddr) -> Self {
-        Self { context, door, peer, agreed: RefCell::new(None) }
+    pub(super) fn new(context: Arc<Context>, door: Arc<Door>, (peer, has_knocked): (IpAddr, bool)) -> Self {
+        Self { context, door, peer, has_knocked, agreed: RefCell::new(None) }
     }
 
     /// Returns what a request has settled that was answered with 101.
@@ -140,7 +142,7 @@ impl Desk {
             return Err(Refusal::Memory);
         }
         let client = self.client(request.headers());
-        let leave = self.context.admission.admit(client, &settings)?;
+        let leave = self.context.admission.admit(client, self.has_knocked, &settings)?;
         let seat = hub.place().ok_or(Refusal::Full)?;
         let channel = match face {
             Face::Plain => named,

@@ -60,13 +60,19 @@ pub(super) async fn serve(
         // Boxed: the tasks of other addresses are not to be larger for it.
         return Box::pin(serve_encrypted(stream, peer, door, context, progress)).await;
     }
-    let Some((stream, agreed)) = serve_http(stream, peer, door, context, progress).await else { return };
+    let served = serve_http(stream, (peer, false), door, context, progress).await;
+    let Some((stream, agreed)) = served else { return };
     go_on(Socket::plain(stream), agreed).await;
 }
 
 /// The same behind a TLS handshake.
 async fn serve_encrypted(stream: TcpStream, peer: IpAddr, door: Arc<Door>, context: Arc<Context>, progress: Progress) {
     let Some(settings) = &door.tls else { return };
+    // What a stranger would cost here is counted before it is spent.
+    let has_knocked = match context.admission.knock(peer, &context.settings.load()) {
+        Ok(has_knocked) => has_knocked,
+        Err(refusal) => return context.hub.metrics().refuse(refusal.reason()),
+    };
     let longest = context.hub.limits().handshake_timeout;
     let greeted = tokio::select! {
         greeted = tls::greet(stream, settings, longest) => greeted,
@@ -76,7 +82,8 @@ async fn serve_encrypted(stream: TcpStream, peer: IpAddr, door: Arc<Door>, conte
         Ok(stream) => stream,
         Err(reason) => return reason.into_iter().for_each(|reason| context.hub.metrics().refuse(reason)),
     };
-    let Some((stream, agreed)) = serve_http(stream, peer, door, context, progress).await else { return };
+    let served = serve_http(stream, (peer, has_knocked), door, context, progress).await;
+    let Some((stream, agreed)) = served else { return };
     let (stream, connection) = stream.into_inner();
     go_on(Socket::encrypted(stream, connection), agreed).await;
 }
@@ -93,7 +100,7 @@ async fn go_on(socket: Socket, agreed: Option<(Bytes, Agreed)>) {
 /// a WebSocket follows; `None` when the connection was cut off.
 async fn serve_http<I: AsyncRead + AsyncWrite + Unpin>(
     stream: I,
-    peer: IpAddr,
+    peer: (IpAddr, bool),
     door: Arc<Door>,
     context: Arc<Context>,
     progress: Progress,

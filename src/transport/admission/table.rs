@@ -36,11 +36,14 @@ impl Entry {
         self.connections == 0 && self.bucket.is_full(now)
     }
 
-    fn enter(&mut self, now: Instant, rate: (u32, u32), connections_max: usize) -> Result<(), Excess> {
+    fn knock(&mut self, now: Instant, rate: (u32, u32)) -> Result<(), Excess> {
+        self.bucket.try_take(now, rate).map_err(Excess::Rate)
+    }
+
+    fn enter(&mut self, connections_max: usize) -> Result<(), Excess> {
         if self.connections >= connections_max {
             return Err(Excess::Connections);
         }
-        self.bucket.try_take(now, rate).map_err(Excess::Rate)?;
         self.connections += 1;
         Ok(())
     }
@@ -56,22 +59,25 @@ pub(super) struct Table {
 }
 
 impl Table {
+    /// Counts that an address has come.
+    pub(super) fn knock(&mut self, key: AddressKey, now: Instant, rate: (u32, u32)) -> Result<(), Excess> {
+        self.entry(key, now).knock(now, rate)
+    }
+
     /// Counts a connection of an address.
-    pub(super) fn enter(
-        &mut self,
-        key: AddressKey,
-        now: Instant,
-        rate: (u32, u32),
-        connections_max: usize,
-    ) -> Result<(), Excess> {
+    pub(super) fn enter(&mut self, key: AddressKey, now: Instant, connections_max: usize) -> Result<(), Excess> {
+        self.entry(key, now).enter(connections_max)
+    }
+
+    /// Returns what is known of an address, or of all whom there is no room for.
+    fn entry(&mut self, key: AddressKey, now: Instant) -> &mut Entry {
         if !self.entries.contains_key(&key) && self.entries.len() >= self.addresses_max.unwrap_or(ADDRESSES_MAX) {
             self.entries.retain(|_, entry| !entry.is_idle(now));
             if self.entries.len() >= self.addresses_max.unwrap_or(ADDRESSES_MAX) {
-                let strangers = self.strangers.get_or_insert_with(|| Entry::new(now));
-                return strangers.enter(now, rate, connections_max);
+                return self.strangers.get_or_insert_with(|| Entry::new(now));
             }
         }
-        self.entries.entry(key).or_insert_with(|| Entry::new(now)).enter(now, rate, connections_max)
+        self.entries.entry(key).or_insert_with(|| Entry::new(now))
     }
 
     /// Gives back what [`Table::enter`] counted.
@@ -100,6 +106,12 @@ mod tests {
 
     const RATE: (u32, u32) = (10, 40);
 
+    /// Comes and enters, as a handshake does.
+    fn come(table: &mut Table, key: AddressKey, now: Instant, connections_max: usize) -> Result<(), Excess> {
+        table.knock(key, now, RATE)?;
+        table.enter(key, now, connections_max)
+    }
+
     fn key(number: u32) -> AddressKey {
         IpAddr::from(Ipv4Addr::from_bits(number)).into()
     }
@@ -109,12 +121,12 @@ mod tests {
     fn address_has_as_many_connections_as_it_may_have() {
         let (mut table, now) = (Table::default(), Instant::now());
         for _ in 0..3 {
-            assert_eq!(table.enter(key(1), now, RATE, 3), Ok(()));
+            assert_eq!(come(&mut table, key(1), now, 3), Ok(()));
         }
-        assert_eq!(table.enter(key(1), now, RATE, 3), Err(Excess::Connections));
-        assert_eq!(table.enter(key(2), now, RATE, 3), Ok(()), "another address is not concerned");
+        assert_eq!(come(&mut table, key(1), now, 3), Err(Excess::Connections));
+        assert_eq!(come(&mut table, key(2), now, 3), Ok(()), "another address is not concerned");
         table.leave(key(1), now);
-        assert_eq!(table.enter(key(1), now, RATE, 3), Ok(()));
+        assert_eq!(come(&mut table, key(1), now, 3), Ok(()));
     }
 
     /// Threats row 3: forty at once, then ten a second.
@@ -122,27 +134,27 @@ mod tests {
     fn address_comes_as_fast_as_it_may() {
         let (mut table, now) = (Table::default(), Instant::now());
         for _ in 0..40 {
-            assert_eq!(table.enter(key(1), now, RATE, 100), Ok(()));
+            assert_eq!(come(&mut table, key(1), now, 100), Ok(()));
             table.leave(key(1), now);
         }
-        assert_eq!(table.enter(key(1), now, RATE, 100), Err(Excess::Rate(Duration::from_millis(100))));
-        assert_eq!(table.enter(key(1), now + Duration::from_millis(100), RATE, 100), Ok(()));
+        assert_eq!(come(&mut table, key(1), now, 100), Err(Excess::Rate(Duration::from_millis(100))));
+        assert_eq!(come(&mut table, key(1), now + Duration::from_millis(100), 100), Ok(()));
     }
 
     /// An attacker with a network of addresses must not fill memory, nor lock out those who are known.
     #[test]
     fn full_table_forgets_who_is_idle_and_then_counts_strangers_as_one() {
         let (mut table, now) = (Table { addresses_max: Some(2), ..Table::default() }, Instant::now());
-        table.enter(key(1), now, RATE, 1).unwrap();
-        table.enter(key(2), now, RATE, 1).unwrap();
-        table.enter(key(3), now, RATE, 1).unwrap();
-        assert_eq!(table.enter(key(4), now, RATE, 1), Err(Excess::Connections), "one stranger is in");
+        come(&mut table, key(1), now, 1).unwrap();
+        come(&mut table, key(2), now, 1).unwrap();
+        come(&mut table, key(3), now, 1).unwrap();
+        assert_eq!(come(&mut table, key(4), now, 1), Err(Excess::Connections), "one stranger is in");
         assert_eq!(table.entries.len(), 2);
         table.leave(key(3), now);
-        assert_eq!(table.enter(key(4), now, RATE, 1), Ok(()));
+        assert_eq!(come(&mut table, key(4), now, 1), Ok(()));
         table.leave(key(2), now);
         let later = now + Duration::from_secs(1);
-        assert_eq!(table.enter(key(5), later, RATE, 1), Ok(()), "the idle one made room");
+        assert_eq!(come(&mut table, key(5), later, 1), Ok(()), "the idle one made room");
         assert!(table.entries.contains_key(&key(5)) && table.entries.len() == 2);
     }
 }
