@@ -82,11 +82,10 @@ impl Encryption {
             // For one record at a time: the shard may want to write.
             let mut connection = self.connection.lock();
             match connection.reader().read(&mut buffer[taken..]) {
-                // The peer has ended; what it said before comes first.
-                Ok(0) => return if taken > 0 { Received::Bytes(taken) } else { Received::End },
-                Ok(decrypted) => taken += decrypted,
+                Ok(decrypted) if decrypted > 0 => taken += decrypted,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return Received::End,
+                // The peer has ended, or was cut off; what it said before comes first.
+                Ok(_) | Err(_) => return if taken > 0 { Received::Bytes(taken) } else { Received::End },
             }
             // What is left in here is read before the socket is, whose readiness is not cleared yet.
             if taken == buffer.len() {
