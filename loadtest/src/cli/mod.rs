@@ -74,7 +74,8 @@ pub(crate) struct ReportArgs {
 /// What every scenario can be told.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Common {
-    /// The server: ws://HOST:PORT/PATH?QUERY. It must be on this machine. `{channel}` stands for the channel.
+    /// The server: ws://HOST:PORT/PATH?QUERY, or wss://, which believes any certificate. It must be on this machine.
+    /// `{channel}` stands for the channel.
     #[arg(long, default_value = "ws://127.0.0.1:8080/ws", value_parser = Target::parse, help_heading = "Target")]
     pub(crate) url: Target,
     /// How the server wants to be spoken to.

@@ -451,6 +451,11 @@ fn check(config: &Config) -> Result<(), String> {
     let (clients, low) = (config.clients, config.clients_low);
     let names_channel = config.url.path.contains(CHANNEL)
         || matches!(&config.face, Face::Custom(custom) if custom.publish.contains(CHANNEL));
+    if let Some(metrics) = config.server_metrics.as_ref().filter(|metrics| metrics.is_encrypted) {
+        return Err(format!(
+            "--server-metrics {metrics} is read without TLS; give the server a plain address beside it"
+        ));
+    }
     match config.scenario {
         Scenario::Idle if low >= clients => Err(format!(
             "--clients-low {low} is not below --clients {clients}; the slope needs two sizes, choose a smaller \

@@ -2,9 +2,8 @@
 
 use std::io::{ErrorKind, Write};
 
-use mio::net::TcpStream;
-
 use crate::wire::reader::Reader;
+use crate::worker::stream::Stream;
 
 /// Where a connection is in its life.
 #[derive(Debug)]
@@ -28,7 +27,7 @@ pub(crate) enum State {
 /// One connection.
 #[derive(Debug)]
 pub(crate) struct Client {
-    pub(crate) stream: Option<TcpStream>,
+    pub(crate) stream: Option<Stream>,
     pub(crate) state: State,
     pub(crate) reader: Reader,
     /// When its present attempt to connect began.
@@ -44,7 +43,7 @@ impl Client {
     }
 
     /// Begins anew with a socket whose TCP handshake has begun.
-    pub(crate) fn begin(&mut self, stream: TcpStream, now_ns: u64) {
+    pub(crate) fn begin(&mut self, stream: Stream, now_ns: u64) {
         *self = Self { stream: Some(stream), state: State::Connecting, begun_ns: now_ns, ..Self::new() };
     }
 
@@ -66,6 +65,11 @@ impl Client {
     /// Bytes written by [`Self::queue`] that the kernel did not take yet.
     pub(crate) const fn unsent(&self) -> usize {
         self.out.len()
+    }
+
+    /// True while anything waits for the socket, encrypted or not.
+    pub(crate) fn is_held_back(&self) -> bool {
+        !self.out.is_empty() || self.stream.as_ref().is_some_and(Stream::is_held_back)
     }
 
     /// Appends a masked, final frame; `write` appends the `len` bytes of its payload.
@@ -104,6 +108,8 @@ impl Client {
     /// Writes what the kernel takes. A dead socket swallows everything: its end is seen by reading.
     pub(crate) fn flush(&mut self) {
         let Some(stream) = &mut self.stream else { return };
+        // What is encrypted already goes first; whether it could is seen by the next write, or by reading.
+        let _ = stream.push();
         let mut done = 0;
         while done < self.out.len() {
             match stream.write(&self.out[done..]) {

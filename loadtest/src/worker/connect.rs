@@ -16,6 +16,7 @@ use crate::wire::handshake::{Answer, judge, request};
 use crate::worker::client::{Client, State};
 use crate::worker::engine::Engine;
 use crate::worker::order::{Connected, Share};
+use crate::worker::stream::Stream;
 use crate::worker::validate::Validators;
 
 /// Connections that may be in their handshake at a time. Servers' accept queues hold 128 at least.
@@ -101,7 +102,7 @@ impl Engine {
         }
     }
 
-    fn begin(&mut self, index: usize, number: usize) -> std::io::Result<TcpStream> {
+    fn begin(&mut self, index: usize, number: usize) -> std::io::Result<Stream> {
         let address = self.config.url.address;
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
@@ -120,7 +121,7 @@ impl Engine {
         }
         let mut stream = TcpStream::from_std(socket.into());
         self.poll.registry().register(&mut stream, Token(index), Interest::READABLE | Interest::WRITABLE)?;
-        Ok(stream)
+        Stream::new(stream, self.tls.as_ref())
     }
 
     /// Gives a socket its own address and port. Left to itself the kernel would search all ports for one that nobody
@@ -175,10 +176,10 @@ impl Engine {
     pub(super) fn connected(&mut self, index: usize) -> Result<()> {
         let number = self.share.global(index);
         let stream = self.clients[index].stream.as_ref().context("a connecting client has a socket")?;
-        if let Err(error) = stream.take_error().and_then(|error| error.map_or(Ok(()), Err)) {
+        if let Err(error) = stream.socket().take_error().and_then(|error| error.map_or(Ok(()), Err)) {
             return self.fail(index, self.unreachable(number, &error));
         }
-        if stream.peer_addr().is_err() {
+        if stream.socket().peer_addr().is_err() {
             return Ok(());
         }
         let url = &self.config.url;

@@ -36,6 +36,7 @@ use crate::worker::coordinator::Coordinator;
 use crate::worker::order::{Command, Job, Share};
 use crate::worker::retries::Retries;
 use crate::worker::source::Source;
+use crate::worker::stream::Tls;
 use crate::worker::tally::{Note, Tally};
 use crate::worker::ticker::Ticker;
 use crate::worker::validate::Validators;
@@ -93,6 +94,8 @@ pub(crate) struct Engine {
     /// How much later than due the messages were written.
     pub(super) lateness: Latency,
     pub(super) closes: Closes,
+    /// How TLS handshakes are begun, if the target is encrypted.
+    pub(super) tls: Option<Tls>,
     /// Only in the first worker, once it has connected.
     pub(super) validators: Option<Validators>,
     pub(super) ticker: Ticker,
@@ -137,6 +140,7 @@ impl Engine {
             is_held_back: false,
             lateness: Latency::new(),
             closes: Closes::default(),
+            tls: Tls::with(&config.url).map_err(anyhow::Error::msg)?,
             validators: None,
             ticker: Ticker::new(now_ns()),
             config,
@@ -211,7 +215,7 @@ impl Engine {
     /// Passes an event to the client it belongs to.
     fn handle(&mut self, index: usize, event: &Event) -> Result<()> {
         let Some(client) = self.clients.get_mut(index) else { return Ok(()) };
-        if event.is_writable() && client.unsent() > 0 && !matches!(client.state, State::Connecting) {
+        if event.is_writable() && client.is_held_back() && !matches!(client.state, State::Connecting) {
             client.flush();
         }
         let is_news = event.is_readable() || event.is_error();

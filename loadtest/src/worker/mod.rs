@@ -11,6 +11,7 @@ mod publish;
 mod retries;
 mod source;
 mod spread;
+mod stream;
 mod tally;
 mod ticker;
 mod validate;
@@ -244,7 +245,7 @@ impl Engine {
         let mut stalled = Vec::new();
         for (index, client) in self.clients.iter_mut().enumerate().skip(first) {
             if let (true, Some(stream)) = (client.is_open(), &client.stream)
-                && let Ok(address) = stream.local_addr()
+                && let Ok(address) = stream.socket().local_addr()
             {
                 stalled.push((self.share.global(index), address));
                 client.state = State::Stalled;

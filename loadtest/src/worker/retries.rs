@@ -105,7 +105,7 @@ impl Engine {
     fn cut(&mut self, index: usize) {
         if let Some(stream) = &self.clients[index].stream {
             // A socket that is gone already is cut, too.
-            drop(socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO)));
+            drop(socket2::SockRef::from(stream.socket()).set_linger(Some(Duration::ZERO)));
         }
         self.clients[index].end(State::Waiting);
         self.open -= 1;

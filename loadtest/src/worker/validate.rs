@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use fastwebsockets::{FragmentCollector, Frame, OpCode, Payload, Role, WebSocket};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 use crate::audience::Audience;
 use crate::config::Config;
@@ -22,6 +23,7 @@ use crate::wire::handshake::{Answer, judge, request};
 use crate::wire::reader::Shape;
 use crate::wire::record::Format;
 use crate::worker::order::Share;
+use crate::worker::stream::Tls;
 use crate::worker::tally::{Note, Tally};
 
 /// All of them connect within this time, or the run stops.
@@ -118,7 +120,12 @@ fn lock(books: &Mutex<ValidatorBooks>) -> std::sync::MutexGuard<'_, ValidatorBoo
     books.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-type Connection = FragmentCollector<TcpStream>;
+/// What the library reads and writes: a socket, or TLS over one.
+trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
+
+type Connection = FragmentCollector<Box<dyn Duplex>>;
 
 /// One validator's life.
 async fn receive(
@@ -201,8 +208,12 @@ fn take(
 
 /// Connects, and says the first words.
 async fn connect(config: &Config, channels: &[String]) -> Result<Connection> {
-    let mut stream = TcpStream::connect(config.url.address).await?;
-    stream.set_nodelay(true)?;
+    let socket = TcpStream::connect(config.url.address).await?;
+    socket.set_nodelay(true)?;
+    let mut stream: Box<dyn Duplex> = match Tls::with(&config.url).map_err(anyhow::Error::msg)? {
+        Some(Tls { settings, name }) => Box::new(TlsConnector::from(settings).connect(name, socket).await?),
+        None => Box::new(socket),
+    };
     let channel = channels.first().map_or("", String::as_str);
     stream.write_all(request(&config.url.host, &config.url.path.replace(CHANNEL, channel)).as_bytes()).await?;
     let mut answer = Vec::new();
