@@ -13,7 +13,7 @@ use std::time::Duration;
 use throng::config::{Config, Limits};
 use throng::hub::{Channel, Hub, Shard};
 use throng::metrics::Metrics;
-use throng::protocol::{ChannelName, Encoding, plain};
+use throng::protocol::{ChannelName, Encoding, chat};
 
 /// One shard with so many subscribers of one channel.
 struct Bench {
@@ -33,7 +33,7 @@ impl Bench {
         let mut channel = None;
         for _ in 0..subscribers {
             let credit = || hub.inbox(0).try_take(1).expect("every pass gives credits back");
-            let id = hub.connect(hub.place().expect("there is room"), Null, credit());
+            let id = hub.connect(hub.reserve_slot().expect("there is room"), Null, credit());
             channel = hub.subscribe(id, &name, Encoding::Lines, credit()).ok();
             pass(&mut shard);
         }
@@ -62,7 +62,7 @@ fn pass(shard: &mut Shard<Null>) {
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     let mut group = criterion.benchmark_group("fan_out");
-    let body = plain::line(&[b'x'; 64]).expect("it is text");
+    let body = chat::line(&[b'x'; 64]).expect("it is text");
     for (subscribers, messages) in [(100, 1), (1_000, 1), (10_000, 1), (1_000, 16), (1_000, 64)] {
         let mut bench = Bench::new(subscribers);
         let deliveries = (subscribers * messages) as u64;

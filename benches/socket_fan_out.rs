@@ -14,9 +14,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use support_bench::{Duel, Peers, Room, is_test, say};
 use throng::hub::Channel;
-use throng::protocol::frame::{self, Opcode};
-use throng::protocol::plain;
-use throng::transport::socket::SocketSink;
+use throng::net::socket::SocketSink;
+use throng::protocol::chat;
+use throng::protocol::websocket::frame::{self, Opcode};
 use tokio::runtime::Runtime;
 
 /// Receivers, and how many messages come at once.
@@ -41,7 +41,7 @@ impl Bench {
         let mut room = Room::new(peers.servers.iter().map(|server| SocketSink::new(Arc::clone(server))));
         let channels: Vec<_> = (0..receivers).map(|member| room.subscribe(member, "lobby")).collect();
         let channel = Arc::clone(&channels[0]);
-        let body = plain::line(&[b'x'; 64]).expect("it is text");
+        let body = chat::line(&[b'x'; 64]).expect("it is text");
         Ok(Self { peers, room, channel, body, frame: frame::encode(Opcode::Text, &[b'x'; 64]) })
     }
 

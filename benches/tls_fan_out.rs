@@ -15,9 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use support_bench::{Duel, Peers, Room, is_test, say};
 use throng::hub::Channel;
-use throng::protocol::frame::{Head, Opcode};
-use throng::protocol::plain;
-use throng::transport::socket::{Socket, SocketSink};
+use throng::net::socket::{Socket, SocketSink};
+use throng::protocol::chat;
+use throng::protocol::websocket::frame::{Head, Opcode};
 use tokio::runtime::Runtime;
 
 /// As the binary has it: each record is an allocation.
@@ -149,7 +149,7 @@ fn main() -> std::io::Result<()> {
     let mut group = criterion.benchmark_group("tls_fan_out");
     group.sampling_mode(SamplingMode::Flat);
     for (len, bursts) in CASES {
-        let body = plain::line(&vec![b'x'; len]).expect("it is text");
+        let body = chat::line(&vec![b'x'; len]).expect("it is text");
         for messages in bursts {
             let mut duel = Duel::default();
             group.throughput(Throughput::Elements((receivers * messages) as u64));

@@ -16,8 +16,8 @@ use std::time::Duration;
 use throng::config::Limits;
 use throng::hub::{Channel, Hub, Sent, Shard, Sink};
 use throng::metrics::Metrics;
-use throng::protocol::{ChannelName, Encoding, Gate, GateLimits, plain};
-use throng::session::{Face, Flow, Session};
+use throng::protocol::{ChannelName, DecoderLimits, Encoding, FrameDecoder, chat};
+use throng::session::{Flow, OpenOptions, Protocol, Session};
 
 const TEXT: &[u8] = b"a message of the usual size";
 
@@ -62,7 +62,7 @@ fn hub<S: Sink>(subscribers: usize, sink: impl Fn() -> S) -> (Hub<S>, Shard<S>, 
     let mut channel = None;
     for _ in 0..subscribers {
         let credit = || hub.inbox(0).try_take(1).expect("the shard runs after every connection");
-        let id = hub.connect(hub.place().expect("there is room"), sink(), credit());
+        let id = hub.connect(hub.reserve_slot().expect("there is room"), sink(), credit());
         channel = Some(hub.subscribe(id, &lobby(), Encoding::Lines, credit()).expect("there is room"));
         pass(&mut shard);
     }
@@ -80,7 +80,7 @@ fn pass_at<S: Sink>(shard: &mut Shard<S>, now: Duration) {
 }
 
 fn publish<S: Sink>(hub: &Hub<S>, channel: &Channel) {
-    let body: Bytes = plain::line(TEXT).expect("it is text");
+    let body: Bytes = chat::line(TEXT).expect("it is text");
     hub.publish(channel, &body, &mut hub.credits(body.len())).expect("there is room");
 }
 
@@ -110,14 +110,15 @@ fn publication_costs_two_allocations_however_many_receive_it() {
 #[test]
 fn inbound_message_costs_no_more_than_its_publication() {
     let (hub, mut shard) = empty_hub(1);
-    let (name, seat) = (lobby(), hub.place().expect("there is room"));
-    let opened = Session::open(hub.clone(), seat, Null, (Face::Plain, false), &name);
+    let (name, seat) = (lobby(), hub.reserve_slot().expect("there is room"));
+    let opened =
+        Session::open(hub.clone(), seat, Null, OpenOptions { protocol: Protocol::Chat, is_rate_limited: false }, &name);
     let mut session = opened.now_or_never().expect("there are credits").expect("there is room");
     pass(&mut shard);
     // A final text frame with a mask of zero.
     let len = u8::try_from(TEXT.len()).expect("it is short");
     let mut wire = [&[0x81, 0x80 | len, 0, 0, 0, 0], TEXT].concat();
-    let (mut gate, limits) = (Gate::new(), GateLimits::default());
+    let (mut gate, limits) = (FrameDecoder::new(), DecoderLimits::default());
     let mut receive = || {
         let taken = gate.feed(&mut wire, &limits, &mut |event| {
             assert!(matches!(session.receive(event), Flow::Done));

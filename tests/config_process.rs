@@ -182,7 +182,7 @@ async fn proxy_that_is_not_trusted_is_said_once() {
     let request = "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n";
     tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes()).await.expect("a head fits the socket");
-    logged(&mut log, "is not believed; name it with --trusted-proxies 127.0.0.1").await;
+    logged(&mut log, "is not trusted, so all its clients count as 127.0.0.1; trust it").await;
     let line = logged(&mut log, "connected").await;
     assert!(line.contains("127.0.0.1"), "{line}");
 }

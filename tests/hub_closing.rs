@@ -77,7 +77,7 @@ fn short_memory_costs_those_who_keep_the_older_half_of_a_large_log() {
     let quick = hub.connect().subscribe("lobby");
     hub.publish("lobby", "x".repeat(30_000));
     hub.run_until_idle();
-    hub.push(0, Command::CutLaggards);
+    hub.push(0, Command::CloseSlowest);
     hub.run_until_idle();
     far_behind.resume();
     behind.resume();

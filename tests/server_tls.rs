@@ -11,7 +11,7 @@ use std::time::Duration;
 use support_server::process::{Process, fails, throng};
 use support_server::tls::{self, Identity};
 use support_server::{Client, TestServer, frame, start, stream_with_buffer, within};
-use throng::metrics::Refused;
+use throng::metrics::Refusal;
 use throng::protocol::CloseReason;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::TcpStream;
@@ -27,7 +27,7 @@ async fn join(identity: &Identity, addr: SocketAddr) -> Encrypted {
     Client::over(identity.connect(addr).await, "/ws").await
 }
 
-async fn refused(server: &TestServer, reason: Refused) {
+async fn refused(server: &TestServer, reason: Refusal) {
     within(async {
         while server.hub().metrics().refusals()[reason as usize] == 0 {
             tokio::task::yield_now().await;
@@ -78,7 +78,7 @@ async fn older_versions_are_refused_and_counted() {
     let mut alert = Vec::new();
     within(stream.read_to_end(&mut alert)).await.expect("it answers and ends");
     assert_eq!((alert[0], alert[5], alert[6]), (21, 2, 70), "protocol_version: {alert:?}");
-    refused(&server, Refused::Tls).await;
+    refused(&server, Refusal::Tls).await;
 }
 
 /// The mistake that everybody makes once; a browser shows what it gets.
@@ -89,7 +89,7 @@ async fn plain_http_at_an_encrypted_address_is_told_what_to_do() {
     let answer = support_server::get(server.addr, "/").await;
     assert_eq!(answer.status, 400);
     assert!(answer.body.contains("use https:// or wss://"), "{}", answer.body);
-    refused(&server, Refused::Tls).await;
+    refused(&server, Refusal::Tls).await;
 }
 
 /// Threats rows 2 and 36: nobody holds a handshake open.
@@ -108,7 +108,7 @@ async fn handshake_that_does_not_come_or_does_not_go_on_is_cut_in_time() {
         let _ = within(stream.read_to_end(&mut Vec::new())).await;
     }
     within(async {
-        while server.hub().metrics().refusals()[Refused::Timeout as usize] < 3 || server.handshakes() > 0 {
+        while server.hub().metrics().refusals()[Refusal::Timeout as usize] < 3 || server.handshakes() > 0 {
             tokio::task::yield_now().await;
         }
     })
@@ -133,7 +133,7 @@ async fn address_that_shakes_hands_too_fast_is_refused_before_it_costs_anything(
     }
     let refused = tls::connect(&identity.client(rustls::ALL_VERSIONS), server.addr).await;
     assert!(refused.is_err(), "and not a byte of an answer");
-    assert_eq!(server.hub().metrics().refusals()[Refused::RateAddress as usize], 1);
+    assert_eq!(server.hub().metrics().refusals()[Refusal::RateAddress as usize], 1);
     clients[0].send("who is in stays").await;
     assert_eq!(clients[3].line().await, "who is in stays");
 }

@@ -170,7 +170,7 @@ impl AsyncRead for Trickle {
     }
 }
 
-/// Joining is between lines, never inside one: every boundary and the order survive.
+/// Batching is between lines, never inside one: every boundary and the order survive.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_messages_in_one_write_keep_boundaries_and_order() {
     // A reader of this test may be behind by all of it: 22 MB.

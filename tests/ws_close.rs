@@ -8,8 +8,8 @@ use support_server::{Raw, TestServer, client::Closed, close_frame, frame, start,
 use throng::config::Config;
 use throng::hub::Command;
 use throng::hub::inbox::CREDITS;
+use throng::net::socket::{Socket, SocketSink};
 use throng::protocol::{CloseReason, ProtocolError};
-use throng::transport::socket::{Socket, SocketSink};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -114,7 +114,7 @@ async fn failed_shard() -> Closed {
     let stream = TcpStream::connect(listener.local_addr().expect("it is bound")).await.expect("it listens");
     let socket = Arc::new(Socket::plain(stream));
     let sink = || SocketSink::new(Arc::clone(&socket));
-    let seat = server.hub().place().expect("there is room");
+    let seat = server.hub().reserve_slot().expect("there is room");
     let shard = seat.id().shard();
     let inbox = server.hub().inbox(shard);
     let id = server.hub().connect(seat, sink(), inbox.take(1).await.expect("an inbox is open"));

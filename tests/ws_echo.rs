@@ -74,7 +74,7 @@ async fn text_stays_text_binary_stays_binary_and_nothing_is_trimmed() {
     assert_eq!(client.close(Some(3000)).await, Some((3000, String::new())));
 }
 
-/// Joining writes is allowed, joining messages is not; a suite that sends one at a time does not see the difference.
+/// Batching writes is allowed, joining messages is not; a suite that sends one at a time does not see the difference.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_messages_in_one_write_come_back_as_a_thousand() {
     let server = start_with_echo().await;

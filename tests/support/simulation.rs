@@ -12,7 +12,7 @@ use throng::config::{Limits, Tuning};
 use throng::hub::inbox::CREDITS;
 use throng::hub::{Blocked, Channel, Command, Hub, Shard};
 use throng::metrics::{Metrics, ShardCounts};
-use throng::protocol::{ChannelName, CloseReason, Encoding, plain};
+use throng::protocol::{ChannelName, CloseReason, Encoding, chat};
 
 /// Longest step of the simulated clock: shards look at it as often as a busy process would.
 const STEP: Duration = Duration::from_millis(50);
@@ -54,7 +54,7 @@ impl SimulatedHub {
     }
 
     pub(crate) fn connect(&self) -> Peer {
-        let seat = self.hub().place().unwrap();
+        let seat = self.hub().reserve_slot().unwrap();
         let (id, pipe) = (seat.id(), Pipe::default());
         self.make_room(id.shard(), 1);
         let credit = self.hub().inbox(id.shard()).try_take(1).unwrap();
@@ -82,7 +82,7 @@ impl SimulatedHub {
 
     /// Publishes a line, unless a shard has no room.
     pub(crate) fn try_publish(&self, channel: &str, text: &str) -> Result<u64, Blocked> {
-        let body: Bytes = plain::line(text.as_bytes()).unwrap();
+        let body: Bytes = chat::line(text.as_bytes()).unwrap();
         let channel = Arc::clone(&self.parts.channels.borrow()[channel]);
         self.hub().publish(&channel, &body, &mut self.hub().credits(body.len()))
     }

@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpStream as StdStream};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use throng::transport::socket::Socket;
+use throng::net::socket::Socket;
 use tokio::net::{TcpListener, TcpStream};
 
 /// The first argument of the child; its address and the number of sockets follow.

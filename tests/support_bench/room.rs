@@ -24,7 +24,7 @@ impl<S: Sink> Room<S> {
         let mut room = Self { hub, shard, members: Vec::with_capacity(sinks.len()) };
         for sink in sinks {
             let credit = room.hub.inbox(0).try_take(1).expect("every pass gives credits back");
-            room.members.push(room.hub.connect(room.hub.place().expect("there is room"), sink, credit));
+            room.members.push(room.hub.connect(room.hub.reserve_slot().expect("there is room"), sink, credit));
             room.pass();
         }
         room

@@ -21,9 +21,9 @@ use std::time::Duration;
 use throng::config::Config;
 use throng::hub::Hub;
 use throng::metrics::ShardCounts;
+use throng::net::socket::SocketSink;
 use throng::protocol::CloseReason;
-use throng::transport::socket::SocketSink;
-use throng::transport::{Server, ServerError, Steering, Stop};
+use throng::server::{Server, ServerError, ServerHandle, Stop};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -47,7 +47,7 @@ pub(crate) struct TestServer {
     pub(crate) addr: SocketAddr,
     pub(crate) internal: Option<SocketAddr>,
     hub: Hub<SocketSink>,
-    steering: Steering,
+    handle: ServerHandle,
     stop: Option<oneshot::Sender<Stop>>,
     run: JoinHandle<Result<(), ServerError>>,
 }
@@ -61,11 +61,11 @@ pub(crate) async fn start(tweak: impl FnOnce(&mut Config)) -> TestServer {
     let config = config.complete(1, 10_000).unwrap();
     let server = Server::bind(&config).await.unwrap();
     let (addr, internal, hub) = (server.addr().unwrap(), server.internal_addr(), server.hub().clone());
-    let steering = server.steering();
+    let handle = server.handle();
     let (stop, stopped) = oneshot::channel::<Stop>();
     // A test that ends without stopping drops the sender, which stops the server too.
     let run = tokio::spawn(server.run(async move { stopped.await.unwrap_or(Stop::AtOnce) }));
-    TestServer { addr, internal, hub, steering, stop: Some(stop), run }
+    TestServer { addr, internal, hub, handle, stop: Some(stop), run }
 }
 
 impl TestServer {
@@ -91,7 +91,7 @@ impl TestServer {
 
     /// Returns the number of handshakes in progress.
     pub(crate) fn handshakes(&self) -> u64 {
-        self.steering.handshakes()
+        self.handle.handshakes()
     }
 
     /// Begins a stop that balancers can follow.

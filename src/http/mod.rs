@@ -1,0 +1,14 @@
+//! The HTTP layer: requests and responses, up to the upgrade to a WebSocket.
+
+pub(crate) mod service;
+pub(crate) mod websocket;
+
+mod admin;
+mod health;
+mod metrics;
+mod pages;
+
+mod client_address;
+mod error;
+mod response;
+mod trace;
