@@ -3,9 +3,9 @@
 mod support;
 mod support_server;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use support::SimulatedHub;
-use support_server::{KEY, Raw, TestServer, ask, start, stream_with_buffer};
+use support_server::{KEY, Raw, TestServer, ask, start, stream_with_buffer, within};
 use throng::config::{Config, Limits};
 use throng::hub::Command;
 use throng::hub::inspection::{Inspection, Rank, View};
@@ -34,6 +34,7 @@ async fn slowest_connection_comes_first_with_what_waits_for_it_and_why() {
     .await;
     let mut sender = server.connect("/ws?channel=busy").await;
     let _idle = server.connect("/ws?channel=quiet").await;
+    let since = Instant::now();
     let slow = stream_with_buffer(server.addr, 4096).await;
     let addr = slow.local_addr().expect("it is connected").ip().to_string();
     let _slow = Raw::over(slow, "/ws?channel=busy", &[]).await;
@@ -47,15 +48,16 @@ async fn slowest_connection_comes_first_with_what_waits_for_it_and_why() {
     sender.round_trip().await;
 
     let listed = connections(&server, "?sort=lag&limit=2").await;
+    let age = since.elapsed().as_secs_f64();
     assert_eq!(listed.len(), 2, "of three");
     let (slow, next) = (&listed[0], &listed[1]);
     assert!(slow["lag_bytes"].as_u64() >= Some(50_001) && slow["lag_publications"].as_u64() >= Some(1), "{slow}");
     assert!(slow["queued_bytes"].as_u64() >= slow["lag_bytes"].as_u64(), "the rest of a frame counts too");
-    assert!(slow["stalled_seconds"].as_f64().is_some_and(|seconds| seconds < 60.0), "{slow}");
+    assert!(slow["stalled_seconds"].as_f64().is_some_and(|seconds| seconds <= age), "{slow}");
     assert!(slow["unsent_bytes"].as_u64() > Some(0), "the client does not read: {slow}");
     assert_eq!((&slow["client"], &slow["state"]), (&addr.into(), &"open".into()));
     assert_eq!((&slow["channels"], &slow["channels_total"]), (&serde_json::json!(["busy"]), &1.into()));
-    assert!(slow["round_trip_seconds"].as_f64().is_some_and(|seconds| seconds > 0.0 && seconds < 1.0), "{slow}");
+    assert!(slow["round_trip_seconds"].as_f64().is_some_and(|seconds| seconds > 0.0 && seconds <= age), "{slow}");
     assert_eq!((&next["queued_bytes"], &next["stalled_seconds"]), (&0.into(), &serde_json::Value::Null));
 
     let stalled = connections(&server, "?sort=stalled&limit=1").await;
@@ -118,12 +120,20 @@ async fn channels_are_listed_by_size_by_publications_and_by_rate() {
             large[0].line().await;
         }
     };
+    // A machine that is busy elsewhere may let no line through in one such time, but not in all of them.
+    let by_rate = async {
+        loop {
+            let row = first("sort=rate&over=200ms").await;
+            if row["publications_per_second"].as_f64() > Some(0.0) {
+                return row;
+            }
+        }
+    };
     let by_rate = tokio::select! {
-        row = first("sort=rate&over=200ms") => row,
+        row = within(by_rate) => row,
         () = talk => unreachable!("it talks on"),
     };
     assert_eq!(by_rate["channel"], "large");
-    assert!(by_rate["publications_per_second"].as_f64() > Some(0.0), "{by_rate}");
 }
 
 /// Asks a shard for all slices, as the route does.

@@ -4,7 +4,7 @@ mod support_server;
 
 use std::net::SocketAddr;
 use std::time::Duration;
-use support_server::{Answer, TestServer, exchange, get, start, within};
+use support_server::{Answer, FrozenClock, TestServer, exchange, get, start, within};
 use throng::config::Config;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -85,6 +85,7 @@ async fn address_that_connects_too_fast_is_told_when_to_come_back() {
         config.admission.handshake_rate_per_address_max = 1;
     })
     .await;
+    let clock = FrozenClock::new();
     assert_eq!(statuses(&server, "192.0.2.1", 4).await, [101; 4]);
     let (status, retry_after, _) = connect(server.addr, "192.0.2.1").await;
     assert_eq!(status, 429);
@@ -92,6 +93,8 @@ async fn address_that_connects_too_fast_is_told_when_to_come_back() {
     assert_eq!(connect(server.addr, "192.0.2.2").await.0, 101);
     let answer = exchange(server.addr, request("192.0.2.1").as_bytes()).await;
     assert!(answer.body.contains("connects too fast"), "{}", answer.body);
+    clock.pass(Duration::from_secs(1)).await;
+    assert_eq!(statuses(&server, "192.0.2.1", 2).await, [101, 429], "one a second");
 }
 
 /// Threats row 3. A flood from everywhere must not take the cores from who is connected.
@@ -102,6 +105,7 @@ async fn everybody_together_connects_as_fast_as_the_total_rate() {
         config.admission.handshake_rate_max = 1;
     })
     .await;
+    let _clock = FrozenClock::new();
     for (client, status) in [("192.0.2.1", 101), ("192.0.2.2", 101), ("192.0.2.3", 503)] {
         assert_eq!(connect(server.addr, client).await.0, status, "{client}");
     }

@@ -1,19 +1,24 @@
 //! A server under test, and clients that judge it.
 //!
 //! What the server sends is always read by tungstenite, a second implementation. Clients that keep the rules write with
-//! it too ([`Client`]); those that break them write plain bytes ([`Raw`]) and never answer by themselves. Nothing
-//! sleeps: whoever waits, waits for an event, and [`within`] only ends what would hang for ever.
+//! it too ([`Client`]); those that break them write plain bytes ([`Raw`]) and never answer by themselves.
+//!
+//! No test depends on the speed of the machine. A test that waits, waits for an event, and [`within`] only ends what
+//! would hang for ever. Limits that count time are out of the way in [`start`]; a test of such a limit sets it, and
+//! stops the clock with [`FrozenClock`] where being slow would change the outcome.
 
 #![allow(dead_code, unused_imports, reason = "each test file uses a part")]
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test that can not go on has failed")]
 
 pub(crate) mod balancer;
 pub(crate) mod client;
+pub(crate) mod clock;
 pub(crate) mod http;
 pub(crate) mod process;
 pub(crate) mod tls;
 
 pub(crate) use client::{Client, Judge, Raw, close_frame, frame, handshake, stream_with_buffer};
+pub(crate) use clock::FrozenClock;
 pub(crate) use http::{Answer, KEY, ask, exchange, get};
 
 use std::net::SocketAddr;
@@ -28,7 +33,10 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// Far beyond what anything here takes on a busy machine: reaching it is a failure.
-const HANG: Duration = Duration::from_secs(60);
+const HANG: Duration = Duration::from_secs(180);
+
+/// A limit that no test reaches unless it moves the clock.
+const NEVER: Duration = Duration::from_secs(3600);
 
 /// Waits for an event that must come.
 #[track_caller]
@@ -52,11 +60,14 @@ pub(crate) struct TestServer {
     run: JoinHandle<Result<(), ServerError>>,
 }
 
-/// Starts a server on a free port with the defaults, changed by `tweak`.
+/// Starts a server on a free port with the defaults, changed by `tweak`. It ends no connection because of the time that
+/// the test takes, unless `tweak` says so.
 pub(crate) async fn start(tweak: impl FnOnce(&mut Config)) -> TestServer {
     let mut config = Config { addr: vec!["127.0.0.1:0".parse().unwrap()], ..Config::default() };
-    // Plain clients do not answer pings; who tests pings brings its own interval.
-    config.limits.ping_interval = Duration::from_secs(3600);
+    let limits = &mut config.limits;
+    (limits.handshake_timeout, limits.message_timeout, limits.outbox_stall_max) = (NEVER, NEVER, NEVER);
+    // Plain clients do not answer pings.
+    (limits.ping_interval, limits.close_timeout, config.stopping.shutdown_timeout) = (NEVER, NEVER, NEVER);
     tweak(&mut config);
     let config = config.complete(1, 10_000).unwrap();
     let server = Server::bind(&config).await.unwrap();
@@ -153,8 +164,15 @@ impl TestServer {
         .await
     }
 
-    /// Returns how many connections were closed for a reason of this kind.
+    /// Returns how many connections were closed for a reason of this kind so far. A client may know of its own end a
+    /// moment earlier: [`TestServer::closed`] waits for the count.
     pub(crate) fn closes(&self, reason: CloseReason) -> u64 {
         self.counts().closes[reason.index()]
+    }
+
+    /// Waits until `count` connections were closed for a reason of this kind; more are a failure.
+    pub(crate) async fn closed(&self, reason: CloseReason, count: u64) {
+        let counts = self.counted(|counts| counts.closes[reason.index()] >= count).await;
+        assert_eq!(counts.closes[reason.index()], count, "{reason:?}");
     }
 }
