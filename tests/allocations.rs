@@ -132,7 +132,7 @@ fn inbound_message_costs_no_more_than_its_publication() {
     assert_eq!(hub.metrics().shards()[0].read().deliveries, 2);
 }
 
-/// Whoever can not keep up costs the hub nothing more with each message, beyond the log that all who lag share.
+/// Whoever cannot keep up costs the hub nothing more with each message, beyond the log that all who lag share.
 #[test]
 fn parked_subscriber_costs_no_allocation_per_publication() {
     let cost = |subscribers| {

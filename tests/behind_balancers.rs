@@ -1,7 +1,7 @@
 //! Two hubs behind real HAProxy and real nginx, with the files of `deploy/`: upgrades, client addresses, reloads, and a
 //! rolling deploy that every client sees as one declared interruption.
 
-#![expect(clippy::unwrap_used, reason = "a test that can not go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support_server;
 

@@ -97,7 +97,7 @@ async fn hub_does_not_start_with_a_file_that_is_wrong_or_missing() {
     assert!(said.contains("--pong-timeout 1m is not shorter") && said.contains("pong_timeout in line 2"), "{said}");
     let (code, said) = fails(&["--config", "/nowhere/hub.toml"]).await;
     assert_eq!((code, said.lines().count()), (Some(2), 1), "{said}");
-    assert!(said.contains("/nowhere/hub.toml: can not be read"), "{said}");
+    assert!(said.contains("/nowhere/hub.toml: cannot be read"), "{said}");
 }
 
 #[tokio::test]

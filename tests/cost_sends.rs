@@ -8,7 +8,7 @@ use support_server::{TestServer, client::handshake, frame, start, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Enough that a write too much per receiver can not hide among what a burst costs once.
+/// Enough that a write too much per receiver cannot hide among what a burst costs once.
 const RECEIVERS: usize = 100;
 
 /// Receivers that are subscribed, and read plain bytes.

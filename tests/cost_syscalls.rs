@@ -23,7 +23,7 @@ const MESSAGES: usize = 200;
 /// now and then a tick), the rest is for the ticks of a slow machine.
 const BEYOND_MAX: usize = 3;
 
-/// Returns why perf can not count here.
+/// Returns why perf cannot count here.
 fn refusal() -> Option<String> {
     let counted = Command::new("perf").args(["stat", "-x,", "-e", EVENT, "true"]).output();
     match counted {
@@ -138,7 +138,7 @@ async fn say(streams: &mut [TcpStream], body: &[u8]) {
 #[tokio::test]
 async fn lone_message_costs_one_system_call_per_receiver_and_three_for_all() {
     if let Some(reason) = refusal() {
-        report(format_args!("skipped, since perf can not count system calls here: {reason}"));
+        report(format_args!("skipped, since perf cannot count system calls here: {reason}"));
         return;
     }
     // One thread wakes no other. A turn that no machine exceeds: how fast it is must not count.

@@ -1,6 +1,6 @@
 //! The documents as a test: what the README says about settings is what the binary does.
 
-#![expect(clippy::unwrap_used, reason = "a test that can not read the tree has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot read the tree has failed")]
 
 use clap::CommandFactory;
 use std::fs;

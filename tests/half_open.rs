@@ -33,7 +33,7 @@ struct Cable {
 }
 
 impl Cable {
-    /// Returns `None` where namespaces can not be made.
+    /// Returns `None` where namespaces cannot be made.
     async fn lay() -> Option<Self> {
         let id = std::process::id();
         let (name, here, there) = (format!("throng-{id}"), format!("th{id}a"), format!("th{id}b"));

@@ -177,7 +177,7 @@ fn stall_up_to_the_limit_stays_and_longer_is_closed() {
 }
 
 /// The policy skip leaves a stalled connection alone: its lag is bounded in bytes.
-/// A ping that can not be sent is not a ping that was not answered: the stall has its own limit.
+/// A ping that cannot be sent is not a ping that was not answered: the stall has its own limit.
 #[test]
 fn stalled_subscriber_has_its_time_whatever_the_pings() {
     let hub = SimulatedHub::with_limits(&Limits::default());

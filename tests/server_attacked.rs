@@ -1,6 +1,6 @@
 //! A hub under attack by real programs and hostile clients: who keeps the rules is served meanwhile.
 
-#![expect(clippy::unwrap_used, reason = "a test that can not go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support_server;
 

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 const REQUEST: &[u8] = b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
-/// Starts the binary with a limit on descriptors that it can not raise.
+/// Starts the binary with a limit on descriptors that it cannot raise.
 async fn with_descriptors(count: u32) -> Process {
     let program = throng(&["--addr", "127.0.0.1:0", "--connections-max", "10000"]);
     let program = program.as_std();

@@ -1,6 +1,6 @@
 //! The log: what must never stand in it, and what it must never cost.
 
-#![expect(clippy::unwrap_used, reason = "a test that can not go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support_server;
 

@@ -1,4 +1,4 @@
-//! The process: what it prints, how it stops, and what it says when it can not start.
+//! The process: what it prints, how it stops, and what it says when it cannot start.
 
 mod support_server;
 
@@ -98,7 +98,7 @@ async fn port_in_use_is_one_line_and_exit_code_1() {
     let addr = taken.local_addr().unwrap().to_string();
     let (code, said) = fails(&["--addr", &addr]).await;
     assert_eq!((code, said.lines().count()), (Some(1), 1), "{said}");
-    assert!(said.starts_with(&format!("throng: can not listen on {addr}: Address already in use")), "{said}");
+    assert!(said.starts_with(&format!("throng: cannot listen on {addr}: Address already in use")), "{said}");
     assert!(said.contains("choose another address with --addr HOST:PORT"), "{said}");
     let (code, said) = fails(&["--addr", "192.0.2.1:0"]).await;
     assert_eq!((code, said.lines().count()), (Some(1), 1), "{said}");

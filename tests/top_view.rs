@@ -1,6 +1,6 @@
 //! What `throng top` shows: of a look that is made up, at every size; and of a real hub, as text.
 
-#![expect(clippy::unwrap_used, reason = "a test that can not go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support_server;
 

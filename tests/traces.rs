@@ -1,7 +1,7 @@
 //! Traces of operators' requests, as a collector gets them. Runs with `cargo test --features otel --test traces`.
 
 #![cfg(feature = "otel")]
-#![expect(clippy::unwrap_used, reason = "a test that can not go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support_server;
 

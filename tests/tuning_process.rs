@@ -1,4 +1,4 @@
-//! What an operator tunes in the process: threads, cores, turns; and what is said about values that can not be used.
+//! What an operator tunes in the process: threads, cores, turns; and what is said about values that cannot be used.
 
 mod support_server;
 

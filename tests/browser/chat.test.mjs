@@ -80,7 +80,7 @@ test("the channel in the address separates pages", async () => {
   assert.equal(await red.$("#channel").inputValue(), "red");
   await red.say("only for red");
   await alsoRed.hears("only for red");
-  // What blue sees after its own line came back can not have been overtaken by red's.
+  // What blue sees after its own line came back cannot have been overtaken by red's.
   await blue.say("only for blue");
   await blue.hears("only for blue");
   assert.deepEqual(await blue.lines(), ["only for blue"]);

@@ -8,7 +8,7 @@
 //! stops the clock with [`FrozenClock`] where being slow would change the outcome.
 
 #![allow(dead_code, unused_imports, reason = "each test file uses a part")]
-#![expect(clippy::panic, clippy::unwrap_used, reason = "a test that can not go on has failed")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 pub(crate) mod balancer;
 pub(crate) mod client;
