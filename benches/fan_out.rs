@@ -15,7 +15,7 @@ use throng::hub::{Channel, Hub, Shard};
 use throng::metrics::Metrics;
 use throng::protocol::{ChannelName, Encoding, chat};
 
-/// One shard with so many subscribers of one channel.
+/// One shard with the given number of subscribers of one channel.
 struct Bench {
     hub: Hub<Null>,
     shard: Shard<Null>,
@@ -37,7 +37,7 @@ impl Bench {
             channel = hub.subscribe(id, &name, Encoding::Lines, credit()).ok();
             pass(&mut shard);
         }
-        Self { channel: channel.expect("somebody subscribed"), hub, shard, metrics }
+        Self { channel: channel.expect("there is a subscriber"), hub, shard, metrics }
     }
 
     fn publish(&mut self, body: &Bytes, messages: usize) {

@@ -1,6 +1,6 @@
 //! How fast does the gate decode what clients send: small messages, a long one, the worst cut, fragments?
 //!
-//! tungstenite reads the same bytes beside it. Both pay one copy of the wire, as a read of a socket would. Not
+//! tungstenite reads the same bytes for comparison. Both pay one copy of the wire, as a read of a socket would. Not
 //! measured: sockets, and what is done with the messages.
 
 use criterion::{BenchmarkGroup, Criterion, Throughput, measurement::WallTime};

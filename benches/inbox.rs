@@ -34,7 +34,7 @@ fn publish(criterion: &mut Criterion, shards: usize) {
         let id = hub.connect(seat, Null, inbox.try_take(1).expect("it is empty"));
         channel = hub.subscribe(id, &name, Encoding::Lines, inbox.try_take(1).expect("it is nearly empty")).ok();
     }
-    let channel = channel.expect("somebody subscribed");
+    let channel = channel.expect("there is a subscriber");
     let body = Bytes::from_static(b"x\n");
     group.bench_function(format!("publish_and_pass_of_{BATCH}_to_{shards}_shards"), |bencher| {
         bencher.iter(|| {

@@ -119,7 +119,7 @@ fn line() -> Bytes {
     chat::line(&[b'x'; LEN]).expect("it is text")
 }
 
-/// One shard with so many subscribers of one channel.
+/// One shard with the given number of subscribers of one channel.
 struct Stage {
     hub: Hub<Null>,
     shard: Shard<Null>,
@@ -138,7 +138,7 @@ impl Stage {
             let id = hub.connect(hub.reserve_slot().expect("there is room"), Null, credit());
             channel = hub.subscribe(id, &name, Encoding::Lines, credit()).ok();
         }
-        let mut stage = Self { hub, shard, channel: channel.expect("somebody subscribed") };
+        let mut stage = Self { hub, shard, channel: channel.expect("there is a subscriber") };
         while stage.pass() {}
         stage
     }

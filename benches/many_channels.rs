@@ -1,10 +1,10 @@
 //! What does a delivery cost when the same people stand in ten of 10,000 channels each, few of them crowded and most
-//! nearly empty, beside one channel that all of them stand in?
+//! nearly empty, compared with one channel that all of them are in?
 //!
 //! The same sockets and the same number of deliveries; the floor is a bare loop of writes over the same sockets in the
 //! same order. `busy` publishes where the people are, as people do, each publication in a pass of its own; `each`
-//! publishes once to every channel that has anybody, so that every log, frame and subscription is cold; `burst` is
-//! `busy` in a single pass, and its floor one vectored write per member: what somebody gets from one channel, or from
+//! publishes once to every channel that has subscribers, so that every log, frame and subscription is cold; `burst` is
+//! `busy` in a single pass, and its floor one vectored write per member: what a member gets from one channel, or from
 //! several, leaves in one write. CPU time of one thread, all ways in turns. Not measured: latency,
 //! wake-ups and readers; those are the load generator's `channels`.
 
@@ -44,7 +44,7 @@ struct ShardChannel {
     members: Vec<usize>,
 }
 
-/// The same sockets in two hubs: one has everybody in one channel, the other in many.
+/// The same sockets in two hubs: in one all are in one channel, in the other in many.
 struct Bench {
     peers: Peers,
     one: Room<SocketSink>,
@@ -155,7 +155,7 @@ impl Plan {
     }
 }
 
-/// Subscribes everybody to as many channels, drawn by Zipf's law: the second is half as popular as the first.
+/// Subscribes every member to as many channels, drawn by Zipf's law: the second is half as popular as the first.
 fn subscribe_by_zipf(room: &mut Room<SocketSink>, members: usize) -> Vec<ShardChannel> {
     let popularity = WeightedIndex::new((1..=CHANNELS).map(|rank| 1.0 / rank as f64)).expect("all are positive");
     let mut random = StdRng::seed_from_u64(1);

@@ -1,4 +1,4 @@
-//! What does a delivery cost on real sockets, beside a bare loop of writes over the very same sockets: the floor? And
+//! What does a delivery cost on real sockets, compared with a bare loop of writes over the same sockets, the floor? And
 //! does it grow faster than the floor when there are more of them?
 //!
 //! One thread and its CPU time, loopback, hub and floor in turns; the peers are drained outside the measured time, by

@@ -1,4 +1,4 @@
-//! What does a delivery cost that is encrypted, beside one that is not?
+//! What does an encrypted delivery cost, compared with a plain one?
 //!
 //! One thread and its CPU time, loopback, both in turns, each over its own sockets of the same kind; the peers are
 //! drained outside the measured time, by another process, which does not decrypt. The ratio is that of the throughput

@@ -1,4 +1,4 @@
-//! What a delivery allocates: nothing. The cost of a publication does not depend on who receives it.
+//! A delivery allocates nothing, and the cost of a publication does not depend on the number of receivers.
 //!
 //! A part of the gate, see `benches/README.md`: exact numbers, no clock.
 
@@ -49,7 +49,7 @@ fn lobby() -> ChannelName {
 
 /// A hub of one shard without a subscriber.
 fn empty_hub<S: Sink>(connections_max: usize) -> (Hub<S>, Shard<S>) {
-    // Nobody answers a ping here, and nobody is closed for it as long as a test takes.
+    // No client answers a ping here, and none is closed for it while a test runs.
     let pong_timeout = Duration::from_secs(53);
     let limits = Limits { connections_max, pong_timeout, ..Limits::default() };
     let (hub, mut shards) = Hub::new(&limits, Arc::new(Metrics::new(1)));
@@ -66,7 +66,7 @@ fn hub<S: Sink>(subscribers: usize, sink: impl Fn() -> S) -> (Hub<S>, Shard<S>, 
         channel = Some(hub.subscribe(id, &lobby(), Encoding::Lines, credit()).expect("there is room"));
         pass(&mut shard);
     }
-    (hub, shard, channel.expect("somebody subscribes"))
+    (hub, shard, channel.expect("there is a subscriber"))
 }
 
 fn pass<S: Sink>(shard: &mut Shard<S>) {
@@ -132,7 +132,7 @@ fn inbound_message_costs_no_more_than_its_publication() {
     assert_eq!(hub.metrics().shards()[0].read().deliveries, 2);
 }
 
-/// Whoever cannot keep up costs the hub nothing more with each message, beyond the log that all who lag share.
+/// A slow connection costs the hub no memory per message beyond the log that all slow connections share.
 #[test]
 fn parked_subscriber_costs_no_allocation_per_publication() {
     let cost = |subscribers| {
@@ -169,7 +169,7 @@ fn parking_costs_a_lane_and_a_waker() {
     assert!((2_000..=2_130).contains(&parked), "{parked} allocations of 1,000 connections");
 }
 
-/// Pings are all that most connections get for long. Recorded: the list of whom to ping, which stays.
+/// Most connections get nothing but pings for long. Recorded: the list of connections to ping, which stays.
 #[test]
 fn pings_cost_no_allocation() {
     let (hub, mut shard, _channel) = hub(1_000, || Null);

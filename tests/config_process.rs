@@ -120,7 +120,7 @@ async fn logged(log: &mut Lines<BufReader<ChildStderr>>, text: &str) -> String {
     }
 }
 
-/// New limits hold for who is connected; a file that is wrong changes nothing; the rest waits for a restart.
+/// New limits hold for open connections; a wrong file changes nothing; the rest waits for a restart.
 #[tokio::test]
 async fn sighup_reloads_what_it_can_says_what_it_can_not_and_closes_nobody() {
     let file = File::new("addr = [\"127.0.0.1:0\"]\n");
@@ -149,7 +149,7 @@ async fn sighup_reloads_what_it_can_says_what_it_can_not_and_closes_nobody() {
     other.round_trip().await;
 }
 
-/// A supervisor that kills in the middle of a drain closes everybody at once: the operator learns it at the start.
+/// A supervisor that kills during a drain closes all connections at once: the operator is warned at the start.
 #[tokio::test]
 async fn kill_time_that_is_too_short_for_a_stop_is_said_at_the_start() {
     let mut command = throng(&["--addr", "127.0.0.1:0", "--kill-time", "44s"]);

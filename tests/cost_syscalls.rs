@@ -96,7 +96,7 @@ impl Counter {
         writeln!(self.control, "{word}").expect("perf listens");
         let mut answer = Vec::new();
         self.answers.read_until(b'\n', &mut answer).expect("perf answers");
-        // Some versions send the zero behind their text too.
+        // Some versions send the zero after their text too.
         answer.retain(|byte| *byte != 0);
         assert_eq!(answer, b"ack\n");
     }
@@ -112,7 +112,7 @@ impl Counter {
     }
 }
 
-/// Connects; a pong says that the hub knows the newcomer.
+/// Connects; a pong shows that the hub knows the connection.
 async fn subscriber(process: &Process) -> TcpStream {
     let stream = TcpStream::connect(process.addr).await.expect("the server listens");
     let (mut stream, early) = handshake(stream, "/ws", &frame(0x89, b"?")).await;
@@ -124,12 +124,12 @@ async fn subscriber(process: &Process) -> TcpStream {
     stream
 }
 
-/// Has the first say a line, and waits until everybody has read it.
+/// Lets the first client send a line, and waits until all have read it.
 async fn say(streams: &mut [TcpStream], body: &[u8]) {
     within(streams[0].write_all(&frame(0x81, body))).await.expect("the server reads");
     let mut arrived = vec![0; 2 + body.len()];
     for stream in streams {
-        within(stream.read_exact(&mut arrived)).await.expect("everybody is served");
+        within(stream.read_exact(&mut arrived)).await.expect("every client is served");
         assert_eq!(&arrived[2..], body);
     }
 }

@@ -26,7 +26,7 @@ fn every_setting_has_its_variable() {
     }
 }
 
-/// What the README tells a newcomer to type has to be there.
+/// Commands that the README tells a new user to type must exist.
 #[test]
 fn readme_names_files_that_exist() {
     for file in [

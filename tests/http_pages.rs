@@ -119,7 +119,7 @@ async fn readiness_is_503_for_as_long_as_a_stop_takes() {
     drop(holding);
     let addr = server.addr;
     server.stopped().await;
-    assert!(TcpStream::connect(addr).await.is_err(), "after the stop nobody listens");
+    assert!(TcpStream::connect(addr).await.is_err(), "nothing listens after the stop");
 }
 
 /// Asks for a WebSocket and expects to be refused.

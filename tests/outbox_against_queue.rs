@@ -102,7 +102,7 @@ impl Model {
     }
 }
 
-/// A socket that takes so many bytes of one write.
+/// A socket that takes a limited number of bytes of one write.
 struct Room {
     left: usize,
     wire: Vec<u8>,

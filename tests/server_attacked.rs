@@ -1,4 +1,4 @@
-//! A hub under attack by real programs and hostile clients: who keeps the rules is served meanwhile.
+//! A hub under attack by real programs and hostile clients: well-behaved clients are served meanwhile.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -16,7 +16,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::process::Command;
 use tokio::time::MissedTickBehavior;
 
-/// Where those come from who keep the rules.
+/// Address of the well-behaved clients.
 const HEALTHY: &str = "127.0.0.3";
 
 /// A metrics page, asked for by a client that no limit concerns.
@@ -103,7 +103,7 @@ async fn slow_heads(process: &Process) -> f64 {
     last.map(|field| field.trim().parse::<f64>().unwrap()).sum()
 }
 
-/// Threats row 2. Without a guard per address each half-sent head lasts its five seconds, and harms nobody.
+/// Threats row 2. Without a guard per address each half-sent head lasts its five seconds, and harms no other client.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn half_sent_handshakes_end_after_their_time_and_keep_nobody_out() {
     let many = ["--handshakes-max", "10000", "--handshakes-per-address-max", "10000"];

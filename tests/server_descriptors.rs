@@ -57,7 +57,7 @@ async fn clients_beyond_the_descriptors_get_503_without_spinning_and_the_next_on
             Some(101) => connected.push(stream),
             other => break other,
         }
-        assert!(connected.len() < 256, "there are not so many descriptors");
+        assert!(connected.len() < 256, "more than the limit on descriptors");
     };
     assert_eq!(refused, Some(503));
     assert!(connected.len() > 200, "{}", connected.len());
@@ -68,7 +68,7 @@ async fn clients_beyond_the_descriptors_get_503_without_spinning_and_the_next_on
     let told = others.iter().filter(|(status, _)| *status == Some(503)).count();
     let (used, passed) = (ticks(&process) - before, since.elapsed());
     assert!(told >= 700, "{told} of 750 were told");
-    // What turning away costs, and less than 5 % of a core beside it.
+    // The cost of refusing, and less than 5 % of a core on top.
     let allowed = 30.0 + passed.as_secs_f64() * 100.0 * 0.05;
     assert!((used as f64) < allowed, "{used} ticks of 10 ms in {passed:?}");
 

@@ -18,7 +18,7 @@ async fn first_line_names_the_port_that_was_picked() {
     assert_eq!(get(process.addr, "/health/ready").await.body, "ready\n");
 }
 
-/// A deploy costs nobody a message, and the supervisor sees a success.
+/// A deploy costs no client a message, and the supervisor sees a success.
 #[tokio::test]
 async fn sigterm_delivers_what_is_pending_says_service_restart_and_exits_with_0() {
     for signal in [Signal::TERM, Signal::INT] {
@@ -50,7 +50,7 @@ async fn sigterm_delivers_what_is_pending_says_service_restart_and_exits_with_0(
     }
 }
 
-/// Whoever stops it by hand does not want to wait for a peer that never ends.
+/// A stop by hand must not wait for a peer that never ends.
 #[tokio::test]
 async fn second_signal_exits_at_once_with_130() {
     let process = Process::start(&[

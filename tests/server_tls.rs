@@ -81,7 +81,7 @@ async fn older_versions_are_refused_and_counted() {
     refused(&server, Refusal::Tls).await;
 }
 
-/// The mistake that everybody makes once; a browser shows what it gets.
+/// A common mistake; a browser shows the answer.
 #[tokio::test]
 async fn plain_http_at_an_encrypted_address_is_told_what_to_do() {
     let identity = Identity::new();
@@ -92,7 +92,7 @@ async fn plain_http_at_an_encrypted_address_is_told_what_to_do() {
     refused(&server, Refusal::Tls).await;
 }
 
-/// Threats rows 2 and 36: nobody holds a handshake open.
+/// Threats rows 2 and 36: no client can hold a handshake open.
 #[tokio::test]
 async fn handshake_that_does_not_come_or_does_not_go_on_is_cut_in_time() {
     let identity = Identity::new();
@@ -115,8 +115,8 @@ async fn handshake_that_does_not_come_or_does_not_go_on_is_cut_in_time() {
     .await;
 }
 
-/// A handshake is the dearest thing that a stranger can ask for: an address has so many, before they are made, and a
-/// WebSocket in one of them is not counted once more. Threats rows 3 and 36.
+/// A TLS handshake is the most expensive step that an unknown client can cause: attempts per address are limited before
+/// it, and a WebSocket in one of them does not count once more. Threats rows 3 and 36.
 #[tokio::test]
 async fn address_that_shakes_hands_too_fast_is_refused_before_it_costs_anything() {
     let identity = Identity::new();
@@ -134,8 +134,8 @@ async fn address_that_shakes_hands_too_fast_is_refused_before_it_costs_anything(
     let refused = tls::connect(&identity.client(rustls::ALL_VERSIONS), server.addr).await;
     assert!(refused.is_err(), "and not a byte of an answer");
     assert_eq!(server.hub().metrics().refusals()[Refusal::RateAddress as usize], 1);
-    clients[0].send("who is in stays").await;
-    assert_eq!(clients[3].line().await, "who is in stays");
+    clients[0].send("connections stay").await;
+    assert_eq!(clients[3].line().await, "connections stay");
 }
 
 /// A second connection of the same client costs neither side a signature.
@@ -160,7 +160,7 @@ async fn messages_of_every_size_arrive_whole_in_both_directions() {
     let identity = Identity::new();
     let server = start(|config| {
         identity.configure(config);
-        // Who sends two megabytes at once does not read its own meanwhile.
+        // While it sends two megabytes at once, it does not read its own messages.
         config.limits.outbox_bytes_max = 1 << 24;
         config.limits.outbox_stall_max = Duration::from_secs(600);
     })
@@ -178,7 +178,7 @@ async fn messages_of_every_size_arrive_whole_in_both_directions() {
     }
 }
 
-/// What a hasty client sends right behind its request is decrypted with it, and nobody would be called for it.
+/// Bytes sent right after the request are decrypted with it, so the socket does not become readable for them.
 #[tokio::test]
 async fn frames_right_behind_the_request_are_not_lost() {
     let identity = Identity::new();
@@ -207,7 +207,7 @@ async fn stalled(identity: &Identity, addr: SocketAddr) -> Encrypted {
     Client::over(tls::over(&identity.client(rustls::ALL_VERSIONS), stream).await.expect("it is offered"), "/ws").await
 }
 
-/// The bounds of an outbox hold for who is encrypted: by bytes. It learns why, and its stream has no hole.
+/// The bound of an outbox in bytes holds with TLS. The client learns the reason, and its stream has no gap.
 #[tokio::test]
 async fn encrypted_client_that_lags_too_far_is_closed_and_no_other() {
     let identity = Identity::new();
@@ -351,16 +351,16 @@ async fn certificate_is_replaced_under_load_and_nobody_is_closed() {
         // A client that believes no other certificate gets in.
         join(&identity, process.addr).await.round_trip().await;
     }
-    let stranger = Identity::new();
-    let mistaken = tls::connect(&stranger.client(rustls::ALL_VERSIONS), process.addr).await;
+    let foreign = Identity::new();
+    let mistaken = tls::connect(&foreign.client(rustls::ALL_VERSIONS), process.addr).await;
     assert!(mistaken.is_err(), "the one before is not shown any more, and no other is");
     over.send(true).expect("they listen");
     while let Some(lines) = within(talks.join_next()).await {
-        assert!(lines.expect("nobody was closed, nothing was lost") > 3);
+        assert!(lines.expect("no connection was closed, nothing was lost") > 3);
     }
 }
 
-/// A reload that would lock everybody out changes nothing. Threats row 36.
+/// A reload that would lock all clients out changes nothing. Threats row 36.
 #[tokio::test]
 async fn certificate_that_can_not_be_used_is_refused_and_the_old_one_stays() {
     let identity = Identity::new();
@@ -410,7 +410,7 @@ async fn hub_without_the_certificate_it_needs_does_not_start() {
     }
 }
 
-/// A stop says goodbye to who is encrypted too.
+/// A stop sends close frames over TLS too.
 #[tokio::test]
 async fn stop_ends_encrypted_connections_cleanly() {
     let identity = Identity::new();

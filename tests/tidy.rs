@@ -65,7 +65,7 @@ const HOMES: [(&str, &[&str]); 6] = [
 /// The one module that argues for what the next list forbids everywhere else.
 const UNSAFE: (&str, &str) = ("src/net/tcp_info.rs", "unsafe ");
 
-/// What nobody writes here.
+/// Code that must not be written.
 const NEVER: [&str; 5] = ["unsafe ", "mpsc::unbounded", "#[allow(", "thread::sleep", "todo!"];
 
 /// A longer file holds more than one idea; the style guide aims at 200 lines.

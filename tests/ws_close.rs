@@ -19,7 +19,7 @@ fn closed(code: u16, reason: &str) -> Closed {
     Some((code, reason.to_owned()))
 }
 
-/// Sockets that hold little, so that a client that does not read is soon behind.
+/// Sockets with small buffers, so that a client that does not read soon lags.
 fn small(config: &mut Config) {
     config.limits.send_buffer_bytes = 4096;
     config.limits.notsent_bytes = 1024;
@@ -105,7 +105,7 @@ async fn one_channel_too_many() -> Closed {
     }
 }
 
-/// A shard fails when a slot is given to two connections; the shard beside it and its connections must not notice.
+/// A shard fails when a slot is given to two connections; the other shard and its connections must not notice.
 async fn failed_shard() -> Closed {
     let server = start(|config| config.shards = Some(2)).await;
     let mut here = server.connect("/ws").await;
@@ -264,7 +264,7 @@ async fn peer_that_never_ends_is_aborted_after_close_timeout() {
     }
 }
 
-/// What was published before a stop reaches even those who are behind.
+/// Publications from before a stop reach even clients that lag.
 #[tokio::test]
 async fn stop_delivers_what_is_pending_and_then_says_going_away() {
     let mut server = start(|config| {

@@ -46,7 +46,7 @@ async fn assert_echoed(client: &mut support_server::Judge, sent: &[Message]) {
     }
 }
 
-/// A tool for tests is no service for strangers.
+/// A tool for tests must not be a public service.
 #[tokio::test]
 async fn echo_does_not_exist_unless_it_is_enabled() {
     let server = start(|_| {}).await;
@@ -101,7 +101,7 @@ async fn a_reader_that_stalls_gets_every_frame_whole() {
         }
     })
     .await;
-    assert!(server.counts().parks > 0, "the reader was never behind");
+    assert!(server.counts().parks > 0, "the reader never lagged");
     assert_echoed(judge, &sent).await;
 }
 

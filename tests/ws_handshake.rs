@@ -158,7 +158,7 @@ async fn foreign_origin_is_403_and_own_or_none_is_accepted() {
     accepted(&server, &good()).await;
 }
 
-/// The order of the chat example: whoever has several faults is told the same one as there. Threats row 5.
+/// The order of gorilla's chat example: a request with several faults gets the same answer as there. Threats row 5.
 #[tokio::test]
 async fn checks_run_in_the_order_of_the_example() {
     let server = start(|_| {}).await;

@@ -118,7 +118,7 @@ async fn message_behind_one_that_waited_for_the_hub_has_its_own_time() {
     patient.send(&frame(0x01, b"fi")).await;
     patient.round_trip().await;
 
-    // The hub takes nothing while the other client lets its whole time pass, begun behind that of the patient one.
+    // The other client's time began later and passes in full: by then the patient one's has passed too.
     let credits = server.hub().inbox(0).take(u32::try_from(CREDITS).unwrap()).await.unwrap();
     let next = frame(0x81, b"next");
     patient.send(&[&frame(0x80, b"rst"), &next[..3]].concat()).await;

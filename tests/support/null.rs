@@ -1,4 +1,4 @@
-//! A null sink: a peer that takes everything at no cost, for what is measured beside the sockets.
+//! A null sink: a peer that takes everything at no cost, for measurements without sockets.
 
 use std::io::IoSlice;
 use std::task::{Poll, Waker};

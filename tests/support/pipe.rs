@@ -138,7 +138,7 @@ impl Sink for Pipe {
 
     fn send_vectored(&mut self, slices: &[IoSlice<'_>]) -> Sent {
         let mut wire = self.0.lock();
-        assert_eq!(wire.end, End::Open, "nothing is written behind the end");
+        assert_eq!(wire.end, End::Open, "nothing is written after the end");
         let len: usize = slices.iter().map(|slice| slice.len()).sum();
         assert!(len > 0, "an empty write is a wasted system call");
         if wire.is_gone {

@@ -180,7 +180,7 @@ impl SimulatedHub {
         self.hub().metrics().shards()[shard].read()
     }
 
-    /// Ends every connection and checks that none of them left anything behind.
+    /// Ends every connection and checks that nothing is left of them.
     pub(crate) fn end(&self) {
         self.run_until_idle();
         let peers: Vec<_> = self.parts.peers.borrow().clone();

@@ -1,4 +1,4 @@
-//! The peers: the other ends of a bench's sockets, held by a child process, since a process may open only so many.
+//! The peers: the other ends of a bench's sockets, held by a child process since descriptors per process are limited.
 //!
 //! The child is this very program, started anew. It sleeps while the bench measures, and reads when it is told to.
 

@@ -152,7 +152,7 @@ pub(crate) struct Raw {
 }
 
 impl Raw {
-    /// Makes a handshake with `glued` bytes right behind the request.
+    /// Makes a handshake with `glued` bytes right after the request.
     pub(crate) async fn connect(addr: SocketAddr, target: &str, glued: &[u8]) -> Self {
         Self::over(TcpStream::connect(addr).await.unwrap(), target, glued).await
     }
@@ -188,7 +188,7 @@ impl Raw {
     }
 }
 
-/// Makes a handshake by hand; returns what came behind its answer.
+/// Makes a handshake by hand; returns the bytes after its response.
 pub(crate) async fn handshake(mut stream: TcpStream, target: &str, glued: &[u8]) -> (TcpStream, Vec<u8>) {
     let request = format!(
         "GET {target} HTTP/1.1\r\nHost: throng.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -211,7 +211,7 @@ pub(crate) async fn handshake(mut stream: TcpStream, target: &str, glued: &[u8])
     (stream, early)
 }
 
-/// Connects with a receive buffer of about so many bytes: a peer that soon takes nothing when it does not read.
+/// Connects with a receive buffer of about the given bytes: a peer that soon takes nothing if it does not read.
 pub(crate) async fn stream_with_buffer(addr: SocketAddr, bytes: u32) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(bytes).unwrap();

@@ -80,7 +80,7 @@ pub(crate) async fn start(tweak: impl FnOnce(&mut Config)) -> TestServer {
 }
 
 impl TestServer {
-    /// Returns the hub behind the server.
+    /// Returns the hub of the server.
     pub(crate) fn hub(&self) -> &Hub<SocketSink> {
         &self.hub
     }

@@ -12,7 +12,7 @@ use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 /// The binary with these arguments, ready to be started.
 pub(crate) fn throng(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_throng"));
-    // The environment of whoever runs the tests must not decide them.
+    // The environment in which the tests run must not decide them.
     for variable in Config::command().get_arguments().filter_map(|argument| argument.get_env()) {
         command.env_remove(variable);
     }
