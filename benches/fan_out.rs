@@ -2,7 +2,7 @@
 //!
 //! Not measured: encoding, sockets, wake-ups. Those are `frame.rs`, `socket_fan_out.rs` and `inbox.rs`.
 
-#[path = "../tests/support/null.rs"]
+#[path = "../tests/common/null.rs"]
 mod null;
 
 use bytes::Bytes;

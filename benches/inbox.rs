@@ -2,7 +2,7 @@
 //!
 //! Not measured: a wake-up that is needed (a system call of the runtime, once per sleep), the fan-out.
 
-#[path = "../tests/support/null.rs"]
+#[path = "../tests/common/null.rs"]
 mod null;
 
 use bytes::Bytes;

@@ -4,7 +4,7 @@
 //! holds the counts to those recorded in `instructions.tsv`. Run by itself it only checks what each case does. Not
 //! measured: the kernel, cache misses, waiting.
 
-#[path = "../tests/support/null.rs"]
+#[path = "../tests/common/null.rs"]
 mod null;
 
 use bytes::Bytes;

@@ -8,17 +8,17 @@
 //! several, leaves in one write. CPU time of one thread, all ways in turns. Not measured: latency,
 //! wake-ups and readers; those are the load generator's `channels`.
 
-#[path = "../tests/support_bench/mod.rs"]
-mod support_bench;
+#[path = "../tests/common/sockets/mod.rs"]
+mod sockets;
 
 use bytes::Bytes;
 use criterion::{Criterion, SamplingMode, Throughput};
 use rand::distr::weighted::WeightedIndex;
 use rand::prelude::*;
+use sockets::{Duel, Peers, Room, is_test, say};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use support_bench::{Duel, Peers, Room, is_test, say};
 use throng::hub::Channel;
 use throng::net::socket::SocketSink;
 use throng::protocol::chat;

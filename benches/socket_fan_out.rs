@@ -5,14 +5,14 @@
 //! another process. On loopback a write does the receiver's TCP work too, so the ratio to the floor means something
 //! here and the absolute figure does not. Not measured: latency, wake-ups and readers; those are the load generator's.
 
-#[path = "../tests/support_bench/mod.rs"]
-mod support_bench;
+#[path = "../tests/common/sockets/mod.rs"]
+mod sockets;
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
+use sockets::{Duel, Peers, Room, is_test, say};
 use std::sync::Arc;
 use std::time::Duration;
-use support_bench::{Duel, Peers, Room, is_test, say};
 use throng::hub::Channel;
 use throng::net::socket::SocketSink;
 use throng::protocol::chat;

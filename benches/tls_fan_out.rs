@@ -4,16 +4,16 @@
 //! drained outside the measured time, by another process, which does not decrypt. The ratio is that of the throughput
 //! of one core. Not measured: handshakes, and what readers pay to decrypt.
 
-#[path = "../tests/support_bench/mod.rs"]
-mod support_bench;
+#[path = "../tests/common/sockets/mod.rs"]
+mod sockets;
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{CipherSuite, ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
+use sockets::{Duel, Peers, Room, is_test, say};
 use std::sync::Arc;
 use std::time::Duration;
-use support_bench::{Duel, Peers, Room, is_test, say};
 use throng::hub::Channel;
 use throng::net::socket::{Socket, SocketSink};
 use throng::protocol::chat;

@@ -1,11 +1,13 @@
 //! The questions of an operator with a slow hub: which connections are slow, and which channels are busy.
 
-mod support;
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
+#[path = "common/simulation/mod.rs"]
+mod simulation;
 
+use server::{KEY, Raw, TestServer, ask, start, stream_with_buffer, within};
+use simulation::SimulatedHub;
 use std::time::{Duration, Instant};
-use support::SimulatedHub;
-use support_server::{KEY, Raw, TestServer, ask, start, stream_with_buffer, within};
 use throng::config::{Config, Limits};
 use throng::hub::Command;
 use throng::hub::inspection::{Inspection, Rank, View};
@@ -85,7 +87,7 @@ async fn parameter_that_means_nothing_is_refused_with_the_rule() {
         assert!(status == 400 && error.contains(said), "{path}: {status} {error}");
     }
     assert_eq!(ask(&server, "DELETE", "/admin/connections").await.0, 405);
-    assert_eq!(support_server::get(server.addr, "/admin/connections").await.status, 401, "without a key");
+    assert_eq!(server::get(server.addr, "/admin/connections").await.status, 401, "without a key");
 }
 
 /// The largest channel and the busiest one are rarely the same.

@@ -1,10 +1,11 @@
 //! Limits and rates per address: at the limit, one past it, and exempt addresses.
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
+use server::{Answer, FrozenClock, TestServer, exchange, get, start, within};
 use std::net::SocketAddr;
 use std::time::Duration;
-use support_server::{Answer, FrozenClock, TestServer, exchange, get, start, within};
 use throng::config::Config;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

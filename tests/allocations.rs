@@ -2,7 +2,7 @@
 //!
 //! A part of the gate, see `benches/README.md`: exact numbers, no clock.
 
-#[path = "support/null.rs"]
+#[path = "common/null.rs"]
 mod null;
 
 use bytes::Bytes;

@@ -3,18 +3,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
 use futures_util::StreamExt;
 use rustix::process::Signal;
+use server::balancer::{Balancer, Kind};
+use server::process::{Process, throng};
+use server::{Client, get, within};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use support_server::balancer::{Balancer, Kind};
-use support_server::process::{Process, throng};
-use support_server::{Client, get, within};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio_tungstenite::WebSocketStream;

@@ -1,11 +1,12 @@
 //! The configuration as an operator meets it: files, variables, flags, and reloads of a running hub.
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
 use rustix::process::Signal;
+use server::process::{Process, fails, throng};
+use server::{Client, within};
 use std::process::Output;
-use support_server::process::{Process, fails, throng};
-use support_server::{Client, within};
 use tokio::io::{BufReader, Lines};
 use tokio::process::ChildStderr;
 

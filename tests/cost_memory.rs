@@ -3,17 +3,18 @@
 //! A part of the gate, see `benches/README.md`. The whole transport runs in one thread, whose allocations are counted
 //! by the byte; the clients are bare sockets in another thread, which holds none that count.
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
 use allocation_counter::measure;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
+use server::tls::{Identity, NAME};
+use server::{TestServer, frame, start};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread;
-use support_server::tls::{Identity, NAME};
-use support_server::{TestServer, frame, start};
 use throng::config::Config;
 use throng::metrics::ShardCounts;
 use tokio::runtime::{Builder, Runtime};

@@ -2,9 +2,10 @@
 //!
 //! A part of the gate, see `benches/README.md`: exact numbers, no clock.
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
-use support_server::{TestServer, client::handshake, frame, start, within};
+use server::{TestServer, client::handshake, frame, start, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

@@ -3,15 +3,16 @@
 //! A part of the gate, see `benches/README.md`. perf counts, and does not sample; where it may not, the test says so
 //! and passes.
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
 use rustix::process::{Pid, Signal, kill_process};
+use server::process::Process;
+use server::{client::handshake, frame, within};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use support_server::process::Process;
-use support_server::{client::handshake, frame, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

@@ -1,9 +1,10 @@
 //! The HTTP face: the chat page and its parts, health for balancers, and numbers for operators.
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
+use server::{TestServer, exchange, get, start, within};
 use std::collections::HashMap;
-use support_server::{TestServer, exchange, get, start, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -123,7 +124,7 @@ async fn readiness_is_503_for_as_long_as_a_stop_takes() {
 }
 
 /// Asks for a WebSocket and expects to be refused.
-async fn upgrade(server: &TestServer) -> support_server::Answer {
+async fn upgrade(server: &TestServer) -> server::Answer {
     let request = b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     exchange(server.addr, request).await

@@ -1,9 +1,10 @@
 //! What the hub promises, one test per claim: no socket, no sleep, no port, no clock but the test's.
 
-mod support;
+#[path = "common/simulation/mod.rs"]
+mod simulation;
 
+use simulation::{End, Peer, SimulatedHub};
 use std::time::Duration;
-use support::{End, Peer, SimulatedHub};
 use throng::config::Limits;
 use throng::hub::inbox::{CREDIT_BYTES, CREDITS};
 use throng::hub::{Blocked, Command};

@@ -1,9 +1,10 @@
 //! What the hub promises when connections are closed by the operator's will: some, the aged, the laggards.
 
-mod support;
+#[path = "common/simulation/mod.rs"]
+mod simulation;
 
+use simulation::{Peer, SimulatedHub};
 use std::time::Duration;
-use support::{Peer, SimulatedHub};
 use throng::config::Limits;
 use throng::hub::Command;
 use throng::protocol::CloseReason;

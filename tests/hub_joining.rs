@@ -1,8 +1,9 @@
 //! What several channels hold for one connection leaves in one write, and a short one loses nothing.
 
-mod support;
+#[path = "common/simulation/mod.rs"]
+mod simulation;
 
-use support::SimulatedHub;
+use simulation::SimulatedHub;
 use throng::config::Limits;
 
 const CHANNELS: [&str; 3] = ["red", "green", "blue"];

@@ -5,14 +5,15 @@
 
 #![expect(clippy::panic, reason = "what fails here fails the test")]
 
-mod support;
+#[path = "common/simulation/mod.rs"]
+mod simulation;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use simulation::{End, Peer, SimulatedHub};
 use std::collections::HashMap;
 use std::env;
 use std::time::Duration;
-use support::{End, Peer, SimulatedHub};
 use throng::config::{Limits, SlowConsumer, Tuning};
 use throng::hub::Command;
 use throng::protocol::CloseReason;

@@ -1,9 +1,10 @@
 //! What the hub promises about slow consumers, one test per claim.
 
-mod support;
+#[path = "common/simulation/mod.rs"]
+mod simulation;
 
+use simulation::{End, SimulatedHub};
 use std::time::Duration;
-use support::{End, SimulatedHub};
 use throng::config::{Limits, SlowConsumer};
 use throng::hub::Command;
 use throng::protocol::CloseReason;

@@ -2,15 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
+use server::http::read_to_end;
+use server::process::Process;
+use server::{Client, frame, handshake, within};
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
-use support_server::http::read_to_end;
-use support_server::process::Process;
-use support_server::{Client, frame, handshake, within};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::process::Command;

@@ -1,11 +1,12 @@
 //! A hub without descriptors: it says so, does not spin, and recovers. Threats row 14.
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
+use server::process::{Process, throng};
+use server::within;
 use std::fs;
 use std::time::{Duration, Instant};
-use support_server::process::{Process, throng};
-use support_server::within;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

@@ -1,11 +1,12 @@
 //! The paced end of a hub: in an order that balancers and clients can follow. Threats row 32.
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
 use rustix::process::Signal;
+use server::process::Process;
+use server::{Client, KEY, TestServer, ask, exchange, get, start, within};
 use std::time::{Duration, Instant};
-use support_server::process::Process;
-use support_server::{Client, KEY, TestServer, ask, exchange, get, start, within};
 use throng::protocol::CloseReason;
 
 /// A server whose drains take no longer than a test should.

@@ -2,14 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::process::Signal;
+use server::process::{Process, throng};
+use server::{Client, exchange, get, within};
 use std::io::Write;
 use std::time::Duration;
-use support_server::process::{Process, throng};
-use support_server::{Client, exchange, get, within};
 
 /// Reads a log to its end.
 async fn rest(mut log: tokio::io::Lines<tokio::io::BufReader<tokio::process::ChildStderr>>) -> String {

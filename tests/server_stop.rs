@@ -1,11 +1,12 @@
 //! The process: what it prints, how it stops, and what it says when it cannot start.
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
 use clap::CommandFactory;
 use rustix::process::Signal;
-use support_server::process::{Process, fails, throng};
-use support_server::{Client, Raw, get, stream_with_buffer, within};
+use server::process::{Process, fails, throng};
+use server::{Client, Raw, get, stream_with_buffer, within};
 use throng::config::Config;
 
 #[tokio::test]

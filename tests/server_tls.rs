@@ -1,16 +1,17 @@
 //! TLS as clients and operators meet it: versions, bounds, certificates that change while messages flow.
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
 use futures_util::StreamExt;
 use rustix::process::Signal;
 use rustls::HandshakeKind;
 use rustls::version::{TLS12, TLS13};
+use server::process::{Process, fails, throng};
+use server::tls::{self, Identity};
+use server::{Client, TestServer, frame, start, stream_with_buffer, within};
 use std::net::SocketAddr;
 use std::time::Duration;
-use support_server::process::{Process, fails, throng};
-use support_server::tls::{self, Identity};
-use support_server::{Client, TestServer, frame, start, stream_with_buffer, within};
 use throng::metrics::Refusal;
 use throng::protocol::CloseReason;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader, Lines};
@@ -86,7 +87,7 @@ async fn older_versions_are_refused_and_counted() {
 async fn plain_http_at_an_encrypted_address_is_told_what_to_do() {
     let identity = Identity::new();
     let server = serve(&identity).await;
-    let answer = support_server::get(server.addr, "/").await;
+    let answer = server::get(server.addr, "/").await;
     assert_eq!(answer.status, 400);
     assert!(answer.body.contains("use https:// or wss://"), "{}", answer.body);
     refused(&server, Refusal::Tls).await;

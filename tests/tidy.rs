@@ -2,7 +2,7 @@
 //!
 //! `ARCHITECTURE.md` says why; when the architecture moves, this file moves with it.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot read the tree has failed")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot read the tree has failed")]
 
 #[path = "common/imports.rs"]
 mod imports;

@@ -2,12 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
 use serde_json::{Value, json};
+use server::process::{Process, throng};
+use server::{Client, KEY, Raw, stream_with_buffer, within};
 use std::process::Output;
-use support_server::process::{Process, throng};
-use support_server::{Client, KEY, Raw, stream_with_buffer, within};
 use throng::top::{Look, Medium, Sample, Screen, printed};
 
 /// A metrics page after the given number of deliveries.

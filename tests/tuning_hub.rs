@@ -1,9 +1,10 @@
 //! What an operator tunes in the hub does what it says, and delays nothing else: no socket, no clock but the test's.
 
-mod support;
+#[path = "common/simulation/mod.rs"]
+mod simulation;
 
+use simulation::{End, SimulatedHub};
 use std::time::Duration;
-use support::{End, SimulatedHub};
 use throng::config::{Limits, Tuning};
 use throng::hub::Command;
 use throng::protocol::CloseReason;

@@ -1,10 +1,11 @@
 //! Broadcast in the chat protocol: which client gets which message, in which order, and how messages share a frame.
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
+use server::{Client, Judge, Raw, client::handshake, frame, start, stream_with_buffer, within};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use support_server::{Client, Judge, Raw, client::handshake, frame, start, stream_with_buffer, within};
 use throng::protocol::{CloseReason, ProtocolError};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;

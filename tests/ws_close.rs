@@ -1,10 +1,11 @@
 //! The ends of connections: every close reason with its code and its text, and what becomes of neighbours.
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
+use server::{Raw, TestServer, client::Closed, close_frame, frame, start, stream_with_buffer, within};
 use std::sync::Arc;
 use std::time::Duration;
-use support_server::{Raw, TestServer, client::Closed, close_frame, frame, start, stream_with_buffer, within};
 use throng::config::Config;
 use throng::hub::Command;
 use throng::hub::inbox::CREDITS;

@@ -1,14 +1,15 @@
 //! The echo face: every connection gets back what it sends, through the whole data plane, byte for byte.
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
-use support_server::{Client, Raw, exchange, frame, get, start, stream_with_buffer, within};
+use server::{Client, Raw, exchange, frame, get, start, stream_with_buffer, within};
 use tokio::io::AsyncWriteExt;
 use tokio_tungstenite::tungstenite::Message;
 
 const SIZES: [usize; 6] = [0, 1, 125, 126, 65_535, 65_536];
 
-async fn start_with_echo() -> support_server::TestServer {
+async fn start_with_echo() -> server::TestServer {
     start(|config| {
         config.echo = true;
         // All of it may wait for a reader that stalls: 22 MB.
@@ -39,7 +40,7 @@ fn frames(messages: &[Message]) -> Vec<u8> {
 }
 
 /// Reads as many messages as were sent, each in a frame of its own.
-async fn assert_echoed(client: &mut support_server::Judge, sent: &[Message]) {
+async fn assert_echoed(client: &mut server::Judge, sent: &[Message]) {
     for (index, sent) in sent.iter().enumerate() {
         let echoed = client.next().await;
         assert!(echoed == *sent, "message {index} of {} bytes became one of {}", sent.len(), echoed.len());

@@ -1,8 +1,9 @@
 //! The handshake: which requests become a WebSocket, and what the others are told, in which order.
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
-use support_server::{Answer, TestServer, client::handshake, exchange, start, within};
+use server::{Answer, TestServer, client::handshake, exchange, start, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

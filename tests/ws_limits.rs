@@ -1,9 +1,10 @@
 //! Limits on what one client may send and how many may come: each at it, and one past it.
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
+use server::{Answer, Raw, client::handshake, exchange, frame, get, http::read_to_end, start, within};
 use std::time::Duration;
-use support_server::{Answer, Raw, client::handshake, exchange, frame, get, http::read_to_end, start, within};
 use throng::config::Config;
 use throng::hub::inbox::CREDITS;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -1,8 +1,9 @@
 //! How much one client may send: back-pressure first; only a client that goes on is closed. Threats rows 10 and 16.
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
-use support_server::{TestServer, frame, start};
+use server::{TestServer, frame, start};
 use throng::config::Config;
 use throng::protocol::CloseReason;
 

@@ -5,8 +5,8 @@
 
 pub(crate) mod peer;
 pub(crate) mod pipe;
-pub(crate) mod simulation;
+pub(crate) mod simulated_hub;
 
 pub(crate) use peer::Peer;
 pub(crate) use pipe::{End, Pipe};
-pub(crate) use simulation::SimulatedHub;
+pub(crate) use simulated_hub::SimulatedHub;

@@ -1,6 +1,6 @@
 //! A peer: one client of a simulated hub, whose frames a second implementation decodes.
 
-use super::simulation::SimulatedHub;
+use super::simulated_hub::SimulatedHub;
 use super::{End, Pipe};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
