@@ -1,7 +1,8 @@
-//! The metrics page: the counters of the process as OpenMetrics text.
+//! The metrics page: the counters of the process as text that Prometheus reads.
 
 use super::http::Context;
 use super::lifecycle::Stage;
+use super::metrics_format::{self, Format};
 use super::pace::{Closing, Kind as ClosingKind};
 use super::process::Process;
 use crate::metrics::{Kind, LATENCY_BOUNDS, Refused, SHARD_COUNTS, ShardCounts};
@@ -17,17 +18,18 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
 
-pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
 /// Returns the page. Built anew for each request: it is asked for a few times a minute.
-pub(super) fn page(context: &Context) -> String {
+pub(super) fn page(context: &Context, format: Format) -> String {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Process));
     registry.sub_registry_with_prefix("throng").register_collector(Box::new(Snapshot::of(context)));
     let mut page = String::new();
     // Writing to a string does not fail.
     let _ = encode(&mut page, &registry);
-    page
+    match format {
+        Format::OpenMetrics => page,
+        Format::Prometheus => metrics_format::to_prometheus(&page),
+    }
 }
 
 /// One number of the process: its name, its kind, its help text, its value.
@@ -221,7 +223,7 @@ fn encode_latency(encoder: &mut DescriptorEncoder<'_>, shards: &[ShardCounts]) -
     const HELP: &str = "From the arrival of a publication to the last write that was due for it, at most";
     let mut family = encoder.encode_descriptor("delivery", HELP, Some(&Unit::Seconds), MetricType::Histogram)?;
     for (shard, counts) in shards.iter().enumerate() {
-        let bounds = LATENCY_BOUNDS.iter().map(|bound| seconds(*bound)).chain([f64::MAX]);
+        let bounds = LATENCY_BOUNDS.iter().map(|bound| seconds(*bound)).chain([f64::INFINITY]);
         let buckets: Vec<_> = bounds.zip(counts.latency).collect();
         let (sum, count) = (seconds(counts.latency_sum), counts.latency.iter().sum());
         let labels = [("shard", shard.to_string())];

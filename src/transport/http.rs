@@ -7,6 +7,7 @@ use super::exposition;
 use super::handshake::{self, Refusal};
 use super::lifecycle::{Lifecycle, Stage};
 use super::memory::{self, Memory};
+use super::metrics_format::Format;
 use super::pages;
 use super::serve::Door;
 use super::socket::SocketSink;
@@ -102,7 +103,9 @@ impl Desk {
         if !may_ask {
             return Ok(text(StatusCode::FORBIDDEN, METRICS_ELSEWHERE));
         }
-        let page = answer(StatusCode::OK, exposition::CONTENT_TYPE, exposition::page(&self.context));
+        let format = Format::negotiate(request.headers());
+        let mut page = answer(StatusCode::OK, format.content_type(), exposition::page(&self.context, format));
+        insert(&mut page, header::VARY, "accept");
         only_read(page, request.method())
     }
 

@@ -10,6 +10,7 @@ mod http;
 mod lifecycle;
 mod listener;
 mod memory;
+mod metrics_format;
 mod origin;
 mod pace;
 mod pages;
