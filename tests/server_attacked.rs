@@ -5,13 +5,13 @@
 #[path = "common/server/mod.rs"]
 mod server;
 
+use server::http::read_to_end;
+use server::process::Process;
+use server::{Client, frame, handshake, within};
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
-use server::http::read_to_end;
-use server::process::Process;
-use server::{Client, frame, handshake, within};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::process::Command;

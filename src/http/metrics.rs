@@ -1,14 +1,15 @@
-//! The metrics page: the counters of the process as OpenMetrics text.
+//! The metrics page: the counters of the process as text that Prometheus reads.
 
 use super::error::{RequestError, read_only};
-use super::response::{HttpResponse, text, with_body};
+use super::metrics_format::{self, Format};
+use super::response::{HttpResponse, set_header, text, with_body};
 use crate::metrics::{Kind, LATENCY_BOUNDS, Refusal, SHARD_COUNTS, ShardCounts};
 use crate::operation::lifecycle::Stage;
 use crate::operation::pace::{Closing, Kind as ClosingKind};
 use crate::operation::process::Process;
 use crate::operation::state::State;
 use crate::protocol::CloseReason;
-use hyper::{Request, StatusCode};
+use hyper::{Request, StatusCode, header};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
@@ -20,13 +21,14 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
 
-const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
 const FORBIDDEN: &str = "Forbidden: metrics are served to this machine only; elsewhere use --internal-addr and a key\n";
 
-/// Responds with the metrics page.
+/// Responds with the metrics page, in the format that the scraper prefers.
 pub(super) fn respond<B>(state: &State, request: &Request<B>) -> Result<HttpResponse, RequestError> {
-    read_only(with_body(StatusCode::OK, CONTENT_TYPE, page(state)), request.method())
+    let format = Format::negotiate(request.headers());
+    let mut response = with_body(StatusCode::OK, format.content_type(), page(state, format));
+    set_header(&mut response, header::VARY, "accept");
+    read_only(response, request.method())
 }
 
 /// Returns the response to a request that may not read the metrics.
@@ -35,14 +37,17 @@ pub(super) fn forbidden() -> HttpResponse {
 }
 
 /// Returns the page, built anew for each request: Prometheus asks a few times a minute.
-fn page(state: &State) -> String {
+fn page(state: &State, format: Format) -> String {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Process));
     registry.sub_registry_with_prefix("throng").register_collector(Box::new(Snapshot::of(state)));
     let mut page = String::new();
     // Writing to a string does not fail.
     let _ = encode(&mut page, &registry);
-    page
+    match format {
+        Format::OpenMetrics => page,
+        Format::Prometheus => metrics_format::to_prometheus(&page),
+    }
 }
 
 /// One number of the process: its name, its kind, its help text, its value.
@@ -236,7 +241,7 @@ fn encode_latency(encoder: &mut DescriptorEncoder<'_>, shards: &[ShardCounts]) -
     const HELP: &str = "From the arrival of a publication to the last write that was due for it, at most";
     let mut family = encoder.encode_descriptor("delivery", HELP, Some(&Unit::Seconds), MetricType::Histogram)?;
     for (shard, counts) in shards.iter().enumerate() {
-        let bounds = LATENCY_BOUNDS.iter().map(|bound| seconds(*bound)).chain([f64::MAX]);
+        let bounds = LATENCY_BOUNDS.iter().map(|bound| seconds(*bound)).chain([f64::INFINITY]);
         let buckets: Vec<_> = bounds.zip(counts.latency).collect();
         let (sum, count) = (seconds(counts.latency_sum), counts.latency.iter().sum());
         let labels = [("shard", shard.to_string())];

@@ -6,6 +6,7 @@ pub(crate) mod websocket;
 mod admin;
 mod health;
 mod metrics;
+mod metrics_format;
 mod pages;
 
 mod client_address;
