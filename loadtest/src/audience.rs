@@ -2,13 +2,11 @@
 //!
 //! Every process of a run computes it from the configuration alone, so nothing about it has to be sent around.
 
-use std::collections::BTreeSet;
-
+use crate::config::{Config, Load};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rand_distr::Zipf;
-
-use crate::config::{Config, Scenario};
+use std::collections::BTreeSet;
 
 /// Draws for each subscription. A steep law draws the same few channels again and again.
 const DRAWS_MAX: usize = 64;
@@ -47,7 +45,7 @@ impl Audience {
     /// Seats everybody.
     pub(crate) fn new(config: &Config) -> Self {
         let name = config.channel.clone();
-        if config.scenario != Scenario::Channels {
+        let Load::Channels { channels, subscriptions, zipf, .. } = config.load else {
             let publishers = config.publishers();
             return Self {
                 name,
@@ -57,23 +55,23 @@ impl Audience {
                 popularity: None,
                 publishers,
             };
-        }
-        let zipf = Zipf::new(config.channels as f64, config.zipf).expect("channels and exponent are positive");
+        };
+        let zipf = Zipf::new(channels as f64, zipf).expect("channels and exponent are positive");
         let popularity = Popularity { zipf, seed: config.seed };
         let mut rng = StdRng::seed_from_u64(config.seed);
-        let mut of_client = Vec::with_capacity(config.clients * config.subscriptions);
-        let mut publisher = vec![None; config.channels];
+        let mut of_client = Vec::with_capacity(config.clients * subscriptions);
+        let mut publisher = vec![None; channels];
         for client in 0..config.clients {
             let mut chosen = BTreeSet::new();
-            for _ in 0..DRAWS_MAX * config.subscriptions {
-                if chosen.len() == config.subscriptions {
+            for _ in 0..DRAWS_MAX * subscriptions {
+                if chosen.len() == subscriptions {
                     break;
                 }
                 chosen.insert(popularity.draw(&mut rng));
             }
             // Who is that hard to please takes the most popular ones that it lacks.
             for channel in 0.. {
-                if chosen.len() == config.subscriptions {
+                if chosen.len() == subscriptions {
                     break;
                 }
                 chosen.insert(channel);
@@ -83,8 +81,7 @@ impl Audience {
                 of_client.push(channel);
             }
         }
-        let (subscriptions, publishers) = (config.subscriptions, config.channels);
-        Self { name, of_client, subscriptions, publisher, popularity: Some(popularity), publishers }
+        Self { name, of_client, subscriptions, publisher, popularity: Some(popularity), publishers: channels }
     }
 
     /// Publisher numbers that a client's records may have: those of its channels, or nothing if it hears everybody.

@@ -6,9 +6,8 @@
 //! A call costs some microseconds, whatever it carries up to some kilobytes; so the price of a delivery is the price of
 //! the call divided by the messages in it, and the three loops differ in little but that number.
 
-use std::io::{IoSlice, Write};
-
 use crate::client::Client;
+use std::io::{IoSlice, Write};
 
 /// Bytes that may wait for a member that lags behind [`send_each`]: the limit of the hubs it stands beside, 1 MiB.
 pub(crate) const LAG_BYTES_MAX: usize = 1 << 20;

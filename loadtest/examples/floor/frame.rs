@@ -2,7 +2,7 @@
 //!
 //! Whole messages only: a fragment is refused, as the load generator never sends one.
 
-use crate::room::End;
+use crate::client::End;
 
 pub(crate) const TEXT: u8 = 1;
 pub(crate) const BINARY: u8 = 2;

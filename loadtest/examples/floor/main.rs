@@ -29,19 +29,17 @@ mod memory;
 mod mode;
 mod room;
 
-use std::io::{ErrorKind, Write, stderr, stdout};
-use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
-use std::process::ExitCode;
-
+use crate::mode::{FRAMES_MAX, Mode};
+use crate::room::Room;
 use anyhow::{Context, Result};
 use mio::net::{TcpListener, UnixStream};
 use mio::{Events, Interest, Poll, Token};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
-
-use crate::mode::{FRAMES_MAX, Mode};
-use crate::room::Room;
+use std::io::{ErrorKind, Write, stderr, stdout};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::process::ExitCode;
 
 const USAGE: &str = "usage: floor write|batch|handshake ADDRESS | floor writev K ADDRESS | floor accept N";
 

@@ -7,13 +7,12 @@
 //!
 //! The kernel does not say whose its objects are: the figure is the machine's, and wants a machine that is left alone.
 
+use anyhow::{Context, Result, ensure};
+use mio::{Interest, Poll, Token};
 use std::fs;
 use std::io::{Write, stdout};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::Duration;
-
-use anyhow::{Context, Result, ensure};
-use mio::{Interest, Poll, Token};
 
 /// The first size is this part of the second.
 const LOW: usize = 5;

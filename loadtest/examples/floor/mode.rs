@@ -1,8 +1,7 @@
 //! A mode: what goes out when, and what a client may owe.
 
-use mio::Interest;
-
 use crate::fan_out::LAG_BYTES_MAX;
+use mio::Interest;
 
 /// Slices that `writev` takes at most, `IOV_MAX` of Linux.
 pub(crate) const FRAMES_MAX: usize = 1024;

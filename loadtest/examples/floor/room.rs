@@ -6,30 +6,19 @@
 //! [`Room::fan_out`] passes the batch to one of the loops of `fan_out.rs`: at once, when K frames are there, or when
 //! the turn of the event loop ends, as the mode says.
 
-use std::fmt;
-use std::io::{ErrorKind, IoSlice, Read, Result};
-
-use mio::event::Event;
-use mio::net::{TcpListener, TcpStream};
-use mio::{Registry, Token};
-
-use crate::client::Client;
+use crate::client::{Client, End};
 use crate::fan_out::{send_each, write_each, writev_each};
 use crate::frame::{self, Frame};
 use crate::handshake;
 use crate::mode::Mode;
+use mio::event::Event;
+use mio::net::{TcpListener, TcpStream};
+use mio::{Registry, Token};
+use std::fmt;
+use std::io::{ErrorKind, IoSlice, Read, Result};
 
 /// Bytes per read: one read takes all that the generator has under way.
 const READ_BYTES: usize = 256 << 10;
-
-/// Why a client goes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum End {
-    /// It wants to.
-    Left,
-    /// It sent what a floor does not understand.
-    Refused,
-}
 
 /// What was done so far.
 #[derive(Debug, Default)]

@@ -2,13 +2,11 @@
 //!
 //! Children live in process groups of their own, so a terminal does not tell them; who waits for one looks here.
 
+use crate::exit::RunError;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-
-use crate::stop::Stop;
 
 /// Says if the program was asked to end.
 #[derive(Clone, Debug, Default)]
@@ -34,10 +32,10 @@ impl Interrupt {
     ///
     /// # Errors
     ///
-    /// [`Stop::Interrupted`].
-    pub(super) fn check(&self) -> Result<(), Stop> {
+    /// [`RunError::Interrupted`].
+    pub(super) fn check(&self) -> Result<(), RunError> {
         // Nothing else is published with the flag.
-        if self.0.load(Ordering::Relaxed) { Err(Stop::Interrupted) } else { Ok(()) }
+        if self.0.load(Ordering::Relaxed) { Err(RunError::Interrupted) } else { Ok(()) }
     }
 }
 

@@ -4,17 +4,15 @@
 //!
 //! - The child is reaped last, so its number belongs to nobody else when its group is told to end.
 
+use super::interrupt::Interrupt;
+use crate::exit::RunError;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
-
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
-
-use crate::compare::interrupt::Interrupt;
-use crate::stop::Stop;
 
 /// How long a child may take to end when it is asked to, before it is made to.
 const GRACE: Duration = Duration::from_secs(5);
@@ -66,7 +64,7 @@ impl Group {
     /// # Errors
     ///
     /// Fails when the program is asked to end before that.
-    pub(super) fn wait(&self, interrupt: &Interrupt) -> Result<(), Stop> {
+    pub(super) fn wait(&self, interrupt: &Interrupt) -> Result<(), RunError> {
         while !self.ends_within(GLANCE) {
             interrupt.check()?;
         }
@@ -110,10 +108,9 @@ impl Drop for Group {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use std::io::Read;
     use std::os::unix::process::ExitStatusExt;
-
-    use super::*;
 
     /// A server behind a shell, or one that ignores SIGINT, must not outlive its run.
     #[test]

@@ -1,20 +1,18 @@
 //! A server under test: set up once, started for each run, and gone after it.
 
+use super::interrupt::Interrupt;
+use super::plan::{Places, Server};
+use super::process::Group;
+use super::workspace::{last_words, log_to};
+use crate::exit::RunError;
+use crate::wire::target::Target;
+use rand::Rng;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
-
-use rand::Rng;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
-use crate::compare::file::{Places, Server};
-use crate::compare::interrupt::Interrupt;
-use crate::compare::process::Group;
-use crate::compare::workspace::{last_words, log_to};
-use crate::stop::Stop;
-use crate::wire::target::Target;
 
 /// Ports for servers: registered ones, below those that Linux gives to clients.
 const PORTS: std::ops::Range<u16> = 20_000..32_768;
@@ -59,10 +57,10 @@ pub(super) fn raise_descriptors() {
 ///
 /// # Errors
 ///
-/// [`Stop::Unreachable`] when it fails, with its last words.
-pub(super) fn set_up(server: &Server, places: &Places, log: &Path, interrupt: &Interrupt) -> Result<(), Stop> {
+/// [`RunError::Unreachable`] when it fails, with its last words.
+pub(super) fn set_up(server: &Server, places: &Places, log: &Path, interrupt: &Interrupt) -> Result<(), RunError> {
     let text = places.fill(&server.setup.join(" "));
-    let fail = |why: String| Stop::Unreachable(format!("server `{}`: setup `{text}` {why}", server.name));
+    let fail = |why: String| RunError::Unreachable(format!("server `{}`: setup `{text}` {why}", server.name));
     let mut group =
         spawn(&server.setup, server, places, log).map_err(|error| fail(format!("does not start: {error}")))?;
     group.wait(interrupt)?;
@@ -90,16 +88,16 @@ impl Running {
     ///
     /// # Errors
     ///
-    /// [`Stop::Unreachable`] when it does not, with its last words.
+    /// [`RunError::Unreachable`] when it does not, with its last words.
     pub(super) fn start(
         server: &Server,
         places: &Places,
         timeout: Duration,
         log: PathBuf,
         interrupt: &Interrupt,
-    ) -> Result<Self, Stop> {
-        let fail = |why: String| Stop::Unreachable(format!("server `{}`: {why}", server.name));
-        let address = Target::parse(&places.fill(&server.url)).map_err(&fail)?.address;
+    ) -> Result<Self, RunError> {
+        let fail = |why: String| RunError::Unreachable(format!("server `{}`: {why}", server.name));
+        let address = Target::parse(&places.fill(&server.url)).map_err(|error| fail(error.to_string()))?.address;
         if is_open(address) {
             return Err(fail(format!(
                 "somebody listens at {address} already; end that, or write {{port}} in `command` and `url`"
@@ -144,7 +142,7 @@ impl Running {
         format!("\n  last words of the server:{}", last_words(&self.log))
     }
 
-    fn listens(&self, address: SocketAddr, timeout: Duration, interrupt: &Interrupt) -> Result<Waited, Stop> {
+    fn listens(&self, address: SocketAddr, timeout: Duration, interrupt: &Interrupt) -> Result<Waited, RunError> {
         let deadline = Instant::now() + timeout;
         loop {
             interrupt.check()?;
@@ -185,14 +183,14 @@ mod tests {
             command: command.clone(),
             url: "ws://127.0.0.1:{port}/".to_owned(),
             metrics: None,
-            face: None,
+            protocol: None,
             flags: Default::default(),
             env: [("WORD".to_owned(), "at {port}".to_owned())].into(),
             setup: command,
         }
     }
 
-    fn start(server: &Server, port: u16) -> Result<Running, Stop> {
+    fn start(server: &Server, port: u16) -> Result<Running, RunError> {
         let workspace = Workspace::new().unwrap();
         let places = Places { port, dir: ".".to_owned(), tmp: ".".to_owned() };
         let log = workspace.path().join("log");
@@ -202,7 +200,7 @@ mod tests {
     #[test]
     fn early_end_shows_the_last_words() {
         let port = free_port().unwrap();
-        let Err(Stop::Unreachable(text)) = start(&server("echo no luck $WORD >&2; exit 9"), port) else {
+        let Err(RunError::Unreachable(text)) = start(&server("echo no luck $WORD >&2; exit 9"), port) else {
             panic!("it can not have started")
         };
         assert!(text.contains("server `x`: ended (exit status: 9)"), "{text}");

@@ -1,8 +1,8 @@
 //! A summary: of several comparisons, the one figure that each names as its headline, side by side.
 
-use crate::compare::rounds::Comparison;
-use crate::compare::rows::{Row, rows};
-use crate::compare::table::{Cells, median, width};
+use super::rounds::Comparison;
+use super::rows::{Row, rows};
+use super::table::{Cells, median, width};
 
 /// Renders the headlines; nothing of a single comparison, whose table says it all.
 pub(super) fn render(comparisons: &[Comparison<'_>]) -> String {

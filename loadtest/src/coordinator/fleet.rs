@@ -1,15 +1,14 @@
 //! A fleet: the worker processes of a run, and the lines to and from them.
 
+use crate::config::Config;
+use crate::exit::RunError;
+use crate::worker::messages::{Event, Job, Request};
+use crate::worker::share::Share;
+use anyhow::{Context, Result};
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, Command as Process, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
-
-use anyhow::{Context, Result};
-
-use crate::config::Config;
-use crate::stop::Stop;
-use crate::worker::order::{Command, Event, Job, Share};
 
 /// Events that may wait. A worker that is ahead of the coordinator by this much waits for it.
 const EVENTS_MAX: usize = 1024;
@@ -43,7 +42,7 @@ impl Fleet {
         let mut fleet = Self { workers: Vec::new(), events };
         let program = std::env::current_exe().context("failed to find this program's own file")?;
         for index in 0..config.processes {
-            let mut child = Process::new(&program)
+            let mut child = Command::new(&program)
                 .arg(WORKER)
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
@@ -74,8 +73,8 @@ impl Fleet {
     /// # Errors
     ///
     /// Fails when it can not be written as JSON, which is never.
-    pub(crate) fn order(&mut self, index: usize, command: &Command) -> Result<()> {
-        self.write(index, &serde_json::to_vec(command)?);
+    pub(crate) fn order(&mut self, index: usize, request: &Request) -> Result<()> {
+        self.write(index, &serde_json::to_vec(request)?);
         Ok(())
     }
 
@@ -91,7 +90,7 @@ impl Fleet {
         let (index, event) = self.events.recv_timeout(timeout).ok()?;
         let event = event.unwrap_or_else(|| {
             self.workers[index].orders = None;
-            Event::Failed(Stop::Broken(format!("worker {index} ended by itself; its words, if any, stand above")))
+            Event::Failed(RunError::Broken(format!("worker {index} ended by itself; its words, if any, stand above")))
         });
         Some((index, event))
     }

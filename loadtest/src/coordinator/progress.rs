@@ -1,14 +1,12 @@
 //! The progress: what happens right now, once a second, on stderr. One line that changes on a terminal, one after the
 //! other elsewhere.
 
+use crate::clock::{nanos, now_ns, seconds};
+use crate::results::Sample;
+use crate::units::{bytes, count, micros, percent, rate};
+use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
-
-use indicatif::{ProgressBar, ProgressStyle};
-
-use crate::clock::{nanos, now_ns, seconds};
-use crate::report::Sample;
-use crate::report::text::{bytes, count, micros, percent, rate};
 
 /// Where the lines go.
 #[derive(Debug)]

@@ -1,11 +1,10 @@
 //! Metrics: counters from the server's own Prometheus or OpenMetrics page, read beside the run.
 
+use crate::wire::target::Target;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread::JoinHandle;
 use std::time::Duration;
-
-use crate::wire::target::Target;
 
 /// A page that takes longer is not worth waiting for.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -3,8 +3,8 @@
 //! The terminal table, `--assert`, `compare` and the HTML page all read these lists, so a figure has one name and one
 //! way to be written. A figure that a run does not have is absent.
 
-use crate::report::text::{bytes, count, micros, percent, rate};
-use crate::report::{Findings, Phase, Report, Round};
+use crate::results::{Findings, Phase, Round};
+use crate::units::{bytes, count, micros, percent, rate};
 
 /// How a figure is written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -270,10 +270,10 @@ pub(crate) fn find(findings: &Findings, name: &str) -> Option<Value> {
     figure.of(phases.iter().find(|candidate| candidate.name == phase)?)
 }
 
-/// Every figure of a report: those of the run, then those of its last phase.
-pub(crate) fn all(report: &Report) -> Vec<Value> {
-    let of_run = OF_RUN.iter().filter_map(|figure| figure.of(&report.results));
-    let last = report.results.phases.last();
+/// Returns every figure of a run: those of its last phase, then those of the whole run.
+pub(crate) fn all(findings: &Findings) -> Vec<Value> {
+    let of_run = OF_RUN.iter().filter_map(|figure| figure.of(findings));
+    let last = findings.phases.last();
     let of_phase = last.into_iter().flat_map(|phase| OF_PHASE.iter().filter_map(|figure| figure.of(phase)));
     of_phase.chain(of_run).collect()
 }

@@ -1,15 +1,12 @@
 //! A verdict: the judgement on the findings of a run, in one line, and what a reader should know besides.
 
-use serde::{Deserialize, Serialize};
-
+use super::asserts::Assert;
 use crate::config::{Config, Scenario};
-use crate::report::asserts::Assert;
-use crate::report::text::{count, percent};
-use crate::report::{CloseCount, Findings, Phase};
-use crate::stop::{FAIL, INTERRUPTED, INVALID, PASS, Stop};
-
-/// A generator that uses more of its core has no time left to prove that it is not the bottleneck.
-pub(crate) const CPU_SHARE_MAX: f64 = 0.8;
+use crate::exit::{FAIL, INTERRUPTED, INVALID, PASS, RunError};
+use crate::measure::CloseCount;
+use crate::results::{Findings, GENERATOR_CPU_SHARE_MAX, Phase};
+use crate::units::{count, percent};
+use serde::{Deserialize, Serialize};
 
 /// Above this share of stolen time, tail latencies are the hypervisor's.
 const STOLEN_SHARE_MAX: f64 = 0.03;
@@ -39,7 +36,8 @@ impl Verdict {
             faults.extend(shortcomings(config, findings));
         }
         let busiest = findings.phases.iter().map(|phase| phase.generator.cpu_share).fold(0.0, f64::max);
-        let is_bound = !is_interrupted && busiest > CPU_SHARE_MAX && config.scenario != Scenario::Saturate;
+        let is_bound =
+            !is_interrupted && busiest > GENERATOR_CPU_SHARE_MAX && config.load.scenario() != Scenario::Saturate;
         let (word, exit_code) = match (is_bound, faults.is_empty(), is_interrupted) {
             (true, ..) => ("INVALID", INVALID),
             (_, false, _) => ("FAIL", FAIL),
@@ -57,19 +55,19 @@ impl Verdict {
     }
 
     /// Judges a run that could not go on.
-    pub(crate) fn stopped(stop: &Stop, findings: &Findings) -> Self {
+    pub(crate) fn stopped(stop: &RunError, findings: &Findings) -> Self {
         Self { line: format!("STOPPED: {stop}"), exit_code: stop.exit_code(), notes: notes(findings) }
     }
 }
 
 /// A server that answers everything and no record with a record speaks something else.
-fn foreign(findings: &Findings) -> Option<Stop> {
+fn foreign(findings: &Findings) -> Option<RunError> {
     let accounting = &findings.accounting;
-    let stranger = accounting.first_stranger.as_ref().filter(|_| accounting.counts.verified == 0)?;
+    let stranger = accounting.first_unexpected.as_ref().filter(|_| accounting.counts.verified == 0)?;
     let text =
         format!("the server speaks another protocol: none of its lines is a record, the first began with {stranger}");
 
-    Some(Stop::Protocol(text))
+    Some(RunError::Protocol(text))
 }
 
 /// Lists what must not happen and did.
@@ -116,7 +114,7 @@ fn shortcomings(config: &Config, findings: &Findings) -> Vec<String> {
 /// Lists what puts the figures in doubt without making them wrong.
 fn notes(findings: &Findings) -> Vec<String> {
     let mut notes = Vec::new();
-    if let Some(stranger) = &findings.accounting.first_stranger {
+    if let Some(stranger) = &findings.accounting.first_unexpected {
         notes.push(format!("the first line that was no record began with: {stranger}"));
     }
     let unaccepted = findings.accounting.unaccepted;
@@ -137,7 +135,7 @@ fn doubt(phase: &Phase, notes: &mut Vec<String>) {
         let share = percent(phase.stolen_share);
         notes.push(format!("{name}: {share} of the time was stolen by the hypervisor: repeat it"));
     }
-    if phase.generator.cpu_share > CPU_SHARE_MAX {
+    if phase.generator.cpu_share > GENERATOR_CPU_SHARE_MAX {
         let share = percent(phase.generator.cpu_share);
         notes.push(format!("{name}: the generator used {share} of its core: the server may be able to do more"));
     }
@@ -154,8 +152,8 @@ fn doubt(phase: &Phase, notes: &mut Vec<String>) {
 mod tests {
     use super::*;
     use crate::cli::tests::config;
-    use crate::report::{Ramp, Round, Step, Storm};
-    use crate::stop::GONE;
+    use crate::exit::GONE;
+    use crate::results::{Ramp, Round, Step, Storm};
 
     /// Judges a run of `line` that delivered something while the generator used `cpu_share` of its core.
     fn verdict(line: &str, cpu_share: f64, change: impl FnOnce(&mut Findings)) -> Verdict {
@@ -237,7 +235,7 @@ mod tests {
 
     #[test]
     fn stop_keeps_its_code() {
-        let verdict = Verdict::stopped(&Stop::Gone("it left".to_owned()), &Findings::default());
+        let verdict = Verdict::stopped(&RunError::Gone("it left".to_owned()), &Findings::default());
         assert_eq!((verdict.line.as_str(), verdict.exit_code), ("STOPPED: it left", GONE));
     }
 }

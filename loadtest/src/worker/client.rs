@@ -1,9 +1,12 @@
 //! A client: one connection's socket, reader and unsent bytes. About 130 bytes while idle.
 
-use std::io::{ErrorKind, Write};
-
+use super::stream::Stream;
 use crate::wire::reader::Reader;
-use crate::worker::stream::Stream;
+use std::io::{ErrorKind, Write};
+use std::time::Duration;
+
+/// A server that completes no handshake for this long is not going to.
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where a connection is in its life.
 #[derive(Debug)]
@@ -52,7 +55,12 @@ impl Client {
         *self = Self { state, ..Self::new() };
     }
 
-    /// True while messages flow and are read.
+    /// Whether an attempt to connect is in progress.
+    pub(crate) const fn is_connecting(&self) -> bool {
+        matches!(self.state, State::Connecting | State::Shaking(_) | State::Greeting(_))
+    }
+
+    /// Whether messages flow and are read.
     pub(crate) const fn is_open(&self) -> bool {
         matches!(self.state, State::Open)
     }

@@ -3,11 +3,11 @@
 //! Open loop: a clock decides, and a message is stamped with the time it was due even if it is sent later. Closed loop:
 //! the publisher's own copies decide.
 
-use std::time::Duration;
-
+use super::messages::{Drive, TimedLoad};
+use super::share::Share;
 use crate::audience::Audience;
 use crate::clock::nanos;
-use crate::worker::order::{Drive, Load, Share};
+use std::time::Duration;
 
 /// When to send.
 #[derive(Clone, Debug)]
@@ -42,7 +42,7 @@ enum Pace {
 }
 
 impl Schedule {
-    fn new(pace: Pace, load: &Load, share: Share, audience: &Audience) -> Self {
+    fn new(pace: Pace, load: &TimedLoad, share: Share, audience: &Audience) -> Self {
         let (start_ns, end_ns) = (load.start_ns, load.end_ns);
         let mut schedule = Self { start_ns, end_ns, pace, share, next: 0, publisher: 0 };
         schedule.seek(audience);
@@ -85,7 +85,7 @@ impl Schedule {
 
 impl Source {
     /// Makes the source of a load.
-    pub(crate) fn new(load: &Load, share: Share, audience: &Audience) -> Self {
+    pub(crate) fn new(load: &TimedLoad, share: Share, audience: &Audience) -> Self {
         let clock = |pace| Self::Clock(Schedule::new(pace, load, share, audience));
         match load.drive {
             Drive::Rate(rate) => clock(Pace::Even(rate)),
@@ -112,7 +112,7 @@ mod tests {
     fn schedules(drive: Drive, seconds: u64, workers: usize) -> (Audience, Vec<Schedule>) {
         let audience = Audience::new(&config("loadtest chat --clients 5"));
         let end_ns = 7 + nanos(Duration::from_secs(seconds));
-        let load = Load { drive, start_ns: 7, open_ns: 7, end_ns, patience_ns: 0, churn_rate: 0.0 };
+        let load = TimedLoad { drive, start_ns: 7, open_ns: 7, end_ns, patience_ns: 0, churn_rate: 0.0 };
         let sources = (0..workers).map(|index| Source::new(&load, Share { index, of: workers }, &audience));
         let schedules = sources.map(|source| match source {
             Source::Clock(schedule) => schedule,

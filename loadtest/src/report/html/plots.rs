@@ -1,15 +1,15 @@
 //! The points of the pictures: what a run's samples, histograms and rounds look like as lines.
 
+use super::named_report::NamedReport;
+use crate::measure::histogram::Bucket;
 use crate::report::chart::{Axis, Band, Line, Point, Scale, Series};
 use crate::report::figures::Unit;
-use crate::report::html::Run;
-use crate::report::latency::Bucket;
-use crate::report::{Findings, Round, Sample};
+use crate::results::{Findings, Round, Sample};
 
 /// A line in the colour of its run; of a run that is alone, in the colour of its quantity.
 pub(super) fn series(
-    runs: &[Run<'_>],
-    run: &Run<'_>,
+    runs: &[NamedReport<'_>],
+    run: &NamedReport<'_>,
     (colour, name): (usize, &str),
     line: Line,
     points: Vec<Point>,
@@ -22,7 +22,7 @@ pub(super) fn series(
 }
 
 /// The axis of time that suits the longest of these runs, and how many of its units a second is.
-pub(super) fn clock(runs: &[Run<'_>]) -> (Axis, f64) {
+pub(super) fn clock(runs: &[NamedReport<'_>]) -> (Axis, f64) {
     let ends = runs.iter().filter_map(|run| Some(run.report.results.timeline.last()?.at_s));
     let (title, scale) = match ends.fold(0.0, f64::max) {
         ..600.0 => ("seconds since the start", 1.0),
@@ -33,7 +33,7 @@ pub(super) fn clock(runs: &[Run<'_>]) -> (Axis, f64) {
 }
 
 /// A quantity of each second, at the end of it.
-pub(super) fn over_time(run: &Run<'_>, scale: f64, read: impl Fn(&Sample) -> Option<f64>) -> Vec<Point> {
+pub(super) fn over_time(run: &NamedReport<'_>, scale: f64, read: impl Fn(&Sample) -> Option<f64>) -> Vec<Point> {
     run.report.results.timeline.iter().map(|sample| (sample.at_s * scale, read(sample))).collect()
 }
 
@@ -81,8 +81,8 @@ pub(super) fn returned(round: &Round) -> Vec<Point> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Phase;
-    use crate::report::latency::Summary;
+    use crate::measure::histogram::Summary;
+    use crate::results::Phase;
 
     #[test]
     fn stages_become_bands_without_gaps() {

@@ -1,11 +1,10 @@
 //! What a page must be, whatever a run was. `tests/browser` looks at the same pages in a browser.
 
+use super::*;
+use crate::report::html::fixture::{fanout, hostile, idle, ramp, slow, soak, storm};
+use crate::results::Findings;
 use std::path::Path;
 use std::process::Command;
-
-use super::*;
-use crate::report::Findings;
-use crate::report::html::fixture::{fanout, hostile, idle, ramp, slow, soak, storm};
 
 fn page(reports: &[Report], names: &[&str]) -> String {
     render(reports, &names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
