@@ -38,7 +38,7 @@ pub(crate) struct Timer {
 }
 
 impl Timer {
-    /// Makes a timer that wakes `poll` with `token`.
+    /// Returns a timer that wakes `poll` with `token`.
     ///
     /// # Errors
     ///

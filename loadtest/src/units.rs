@@ -13,7 +13,7 @@ pub(crate) fn count(value: u64) -> String {
     text
 }
 
-/// A rate: whole above 100, else with as many digits as it has to say something.
+/// A rate: whole above 100, else with one decimal.
 pub(crate) fn rate(value: f64) -> String {
     if value >= 100.0 {
         let whole = format!("{value:.0}");

@@ -5,7 +5,7 @@
 //! 8 bytes: whatever a server takes beyond that is its own. The figures are slopes between two sizes, so what the
 //! program is made of does not count.
 //!
-//! The kernel does not say whose its objects are: the figure is the machine's, and wants a machine that is left alone.
+//! The kernel does not say whose its objects are: the figure is the machine's, and needs a quiet machine.
 
 use anyhow::{Context, Result, ensure};
 use mio::{Interest, Poll, Token};

@@ -17,7 +17,7 @@ use mio::{Registry, Token};
 use std::fmt;
 use std::io::{ErrorKind, IoSlice, Read, Result};
 
-/// Bytes per read: one read takes all that the generator has under way.
+/// Bytes per read: one read takes all that the generator has in flight.
 const READ_BYTES: usize = 256 << 10;
 
 /// What was done so far.
@@ -43,7 +43,7 @@ impl fmt::Display for Counts {
 pub(crate) struct Room {
     mode: Mode,
     registry: Registry,
-    /// By token. A free place is taken again, so a late event may reach its successor, who then reads in vain.
+    /// By token. A free slot is reused, so a late event may reach the next client in it, which then reads in vain.
     clients: Vec<Option<Client>>,
     free: Vec<usize>,
     buffer: Vec<u8>,
@@ -70,7 +70,7 @@ impl Room {
         }
     }
 
-    /// Takes in whoever waits.
+    /// Accepts the connections that wait.
     ///
     /// # Errors
     ///
@@ -123,7 +123,7 @@ impl Room {
 
     /// Reads a client until it is empty.
     ///
-    /// A short read says "empty" without another system call, unless the client has closed.
+    /// A short read means "empty" without another system call, unless the client has closed.
     fn read(&mut self, index: usize, buffer: &mut [u8], is_closing: bool) {
         while let Some(client) = &mut self.clients[index] {
             match client.stream.read(buffer) {
@@ -185,7 +185,7 @@ impl Room {
             return if is_answered { Ok(Some(rest)) } else { Err(End::Left) };
         }
         if self.mode == Mode::Handshake {
-            // Nobody listens.
+            // Bytes after the handshake are ignored.
             return Ok((!bytes.is_empty()).then_some(&[]));
         }
         let Some((frame, rest)) = frame::cut(bytes)? else { return Ok(None) };
@@ -215,7 +215,7 @@ impl Room {
         }
     }
 
-    /// Sends the batch to every member and closes those who do not take it.
+    /// Sends the batch to every member and closes those that do not take it.
     pub(crate) fn fan_out(&mut self) {
         if self.batch.is_empty() {
             return;

@@ -19,25 +19,25 @@ pub(crate) struct Cli {
     pub(crate) action: Action,
 }
 
-/// What to do.
+/// A subcommand.
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one of it")]
+#[expect(clippy::large_enum_variant, reason = "there is one value of it")]
 pub(crate) enum Action {
     #[command(flatten)]
     Scenario(ScenarioCommand),
-    /// Run a scenario that is kept in a file
+    /// Run a scenario from a file
     ///
     /// A scenario file is TOML: `scenario = "fanout"`, and any flag of that scenario as a key, as in `clients = 1000`,
-    /// `duration = "30s"` or `assert = ["p99<50ms", "lost=0"]`. Flags on the command line beat the file.
+    /// `duration = "30s"` or `assert = ["p99<50ms", "lost=0"]`. Flags on the command line override the file.
     Run(RunArgs),
-    // Its words stand at its arguments.
+    // Its help stands at its arguments.
     Compare(CompareArgs),
     /// Compare JSON reports of earlier runs in one HTML page
     ///
-    /// The charts of the runs lie over each other, and the table has a column per run with its ratio to the first:
-    /// better, worse or the same. What differs between their machines and settings is marked.
+    /// The charts show all runs, and the tables have a column per run with its ratio to the first: better, worse or the
+    /// same. Differences between their machines and settings are marked.
     Report(ReportArgs),
-    /// What this program starts itself as, for each process of a run
+    /// A worker process, which loadtest starts itself
     #[command(hide = true, name = crate::coordinator::fleet::WORKER)]
     Worker,
 }
@@ -47,7 +47,7 @@ pub(crate) enum Action {
 pub(crate) struct RunArgs {
     /// The scenario file.
     file: PathBuf,
-    /// Flags of the scenario that beat the file's.
+    /// Flags of the scenario; they override the file.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "FLAGS")]
     flags: Vec<String>,
 }
@@ -55,7 +55,7 @@ pub(crate) struct RunArgs {
 /// Reports to be compared.
 #[derive(Args, Debug)]
 pub(crate) struct ReportArgs {
-    /// JSON files that `--json` wrote; the first one is what the others are measured by.
+    /// JSON files that --json wrote. Ratios are to the first.
     #[arg(required = true)]
     pub(crate) files: Vec<PathBuf>,
     /// The page to write.
@@ -113,7 +113,7 @@ pub(crate) mod tests {
         Cli::command().debug_assert();
     }
 
-    /// Who asks a scenario for help learns which question it answers, in a paragraph.
+    /// The help of a scenario explains in a paragraph which question it answers.
     #[test]
     fn every_scenario_says_what_question_it_answers() {
         for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {

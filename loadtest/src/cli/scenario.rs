@@ -14,76 +14,77 @@ use clap::Subcommand;
 pub(crate) enum ScenarioCommand {
     /// What does a connection cost while nothing happens?
     ///
-    /// Opens --clients-low connections, rests, then opens up to --clients and rests again. The price of a connection is
-    /// the slope between the two, so that what the server needs without any is not divided among them. Then holds all
-    /// of them for --duration and reads the CPU time of idling. Needs --server-pid.
+    /// Opens --clients-low connections, rests, then opens up to --clients and rests again. The cost of a connection is
+    /// the slope between the two, so that the server's base memory is not counted. Then holds all connections for
+    /// --duration and measures the CPU time of idling. Needs --server-pid.
     #[command(args_override_self = true)]
     Idle(IdleArgs),
-    /// How fast does one message reach everybody?
+    /// How fast does one message reach all receivers?
     ///
     /// One publisher sends --rate messages per second on a clock (open loop) to --clients receivers. Latency counts
-    /// from the moment the clock wanted the message sent; the first and the last receiver of each message are told
-    /// apart, since the last one sees the whole cost of the fan-out.
+    /// from the intended send time. The first and the last receiver of each message have figures of their own, since
+    /// the last one sees the whole cost of the fan-out.
     #[command(args_override_self = true)]
     Fanout(FanoutArgs),
-    /// How many deliveries per second can it make?
+    /// How many deliveries per second can the server make?
     ///
-    /// A closed loop: one publisher keeps --window messages under way, as counted by its own copies, so the server is
+    /// A closed loop: one publisher keeps --window messages in flight, counted by its own copies, so the server is
     /// always busy and sets the pace. The figure is throughput; latency is that of a full pipe and counts from the
     /// actual send.
     #[command(args_override_self = true)]
     Saturate(SaturateArgs),
-    /// What if everybody talks to everybody?
+    /// What if all clients send to all clients?
     ///
-    /// --clients members each send --rate messages per second, on a clock, and everybody receives everything: a chat
-    /// room, the quadratic case. 1,000 members at one message per second are a million deliveries per second.
+    /// --clients members each send --rate messages per second, on a clock, and each receives all messages: a chat room,
+    /// the quadratic case. 1,000 members at one message per second are a million deliveries per second.
     #[command(args_override_self = true)]
     Chat(ChatArgs),
-    /// What happens to messages that come many at a time?
+    /// What happens to messages that are sent in bursts?
     ///
-    /// One publisher sends --burst messages at once, every --every, to --clients receivers: a market that moves, a
-    /// batch job that reports. Shows how well the server coalesces, and what the last message of a burst waits for.
+    /// One publisher sends --burst messages at once, every --every, to --clients receivers: a market data
+    /// feed, a batch job. Shows how well the server batches, and how long the last message of a burst takes.
     #[command(args_override_self = true)]
     Burst(BurstArgs),
     /// What do receivers that stop reading cost the others, and the server?
     ///
-    /// First a calm phase in which everybody reads, then one of the same length in which --slow-share of the receivers
-    /// do not: phones in a tunnel. Compares the latency of the same healthy receivers in both, tells when and how the
-    /// server parted with the stalled ones, and what they cost in memory, kernel buffers included.
+    /// First a calm phase in which all receivers read, then one of the same length in which --slow-share of them do
+    /// not, like phones in a tunnel. Compares the latency of the same healthy receivers in both phases, and reports
+    /// when and how the server closed the stalled ones, and their cost in memory, including kernel buffers.
     #[command(args_override_self = true)]
     Slow(SlowArgs),
-    /// How long until everybody is back after a cut?
+    /// How long until all clients are back after a cut?
     ///
-    /// Cuts all connections at once, as a failing balancer does, twice: everybody comes back at once, then each at a
-    /// random moment within --jitter. Tells when 99 % and 100 % were back, who was refused, what a return costs the
-    /// server, and proves by a short load that who is back receives. --duration is how long it waits for them.
+    /// Cuts all connections at once, as a failing load balancer does, twice: first all clients reconnect at once, then
+    /// each at a random moment within --jitter. Reports when 99 % and 100 % were back, how many attempts were refused
+    /// and why, and the server's cost per return. A short load after each round proves that the clients receive again.
+    /// --duration is the longest wait for them.
     #[command(args_override_self = true)]
     Storm(StormArgs),
-    /// What do arrivals and departures cost those who stay?
+    /// What do arrivals and departures cost the clients that stay?
     ///
-    /// A calm phase, then one of the same length in which --churn-rate connections per second close properly and come
-    /// back as newcomers, while messages flow. Compares the latency of those who stay; newcomers are verified from the
-    /// first message they see to the last.
+    /// A calm phase, then one of the same length in which --churn-rate connections per second are closed properly and
+    /// opened again, while messages flow. Compares the latency of the clients that stay; new connections are verified
+    /// from the first message they receive to the last.
     #[command(args_override_self = true)]
     Churn(ChurnArgs),
-    /// How far does it go until latency breaks a limit?
+    /// How much load until latency exceeds a limit?
     ///
     /// Raises the clients (or, with --by rate, the messages per second) step by step from --from by --step, measures
-    /// each step for --duration, and stops when the p99 passes --p99-max, something is lost, or the generator itself is
-    /// the bottleneck. The last step that held is the knee; the whole curve is in the report.
+    /// each step for --duration, and stops when the p99 exceeds --p99-max, a message is lost, or the generator itself
+    /// is the bottleneck. The last step within the limits is the knee; the whole curve is in the report.
     #[command(args_override_self = true)]
     Ramp(RampArgs),
-    /// What if the same people stand in many channels?
+    /// What if the clients are spread over many channels?
     ///
-    /// --clients clients subscribe to channels whose popularity follows Zipf's law: a few are crowded, most nearly
-    /// empty. --rate messages per second in all go where the people are. With --face plain the address names the
-    /// channel (?channel={channel}) and a client has one; with centrifuge it has --subscriptions.
+    /// --clients clients subscribe to channels whose popularity follows Zipf's law: a few are large, most nearly empty.
+    /// --rate messages per second in all are published, in proportion to popularity. With --protocol plain the address
+    /// names the channel (?channel={channel}) and a client has one; with centrifuge it has --subscriptions.
     #[command(args_override_self = true)]
     Channels(ChannelsArgs),
     /// Does anything grow with time?
     ///
-    /// An even load for a long --duration. Straight lines through the samples tell by how much the server's memory, its
-    /// descriptors, the kernel's buffers and the p99 grow per hour. Use it with --assert 'rss_slope<1MiB' overnight.
+    /// An even load for a long --duration. Straight lines through the samples show by how much the server's memory, its
+    /// descriptors, the kernel's buffers and the p99 grow per hour. Run it overnight with --assert 'rss_slope<1MiB'.
     #[command(args_override_self = true)]
     Soak(SoakArgs),
 }

@@ -39,7 +39,7 @@ fn number(text: &str) -> Result<f64, ValueError> {
     text.parse().map_err(|_| ValueError::NotANumber)
 }
 
-pub(super) fn source_addresses(text: &str) -> Result<u8, ValueError> {
+pub(super) fn sources(text: &str) -> Result<u8, ValueError> {
     match text.parse() {
         Ok(value @ 1..=254) => Ok(value),
         _ => Err(ValueError::SourceAddresses),

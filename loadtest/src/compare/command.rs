@@ -12,24 +12,24 @@ use std::path::PathBuf;
 
 /// Which of these servers is faster, and by how much?
 ///
-/// Starts each server of the list, runs the scenario against it, stops it, and takes the next one: A B C, A B C, ...
-/// The table has the medians, their ratios to the first server and the spread from the lowest to the highest run. A
-/// difference inside the spread is none.
+/// Starts each server of the list, runs the scenario against it, stops it, and continues with the next: A B C, A B C,
+/// ... The table has the medians, their ratios to the first server, and the range from the lowest to the highest run. A
+/// difference within the range is not significant.
 ///
-/// The list is a TOML file; loadtest/examples/compare/ has some, and loadtest/examples/README.md explains the keys. Of
-/// several lists, one after the other, a summary at the end shows the figure that each names as its headline.
+/// The list is a TOML file: see loadtest/examples/compare/ for lists and loadtest/examples/README.md for the keys. With
+/// several lists, a summary at the end shows the headline figure of each.
 #[derive(Debug, clap::Args)]
 pub(crate) struct CompareArgs {
     /// Lists of servers, each with a scenario.
     #[arg(value_name = "FILE.toml", required = true)]
     pub(crate) files: Vec<PathBuf>,
-    /// Runs of each server, instead of what the file says; below 5, a spread says little.
+    /// Runs of each server; overrides the list. With fewer than 5, the range means little.
     #[arg(long, value_name = "N")]
     pub(crate) rounds: Option<usize>,
-    /// Compare these servers only, by name; the first of them in the file is what the ratios are to.
+    /// Compare only these servers, by name. Ratios are to the first of them in the list.
     #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
     pub(crate) only: Vec<String>,
-    /// Write every run's figures and the medians to this file.
+    /// Write the figures of every run and the medians to this JSON file.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
 }
@@ -38,8 +38,8 @@ pub(crate) struct CompareArgs {
 ///
 /// # Errors
 ///
-/// Fails with a [`RunError`](crate::exit::RunError) when the file is bad, a server does not start, or nothing was run before
-/// Ctrl-C.
+/// Fails with a [`RunError`](crate::exit::RunError) when a list is invalid, a server does not start, or nothing was run
+/// before Ctrl-C.
 pub(crate) fn run(args: &CompareArgs) -> Result<u8> {
     let narrowed = |file: &PathBuf| Plan::read(file)?.narrowed(args.rounds, &args.only);
     let plans: Vec<Plan> = args.files.iter().map(narrowed).collect::<Result<_, _>>()?;

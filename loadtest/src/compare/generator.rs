@@ -1,4 +1,4 @@
-//! A run: this program once more, as a user would type it, and what its report says.
+//! One run of a comparison: this program once more, as a user would type it, and the contents of its report.
 
 use super::interrupt::Interrupt;
 use super::plan::{Places, Plan, Server};
@@ -18,12 +18,12 @@ pub(super) struct RunOutcome {
     /// The first line of its report, or why there is none.
     pub(super) verdict: String,
     pub(super) exit_code: u8,
-    /// Those that say something about the server; empty if none do.
+    /// Those that are valid for the server; empty if none are.
     pub(super) figures: Vec<Value>,
 }
 
 impl RunOutcome {
-    /// Makes a run that came to nothing.
+    /// Returns the outcome of a run without a report.
     pub(super) const fn failed(round: usize, verdict: String, exit_code: u8) -> Self {
         Self { round, verdict, exit_code, figures: Vec::new() }
     }
@@ -54,7 +54,7 @@ impl Call<'_> {
     ///
     /// # Errors
     ///
-    /// [`RunError::Usage`] when the generator does not understand the file's flags, [`RunError::Interrupted`] on Ctrl-C,
+    /// [`RunError::Usage`] when the generator refuses the flags of the list, [`RunError::Interrupted`] on Ctrl-C,
     /// [`RunError::Broken`] when it does not start.
     pub(super) fn run(&self, round: usize, interrupt: &Interrupt) -> Result<RunOutcome, RunError> {
         let folder = Path::new(&self.places.tmp);

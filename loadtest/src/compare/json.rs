@@ -57,7 +57,7 @@ struct Entry {
 ///
 /// # Errors
 ///
-/// Fails when it can not be written.
+/// Fails when it cannot be written.
 pub(super) fn write(path: &Path, comparisons: &[Comparison<'_>], environment: &Environment) -> Result<()> {
     let written: Vec<_> = comparisons.iter().map(|comparison| written(comparison, environment)).collect();
     let file = File::create(path).with_context(|| format!("failed to create {}", path.display()))?;

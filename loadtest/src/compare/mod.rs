@@ -6,7 +6,7 @@
 //!
 //! # When something fails
 //!
-//! - A run without `PASS` is kept, counted and named in the first lines; its figures count unless they say nothing.
+//! - A run without `PASS` is kept, counted and named in the first lines; its figures count unless they are invalid.
 //! - A server that does not start ends the comparison in the first round; later it is a failed run, since hours of
 //!   figures are worth more than a clean end.
 //! - Ctrl-C ends the children, and shows what there is.

@@ -21,7 +21,7 @@ const ROUNDS: usize = 5;
 /// Long enough for an interpreter on a busy machine.
 const START_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// What the comparison says itself, in every run.
+/// Flags that the comparison itself sets in every run.
 const OWN_FLAGS: [&str; 8] = ["face", "html", "json", "protocol", "quiet", "server-metrics", "server-pid", "url"];
 
 /// Why a plan is refused.
@@ -167,20 +167,20 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Takes what the command line says instead.
+    /// Applies the flags of the command line.
     ///
     /// # Errors
     ///
-    /// [`RunError::Usage`] when nobody has a name in `only`, or no round is left.
+    /// [`RunError::Usage`] when a name in `only` is not that of a server, or no round is left.
     pub(super) fn narrowed(mut self, rounds: Option<usize>, only: &[String]) -> Result<Self, RunError> {
         self.rounds = rounds.unwrap_or(self.rounds);
         if self.rounds == 0 {
             return Err(RunError::Usage("--rounds 0 compares nothing; choose at least 1".to_owned()));
         }
         let names: Vec<_> = self.server.iter().map(|server| server.name.as_str()).collect();
-        if let Some(stranger) = only.iter().find(|name| !names.contains(&name.as_str())) {
+        if let Some(unknown) = only.iter().find(|name| !names.contains(&name.as_str())) {
             let names = names.join(", ");
-            return Err(RunError::Usage(format!("--only {stranger}: there is no such server, the file has {names}")));
+            return Err(RunError::Usage(format!("--only {unknown}: there is no such server, the file has {names}")));
         }
         self.server.retain(|server| only.is_empty() || only.contains(&server.name));
         Ok(self)
@@ -315,6 +315,13 @@ mod tests {
         assert_eq!(other[3..6], ["--clients=10", "--duration=10s", "--hello=-{channel}"]);
     }
 
+    /// Lists of earlier versions go on working.
+    #[test]
+    fn protocol_has_its_former_key_too() {
+        let plan = Plan::parse(&FILE.replace("protocol =", "face =")).unwrap();
+        assert_eq!(plan.server[1].protocol.as_deref(), Some("custom"));
+    }
+
     #[test]
     fn placeholders_are_filled_everywhere() {
         let places = Places { port: 8080, dir: "a/b".to_owned(), tmp: "/t".to_owned() };
@@ -328,7 +335,7 @@ mod tests {
         assert_eq!((plan.rounds, plan.start_timeout), (ROUNDS, START_TIMEOUT));
     }
 
-    /// Who mistypes a key must not get a comparison of something else.
+    /// A mistyped key must not lead to a comparison of something else.
     #[test]
     fn unknown_keys_are_named_with_their_line() {
         let text = error("rounds = 3", "runds = 3");

@@ -2,7 +2,7 @@
 //!
 //! # Invariants
 //!
-//! - The child is reaped last, so its number belongs to nobody else when its group is told to end.
+//! - The child is reaped last, so its number is not reused while its group is being ended.
 
 use super::interrupt::Interrupt;
 use crate::exit::RunError;
@@ -35,7 +35,7 @@ impl Group {
     ///
     /// # Errors
     ///
-    /// Fails when the program can not be started.
+    /// Fails when the program cannot be started.
     pub(super) fn spawn(command: &mut Command) -> io::Result<Self> {
         let mut child = command.process_group(0).stdin(Stdio::null()).spawn()?;
         match pidfd_open(Pid::from_child(&child), PidfdFlags::empty()) {
@@ -72,13 +72,13 @@ impl Group {
         interrupt.check()
     }
 
-    /// Ends the group and says how the child ended.
+    /// Ends the group and returns how the child ended.
     ///
     /// What the child has started gets [`GRACE`] as long as the child itself is there, and no longer.
     ///
     /// # Errors
     ///
-    /// Fails when the child can not be waited for.
+    /// Fails when the child cannot be waited for.
     pub(super) fn end(&mut self) -> io::Result<ExitStatus> {
         self.end_after(GRACE)
     }
@@ -101,7 +101,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // There is nobody left to tell.
+        // An error could not be reported to anyone.
         drop(self.end());
     }
 }

@@ -27,7 +27,7 @@ pub(super) struct Comparison<'a> {
     pub(super) plan: &'a Plan,
     /// Of each server, in the order of the plan.
     pub(super) runs: Vec<Vec<RunOutcome>>,
-    /// True if Ctrl-C came before the last run.
+    /// Whether Ctrl-C came before the last run.
     pub(super) is_interrupted: bool,
 }
 
@@ -47,7 +47,7 @@ impl Comparison<'_> {
 ///
 /// # Errors
 ///
-/// Fails when a server can not be set up or does not start, when the generator does not understand the plan, and on
+/// Fails when a server cannot be set up or does not start, when the generator does not understand the plan, and on
 /// Ctrl-C before the first run has ended.
 pub(super) fn run<'a>(program: &Path, plan: &'a Plan, interrupt: &Interrupt) -> Result<Comparison<'a>> {
     let stage = Stage { program, plan, interrupt };
@@ -131,6 +131,6 @@ fn line(run: &RunOutcome) -> String {
 }
 
 fn say(line: &str) {
-    // A comparison goes on without anybody to watch it.
+    // A comparison goes on if stderr is closed.
     drop(writeln!(std::io::stderr().lock(), "{line}"));
 }

@@ -42,7 +42,7 @@ impl Row {
     }
 }
 
-/// Every figure that has something to say, in the order of a report.
+/// Returns every figure that any server has, in the order of a report.
 pub(super) fn rows(comparison: &Comparison<'_>) -> Vec<Row> {
     let of_phase = OF_PHASE.iter().map(|figure| row(comparison, figure));
     let of_run = OF_RUN.iter().map(|figure| row(comparison, figure));

@@ -20,7 +20,7 @@ const PORTS: std::ops::Range<u16> = 20_000..32_768;
 /// Ports tried before there seems to be none.
 const PORT_TRIES: usize = 100;
 
-/// Between two looks at a server that does not listen yet: short beside any interpreter's start.
+/// Time between two attempts to reach a server that does not listen yet: short compared with any interpreter's start.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A loopback connection is there at once, or a backlog is full.
@@ -33,7 +33,7 @@ pub(super) struct Running {
     log: PathBuf,
 }
 
-/// Finds a port that nobody uses.
+/// Returns a port that is free.
 ///
 /// # Errors
 ///
@@ -49,7 +49,7 @@ pub(super) fn free_port() -> io::Result<u16> {
 /// Raises the limit of descriptors as far as it goes: servers inherit it, and not all raise it themselves.
 pub(super) fn raise_descriptors() {
     let maximum = getrlimit(Resource::Nofile).maximum;
-    // Whoever needs more than there are says so.
+    // A server that needs more reports it itself.
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).ok();
 }
 
@@ -100,7 +100,7 @@ impl Running {
         let address = Target::parse(&places.fill(&server.url)).map_err(|error| fail(error.to_string()))?.address;
         if is_open(address) {
             return Err(fail(format!(
-                "somebody listens at {address} already; end that, or write {{port}} in `command` and `url`"
+                "another process listens at {address} already; end it, or write {{port}} in `command` and `url`"
             )));
         }
         let group = spawn(&server.command, server, places, &log).map_err(|error| {
@@ -132,7 +132,7 @@ impl Running {
         self.group.id()
     }
 
-    /// Says how it ended, if it did so of its own accord.
+    /// Returns how it ended, if it was not the comparison that ended it.
     pub(super) fn own_end(&mut self) -> Option<ExitStatus> {
         self.group.ends_within(Duration::ZERO).then(|| self.group.end().ok()).flatten()
     }
@@ -201,7 +201,7 @@ mod tests {
     fn early_end_shows_the_last_words() {
         let port = free_port().unwrap();
         let Err(RunError::Unreachable(text)) = start(&server("echo no luck $WORD >&2; exit 9"), port) else {
-            panic!("it can not have started")
+            panic!("it cannot have started")
         };
         assert!(text.contains("server `x`: ended (exit status: 9)"), "{text}");
         assert!(text.contains(&format!("no luck at {port}")), "{text}");
@@ -218,12 +218,12 @@ mod tests {
         assert!(text.contains("`no/such/program` does not start: No such file"), "{text}");
     }
 
-    /// Otherwise the figures would be a stranger's.
+    /// Otherwise the figures would be those of another server.
     #[test]
     fn taken_port_is_refused() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let text = start(&server("exit 0"), listener.local_addr().unwrap().port()).unwrap_err().to_string();
-        assert!(text.contains("somebody listens"), "{text}");
+        assert!(text.contains("another process listens"), "{text}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::rounds::Comparison;
 use super::rows::{Row, rows};
 use super::table::{Cells, median, width};
 
-/// Renders the headlines; nothing of a single comparison, whose table says it all.
+/// Renders the headlines; nothing for a single comparison, whose table is complete.
 pub(super) fn render(comparisons: &[Comparison<'_>]) -> String {
     if comparisons.len() < 2 {
         return String::new();

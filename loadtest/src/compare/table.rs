@@ -10,7 +10,7 @@ use crate::report::figures::Unit;
 /// From here on counts and rates are written in thousands or millions, so that several columns fit on a screen.
 const LARGE: f64 = 100_000.0;
 
-/// Says how it went, in one line.
+/// Returns the outcome in one line.
 pub(super) fn verdict(comparison: &Comparison<'_>) -> String {
     let (plan, made, failed) = (comparison.plan, comparison.made(), comparison.failed());
     let servers = plural(plan.server.len(), "server");
@@ -140,7 +140,7 @@ fn legend(comparison: &Comparison<'_>) -> String {
     let Some((first, [_, ..])) = comparison.plan.server.split_first() else { return "\n".to_owned() };
     let name = &first.name;
     if comparison.plan.rounds == 1 {
-        return format!("\nx: to {name}; one run each says nothing about the spread, take more rounds\n");
+        return format!("\nx: to {name}; one run each has no spread, use more rounds\n");
     }
     format!("\nmedians, with the lowest and highest run below; x: to {name}; + better, - worse, ~ the runs overlap\n")
 }

@@ -17,7 +17,7 @@ impl Coordinator {
     ///
     /// # Errors
     ///
-    /// Fails when an order can not be written as JSON, which is never.
+    /// Fails when an order cannot be written as JSON, which is never.
     pub(crate) fn account(&mut self) -> Result<()> {
         if std::mem::replace(&mut self.is_accounted, true) {
             return Ok(());
@@ -39,14 +39,13 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Asks those workers that are left, whatever became of the others, and waits for their answers while patience
-    /// lasts.
+    /// Asks the workers that have not ended, and waits for their answers, at most for [`ACCOUNTING_TIMEOUT`].
     fn ask_remaining<T>(&mut self, command: &Request, answer: fn(Event) -> Option<T>) -> Result<Vec<T>> {
         self.order(command)?;
         let until_ns = now_ns() + nanos(ACCOUNTING_TIMEOUT);
         let mut answers = BTreeMap::new();
         while answers.len() < self.fleet.left() && now_ns() < until_ns {
-            // A worker may have an older question to answer first, or a failure to tell that is not the first.
+            // A worker may have an older request to answer first, or a failure to report that is not the first.
             if let Some((worker, event)) = self.fleet.next(WAIT_MAX)
                 && let Some(answer) = answer(event)
             {

@@ -9,11 +9,11 @@ use crate::worker::messages::{Event, Request};
 use anyhow::Result;
 
 impl Coordinator {
-    /// Opens connections until there are `total`, and says how that went.
+    /// Opens connections until there are `total`, and returns how long that took.
     ///
     /// # Errors
     ///
-    /// Fails when the server can not be reached or refuses a handshake.
+    /// Fails when the server cannot be reached or refuses a handshake.
     pub(crate) fn connect_to(&mut self, total: usize) -> Result<Connections> {
         self.stage("connect", None);
         let (before, already, start) = (self.watch.moment(), self.findings.connections.opened, now_ns());
@@ -38,7 +38,7 @@ impl Coordinator {
         })
     }
 
-    /// Connects everybody.
+    /// Connects all clients.
     ///
     /// # Errors
     ///

@@ -20,7 +20,7 @@ pub(crate) const WORKER: &str = "worker";
 #[derive(Debug)]
 pub(crate) struct Fleet {
     workers: Vec<Worker>,
-    /// What a worker says; nothing is its end.
+    /// Events by worker; nothing marks the end of one.
     events: Receiver<(usize, Option<Event>)>,
 }
 
@@ -36,7 +36,7 @@ impl Fleet {
     ///
     /// # Errors
     ///
-    /// Fails when a process can not be started.
+    /// Fails when a process cannot be started.
     pub(crate) fn start(config: &Config) -> Result<Self> {
         let (sender, events) = sync_channel(EVENTS_MAX);
         let mut fleet = Self { workers: Vec::new(), events };
@@ -58,12 +58,12 @@ impl Fleet {
         Ok(fleet)
     }
 
-    /// Number of workers.
+    /// Returns the number of workers.
     pub(crate) const fn len(&self) -> usize {
         self.workers.len()
     }
 
-    /// Number of workers that have not ended.
+    /// Returns the number of workers that have not ended.
     pub(crate) fn left(&self) -> usize {
         self.workers.iter().filter(|worker| worker.orders.is_some()).count()
     }
@@ -72,7 +72,7 @@ impl Fleet {
     ///
     /// # Errors
     ///
-    /// Fails when it can not be written as JSON, which is never.
+    /// Fails when it cannot be written as JSON, which is never.
     pub(crate) fn order(&mut self, index: usize, request: &Request) -> Result<()> {
         self.write(index, &serde_json::to_vec(request)?);
         Ok(())
@@ -80,7 +80,7 @@ impl Fleet {
 
     fn write(&mut self, index: usize, line: &[u8]) {
         if let Some(orders) = &mut self.workers[index].orders {
-            // A worker that is gone says so by the end of its answers.
+            // If the worker is gone, its events end, and that is handled there.
             drop(orders.write_all(&[line, b"\n"].concat()));
         }
     }
@@ -105,7 +105,7 @@ fn listen(index: usize, answers: impl std::io::Read, sender: &SyncSender<(usize,
             return;
         }
     }
-    // Nobody listens any more at the end of a run.
+    // At the end of a run the receiver is gone.
     drop(sender.send((index, None)));
 }
 
@@ -115,7 +115,7 @@ impl Drop for Fleet {
         for worker in &mut self.workers {
             worker.orders = None;
         }
-        // Workers that wait for room to say something find nobody.
+        // Threads that wait for room in the channel end.
         self.events = sync_channel(0).1;
         for worker in &mut self.workers {
             // It is our child, so there is something to wait for.

@@ -62,7 +62,7 @@ impl Progress {
                 bar.tick();
             }
             None => {
-                // Nobody can be told that stderr is gone.
+                // If stderr is closed there is no other place to write to.
                 let at = seconds(0, nanos(Duration::from_secs_f64(sample.at_s)));
                 drop(writeln!(std::io::stderr().lock(), "{at:>6.1}s {:<8} {line}", self.stage));
             }

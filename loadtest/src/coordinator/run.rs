@@ -1,4 +1,4 @@
-//! A run under way: its workers, what is known of it so far, and the loop that waits for the workers' events.
+//! A run in progress: its workers, what is known of it so far, and the loop that waits for the workers' events.
 
 use super::fleet::Fleet;
 use super::progress::Progress;
@@ -22,12 +22,12 @@ pub(super) const WAIT_MAX: Duration = Duration::from_millis(100);
 /// Seconds between two looks for ends of stalled connections.
 const STALLS_EVERY: usize = 3;
 
-/// A run under way.
+/// A run in progress.
 #[derive(Debug)]
 pub(crate) struct Coordinator {
     pub(crate) config: Config,
     pub(super) fleet: Fleet,
-    /// Answers that came before anybody waited for them.
+    /// Answers that came before they were waited for.
     early: VecDeque<(usize, Event)>,
     pub(crate) watch: Watch,
     pub(crate) stalls: Stalls,
@@ -36,7 +36,7 @@ pub(crate) struct Coordinator {
     started_ns: u64,
     interrupted: Arc<AtomicBool>,
     is_interrupt_passed_on: bool,
-    /// Somebody has to be connected since then.
+    /// Since then at least one client has to be connected.
     pub(super) held_since_ns: Option<u64>,
     pub(super) is_gone: bool,
     /// Whether deliveries are accounted for: once, at the latest when the run ends.
@@ -54,7 +54,7 @@ impl Coordinator {
     ///
     /// # Errors
     ///
-    /// Fails when the server's process can not be read, or a worker can not be started.
+    /// Fails when the server's process cannot be read, or a worker cannot be started.
     pub(crate) fn start(config: Config, interrupted: Arc<AtomicBool>) -> Result<Self> {
         let watch = Watch::new(config.server_pid)?;
         let started_ns = now_ns();
@@ -79,7 +79,7 @@ impl Coordinator {
         })
     }
 
-    /// True once Ctrl-C was pressed.
+    /// Whether Ctrl-C has been pressed.
     pub(crate) fn is_interrupted(&self) -> bool {
         // Nothing else is published with the flag.
         self.interrupted.load(Ordering::Relaxed)
@@ -155,11 +155,11 @@ impl Coordinator {
         self.run_until(now_ns() + nanos(length))
     }
 
-    /// Goes on for a while in which somebody has to be connected.
+    /// Goes on for a while in which at least one client has to be connected.
     ///
     /// # Errors
     ///
-    /// As [`Self::run_until`], and if the server closes everybody.
+    /// As [`Self::run_until`], and if the server closes all connections.
     pub(crate) fn hold(&mut self, length: Duration) -> Result<()> {
         self.held_since_ns = Some(now_ns());
         self.rest(length)?;
@@ -199,7 +199,7 @@ impl Coordinator {
             self.stalls.look(now_ns());
         }
         self.progress.show(&sample, self.config.connections());
-        // Everybody was closed: there is nobody left to send to, or to hold.
+        // All connections were closed: there is none left to send to, or to hold.
         if self.held_since_ns.is_some_and(|since| self.timeline.is_empty_since(since)) && !self.is_gone {
             self.is_gone = true;
             self.order(&Request::Interrupt)?;
@@ -207,7 +207,7 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Fails if the server has closed everybody while somebody had to be connected.
+    /// Fails if the server has closed all connections while one had to be open.
     pub(super) fn check_gone(&self) -> Result<()> {
         if self.is_gone {
             let text = format!(

@@ -76,7 +76,7 @@ impl Timeline {
         &self.samples
     }
 
-    /// True if every worker said after `since_ns` that none of its clients is open.
+    /// Whether every worker has reported after `since_ns` that none of its clients is open.
     pub(super) fn is_empty_since(&self, since_ns: u64) -> bool {
         self.ticks.iter().all(|tick| tick.at_ns > since_ns && tick.open == 0)
     }

@@ -34,9 +34,9 @@ pub(crate) struct Window {
     pub(crate) churn_rate: f64,
 }
 
-/// What is read beside the workers at one end of the window.
+/// The counters that the coordinator itself reads at one end of the window.
 #[derive(Debug)]
-struct Beside {
+struct Counted {
     moment: Moment,
     counters: Option<JoinHandle<Option<Counters>>>,
 }
@@ -58,7 +58,7 @@ impl Coordinator {
     ///
     /// # Errors
     ///
-    /// Fails when the server breaks the protocol, or closes everybody.
+    /// Fails when the server breaks the protocol, or closes all connections.
     pub(crate) fn measure(&mut self, window: &Window) -> Result<Phase> {
         let memory_before = self.watch.memory();
         let start_ns = now_ns() + nanos(HEADSTART);
@@ -77,10 +77,10 @@ impl Coordinator {
         self.run_until(open_ns)?;
         self.stage(window.name, Some(window.duration));
         self.watch.take_peaks();
-        let before = self.beside();
+        let before = self.counted();
         let count = self.count_syscalls(window.duration);
         self.run_until(end_ns)?;
-        let after = self.beside();
+        let after = self.counted();
         let loaded = self.loaded()?;
         self.held_since_ns = None;
         self.stage("drain", None);
@@ -103,15 +103,15 @@ impl Coordinator {
             self.note_arrivals(window, &loaded, &phase);
         }
         if let Err(gone) = self.check_gone() {
-            // What was measured until then is told, too.
+            // The figures until then are reported too.
             self.findings.phases.push(phase);
             return Err(gone);
         }
         Ok(phase)
     }
 
-    fn beside(&mut self) -> Beside {
-        Beside { moment: self.watch.moment(), counters: self.config.server_metrics.as_ref().map(fetch) }
+    fn counted(&mut self) -> Counted {
+        Counted { moment: self.watch.moment(), counters: self.config.server_metrics.as_ref().map(fetch) }
     }
 
     fn count_syscalls(&self, duration: Duration) -> Option<Count> {
@@ -124,7 +124,7 @@ impl Coordinator {
         let mut all = Vec::new();
         let mut sent = vec![0; self.sent.len()];
         for loaded in self.answers(Event::loaded)? {
-            // A publisher is one worker's; the others say 0.
+            // A publisher belongs to one worker; the others report 0.
             sent.iter_mut().zip(&loaded.sent).for_each(|(sum, part)| *sum += part);
             all.push(loaded);
         }
@@ -132,7 +132,7 @@ impl Coordinator {
         Ok(all)
     }
 
-    /// Waits until nothing is under way any more, at most as long as the configuration says.
+    /// Waits until no message is in flight, at most as long as the configuration allows.
     fn drain(&mut self) -> Result<(Histogram, Option<Summary>, Option<Summary>)> {
         let patience_ns = nanos(self.config.drain);
         let (mut parts, mut first, mut last) = (Vec::new(), Vec::new(), Vec::new());
@@ -146,16 +146,16 @@ impl Coordinator {
             fold(&mut last, &drained.last_us, 0, u32::max);
             parts.push(drained.latency);
         }
-        // Ticks tell the same, but only once a second.
+        // Ticks carry the same number, but only once a second.
         self.is_gone |= open == 0;
-        // A message that reached nobody has neither; the books count it as lost.
+        // A message that reached no client has neither; it is counted as lost.
         let reached = |micros: &&u32| **micros != u32::MAX;
         let first = summary(first.iter().filter(reached));
         let last = summary(last.iter().filter(|micros| **micros > 0));
         Ok((Histogram::merged(&parts), first, last))
     }
 
-    /// Notes who came and went.
+    /// Records the arrivals in the findings.
     fn note_arrivals(&mut self, window: &Window, loaded: &[Loaded], phase: &Phase) {
         let arrivals: u64 = loaded.iter().map(|loaded| loaded.arrivals).sum();
         let growth = phase.memory_after.server_rss as f64 - phase.memory_before.server_rss as f64;
@@ -229,9 +229,9 @@ fn between(name: &str, loaded: &[Loaded], before: &Moment, after: &Moment) -> Ph
     }
 }
 
-/// Adds what the server's own page says.
-fn add_counters(phase: &mut Phase, before: Beside, after: Beside) {
-    let page = |beside: Beside| beside.counters?.join().ok()?;
+/// Adds the figures of the server's own metrics page.
+fn add_counters(phase: &mut Phase, before: Counted, after: Counted) {
+    let page = |counted: Counted| counted.counters?.join().ok()?;
     let Some((before, after)) = page(before).zip(page(after)) else { return };
     let difference = |figure: fn(&Counters) -> Option<f64>| {
         figure(&before).zip(figure(&after)).map(|(before, after)| after - before)

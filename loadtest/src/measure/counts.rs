@@ -14,8 +14,9 @@ pub(crate) struct Counts {
     pub(crate) reordered: u64,
     /// Lines that are as long as a record and are none.
     pub(crate) corrupt: u64,
-    /// Lines longer than a record.
-    pub(crate) joined: u64,
+    /// Lines longer than a record: several messages without a newline between them.
+    #[serde(rename = "joined")]
+    pub(crate) merged: u64,
     /// Lines shorter than a record.
     pub(crate) split: u64,
 }
@@ -28,7 +29,7 @@ impl Counts {
         self.duplicated += other.duplicated;
         self.reordered += other.reordered;
         self.corrupt += other.corrupt;
-        self.joined += other.joined;
+        self.merged += other.merged;
         self.split += other.split;
     }
 }

@@ -1,4 +1,4 @@
-//! A latency histogram: microseconds, three significant digits, decoded buckets for whoever wants to plot them.
+//! A latency histogram: microseconds, three significant digits, decoded buckets for plotting.
 //!
 //! All histograms of a run have the same bounds, so buckets that travel from a worker to the coordinator, or from a
 //! file to a chart, merge without loss.
@@ -37,7 +37,7 @@ pub(crate) struct Bucket {
 }
 
 impl Histogram {
-    /// Makes an empty histogram.
+    /// Returns an empty histogram.
     pub(crate) fn new() -> Self {
         Self(
             hdrhistogram::Histogram::new_with_bounds(1, MICROS_MAX, 3)

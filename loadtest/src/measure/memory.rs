@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Memory, in bytes. What the server uses is 0 if nobody said which process it is.
+/// Memory, in bytes. The server's is 0 if its process is not known.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Memory {
     pub(crate) server_rss: u64,

@@ -14,7 +14,7 @@ const PORTS: usize = 28_000;
 ///
 /// # Errors
 ///
-/// Fails when it can not be raised that far, or there are not enough ports.
+/// Fails when it cannot be raised that far, or there are not enough ports.
 pub(crate) fn check(config: &Config) -> Result<(), RunError> {
     let connections = config.connections() + config.validators;
     let sources = usize::from(config.source_addresses);

@@ -31,7 +31,7 @@ impl ServerProcess {
     ///
     /// # Errors
     ///
-    /// Fails when there is none or it belongs to somebody else.
+    /// Fails when there is none or it belongs to another user.
     pub(crate) fn new(pid: u32) -> Result<Self, RunError> {
         let process = Self { pid, threads: HashMap::new() };
         if process.rss_bytes().is_none() || fs::read_dir(format!("/proc/{pid}/fd")).is_err() {
@@ -90,7 +90,7 @@ impl ServerProcess {
         self.sum(rss)
     }
 
-    /// Resident memory with shared pages divided among those who share; walks all of the process's pages.
+    /// Resident memory with shared pages divided among the processes that share them; walks all pages.
     pub(crate) fn pss_bytes(&self) -> Option<u64> {
         let pss = |pid: &u32| {
             let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 /// Every entry into the kernel.
 const EVENT: &str = "raw_syscalls:sys_enter";
 
-/// A count under way.
+/// A count in progress.
 #[derive(Debug)]
 pub(crate) struct Count {
     perf: Child,
@@ -29,7 +29,7 @@ pub(crate) fn check() -> Result<(), RunError> {
             let text = String::from_utf8_lossy(&output.stderr);
             let why = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned();
             Err(RunError::Limits(format!(
-                "--server-syscalls: perf can not count {EVENT} here: {why}; leave the flag out"
+                "--server-syscalls: perf cannot count {EVENT} here: {why}; leave the flag out"
             )))
         }
         Err(error) => Err(RunError::Limits(format!(

@@ -1,4 +1,4 @@
-//! A watch: samples the server's and the kernel's memory while a run goes on, and keeps the peaks.
+//! A watch: samples the server's and the kernel's memory during a run, and keeps the peaks.
 
 use super::host::{slab_bytes, stolen_ticks, tcp_memory_bytes};
 use super::server::{Cpu, ServerProcess};
@@ -62,7 +62,7 @@ impl Watch {
         self.tcp_peak = self.tcp_peak.max(tcp_memory_bytes());
     }
 
-    /// The server's resident memory now; 0 if nobody said which process it is.
+    /// Returns the server's resident memory; 0 if its process is not known.
     pub(crate) fn rss(&self) -> u64 {
         self.server.as_ref().and_then(ServerProcess::rss_bytes).unwrap_or_default()
     }

@@ -33,7 +33,7 @@ impl Report {
     ///
     /// # Errors
     ///
-    /// Fails when the file can not be written.
+    /// Fails when the file cannot be written.
     pub(crate) fn write_json(&self, path: &Path) -> Result<()> {
         let file = File::create(path).with_context(|| format!("failed to create {}", path.display()))?;
         serde_json::to_writer_pretty(BufWriter::new(file), self)
@@ -44,7 +44,7 @@ impl Report {
     ///
     /// # Errors
     ///
-    /// Fails when it can not be read, is no report, or one of another version.
+    /// Fails when it cannot be read, is no report, or one of another version.
     pub(crate) fn read_json(path: &Path) -> Result<Self> {
         let name = path.display();
         let text = std::fs::read_to_string(path).with_context(|| format!("failed to read {name}"))?;

@@ -148,7 +148,7 @@ pub(crate) const OF_PHASE: &[Figure<Phase>] = &[
     figure("stolen", "stolen by hypervisor", Unit::Share, Better::Neither, |p| Some(p.stolen_share)),
 ];
 
-/// A size that is 0 because nobody could read it is no figure.
+/// A size that is 0 because it could not be read is no figure.
 fn known(size: u64) -> Option<f64> {
     (size > 0).then_some(size as f64)
 }
@@ -163,7 +163,8 @@ pub(crate) const OF_RUN: &[Figure<Findings>] = &[
     figure("duplicated", "duplicated", Unit::Count, Better::Lower, |f| Some(f.accounting.counts.duplicated as f64)),
     figure("reordered", "reordered", Unit::Count, Better::Lower, |f| Some(f.accounting.counts.reordered as f64)),
     figure("corrupt", "corrupt", Unit::Count, Better::Lower, |f| Some(f.accounting.counts.corrupt as f64)),
-    figure("joined", "joined", Unit::Count, Better::Lower, |f| Some(f.accounting.counts.joined as f64)),
+    // The key is part of the file format, and older than the label.
+    figure("joined", "merged", Unit::Count, Better::Lower, |f| Some(f.accounting.counts.merged as f64)),
     figure("split", "split", Unit::Count, Better::Lower, |f| Some(f.accounting.counts.split as f64)),
     figure("closed", "closed by the server", Unit::Count, Better::Lower, |f| {
         Some(f.closes.iter().map(|close| close.count).sum::<usize>() as f64)

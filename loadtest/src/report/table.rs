@@ -94,15 +94,15 @@ fn connections(table: &mut Table, results: &Findings) {
     if accounting.expected > 0 {
         table.row("verified", [format!("{} of {} deliveries", count(counts.verified), count(accounting.expected))]);
         let faults =
-            [counts.lost, counts.duplicated, counts.reordered, counts.corrupt, counts.joined, counts.split].map(count);
-        let [lost, duplicated, reordered, corrupt, joined, split] = faults;
+            [counts.lost, counts.duplicated, counts.reordered, counts.corrupt, counts.merged, counts.split].map(count);
+        let [lost, duplicated, reordered, corrupt, merged, split] = faults;
         table.row("faults", [format!(
-            "{lost} lost, {duplicated} duplicated, {reordered} reordered, {corrupt} corrupt, {joined} joined, {split} \
+            "{lost} lost, {duplicated} duplicated, {reordered} reordered, {corrupt} corrupt, {merged} merged, {split} \
              split"
         )]);
     }
     if accounting.validated > 0 {
-        table.row("seen by fastwebsockets", [format!("{} deliveries, too", count(accounting.validated))]);
+        table.row("seen by fastwebsockets", [format!("{} deliveries as well", count(accounting.validated))]);
     }
     let closed: usize = results.closes.iter().map(|close| close.count).sum();
     let missed = if closed == 0 {
@@ -151,7 +151,7 @@ fn of_run(table: &mut Table, results: &Findings) {
     }
     if let Some(channels) = &results.channels {
         table.row(
-            "channels with anybody",
+            "channels with subscribers",
             [format!(
                 "{} of {}; the largest has {} subscribers, the median {}",
                 count(channels.occupied as u64),
@@ -169,9 +169,9 @@ fn stalled(table: &mut Table, slow: &Slow) {
         [first, .., last] => format!("after {first:.1} to {last:.1} s"),
         [only] => format!("after {only:.1} s"),
     };
-    table.row("stalled ones ended", [format!("{} of {}, {when}", slow.ended, slow.stalled)]);
-    let how = if slow.closes.is_empty() { "all still open".to_owned() } else { ends(&slow.closes) };
-    table.row("found on reading out", [how]);
+    table.row("stalled connections closed", [format!("{} of {}, {when}", slow.ended, slow.stalled)]);
+    let how = if slow.closes.is_empty() { "none, all still open".to_owned() } else { ends(&slow.closes) };
+    table.row("closed with, read afterwards", [how]);
 }
 
 /// Counts, codes and reasons in one line.

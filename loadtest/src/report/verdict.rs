@@ -1,4 +1,4 @@
-//! A verdict: the judgement on the findings of a run, in one line, and what a reader should know besides.
+//! A verdict: the judgement on the findings of a run, in one line, with notes on doubtful figures.
 
 use super::asserts::Assert;
 use crate::config::{Config, Scenario};
@@ -14,24 +14,24 @@ const STOLEN_SHARE_MAX: f64 = 0.03;
 /// A generator that waits longer for a core reads late, and latencies grow by it.
 const WAITING_SHARE_MAX: f64 = 0.1;
 
-/// The judgement.
+/// The verdict.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Verdict {
     /// The first line of the report.
     pub(crate) line: String,
     pub(crate) exit_code: u8,
-    /// What a reader should know before believing the figures.
+    /// Notes that put the figures in doubt.
     pub(crate) notes: Vec<String>,
 }
 
 impl Verdict {
-    /// Judges a run that ended by itself, or by Ctrl-C.
+    /// Returns the verdict on a run that ended by itself, or by Ctrl-C.
     pub(crate) fn new(config: &Config, findings: &Findings, is_interrupted: bool) -> Self {
-        if let Some(stop) = foreign(findings) {
+        if let Some(stop) = other_protocol(findings) {
             return Self::stopped(&stop, findings);
         }
         let mut faults = faults(findings);
-        // What a whole run would have shown is not missed in a part of one.
+        // A part of a run is not expected to show everything.
         if !is_interrupted {
             faults.extend(shortcomings(config, findings));
         }
@@ -54,23 +54,23 @@ impl Verdict {
         Self { line, exit_code, notes: notes(findings) }
     }
 
-    /// Judges a run that could not go on.
+    /// Returns the verdict on a run that failed.
     pub(crate) fn stopped(stop: &RunError, findings: &Findings) -> Self {
         Self { line: format!("STOPPED: {stop}"), exit_code: stop.exit_code(), notes: notes(findings) }
     }
 }
 
-/// A server that answers everything and no record with a record speaks something else.
-fn foreign(findings: &Findings) -> Option<RunError> {
+/// Returns the error for a server that never sent a record back: it speaks another protocol.
+fn other_protocol(findings: &Findings) -> Option<RunError> {
     let accounting = &findings.accounting;
-    let stranger = accounting.first_unexpected.as_ref().filter(|_| accounting.counts.verified == 0)?;
+    let unexpected = accounting.first_unexpected.as_ref().filter(|_| accounting.counts.verified == 0)?;
     let text =
-        format!("the server speaks another protocol: none of its lines is a record, the first began with {stranger}");
+        format!("the server speaks another protocol: none of its lines is a record, the first began with {unexpected}");
 
     Some(RunError::Protocol(text))
 }
 
-/// Lists what must not happen and did.
+/// Lists faults of the deliveries and connections.
 fn faults(findings: &Findings) -> Vec<String> {
     let counts = &findings.accounting.counts;
     let kinds = [
@@ -78,7 +78,7 @@ fn faults(findings: &Findings) -> Vec<String> {
         (counts.duplicated, "duplicated"),
         (counts.reordered, "reordered"),
         (counts.corrupt, "corrupt"),
-        (counts.joined, "joined"),
+        (counts.merged, "merged"),
         (counts.split, "split"),
     ];
     let counted = kinds.into_iter().filter(|(number, _)| *number > 0);
@@ -90,7 +90,7 @@ fn faults(findings: &Findings) -> Vec<String> {
     faults
 }
 
-/// Lists what was to happen and did not.
+/// Lists expectations that were not met.
 fn shortcomings(config: &Config, findings: &Findings) -> Vec<String> {
     let mut faults = Vec::new();
     for round in findings.storm.iter().flat_map(|storm| &storm.rounds) {
@@ -111,15 +111,15 @@ fn shortcomings(config: &Config, findings: &Findings) -> Vec<String> {
     faults
 }
 
-/// Lists what puts the figures in doubt without making them wrong.
+/// Lists reasons to doubt the figures.
 fn notes(findings: &Findings) -> Vec<String> {
     let mut notes = Vec::new();
-    if let Some(stranger) = &findings.accounting.first_unexpected {
-        notes.push(format!("the first line that was no record began with: {stranger}"));
+    if let Some(unexpected) = &findings.accounting.first_unexpected {
+        notes.push(format!("the first line that was not a record began with: {unexpected}"));
     }
     let unaccepted = findings.accounting.unaccepted;
     if unaccepted > 0 {
-        notes.push(format!("{} messages of publishers that were closed reached nobody", count(unaccepted)));
+        notes.push(format!("{} messages of publishers that were closed reached no client", count(unaccepted)));
     }
     if let Some(ramp) = &findings.ramp {
         notes.push(format!("the ramp ended after {} steps: {}", ramp.steps.len(), ramp.end));
@@ -128,7 +128,7 @@ fn notes(findings: &Findings) -> Vec<String> {
     notes
 }
 
-/// Adds what puts a phase in doubt.
+/// Adds reasons to doubt the figures of a phase.
 fn doubt(phase: &Phase, notes: &mut Vec<String>) {
     let name = &phase.name;
     if phase.stolen_share > STOLEN_SHARE_MAX {
@@ -181,7 +181,7 @@ mod tests {
         assert_eq!((verdict.line.as_str(), verdict.exit_code), (line, FAIL));
     }
 
-    /// Figures of a busy generator are worthless in an open loop. A closed loop only says less than the server can do.
+    /// Figures of a busy generator are invalid in an open loop. In a closed loop they are a lower bound.
     #[test]
     fn busy_generator_is_invalid_in_an_open_loop_only() {
         let verdict_open = verdict("loadtest chat", 0.93, |_| {});
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn who_never_comes_back_is_a_fault() {
+    fn client_that_never_comes_back_is_a_fault() {
         let verdict = verdict("loadtest storm", 0.1, |findings| {
             let round = Round { back: 990, clients: 1000, ..Round::default() };
             findings.storm = Some(Storm { rounds: vec![round] });

@@ -57,7 +57,7 @@ pub(crate) struct Accounting {
     pub(crate) counts: Counts,
     /// Due to connections that the server had closed.
     pub(crate) undelivered_closed: u64,
-    /// Messages, not deliveries, that were sent by publishers whom the server closed, and reached nobody.
+    /// Messages, not deliveries, of publishers that the server closed, which reached no client.
     pub(crate) unaccepted: u64,
     /// Deliveries that fastwebsockets' client saw too.
     pub(crate) validated: u64,

@@ -1,6 +1,6 @@
 //! Results: what a run found, as data. The JSON file of a report holds exactly this.
 //!
-//! A figure that a run cannot know is absent, not 0. Shares are of one core unless they say otherwise.
+//! A figure that a run cannot know is absent, not 0. Shares are of one core unless noted.
 
 mod findings;
 mod phase;

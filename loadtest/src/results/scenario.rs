@@ -30,7 +30,7 @@ pub(crate) struct Slow {
     pub(crate) stalled: usize,
     /// Stalled ones that the server had ended when the phase was over.
     pub(crate) ended: usize,
-    /// Seconds from the stall until the server let go of its end, sorted; seen within 3 s.
+    /// Seconds from the stall until the server closed its end, sorted; exact to 3 s.
     pub(crate) ended_after_seconds: Vec<f64>,
     /// What the stalled ones found when they were read out at last.
     pub(crate) closes: Vec<CloseCount>,
@@ -53,7 +53,7 @@ pub(crate) struct Storm {
 pub(crate) struct Round {
     /// The window over which the clients spread their first attempts, in seconds; 0 for all at once.
     pub(crate) jitter_s: f64,
-    /// Seconds from the cut until so many were back; absent if they never were.
+    /// Seconds from the cut until 99 % and 100 % were back; absent if they never were.
     pub(crate) back_99_s: Option<f64>,
     pub(crate) back_100_s: Option<f64>,
     pub(crate) back: usize,
@@ -102,11 +102,11 @@ pub(crate) struct Step {
     pub(crate) server_cpu_share: Option<f64>,
     pub(crate) server_rss: u64,
     pub(crate) generator_cpu_share: f64,
-    /// True if it kept the latency limit and lost nothing.
+    /// Whether it kept the latency limit and lost nothing.
     pub(crate) is_within: bool,
 }
 
-/// Who stands where.
+/// How clients are spread over channels.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Channels {
     pub(crate) channels: usize,

@@ -68,7 +68,7 @@ fn step(clients: usize, rate: f64, phase: &Phase, is_within: bool) -> Step {
     }
 }
 
-/// Says why a step does not hold, if it does not.
+/// Returns why a step does not hold, if it does not.
 fn end(phase: &Phase, p99_max_us: u64, lost: u64, closed: usize) -> Option<String> {
     let p99_us = phase.latency.p99_us;
     if lost > 0 {

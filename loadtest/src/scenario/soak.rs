@@ -1,6 +1,6 @@
 //! Soak: does anything grow with time.
 //!
-//! A long, even load; straight lines through the samples of its window say how fast memory and descriptors grow. A
+//! A long, even load; straight lines through the samples of its window show how fast memory and descriptors grow. A
 //! slope needs time: what grows by less than a page in the window is not seen.
 
 use crate::coordinator::Coordinator;
@@ -11,7 +11,7 @@ use anyhow::Result;
 /// Seconds of an hour.
 const HOUR: f64 = 3600.0;
 
-/// Connects everybody, loads, and draws the lines.
+/// Connects all clients, applies the load, and fits the lines.
 pub(super) fn run(run: &mut Coordinator, rate: f64) -> Result<()> {
     run.connect_all()?;
     run.measure_load("soak", Drive::Rate(rate))?;

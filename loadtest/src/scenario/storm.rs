@@ -1,7 +1,7 @@
-//! Storm: how long until everybody is back after a cut.
+//! Storm: how long until all clients are back after a cut.
 //!
-//! All connections are cut at once, twice. First everybody comes back at once, as clients without jitter do; then each
-//! at a random moment of the jitter's window. Behind each round a short load proves that who is back also receives.
+//! All connections are cut at once, twice. First all clients reconnect at once, as clients without jitter do; then each
+//! at a random moment within the jitter. After each round a short load proves that the clients receive again.
 
 use crate::clock::{nanos, now_ns};
 use crate::coordinator::{Coordinator, Window};
@@ -41,7 +41,7 @@ pub(super) fn run(run: &mut Coordinator, rate: f64, jitter: Duration) -> Result<
     Ok(())
 }
 
-/// Cuts everybody, and waits for the returns.
+/// Cuts all connections, and waits for the clients to return.
 fn round(run: &mut Coordinator, name: &'static str, jitter: Duration) -> Result<Round> {
     run.stage(name, None);
     run.watch.take_peaks();
@@ -59,7 +59,7 @@ fn round(run: &mut Coordinator, name: &'static str, jitter: Duration) -> Result<
     let cpu = run.watch.moment().cpu_seconds_since(&before);
     let back = usize::try_from(returns.count())?;
     let (server_rss_peak, _) = run.watch.take_peaks();
-    // Of all who were cut, not only of those who came back.
+    // Of all clients that were cut, not only of those that came back.
     let share_back = |percent: usize| {
         let wanted = (clients * percent).div_ceil(100);
         (clients > 0 && back >= wanted).then(|| returns.quantile(wanted as f64 / back as f64).as_secs_f64())

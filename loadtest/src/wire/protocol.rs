@@ -1,6 +1,6 @@
-//! A face: how a server wants to be spoken to, from the first text to the shape of a publication.
+//! A client protocol: from the first text after the handshake to the shape of a publication.
 //!
-//! | face | after the handshake | a message | what comes |
+//! | protocol | after the handshake | a message | what comes |
 //! |---|---|---|---|
 //! | `plain` | nothing | the record | lines, each a record: anything else is a fault |
 //! | `centrifuge` | connect and subscribe (client protocol v2, JSON) | a publish command | pushes, replies and pings |
@@ -8,17 +8,17 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Stands for the channel in a URL, a hello and a publication.
+/// The placeholder of the channel in a URL, a hello and a publication.
 pub(crate) const CHANNEL: &str = "{channel}";
 
-/// Stands for the record in a publication.
+/// The placeholder of the record in a publication.
 pub(crate) const RECORD: &str = "{record}";
 
-/// How to speak to the server.
+/// A client protocol.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub(crate) enum Protocol {
-    /// As the chat example of gorilla/websocket: every message to everybody, lines joined by newlines.
+    /// As the chat example of gorilla/websocket: every message to all clients, lines joined by newlines.
     #[default]
     Plain,
     /// The Centrifuge client protocol, version 2, JSON: Centrifugo and its relatives.
@@ -27,7 +27,7 @@ pub(crate) enum Protocol {
     Custom(Custom),
 }
 
-/// What is said to a server that speaks something else.
+/// The texts of a custom protocol.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Custom {
     /// Sent by every client after the handshake.
@@ -40,7 +40,7 @@ pub(crate) struct Custom {
     pub(crate) marker: String,
 }
 
-/// What a line that holds no record means.
+/// The meaning of a line without a record.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) enum Meaning {
     /// Nothing that matters here.
@@ -49,7 +49,7 @@ pub(crate) enum Meaning {
     Ready,
     /// Answer this at once.
     Reply(&'static str),
-    /// The server does not want this client, for this reason.
+    /// The server refuses this client, for this reason.
     Refused(String),
 }
 
@@ -161,9 +161,9 @@ mod tests {
             publish: "PUB {channel} 64 {record}!".to_owned(),
             marker: String::new(),
         };
-        let face = Protocol::Custom(custom);
-        assert_eq!(face.hello(&["x".to_owned()]).as_deref(), Some("SUB x 1"));
-        assert_eq!(face.wrapping("x"), ("PUB x 64 ".to_owned(), "!".to_owned()));
-        assert_eq!((face.answers(1), face.meaning(b"+OK\r")), (1, Meaning::Ready));
+        let protocol = Protocol::Custom(custom);
+        assert_eq!(protocol.hello(&["x".to_owned()]).as_deref(), Some("SUB x 1"));
+        assert_eq!(protocol.wrapping("x"), ("PUB x 64 ".to_owned(), "!".to_owned()));
+        assert_eq!((protocol.answers(1), protocol.meaning(b"+OK\r")), (1, Meaning::Ready));
     }
 }

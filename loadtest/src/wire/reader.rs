@@ -24,13 +24,13 @@ const WRAPPING_MAX: usize = 4096;
 /// Bytes of the longest header a server may send: no mask.
 const HEADER_MAX: usize = 10;
 
-/// Where a reader puts what it found.
+/// The consumer of what a reader finds.
 pub(crate) trait Sink {
     /// Takes a line of the record's size; false if it is not a record, which includes anything with a newline in it.
     fn record(&mut self, line: &[u8]) -> bool;
-    /// Takes note of a line that is no record: its length, and as much of its start as a record has.
+    /// Counts a line that is not a record: its length, and as much of its start as a record has.
     fn unexpected(&mut self, len: usize, start: &[u8]);
-    /// Takes a line that may be without a record, and is.
+    /// Takes a line without a record, in a protocol that has such lines.
     fn without_record(&mut self, line: &[u8]);
     /// Takes a whole control frame.
     fn control(&mut self, opcode: u8, payload: &[u8]);
@@ -48,9 +48,9 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    /// Makes the shape of `face`'s lines with records of `size` bytes.
-    pub(crate) fn new(face: &Protocol, size: usize) -> Self {
-        let marker = face.marker();
+    /// Returns the shape of `protocol`'s lines with records of `size` bytes.
+    pub(crate) fn new(protocol: &Protocol, size: usize) -> Self {
+        let marker = protocol.marker();
         let finder = marker.map(|marker| {
             let needle = if marker.is_empty() { &MARKER[..] } else { marker.as_bytes() };
             Finder::new(needle).into_owned()

@@ -40,7 +40,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Makes a client that is not connected.
+    /// Returns a client that is not connected.
     pub(crate) fn new() -> Self {
         Self { stream: None, state: State::Waiting, reader: Reader::default(), begun_ns: 0, out: Vec::new() }
     }
@@ -65,7 +65,7 @@ impl Client {
         matches!(self.state, State::Open)
     }
 
-    /// True once frames may come.
+    /// Whether frames may come.
     pub(crate) const fn is_talking(&self) -> bool {
         matches!(self.state, State::Open | State::Greeting(_))
     }
@@ -75,7 +75,7 @@ impl Client {
         self.out.len()
     }
 
-    /// True while anything waits for the socket, encrypted or not.
+    /// Whether anything waits for the socket, encrypted or not.
     pub(crate) fn is_held_back(&self) -> bool {
         !self.out.is_empty() || self.stream.as_ref().is_some_and(Stream::is_held_back)
     }

@@ -1,4 +1,4 @@
-//! The closes: which connections the server ended, and with which codes.
+//! A close log: the connections that the server closed, and with which codes.
 
 use crate::measure::CloseCount;
 

@@ -87,7 +87,7 @@ struct Polling {
 struct Reading {
     buffer: Box<[u8]>,
     shape: Shape,
-    /// What the last read brought besides records; empty between two reads.
+    /// Everything but records that the last read brought; empty between two reads.
     notes: Vec<Note>,
 }
 
@@ -232,7 +232,7 @@ impl Engine {
     ///
     /// # Hot path
     ///
-    /// Once per event. A short read says "empty" without another system call, unless the server has closed.
+    /// Once per event. A short read means "empty" without another system call, unless the server has closed.
     pub(super) fn read(&mut self, index: usize, is_closing: bool) -> Result<()> {
         while let Some(stream) = &mut self.pool[index].stream {
             match stream.read(&mut self.reading.buffer) {
@@ -265,7 +265,7 @@ impl Engine {
         if self.reading.notes.is_empty() { Ok(()) } else { self.answer(index) }
     }
 
-    /// Answers what the last read brought besides records.
+    /// Answers everything but records that the last read brought.
     fn answer(&mut self, index: usize) -> Result<()> {
         for note in std::mem::take(&mut self.reading.notes) {
             let client = &mut self.pool[index];

@@ -1,4 +1,4 @@
-//! The coordinator as a worker knows it: lines of orders on standard input, lines of answers on standard output.
+//! The link to the coordinator: requests on standard input, events on standard output.
 
 use super::messages::{Event, Job, Request};
 use anyhow::{Context, Result, bail};
@@ -7,14 +7,14 @@ use std::io::{BufRead, Write, stdin, stdout};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 
-/// Commands that may wait. A coordinator sends the next one when it has the answer; only an interrupt comes in between.
+/// Requests that may wait. A coordinator sends the next one when it has the answer; only an interrupt comes in between.
 const REQUESTS_MAX: usize = 16;
 
-/// The way to and from the coordinator.
+/// The two directions of the link.
 #[derive(Debug)]
 pub(crate) struct CoordinatorLink {
     requests: Receiver<Request>,
-    /// Held here too: the poll forgets a ring that it did not hear before the bell was gone.
+    /// Kept alive: the poll drops a wake-up that it has not seen when the last waker goes.
     _bell: Arc<Waker>,
 }
 
@@ -22,7 +22,7 @@ pub(crate) struct CoordinatorLink {
 ///
 /// # Errors
 ///
-/// Fails when there is none, which is what somebody finds who starts a worker by hand.
+/// Fails when there is none: a worker was started by hand.
 pub(crate) fn job() -> Result<Job> {
     let mut line = String::new();
     stdin().lock().read_line(&mut line)?;
@@ -30,7 +30,7 @@ pub(crate) fn job() -> Result<Job> {
 }
 
 impl CoordinatorLink {
-    /// Listens on a thread of its own, which rings `waker` for every command, and for the end.
+    /// Reads on a thread of its own, which wakes `waker` for every request, and at the end.
     pub(crate) fn listen(waker: Waker) -> Self {
         let (sender, requests) = sync_channel(REQUESTS_MAX);
         let bell = Arc::new(waker);
@@ -50,7 +50,7 @@ impl CoordinatorLink {
         Self { requests, _bell: bell }
     }
 
-    /// Takes a command that has come.
+    /// Returns a request that has come.
     ///
     /// # Errors
     ///
@@ -63,7 +63,7 @@ impl CoordinatorLink {
         }
     }
 
-    /// Says something.
+    /// Sends an event.
     ///
     /// # Errors
     ///

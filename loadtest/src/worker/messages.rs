@@ -1,7 +1,7 @@
-//! The orders: what a coordinator asks of its workers, and what they answer. One JSON line each, over the worker's
+//! The messages between a coordinator and its workers: requests and events. One JSON line each, over the worker's
 //! standard streams.
 //!
-//! Every command has exactly one answer; ticks come in between, once a second. Times are nanoseconds of
+//! Every request has exactly one answer; ticks come in between, once a second. Times are nanoseconds of
 //! `CLOCK_MONOTONIC`, which all processes of a machine share.
 
 use super::share::Share;
@@ -20,16 +20,16 @@ pub(crate) struct Job {
     pub(crate) share: Share,
 }
 
-/// What to do.
+/// A request of the coordinator.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) enum Request {
     /// Open connections until the run has `total`, this many per second in this worker.
     Connect { total: usize, rate: f64 },
     /// Publish, and measure.
     Load(TimedLoad),
-    /// Read on until everything has come, given what all workers sent, or patience ends.
+    /// Read on until everything that all workers sent has come, or `patience_ns` is over.
     Drain { sent: Vec<u32>, patience_ns: u64 },
-    /// Stop reading the clients that the configuration says.
+    /// Stop reading the clients that are configured to stall.
     Stall,
     /// Read those to their ends.
     ReadOut { patience_ns: u64 },
@@ -37,7 +37,7 @@ pub(crate) enum Request {
     Storm { at_ns: u64, jitter_ns: u64, give_up_ns: u64 },
     /// Report everything that was received.
     Received,
-    /// Count what is missing, given what all workers sent and anybody read.
+    /// Count what is missing of everything that all workers sent.
     Missing { sent: Vec<u32> },
     /// Bring what is going on to an early end; has no answer of its own.
     Interrupt,
@@ -64,16 +64,16 @@ pub(crate) enum Drive {
     Rate(f64),
     /// This many messages at once, again and again, on a clock.
     Bursts { messages: usize, every_ns: u64 },
-    /// Messages under way.
+    /// As long as fewer messages than this are in flight.
     Window(u32),
 }
 
-/// What a worker says.
+/// An event of a worker: an answer, or news.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) enum Event {
     /// The last second.
     Tick(Tick),
-    /// It can not go on.
+    /// It cannot go on.
     Failed(RunError),
     Connected(Connected),
     Loaded(Loaded),
@@ -155,12 +155,12 @@ pub(crate) struct Edge {
     pub(crate) own: ThreadTime,
 }
 
-/// What had come when nothing was under way any more.
+/// What had come when no message was in flight any more.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Drained {
     pub(crate) latency: Buckets,
-    /// Microseconds to the first and to the last receiver, by message of the window; a message that reached nobody has
-    /// `u32::MAX` and 0. Empty unless there is a single publisher in an open loop.
+    /// Microseconds to the first and to the last receiver, by message of the window; a message that reached no client
+    /// has `u32::MAX` and 0. Empty unless there is a single publisher in an open loop.
     pub(crate) first_us: Vec<u32>,
     pub(crate) last_us: Vec<u32>,
     /// Deliveries lost and connections closed over the whole run, so far.

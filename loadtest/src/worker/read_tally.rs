@@ -126,7 +126,7 @@ impl Sink for ReadTally<'_> {
         let size = self.format.size();
         let count = match len {
             len if len < size => &mut self.counts.split,
-            len if len > size => &mut self.counts.joined,
+            len if len > size => &mut self.counts.merged,
             _ => &mut self.counts.corrupt,
         };
         *count += 1;

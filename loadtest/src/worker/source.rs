@@ -1,4 +1,4 @@
-//! A source: decides when the next message is due, and who sends it.
+//! A source: decides when the next message is due, and which publisher sends it.
 //!
 //! Open loop: a clock decides, and a message is stamped with the time it was due even if it is sent later. Closed loop:
 //! the publisher's own copies decide.
@@ -16,7 +16,7 @@ pub(crate) enum Source {
     Silent,
     /// On a clock.
     Clock(Schedule),
-    /// As long as fewer than this many messages of publisher 0 are under way.
+    /// As long as fewer than this many messages of publisher 0 are in flight.
     Window(u32),
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct Schedule {
 enum Pace {
     /// Evenly, this many per second.
     Even(f64),
-    /// So many at once, so often.
+    /// `messages` at once, every `every_ns`.
     Bursts { messages: u64, every_ns: u64 },
 }
 
@@ -84,7 +84,7 @@ impl Schedule {
 }
 
 impl Source {
-    /// Makes the source of a load.
+    /// Returns the source of a load.
     pub(crate) fn new(load: &TimedLoad, share: Share, audience: &Audience) -> Self {
         let clock = |pace| Self::Clock(Schedule::new(pace, load, share, audience));
         match load.drive {
@@ -95,7 +95,7 @@ impl Source {
         }
     }
 
-    /// When the source wants to be asked; `u64::MAX` if the clock has no say.
+    /// Returns when the next message is due; `u64::MAX` if the clock does not decide.
     pub(crate) fn due_ns(&self) -> u64 {
         match self {
             Self::Clock(schedule) => schedule.due_ns(),
@@ -122,8 +122,8 @@ mod tests {
         (audience, schedules)
     }
 
-    /// A plan must not drift: after an hour, the last message is still due where the rate says. Workers share it: none
-    /// is sent twice, none by nobody.
+    /// A plan must not drift: after an hour, the last message is still due at the time of its rate. Workers share it:
+    /// each message is sent by exactly one.
     #[test]
     fn schedule_neither_drifts_nor_overruns_however_many_share_it() {
         for workers in 1..4 {

@@ -28,7 +28,7 @@ impl Stream {
         &self.socket
     }
 
-    /// True while something encrypted waits for the socket.
+    /// Whether something encrypted waits for the socket.
     pub(crate) fn is_held_back(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.wants_write())
     }
@@ -52,7 +52,7 @@ fn unless_full(pushed: io::Result<()>) -> io::Result<()> {
 }
 
 impl Read for Stream {
-    /// As of a plain socket, a short read says that nothing more is there.
+    /// Reads as a plain socket does: after a short read nothing more is there.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let Some(tls) = &mut self.tls else { return self.socket.read(buffer) };
         let mut taken = 0;

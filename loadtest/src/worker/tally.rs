@@ -2,7 +2,7 @@
 //!
 //! Per (client, publisher it hears) it keeps the sequence number that comes next, 4 bytes. A jump ahead is a loss until
 //! the missing records come after all, which makes them reordered; what came before is a duplicate. The missing ranges
-//! are kept only where something is missing. Who arrives while messages flow begins with the first one it sees.
+//! are kept only where something is missing. A client that connects during a load begins with the first one it sees.
 
 use super::gaps::Gaps;
 use super::read_tally::{Batch, Note, ReadTally, UNSEEN};
@@ -25,7 +25,7 @@ pub(crate) struct Tally {
     pub(crate) counts: Counts,
     /// Of the records intended within the measured window.
     pub(crate) latency: Histogram,
-    /// Of those before it, since the last tick: for who watches, and in no figure.
+    /// Of those before it, since the last tick: for the progress line, and in no figure.
     pub(crate) warm_up: Histogram,
     pub(crate) spread: Spread,
     /// Latencies of clients from here on, of the whole run, are not counted: they are there to be slow or to leave.
@@ -56,8 +56,8 @@ impl Tally {
         }
     }
 
-    /// Begins, or begins again, the row of `client`, which expects what comes after `sent`; without it, its first record
-    /// decides.
+    /// Begins, or begins again, the row of `client`, which expects what comes after `sent`. Without `sent`, its first
+    /// record decides.
     pub(crate) fn open(&mut self, client: usize, sent: Option<&[u32]>) {
         let len = self.audience.row_len();
         if !self.gaps.is_empty() {
@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(buckets, [(5, 1), (8, 3)], "milliseconds and deliveries");
     }
 
-    /// Who arrives in the middle has lost nothing, and can lose something from then on.
+    /// A client that connects while messages flow has lost nothing, and can lose something from then on.
     #[test]
     fn newcomer_begins_with_the_first_record_it_sees() {
         let counts = counts_after(None, |format| lines(format, &[7, 8, 10]));
@@ -218,9 +218,9 @@ mod tests {
     }
 
     #[test]
-    fn joined_records_are_found() {
+    fn merged_records_are_found() {
         let counts = counts(|format| [lines(format, &[0, 1]), lines(format, &[2, 3])].concat());
-        assert_eq!((counts.verified, counts.joined, counts.lost), (2, 1, 2));
+        assert_eq!((counts.verified, counts.merged, counts.lost), (2, 1, 2));
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! Validators: extra receivers that another library drives, as a second opinion on frames, text and order.
+//! Validators: additional receivers that another library drives, as a second opinion on frames, text and order.
 //!
 //! The engine cuts frames with its own reader, which is fast and could be wrong in the same way as a server. These
-//! connections are read by fastwebsockets' client side, frame by frame, on a thread of their own, and keep deliveries of
-//! their own. They are timed in no figure.
+//! connections are read by fastwebsockets' client side, frame by frame, on a thread of their own, and count their own
+//! deliveries. They are timed in no figure.
 
 use super::read_tally::Note;
 use super::share::Share;
@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest message taken, in bytes; coalesced ones are some 64 KiB.
 const MESSAGE_MAX: usize = 64 << 20;
 
-/// The validators of a run. They go when their worker does.
+/// The validators of a run. They end with their worker.
 #[derive(Debug)]
 pub(super) struct Validators {
     deliveries: Arc<Mutex<Deliveries>>,
@@ -51,7 +51,7 @@ impl Validators {
     ///
     /// # Errors
     ///
-    /// Fails when one can not connect in time.
+    /// Fails when one cannot connect in time.
     pub(super) fn connect(config: &Config) -> Result<Self> {
         let format = Format::new(config.size, config.seed);
         let mut tally = Tally::new(format, Audience::new(config), Share { index: 0, of: 1 }, 0);
@@ -139,7 +139,7 @@ async fn receive(
         Ok(connection) => (connection, config.protocol.answers(channels.len())),
         Err(error) => {
             let stop = RunError::Refused(format!("validator {number} could not connect: {error:#}"));
-            // The engine has given up if nobody listens.
+            // If the receiver is gone, the engine has given up.
             drop(ready.send(Err(stop)));
             return;
         }
@@ -198,14 +198,14 @@ fn take(
         match config.protocol.meaning(&line) {
             Meaning::Reply(reply) => replies.push(reply.to_owned()),
             Meaning::Ready => *answers = answers.saturating_sub(1),
-            // The engine's own clients are refused likewise, and say so.
+            // The engine's own clients are refused as well, and report it.
             Meaning::Nothing | Meaning::Refused(_) => {}
         }
     }
     replies
 }
 
-/// Connects, and says the first words.
+/// Connects, and sends the first message of the protocol.
 async fn connect(config: &Config, channels: &[String]) -> Result<Connection> {
     let socket = TcpStream::connect(config.url.address).await?;
     socket.set_nodelay(true)?;

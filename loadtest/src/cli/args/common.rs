@@ -9,39 +9,39 @@ use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What every scenario can be told.
+/// Flags that every scenario has.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Common {
-    /// The server: ws://HOST:PORT/PATH?QUERY, or wss://, which believes any certificate. It must be on this machine.
-    /// `{channel}` stands for the channel.
+    /// The server: ws://HOST:PORT/PATH?QUERY, or wss:// (any certificate is accepted). It must run on this machine.
+    /// `{channel}` is replaced by the channel.
     #[arg(long, default_value = "ws://127.0.0.1:8080/ws", value_parser = Target::parse, help_heading = "Target")]
     pub(crate) url: Target,
-    /// How the server wants to be spoken to.
+    /// The client protocol.
     #[arg(long, alias = "face", value_enum, default_value = "plain", help_heading = "Target")]
     pub(crate) protocol: ProtocolName,
-    /// The channel to publish in, where the server has any.
+    /// The channel to publish in, if the server has channels.
     #[arg(long, default_value = "loadtest", value_parser = values::channel, help_heading = "Target")]
     pub(crate) channel: String,
-    /// custom: text that every client sends after the handshake; `{channel}` stands for the channel.
+    /// custom: text that every client sends after the handshake; `{channel}` is replaced by the channel.
     #[arg(long, value_name = "TEXT", help_heading = "Target")]
     pub(crate) hello: Option<String>,
     /// custom: a client counts as connected once a line with this text has come.
     #[arg(long, value_name = "TEXT", help_heading = "Target")]
     pub(crate) ready: Option<String>,
-    /// custom: what a publisher sends; `{record}` stands for the message, `{channel}` for the channel.
+    /// custom: text that a publisher sends; `{record}` is replaced by the message, `{channel}` by the channel.
     #[arg(long, value_name = "TEXT", help_heading = "Target")]
     pub(crate) publish: Option<String>,
-    /// custom: text right before a message in what comes; without it, messages are found by their own start.
+    /// custom: text right before a message in a received line [default: messages are found by their own start].
     #[arg(long, value_name = "TEXT", help_heading = "Target")]
     pub(crate) marker: Option<String>,
 
-    /// Length of what is measured, as in 30s or 1m30s [default: 30s; ramp 5s a step, soak 10m].
+    /// Length of the measured window, as in 30s or 1m30s [default: 30s; ramp 5s per step, soak 10m].
     #[arg(long, value_parser = values::duration, help_heading = "Time")]
     pub(crate) duration: Option<Duration>,
-    /// Load before that, verified but in no figure. idle: the rest before a measurement. storm: the load after a round.
+    /// Load before the window: verified, but in no figure. idle: rest before a measurement. storm: load after a round.
     #[arg(long, default_value = "5s", value_parser = values::duration, help_heading = "Time")]
     pub(crate) warmup: Duration,
-    /// How long to wait, after the last message is sent, for what is still under way.
+    /// How long to wait, after the last message is sent, for messages that are still in flight.
     #[arg(long, default_value = "10s", value_parser = values::duration, help_heading = "Time")]
     pub(crate) drain: Duration,
 
@@ -51,48 +51,49 @@ pub(crate) struct Common {
     /// Spread the clients over this many processes, each with its own thread and descriptors.
     #[arg(long, value_name = "N", default_value = "1", value_parser = values::processes, help_heading = "Generator")]
     pub(crate) processes: usize,
-    /// Connect from 127.0.0.1 to 127.0.0.N in turn: a source address has some 28,000 ports.
-    #[arg(long, value_name = "N", default_value = "1", value_parser = values::source_addresses, help_heading = "Generator")]
+    /// Connect from 127.0.0.1 to 127.0.0.N in turn; one source address has about 28,000 ports.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = values::sources, help_heading = "Generator")]
     pub(crate) source_addresses: u8,
-    /// Extra receivers that are driven by another WebSocket library (fastwebsockets), as a second opinion.
+    /// Additional receivers that use another WebSocket library (fastwebsockets), as a second opinion.
     #[arg(long, value_name = "N", default_value = "0", help_heading = "Generator")]
     pub(crate) validate: usize,
-    /// Repeats every random choice of an earlier run (its report names the seed) [default: another one each time].
+    /// Repeat every random choice of an earlier run; its report has the seed [default: random].
     #[arg(long, help_heading = "Generator")]
     pub(crate) seed: Option<u64>,
 
-    /// Process to charge, with its children: CPU, memory and descriptors are read from /proc.
+    /// The server's process: its CPU, memory and descriptors, and those of its children, are read from /proc.
     #[arg(long, value_name = "PID", help_heading = "Server")]
     pub(crate) server_pid: Option<u32>,
-    /// Prometheus page: http://HOST:PORT/PATH. Adds sends per delivery (throng), CPU and memory if there is no PID.
+    /// Prometheus page of the server: http://HOST:PORT/PATH. Adds sends per delivery (throng), and CPU and memory if
+    /// there is no PID.
     #[arg(long, value_name = "URL", value_parser = Target::parse, help_heading = "Server")]
     pub(crate) server_metrics: Option<Target>,
-    /// Count the server's system calls with perf, at some 100 ns each.
+    /// Count the server's system calls with perf, which costs about 100 ns per call.
     #[arg(long, requires = "server_pid", help_heading = "Server")]
     pub(crate) server_syscalls: bool,
 
-    /// What must hold, as in 'p99<50ms', 'lost=0', 'server_rss_peak<=100MiB', 'calm.p99<5ms'; sets the exit code.
+    /// A condition, as in 'p99<50ms', 'lost=0', 'server_rss_peak<=100MiB', 'calm.p99<5ms'; if it fails, the exit code is 1.
     #[arg(long = "assert", value_name = "CONDITION", value_parser = values::condition, help_heading = "Output")]
     pub(crate) asserts: Vec<String>,
-    /// Write everything, latency buckets included, to this file.
+    /// Write the whole report, including latency buckets, to this JSON file.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub(crate) json: Option<PathBuf>,
-    /// Write a page with charts, one file, to be opened in any browser.
+    /// Write the report as one self-contained HTML page with charts.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub(crate) html: Option<PathBuf>,
-    /// No progress while it runs.
+    /// Do not show progress.
     #[arg(long, help_heading = "Output")]
     pub(crate) quiet: bool,
 }
 
-/// How to speak to the server.
+/// A client protocol.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum ProtocolName {
-    /// Every message to everybody, lines joined by newlines: gorilla's chat example, throng's /ws, most demos.
+    /// Every message to all clients, lines joined by newlines: gorilla's chat example, throng's /ws, most demos.
     Plain,
     /// The Centrifuge client protocol v2, JSON.
     Centrifuge,
-    /// Anything else that takes and gives text: see --hello, --ready, --publish, --marker.
+    /// Any other protocol of text messages: see --hello, --ready, --publish, --marker.
     Custom,
 }
 

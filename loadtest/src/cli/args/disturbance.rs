@@ -13,7 +13,7 @@ pub(crate) struct SlowArgs {
     /// Receivers, the stalled ones included; the publisher comes on top.
     #[arg(long, default_value = "200", value_parser = values::positive)]
     clients: usize,
-    /// Share of the receivers that stop reading for good.
+    /// Share of the receivers that stop reading.
     #[arg(long, value_name = "SHARE", default_value = "0.1", value_parser = values::share)]
     slow_share: f64,
     /// Messages per second.
@@ -36,13 +36,13 @@ impl SlowArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct StormArgs {
-    /// Receivers; the publisher comes on top, and is cut too.
+    /// Receivers; the publisher comes on top and is cut as well.
     #[arg(long, default_value = "5000", value_parser = values::positive)]
     clients: usize,
-    /// Second round: everybody comes back at a random moment of this window.
+    /// Second round: each client reconnects at a random moment of this window.
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = values::duration)]
     jitter: Duration,
-    /// Messages per second of the load that proves that everybody is back.
+    /// Messages per second of the load that proves that all clients receive again.
     #[arg(long, default_value = "5", value_parser = values::rate)]
     rate: f64,
     #[command(flatten)]
@@ -61,13 +61,13 @@ impl StormArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct ChurnArgs {
-    /// Receivers, those who come and go included; the publisher comes on top.
+    /// Receivers, including those that disconnect and reconnect; the publisher comes on top.
     #[arg(long, default_value = "1000", value_parser = values::positive)]
     clients: usize,
-    /// Connections per second that leave and come back.
+    /// Connections per second that are closed and opened again.
     #[arg(long, default_value = "100", value_parser = values::rate)]
     churn_rate: f64,
-    /// Share of the receivers that take turns at it.
+    /// Share of the receivers that take turns in this.
     #[arg(long, value_name = "SHARE", default_value = "0.5", value_parser = values::share)]
     churn_share: f64,
     /// Messages per second.

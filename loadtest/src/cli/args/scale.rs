@@ -36,16 +36,16 @@ pub(crate) struct RampArgs {
     /// What is raised.
     #[arg(long, value_enum, default_value = "clients")]
     by: Axis,
-    /// The first step's clients or messages per second [default: 500 clients, 10 messages/s].
+    /// Clients or messages per second of the first step [default: 500 clients, 10 messages/s].
     #[arg(long, value_parser = values::rate)]
     from: Option<f64>,
     /// What each step adds [default: 500 clients, 10 messages/s].
     #[arg(long, value_parser = values::rate)]
     step: Option<f64>,
-    /// Steps at most.
+    /// The largest number of steps.
     #[arg(long, default_value = "12", value_parser = values::positive)]
     steps: usize,
-    /// The p99 at which it ends.
+    /// The latency limit: the ramp ends when the p99 exceeds it.
     #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = values::duration)]
     p99_max: Duration,
     /// --by rate: receivers; the publisher comes on top.
@@ -82,13 +82,13 @@ pub(crate) struct ChannelsArgs {
     /// Clients.
     #[arg(long, default_value = "2000", value_parser = values::positive)]
     clients: usize,
-    /// Channels that there are.
+    /// Number of channels.
     #[arg(long, default_value = "1000", value_parser = values::positive)]
     channels: usize,
-    /// Channels that each client subscribes to.
+    /// Subscriptions of each client.
     #[arg(long, default_value = "1", value_parser = values::positive)]
     subscriptions: usize,
-    /// Exponent of the popularity: 0 for all alike, 1 as words in a text.
+    /// Exponent of the popularity: 0 for equal channels, 1 for the frequency of words in a text.
     #[arg(long, default_value = "1", value_parser = values::exponent)]
     zipf: f64,
     /// Messages per second in all.

@@ -33,7 +33,7 @@ impl FanoutArgs {
 pub(crate) struct SaturateArgs {
     #[command(flatten)]
     receivers: Receivers,
-    /// Messages that may be under way before the publisher's own copy of the oldest is back.
+    /// Messages in flight: sent, and not yet received by the publisher itself.
     #[arg(long, default_value = "64", value_parser = values::positive)]
     window: usize,
     #[command(flatten)]
@@ -52,10 +52,10 @@ impl SaturateArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct ChatArgs {
-    /// Members, who all publish.
+    /// Members; each of them publishes.
     #[arg(long, default_value = "1000", value_parser = values::positive)]
     clients: usize,
-    /// Messages per second and member.
+    /// Messages per second of each member.
     #[arg(long, default_value = "1", value_parser = values::rate)]
     rate: f64,
     #[command(flatten)]
@@ -76,7 +76,7 @@ impl ChatArgs {
 pub(crate) struct BurstArgs {
     #[command(flatten)]
     receivers: Receivers,
-    /// Messages at once.
+    /// Messages per burst.
     #[arg(long, value_name = "MESSAGES", default_value = "16", value_parser = values::positive)]
     burst: usize,
     /// Time from one burst to the next.

@@ -31,7 +31,7 @@ pub(crate) fn draw(chart: &Chart) -> Option<String> {
     Some(html)
 }
 
-/// Says which line is which; a line that is alone is what the title says.
+/// Appends a legend; a single line is named by the title.
 fn legend(chart: &Chart, html: &mut String) {
     let keys = keys(chart);
     if keys.len() < 2 {
@@ -50,7 +50,7 @@ fn legend(chart: &Chart, html: &mut String) {
     *html += "</ul>";
 }
 
-/// Groups have the colours and names have the lines, so each is told once.
+/// Returns the entries: groups by colour and names by line style, each once.
 fn keys(chart: &Chart) -> Vec<Key<'_>> {
     let (mut groups, mut names): (Vec<Key<'_>>, Vec<Key<'_>>) = (Vec::new(), Vec::new());
     for series in chart.series.iter().filter(|series| series.points.iter().any(|(_, y)| y.is_some())) {
@@ -64,14 +64,14 @@ fn keys(chart: &Chart) -> Vec<Key<'_>> {
             add(&mut names, Key { text: &series.name, class, has_dots });
         }
     }
-    // What all groups have is what the title says.
+    // A single name is in the title already.
     if groups.is_empty() || names.len() > 1 {
         groups.append(&mut names);
     }
     groups
 }
 
-/// Adds what is not told yet.
+/// Adds an entry unless there is one with its text.
 fn add<'a>(keys: &mut Vec<Key<'a>>, key: Key<'a>) {
     if !keys.iter().any(|known| known.text == key.text) {
         keys.push(key);

@@ -3,7 +3,7 @@
 use super::axis::Axis;
 use super::thin::Point;
 
-/// Colours of the style sheet, told apart by colour-blind eyes too. With more series they are used again.
+/// Colours of the style sheet, distinguishable by colour-blind readers. With more series they are used again.
 pub(crate) const COLOURS: usize = 6;
 
 /// Something to look at.
@@ -26,13 +26,13 @@ pub(crate) struct Series {
     /// The number of a colour; there are [`COLOURS`].
     pub(crate) colour: usize,
     pub(crate) line: Line,
-    /// True if every point was a measurement of its own, to be pointed at.
+    /// Whether every point was a measurement of its own, to be pointed at.
     pub(crate) has_dots: bool,
     /// In the order of their `x`.
     pub(crate) points: Vec<Point>,
 }
 
-/// What tells lines of one colour apart.
+/// The style that distinguishes lines of one colour.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Line {
     Solid,
@@ -60,7 +60,7 @@ pub(crate) enum Mark {
 }
 
 impl Chart {
-    /// For those who hear the page.
+    /// Returns the chart as text, for screen readers.
     pub(super) fn in_words(&self) -> String {
         let mut words = self.title.clone();
         for series in &self.series {

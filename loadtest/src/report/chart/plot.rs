@@ -141,7 +141,7 @@ fn grid(html: &mut String, x: &Range, y: &Range) {
     );
 }
 
-/// Keeps ticks apart: `ends` says, for each of the [`WIDTHS`], where the last one that is shown ends, in pixels.
+/// Keeps ticks apart: `ends` is, for each of the [`WIDTHS`], the end of the last one that is shown, in pixels.
 /// Returns a class, or nothing if there is no room even on a wide screen.
 fn room(ends: &mut [f64; 2], at: f64, text: &str) -> Option<&'static str> {
     let half = text.chars().count() as f64 * LETTER / 2.0;

@@ -13,7 +13,7 @@ use crate::units::{count, micros, rate};
 /// With more runs in one picture, the highest latency of each second hides what is below it.
 const MAXIMA_RUNS_MAX: usize = 2;
 
-/// With more phases, their spectra can not be told apart.
+/// With more phases, their spectra cannot be distinguished.
 const SPECTRA_MAX: usize = 4;
 
 /// Everything that can be drawn of these runs; the picture that answers the question comes first.
@@ -90,7 +90,7 @@ fn timeline(runs: &[NamedReport<'_>], title: &str, unit: Unit, quantities: &[OfS
         }
     }
     let y = Axis { title: axis_title(unit), scale: Scale::Linear, unit };
-    // A line of zeros says that nothing was measured.
+    // A line of zeros means that nothing was measured.
     let has_some = lines.iter().flat_map(|line| &line.points).any(|(_, y)| y.is_some_and(|y| y > 0.0));
     has_some.then(|| Chart { title: title.to_owned(), x, y, series: lines, bands: stages(runs), marks: Vec::new() })
 }
@@ -154,7 +154,7 @@ fn spectra(runs: &[NamedReport<'_>]) -> Option<Chart> {
     })
 }
 
-/// The last phase that all runs went through: others can not be compared.
+/// The last phase that all runs went through: others cannot be compared.
 fn last_common_phase<'a>(runs: &[NamedReport<'a>]) -> Option<&'a str> {
     let (first, others) = runs.split_first()?;
     let mut names = first.report.results.phases.iter().rev().map(|phase| phase.name.as_str());
@@ -198,7 +198,7 @@ fn ramp(runs: &[NamedReport<'_>], title: &str, scale: Scale, quantities: &[OfSte
     Some(Chart { title: format!("{title} against {against}"), x, y, series: lines, bands: Vec::new(), marks })
 }
 
-/// Who was back how soon.
+/// The share of clients that were back, over time.
 fn returns(runs: &[NamedReport<'_>]) -> Option<Chart> {
     let mut lines = Vec::new();
     for run in runs {

@@ -1,4 +1,4 @@
-//! What only one scenario knows: steps of a ramp, rounds of a storm, the ends of stalled receivers.
+//! Details of single scenarios: steps of a ramp, rounds of a storm, the ends of stalled receivers.
 
 use super::named_report::NamedReport;
 use super::tables::{Table, cell, section};
@@ -9,7 +9,7 @@ use crate::units::{bytes, count, micros, percent, rate};
 /// A kind of memory: its name and where it stands.
 type OfMemory = (&'static str, fn(&Memory) -> u64);
 
-/// What there is of it, run by run.
+/// Returns the details of each run.
 pub(super) fn section_of(runs: &[NamedReport<'_>]) -> String {
     let mut html = String::new();
     for run in runs {
@@ -75,7 +75,7 @@ fn ramp(ramp: &Ramp) -> String {
     }
     let mut end = Table::new(vec![String::new()]);
     end.row("p99 at most", vec![cell(&micros(ramp.p99_max_us))]);
-    end.row("went no further because", vec![cell(&ramp.end)]);
+    end.row("ended because", vec![cell(&ramp.end)]);
     table.html() + &end.html()
 }
 

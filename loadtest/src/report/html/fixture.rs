@@ -1,4 +1,4 @@
-//! Runs that never were, as pages have to show them: with noise, gaps, faults and markup in what a server says.
+//! Invented runs, as pages have to show them: with noise, gaps, faults, and markup in the texts of a server.
 
 use crate::config::{Axis, Config, Load, RampLoad, Scenario};
 use crate::measure::histogram::{Histogram, Summary};
@@ -152,7 +152,7 @@ const fn memory(server_rss: u64) -> Memory {
     Memory { server_rss, server_pss: server_rss - MIB, kernel_tcp: 30 * MIB, kernel_slab: 220 * MIB }
 }
 
-/// Stages of so many seconds each; latency is absent while nothing is delivered.
+/// Stages with a length in seconds each; latency is absent while nothing is delivered.
 fn timeline(noise: &mut Noise, stages: &[(&str, u32, f64)]) -> Vec<Sample> {
     let mut timeline: Vec<Sample> = Vec::new();
     for (stage, seconds, typical_us) in stages {
@@ -209,7 +209,7 @@ fn findings(phases: Vec<Phase>, timeline: Vec<Sample>) -> Findings {
     }
 }
 
-/// One publisher, everybody listens, nothing goes wrong. `speed` 1 is a good day.
+/// One publisher, all clients receive, nothing fails. `speed` 1 is a fast server.
 pub(super) fn fanout(seed: u64, speed: f64) -> Report {
     let mut noise = Noise::new(seed);
     let typical_us = 4_800.0 / speed;
@@ -362,7 +362,7 @@ pub(super) fn idle() -> Report {
     report
 }
 
-/// So many hours of a steady load.
+/// `hours` of a steady load.
 pub(super) fn soak(seed: u64, hours: u32) -> Report {
     let mut noise = Noise::new(seed);
     let phases = vec![phase(&mut noise, "measure", 4_800.0, 1e6)];

@@ -24,7 +24,7 @@ pub(super) fn header(runs: &[NamedReport<'_>]) -> String {
         _ => html += &verdicts(runs),
     }
     html += &format!("<p class=\"question\">{}</p>\n", question(config));
-    // Runs that did the same are told about once.
+    // The same load is described once.
     let deeds: Vec<_> = runs.iter().map(|run| sentence(&run.report.config)).collect();
     if deeds.iter().all(|deed| *deed == deeds[0]) {
         html += &format!("<p class=\"deed\">{}</p>\n", escape(&deeds[0]));
@@ -161,7 +161,7 @@ fn remark(run: &NamedReport<'_>, key: &str) -> String {
     let results = &run.report.results;
     let is_of_phase = figures::OF_PHASE.iter().any(|figure| figure.key == key);
     let text = match (key, results.phases.as_slice()) {
-        ("lost", _) => format!("of {} due", count(results.accounting.expected)),
+        ("lost", _) => format!("of {} expected", count(results.accounting.expected)),
         ("stalled_ended", _) => format!("of {}", count(results.slow.as_ref().map_or(0, |slow| slow.stalled) as u64)),
         (_, [.., _, last]) if is_of_phase => format!("in phase {}", last.name),
         _ => return String::new(),
@@ -169,7 +169,7 @@ fn remark(run: &NamedReport<'_>, key: &str) -> String {
     format!("<small>{}</small>", escape(&text))
 }
 
-/// What a reader should know before believing the figures.
+/// Notes that put the figures in doubt.
 pub(super) fn notes(runs: &[NamedReport<'_>]) -> String {
     let is_alone = runs.len() == 1;
     let mut html = String::new();
@@ -182,5 +182,5 @@ pub(super) fn notes(runs: &[NamedReport<'_>]) -> String {
     if html.is_empty() {
         return html;
     }
-    format!("<section class=\"notes\">\n<h2>Before you believe the figures</h2>\n<ul>\n{html}</ul>\n</section>\n")
+    format!("<section class=\"notes\">\n<h2>Doubts about the figures</h2>\n<ul>\n{html}</ul>\n</section>\n")
 }

@@ -9,13 +9,13 @@ use crate::report::escape::escape;
 const STYLE: &str = include_str!("../../../static/report.css");
 const SCRIPT: &str = include_str!("../../../static/report.js");
 
-/// What the policy lets run: SHA-256 of the script. A test says what it should be.
+/// The only script that the policy lets run, by its SHA-256. A test checks it.
 const SCRIPT_HASH: &str = "sha256-0QK8YsMa3nbwb5aPA0gMBe0+7QZqyaIEBJcpBEDW6ZE=";
 
 /// A table of the figures of more phases than this wants the width of the page.
 const PHASES_NARROW_MAX: usize = 3;
 
-/// Makes a page of one report, or a comparison of several with the first; `names` are those of the files.
+/// Returns a page of one report, or a comparison of several with the first; `names` are those of the files.
 pub(crate) fn render(reports: &[Report], names: &[String]) -> String {
     let names = shortened(names);
     let runs = reports.iter().enumerate().map(|(number, report)| {
@@ -48,7 +48,7 @@ fn shortened(names: &[String]) -> Vec<String> {
     names.iter().enumerate().map(|(at, name)| if is_plain(at) { shorts[at].clone() } else { name.clone() }).collect()
 }
 
-/// Tables with few columns stand beside each other where there is room.
+/// Tables with few columns stand next to each other where there is room.
 fn is_narrow(runs: &[NamedReport<'_>]) -> bool {
     match runs {
         [run] => run.report.results.phases.len() <= PHASES_NARROW_MAX && run.report.results.ramp.is_none(),

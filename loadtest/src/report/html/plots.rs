@@ -55,7 +55,7 @@ pub(super) fn bands(results: &Findings, scale: f64) -> Vec<Band> {
 /// The latency that each share of the deliveries did not exceed.
 pub(super) fn spectrum(buckets: &[Bucket]) -> Vec<Point> {
     let total: u64 = buckets.iter().map(|bucket| bucket.count).sum();
-    // The slowest delivery has no share behind it: it is drawn half a delivery before the end.
+    // The slowest delivery is at 100 %, which has no place on this axis: it is drawn half a delivery before.
     let end = 1.0 - 0.5 / total.max(1) as f64;
     let mut seen = 0;
     let shares = buckets.iter().map(|bucket| {
@@ -67,7 +67,7 @@ pub(super) fn spectrum(buckets: &[Bucket]) -> Vec<Point> {
     first.into_iter().chain(shares).collect()
 }
 
-/// The share of the clients that were back after so many seconds.
+/// The share of the clients that were back, by seconds after the cut.
 pub(super) fn returned(round: &Round) -> Vec<Point> {
     let mut back = 0;
     let buckets = round.returns.buckets.iter().map(|bucket| {

@@ -76,7 +76,7 @@ fn flatten(settings: &mut Settings, name: &str, value: &Value) {
     settings.insert(name.to_owned(), text);
 }
 
-/// A row per name; where runs differ, it says so.
+/// A row per name, marked where runs differ.
 fn table(runs: &[NamedReport<'_>], names: &[String], settings: &[Settings]) -> String {
     let head = if runs.len() > 1 { runs.iter().map(NamedReport::label).collect() } else { vec![String::new()] };
     let mut table = Table::new(head);

@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 /// With more phases, each compared in a table of its own, only the last is unfolded.
 const OPEN_PHASES_MAX: usize = 3;
 
-/// Figures of a run that the accounting shows.
-const ACCOUNTED: [&str; 6] = ["lost", "duplicated", "reordered", "corrupt", "joined", "split"];
+/// Labels of the figures that the accounting shows.
+const ACCOUNTED: [&str; 6] = ["lost", "duplicated", "reordered", "corrupt", "merged", "split"];
 
 /// A dash where a run has no such figure.
 const ABSENT: &str = "<td class=\"absent\">\u{2013}</td>";
@@ -119,7 +119,7 @@ pub(super) fn figures(runs: &[NamedReport<'_>]) -> String {
     };
     let mut table = Table::new(columns(runs));
     let findings: Vec<_> = runs.iter().map(|run| Some(&run.report.results)).collect();
-    rows(&mut table, OF_RUN.iter().filter(|figure| !ACCOUNTED.contains(&figure.key)), &findings, true);
+    rows(&mut table, OF_RUN.iter().filter(|figure| !ACCOUNTED.contains(&figure.label)), &findings, true);
     html += &section("The run as a whole", &table.html());
     html
 }
@@ -168,24 +168,24 @@ type Fate = (&'static str, fn(&Findings) -> u64);
 
 /// Where every delivery went.
 pub(super) fn accounting(runs: &[NamedReport<'_>]) -> String {
-    // Where nobody published, nothing went anywhere.
+    // Without a publisher there are no deliveries.
     if runs.iter().all(|run| run.report.results.accounting.expected == 0) {
         return String::new();
     }
     let head = if runs.len() > 1 { runs.iter().map(NamedReport::label).collect() } else { vec![String::new()] };
     let mut table = Table::new(head);
     let rows: [Fate; 11] = [
-        ("due", |f| f.accounting.expected),
+        ("expected", |f| f.accounting.expected),
         ("verified", |f| f.accounting.counts.verified),
-        ("verified by a second client", |f| f.accounting.validated),
+        ("verified by fastwebsockets", |f| f.accounting.validated),
         ("lost", |f| f.accounting.counts.lost),
         ("duplicated", |f| f.accounting.counts.duplicated),
         ("reordered", |f| f.accounting.counts.reordered),
         ("corrupt", |f| f.accounting.counts.corrupt),
-        ("joined", |f| f.accounting.counts.joined),
+        ("merged", |f| f.accounting.counts.merged),
         ("split", |f| f.accounting.counts.split),
-        ("due to connections that were closed", |f| f.accounting.undelivered_closed),
-        ("messages of publishers that were closed", |f| f.accounting.unaccepted),
+        ("missed by closed connections", |f| f.accounting.undelivered_closed),
+        ("unread messages of closed publishers", |f| f.accounting.unaccepted),
     ];
     for (name, read) in rows {
         let is_fault = ACCOUNTED.contains(&name);
@@ -196,12 +196,12 @@ pub(super) fn accounting(runs: &[NamedReport<'_>]) -> String {
         });
         table.row(name, cells.collect());
     }
-    let strangers: Vec<_> = runs.iter().map(|run| run.report.results.accounting.first_unexpected.as_deref()).collect();
-    if strangers.iter().any(Option::is_some) {
-        let cells = strangers.into_iter().map(|line| {
+    let unexpected: Vec<_> = runs.iter().map(|run| run.report.results.accounting.first_unexpected.as_deref()).collect();
+    if unexpected.iter().any(Option::is_some) {
+        let cells = unexpected.into_iter().map(|line| {
             line.map_or_else(|| ABSENT.to_owned(), |line| format!("<td><code>{}</code></td>", escape(line)))
         });
-        table.row("first line that was no record", cells.collect());
+        table.row("first line that was not a record", cells.collect());
     }
     section("Where every delivery went", &table.html())
 }

@@ -36,7 +36,7 @@ impl State {
         }
     }
 
-    /// A shape that is told apart without colour.
+    /// A shape that is distinct without colour.
     pub(super) const fn sign(self) -> &'static str {
         match self {
             Self::Pass => "\u{2713}",
@@ -80,15 +80,15 @@ pub(super) const fn scenario(config: &Config) -> &'static str {
 pub(super) const fn question(config: &Config) -> &'static str {
     match config.load.scenario() {
         Scenario::Idle => "What does a connection cost while nothing happens?",
-        Scenario::Fanout => "How fast does one message reach everybody?",
-        Scenario::Saturate => "How many deliveries per second can it make?",
-        Scenario::Chat => "What if everybody talks to everybody?",
-        Scenario::Burst => "What happens to messages that come many at a time?",
+        Scenario::Fanout => "How fast does one message reach all receivers?",
+        Scenario::Saturate => "How many deliveries per second can the server make?",
+        Scenario::Chat => "What if all clients send to all clients?",
+        Scenario::Burst => "What happens to messages that are sent in bursts?",
         Scenario::Slow => "What do receivers that stop reading cost the others, and the server?",
-        Scenario::Storm => "How long until everybody is back after a cut?",
-        Scenario::Churn => "What do arrivals and departures cost those who stay?",
-        Scenario::Ramp => "How far does it go until latency breaks a limit?",
-        Scenario::Channels => "What if the same people stand in many channels?",
+        Scenario::Storm => "How long until all clients are back after a cut?",
+        Scenario::Churn => "What do arrivals and departures cost the clients that stay?",
+        Scenario::Ramp => "How much load until latency exceeds a limit?",
+        Scenario::Channels => "What if the clients are spread over many channels?",
         Scenario::Soak => "Does anything grow with time?",
     }
 }
@@ -150,7 +150,7 @@ fn ramp_sentence(ramp: &RampLoad, size: usize, clients: &str) -> String {
     }
 }
 
-/// How the server was spoken to.
+/// The client protocol.
 pub(super) const fn protocol(config: &Config) -> &'static str {
     match config.protocol {
         Protocol::Plain => "plain text",
