@@ -3,14 +3,13 @@
 //! All processes of a machine share that clock, so a message may be sent by one worker and timed by another.
 //! `epoll_wait` rounds its timeout up to whole milliseconds, which would be measured as the server's latency.
 
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::time::Duration;
-
 use anyhow::Result;
 use mio::unix::SourceFd;
 use mio::{Interest, Poll, Token};
 use rustix::time::{ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
 use rustix::time::{clock_gettime, timerfd_create, timerfd_settime};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Duration;
 
 /// Reads the clock.
 #[inline]
@@ -39,7 +38,7 @@ pub(crate) struct Timer {
 }
 
 impl Timer {
-    /// Makes a timer that wakes `poll` with `token`.
+    /// Returns a timer that wakes `poll` with `token`.
     ///
     /// # Errors
     ///

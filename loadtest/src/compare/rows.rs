@@ -1,8 +1,8 @@
 //! Rows: each figure of a comparison, with a spread per server.
 
-use crate::compare::generator::Run;
-use crate::compare::rounds::Comparison;
-use crate::compare::stats::{Spread, Standing};
+use super::generator::RunOutcome;
+use super::rounds::Comparison;
+use super::stats::{Spread, Standing};
 use crate::report::figures::{Better, Figure, OF_PHASE, OF_RUN, Unit};
 
 /// Rows that are shown even if there is nothing but 0 in them: that nothing was lost is a finding.
@@ -42,7 +42,7 @@ impl Row {
     }
 }
 
-/// Every figure that has something to say, in the order of a report.
+/// Returns every figure that any server has, in the order of a report.
 pub(super) fn rows(comparison: &Comparison<'_>) -> Vec<Row> {
     let of_phase = OF_PHASE.iter().map(|figure| row(comparison, figure));
     let of_run = OF_RUN.iter().map(|figure| row(comparison, figure));
@@ -52,6 +52,6 @@ pub(super) fn rows(comparison: &Comparison<'_>) -> Vec<Row> {
 
 fn row<T>(comparison: &Comparison<'_>, figure: &Figure<T>) -> Row {
     let Figure { key, label, unit, better, .. } = *figure;
-    let spread = |runs: &Vec<Run>| Spread::of(runs.iter().filter_map(|run| Some(run.figure(key)?.value)));
+    let spread = |runs: &Vec<RunOutcome>| Spread::of(runs.iter().filter_map(|run| Some(run.figure(key)?.value)));
     Row { key, label, unit, better, spreads: comparison.runs.iter().map(spread).collect() }
 }

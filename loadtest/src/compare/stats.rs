@@ -1,8 +1,7 @@
 //! A spread: what several runs of one server have in common, and how it stands against another's.
 
-use serde::Serialize;
-
 use crate::report::figures::Better;
+use serde::Serialize;
 
 /// The middle and the ends of a figure's values.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

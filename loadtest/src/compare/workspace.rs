@@ -17,15 +17,15 @@ const LAST_BYTES: u64 = 8192;
 pub(super) struct Workspace(PathBuf);
 
 impl Workspace {
-    /// Makes the folder.
+    /// Creates the folder.
     ///
     /// # Errors
     ///
-    /// Fails when the system's folder for temporary files can not be written to.
+    /// Fails when the system's folder for temporary files cannot be written to.
     pub(super) fn new() -> io::Result<Self> {
         let nanos = std::time::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_nanos());
         let path = std::env::temp_dir().join(format!("loadtest-{}-{nanos}", std::process::id()));
-        // Nobody else can have put a link there: the call fails if anything has this name.
+        // No other process can have put a link there: the call fails if anything has this name.
         DirBuilder::new().mode(0o700).create(&path)?;
         Ok(Self(path))
     }
@@ -37,7 +37,7 @@ impl Workspace {
 
 impl Drop for Workspace {
     fn drop(&mut self) {
-        // What can not be removed is in a folder for temporary files.
+        // What cannot be removed is in a folder for temporary files.
         drop(std::fs::remove_dir_all(&self.0));
     }
 }
@@ -46,14 +46,14 @@ impl Drop for Workspace {
 ///
 /// # Errors
 ///
-/// Fails when the file can not be created.
+/// Fails when the file cannot be created.
 pub(super) fn log_to(command: &mut Command, log: &Path) -> io::Result<()> {
     let file = File::create(log)?;
     command.stderr(Stdio::from(file.try_clone()?)).stdout(Stdio::from(file));
     Ok(())
 }
 
-/// The last lines of a child's output, indented, each on a line of its own; says so if there are none.
+/// The last lines of a child's output, indented, each on a line of its own, or a note that there are none.
 pub(super) fn last_words(log: &Path) -> String {
     let text = tail(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();

@@ -1,15 +1,14 @@
 //! A fleet: the worker processes of a run, and the lines to and from them.
 
+use crate::config::Config;
+use crate::exit::RunError;
+use crate::worker::messages::{Event, Job, Request};
+use crate::worker::share::Share;
+use anyhow::{Context, Result};
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, Command as Process, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
-
-use anyhow::{Context, Result};
-
-use crate::config::Config;
-use crate::stop::Stop;
-use crate::worker::order::{Command, Event, Job, Share};
 
 /// Events that may wait. A worker that is ahead of the coordinator by this much waits for it.
 const EVENTS_MAX: usize = 1024;
@@ -21,7 +20,7 @@ pub(crate) const WORKER: &str = "worker";
 #[derive(Debug)]
 pub(crate) struct Fleet {
     workers: Vec<Worker>,
-    /// What a worker says; nothing is its end.
+    /// Events by worker; nothing marks the end of one.
     events: Receiver<(usize, Option<Event>)>,
 }
 
@@ -37,13 +36,13 @@ impl Fleet {
     ///
     /// # Errors
     ///
-    /// Fails when a process can not be started.
+    /// Fails when a process cannot be started.
     pub(crate) fn start(config: &Config) -> Result<Self> {
         let (sender, events) = sync_channel(EVENTS_MAX);
         let mut fleet = Self { workers: Vec::new(), events };
         let program = std::env::current_exe().context("failed to find this program's own file")?;
         for index in 0..config.processes {
-            let mut child = Process::new(&program)
+            let mut child = Command::new(&program)
                 .arg(WORKER)
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
@@ -59,12 +58,12 @@ impl Fleet {
         Ok(fleet)
     }
 
-    /// Number of workers.
+    /// Returns the number of workers.
     pub(crate) const fn len(&self) -> usize {
         self.workers.len()
     }
 
-    /// Number of workers that have not ended.
+    /// Returns the number of workers that have not ended.
     pub(crate) fn left(&self) -> usize {
         self.workers.iter().filter(|worker| worker.orders.is_some()).count()
     }
@@ -73,15 +72,15 @@ impl Fleet {
     ///
     /// # Errors
     ///
-    /// Fails when it can not be written as JSON, which is never.
-    pub(crate) fn order(&mut self, index: usize, command: &Command) -> Result<()> {
-        self.write(index, &serde_json::to_vec(command)?);
+    /// Fails when it cannot be written as JSON, which is never.
+    pub(crate) fn order(&mut self, index: usize, request: &Request) -> Result<()> {
+        self.write(index, &serde_json::to_vec(request)?);
         Ok(())
     }
 
     fn write(&mut self, index: usize, line: &[u8]) {
         if let Some(orders) = &mut self.workers[index].orders {
-            // A worker that is gone says so by the end of its answers.
+            // If the worker is gone, its events end, and that is handled there.
             drop(orders.write_all(&[line, b"\n"].concat()));
         }
     }
@@ -91,7 +90,7 @@ impl Fleet {
         let (index, event) = self.events.recv_timeout(timeout).ok()?;
         let event = event.unwrap_or_else(|| {
             self.workers[index].orders = None;
-            Event::Failed(Stop::Broken(format!("worker {index} ended by itself; its words, if any, stand above")))
+            Event::Failed(RunError::Broken(format!("worker {index} ended by itself; its words, if any, stand above")))
         });
         Some((index, event))
     }
@@ -106,7 +105,7 @@ fn listen(index: usize, answers: impl std::io::Read, sender: &SyncSender<(usize,
             return;
         }
     }
-    // Nobody listens any more at the end of a run.
+    // At the end of a run the receiver is gone.
     drop(sender.send((index, None)));
 }
 
@@ -116,7 +115,7 @@ impl Drop for Fleet {
         for worker in &mut self.workers {
             worker.orders = None;
         }
-        // Workers that wait for room to say something find nobody.
+        // Threads that wait for room in the channel end.
         self.events = sync_channel(0).1;
         for worker in &mut self.workers {
             // It is our child, so there is something to wait for.

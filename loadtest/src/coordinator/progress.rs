@@ -1,14 +1,12 @@
 //! The progress: what happens right now, once a second, on stderr. One line that changes on a terminal, one after the
 //! other elsewhere.
 
+use crate::clock::{nanos, now_ns, seconds};
+use crate::results::Sample;
+use crate::units::{bytes, count, micros, percent, rate};
+use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
-
-use indicatif::{ProgressBar, ProgressStyle};
-
-use crate::clock::{nanos, now_ns, seconds};
-use crate::report::Sample;
-use crate::report::text::{bytes, count, micros, percent, rate};
 
 /// Where the lines go.
 #[derive(Debug)]
@@ -64,7 +62,7 @@ impl Progress {
                 bar.tick();
             }
             None => {
-                // Nobody can be told that stderr is gone.
+                // If stderr is closed there is no other place to write to.
                 let at = seconds(0, nanos(Duration::from_secs_f64(sample.at_s)));
                 drop(writeln!(std::io::stderr().lock(), "{at:>6.1}s {:<8} {line}", self.stage));
             }

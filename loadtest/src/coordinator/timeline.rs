@@ -1,14 +1,13 @@
 //! The timeline: one sample a second, put together from the workers' ticks and from what the server shows.
 
-use std::time::Duration;
-
 use crate::clock::{nanos, now_ns, seconds};
+use crate::measure::histogram::Histogram;
 use crate::observe::host::tcp_memory_bytes;
 use crate::observe::server::ServerProcess;
 use crate::observe::watch::Watch;
-use crate::report::Sample;
-use crate::report::latency::Latency;
-use crate::worker::order::Tick;
+use crate::results::Sample;
+use crate::worker::messages::Tick;
+use std::time::Duration;
 
 /// Time between two samples.
 const SECOND: Duration = Duration::from_secs(1);
@@ -24,7 +23,7 @@ pub(super) struct Timeline {
     stage: String,
     /// The newest of each worker.
     ticks: Vec<Tick>,
-    latency: Latency,
+    latency: Histogram,
     /// Totals of the last sample.
     last_ns: u64,
     sent: u64,
@@ -41,7 +40,7 @@ impl Timeline {
             due_ns: next(started_ns),
             stage: String::new(),
             ticks: vec![Tick::default(); workers],
-            latency: Latency::new(),
+            latency: Histogram::new(),
             last_ns: started_ns,
             sent: 0,
             verified: 0,
@@ -77,7 +76,7 @@ impl Timeline {
         &self.samples
     }
 
-    /// True if every worker said after `since_ns` that none of its clients is open.
+    /// Whether every worker has reported after `since_ns` that none of its clients is open.
     pub(super) fn is_empty_since(&self, since_ns: u64) -> bool {
         self.ticks.iter().all(|tick| tick.at_ns > since_ns && tick.open == 0)
     }

@@ -1,11 +1,10 @@
 //! The machine: this thread's CPU time, stolen time, TCP memory, and what a reader needs to judge the figures.
 
+use rustix::process::{Resource, getrlimit};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
-
-use rustix::process::{Resource, getrlimit};
-use serde::{Deserialize, Serialize};
 
 /// Time of this process's main thread so far, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]

@@ -1,11 +1,10 @@
 //! A server process as `/proc` shows it: CPU time over all threads, memory, descriptors; its children included, since
 //! some servers are several processes.
 
+use crate::exit::RunError;
 use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
-
-use crate::stop::Stop;
 
 /// The processes to charge.
 #[derive(Debug)]
@@ -32,11 +31,11 @@ impl ServerProcess {
     ///
     /// # Errors
     ///
-    /// Fails when there is none or it belongs to somebody else.
-    pub(crate) fn new(pid: u32) -> Result<Self, Stop> {
+    /// Fails when there is none or it belongs to another user.
+    pub(crate) fn new(pid: u32) -> Result<Self, RunError> {
         let process = Self { pid, threads: HashMap::new() };
         if process.rss_bytes().is_none() || fs::read_dir(format!("/proc/{pid}/fd")).is_err() {
-            return Err(Stop::Usage(format!(
+            return Err(RunError::Usage(format!(
                 "--server-pid {pid} is no process of yours; ask `pgrep -n NAME` for the number"
             )));
         }
@@ -91,7 +90,7 @@ impl ServerProcess {
         self.sum(rss)
     }
 
-    /// Resident memory with shared pages divided among those who share; walks all of the process's pages.
+    /// Resident memory with shared pages divided among the processes that share them; walks all pages.
     pub(crate) fn pss_bytes(&self) -> Option<u64> {
         let pss = |pid: &u32| {
             let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;

@@ -1,6 +1,6 @@
-//! The stalls: when the server ended the connections that nobody reads.
+//! Stalled connections: when the server closed those that are not read.
 //!
-//! A stalled client can not be told: the close frame and the FIN stand behind the data it does not read. On one machine
+//! A stalled client cannot be told: the close frame and the FIN stand behind the data it does not read. On one machine
 //! the server's end of the connection can be looked at, though: `/proc/net/tcp` shows when it leaves the established
 //! state.
 
@@ -14,7 +14,7 @@ pub(crate) struct Stalls {
     /// 0 until clients stall.
     since_ns: u64,
     /// Connections that are not known to have ended, by their own address.
-    standing: HashMap<SocketAddr, usize>,
+    established: HashMap<SocketAddr, usize>,
     /// When the server ended a connection, by client.
     ends: HashMap<usize, u64>,
     server_port: u16,
@@ -23,16 +23,16 @@ pub(crate) struct Stalls {
 impl Stalls {
     /// Starts the watch over `clients`, given by address.
     pub(crate) fn begin(&mut self, now_ns: u64, server_port: u16, clients: HashMap<SocketAddr, usize>) {
-        *self = Self { since_ns: now_ns, standing: clients, ends: HashMap::new(), server_port };
+        *self = Self { since_ns: now_ns, established: clients, ends: HashMap::new(), server_port };
     }
 
-    /// Looks at the server's ends; costs nothing when nobody stands.
+    /// Looks at the server's ends; costs nothing when no stalled connection is left.
     pub(crate) fn look(&mut self, now_ns: u64) {
-        if self.standing.is_empty() {
+        if self.established.is_empty() {
             return;
         }
         let established = established(self.server_port);
-        let gone = self.standing.extract_if(|address, _| !established.contains(&key(*address)));
+        let gone = self.established.extract_if(|address, _| !established.contains(&key(*address)));
         self.ends.extend(gone.map(|(_, client)| (client, now_ns)));
     }
 

@@ -1,9 +1,12 @@
 //! A client: one connection's socket, reader and unsent bytes. About 130 bytes while idle.
 
-use std::io::{ErrorKind, Write};
-
+use super::stream::Stream;
 use crate::wire::reader::Reader;
-use crate::worker::stream::Stream;
+use std::io::{ErrorKind, Write};
+use std::time::Duration;
+
+/// A server that completes no handshake for this long is not going to.
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where a connection is in its life.
 #[derive(Debug)]
@@ -37,7 +40,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Makes a client that is not connected.
+    /// Returns a client that is not connected.
     pub(crate) fn new() -> Self {
         Self { stream: None, state: State::Waiting, reader: Reader::default(), begun_ns: 0, out: Vec::new() }
     }
@@ -52,12 +55,17 @@ impl Client {
         *self = Self { state, ..Self::new() };
     }
 
-    /// True while messages flow and are read.
+    /// Whether an attempt to connect is in progress.
+    pub(crate) const fn is_connecting(&self) -> bool {
+        matches!(self.state, State::Connecting | State::Shaking(_) | State::Greeting(_))
+    }
+
+    /// Whether messages flow and are read.
     pub(crate) const fn is_open(&self) -> bool {
         matches!(self.state, State::Open)
     }
 
-    /// True once frames may come.
+    /// Whether frames may come.
     pub(crate) const fn is_talking(&self) -> bool {
         matches!(self.state, State::Open | State::Greeting(_))
     }
@@ -67,7 +75,7 @@ impl Client {
         self.out.len()
     }
 
-    /// True while anything waits for the socket, encrypted or not.
+    /// Whether anything waits for the socket, encrypted or not.
     pub(crate) fn is_held_back(&self) -> bool {
         !self.out.is_empty() || self.stream.as_ref().is_some_and(Stream::is_held_back)
     }

@@ -46,7 +46,7 @@ const DECADES_DENSE_MAX: f64 = 3.1;
 const NINES: [(f64, &str); 6] =
     [(0.5, "50 %"), (0.9, "90 %"), (0.99, "99 %"), (0.999, "99.9 %"), (0.9999, "99.99 %"), (0.99999, "99.999 %")];
 
-/// Beyond five nines a run has too few messages to say anything.
+/// Beyond five nines a run has too few messages for a figure.
 const SHARE_MAX: f64 = 0.999_99;
 
 impl Axis {
@@ -149,7 +149,7 @@ impl Range {
     }
 }
 
-/// Drops the zeros behind the point, which say nothing on a tick: `10.0 ms` is `10 ms`.
+/// Removes trailing zeros, which are noise on a tick: `10.0 ms` is `10 ms`.
 pub(super) fn brief(text: &str) -> String {
     let (number, unit) = text.split_once(' ').map_or((text, ""), |(number, unit)| (number, unit));
     if !number.contains('.') {

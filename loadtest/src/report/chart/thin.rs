@@ -1,6 +1,6 @@
 //! Thinning: a line of any length becomes one that has no more points than can be seen.
 
-/// Columns of a plot that are told apart. A plot is at most some 700 pixels wide, and a line has two points in each.
+/// Columns of a plot that are distinguished. A plot is at most some 700 pixels wide, and a line has two points in each.
 const COLUMNS: usize = 480;
 
 /// A point of a line. Without a `y` there is a gap.

@@ -40,7 +40,7 @@ impl Change {
         Some(Self { ratio: (before > 0.0 && after >= 0.0).then(|| after / before), kind, is_up })
     }
 
-    /// Says it in words and with an arrow; the colour only repeats it.
+    /// Returns it in words and with an arrow; the colour only repeats it.
     pub(super) fn html(self) -> String {
         let (class, word) = match self.kind {
             Kind::Same => ("same", " same"),

@@ -1,15 +1,15 @@
 //! The points of the pictures: what a run's samples, histograms and rounds look like as lines.
 
+use super::named_report::NamedReport;
+use crate::measure::histogram::Bucket;
 use crate::report::chart::{Axis, Band, Line, Point, Scale, Series};
 use crate::report::figures::Unit;
-use crate::report::html::Run;
-use crate::report::latency::Bucket;
-use crate::report::{Findings, Round, Sample};
+use crate::results::{Findings, Round, Sample};
 
 /// A line in the colour of its run; of a run that is alone, in the colour of its quantity.
 pub(super) fn series(
-    runs: &[Run<'_>],
-    run: &Run<'_>,
+    runs: &[NamedReport<'_>],
+    run: &NamedReport<'_>,
     (colour, name): (usize, &str),
     line: Line,
     points: Vec<Point>,
@@ -22,7 +22,7 @@ pub(super) fn series(
 }
 
 /// The axis of time that suits the longest of these runs, and how many of its units a second is.
-pub(super) fn clock(runs: &[Run<'_>]) -> (Axis, f64) {
+pub(super) fn clock(runs: &[NamedReport<'_>]) -> (Axis, f64) {
     let ends = runs.iter().filter_map(|run| Some(run.report.results.timeline.last()?.at_s));
     let (title, scale) = match ends.fold(0.0, f64::max) {
         ..600.0 => ("seconds since the start", 1.0),
@@ -33,7 +33,7 @@ pub(super) fn clock(runs: &[Run<'_>]) -> (Axis, f64) {
 }
 
 /// A quantity of each second, at the end of it.
-pub(super) fn over_time(run: &Run<'_>, scale: f64, read: impl Fn(&Sample) -> Option<f64>) -> Vec<Point> {
+pub(super) fn over_time(run: &NamedReport<'_>, scale: f64, read: impl Fn(&Sample) -> Option<f64>) -> Vec<Point> {
     run.report.results.timeline.iter().map(|sample| (sample.at_s * scale, read(sample))).collect()
 }
 
@@ -55,7 +55,7 @@ pub(super) fn bands(results: &Findings, scale: f64) -> Vec<Band> {
 /// The latency that each share of the deliveries did not exceed.
 pub(super) fn spectrum(buckets: &[Bucket]) -> Vec<Point> {
     let total: u64 = buckets.iter().map(|bucket| bucket.count).sum();
-    // The slowest delivery has no share behind it: it is drawn half a delivery before the end.
+    // The slowest delivery is at 100 %, which has no place on this axis: it is drawn half a delivery before.
     let end = 1.0 - 0.5 / total.max(1) as f64;
     let mut seen = 0;
     let shares = buckets.iter().map(|bucket| {
@@ -67,7 +67,7 @@ pub(super) fn spectrum(buckets: &[Bucket]) -> Vec<Point> {
     first.into_iter().chain(shares).collect()
 }
 
-/// The share of the clients that were back after so many seconds.
+/// The share of the clients that were back, by seconds after the cut.
 pub(super) fn returned(round: &Round) -> Vec<Point> {
     let mut back = 0;
     let buckets = round.returns.buckets.iter().map(|bucket| {
@@ -81,8 +81,8 @@ pub(super) fn returned(round: &Round) -> Vec<Point> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Phase;
-    use crate::report::latency::Summary;
+    use crate::measure::histogram::Summary;
+    use crate::results::Phase;
 
     #[test]
     fn stages_become_bands_without_gaps() {
