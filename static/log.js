@@ -1,19 +1,19 @@
 /**
- * A log: the newest lines of a channel, drawn once per frame.
+ * The log: the newest lines of a channel, drawn once per frame.
  *
- * Lines are shown with `textContent` and nothing else, so markup stays text. The log is bounded, so a flood costs the tab
- * its oldest lines and not its life. Who reads at the end follows; who has scrolled up is never moved.
+ * Lines are set with `textContent` only, so markup stays text. The log is bounded, so a flood pushes out the oldest
+ * lines and does not exhaust the tab. At its end the log follows new lines; scrolled up, it stays where it is.
  */
 
-/** Lines kept: several screens of reading, little enough to lay out within a frame. */
+/** Lines to keep: several screens, and few enough to lay out within a frame. */
 const LINES_MAX = 2_000;
-/** Characters kept, so that long lines can not do what many lines can not. */
+/** Characters to keep: a bound for long lines. */
 const CHARACTERS_MAX = 1_000_000;
-/** Distance from the end, in pixels, that still counts as reading the newest line. */
+/** Distance from the end, in pixels, that still counts as being at the end. */
 const END_SLACK = 4;
 /** Number of author colours in the style sheet. */
 const AUTHOR_COLOURS = 6;
-/** The page's own way to write a name; the plain protocol knows none, so this is looks and proves nothing. */
+/** How this page writes a name in front of a line. The chat protocol has no names, so it proves nothing. */
 const AUTHOR = /^([^:]{1,32}): /u;
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
@@ -40,12 +40,12 @@ export class Log {
     new ResizeObserver(() => this.#isFollowing && this.follow()).observe(element);
   }
 
-  /** Adds what somebody said. */
+  /** Adds a line of the channel. */
   addLine(text, { isOwn }) {
     this.#enqueue({ text, isChat: true, classes: isOwn ? "line own" : "line" });
   }
 
-  /** Adds what the page itself has to say; `tone` is `good` or `bad`. */
+  /** Adds a notice of the page itself; `tone` is `good` or `bad`. */
   addNotice(text, tone) {
     this.#enqueue({ text, isChat: false, classes: `notice ${tone}` });
   }
@@ -58,14 +58,14 @@ export class Log {
     this.follow();
   }
 
-  /** Goes to the end and stays there. */
+  /** Scrolls to the end and follows new lines from then on. */
   follow() {
     this.#isFollowing = true;
     this.#element.scrollTop = this.#element.scrollHeight;
     this.#showUnread();
   }
 
-  /** A hidden tab has no frames, so the queue has the same bounds as the log. */
+  /** A hidden tab draws no frames, so the queue needs the same bounds as the log. */
   #enqueue(line) {
     this.#queue.push({ ...line, at: new Date() });
     this.#queueCharacters += line.text.length;
@@ -96,7 +96,7 @@ export class Log {
     else this.#showUnread();
   }
 
-  /** Drops the oldest lines beyond the bounds without moving what is being read. */
+  /** Removes the oldest lines beyond the bounds without moving the lines on the screen. */
   #trim() {
     const element = this.#element;
     const heightBefore = this.#isFollowing ? 0 : element.scrollHeight;
@@ -114,7 +114,7 @@ export class Log {
     if (this.#isFollowing) this.#showUnread();
   }
 
-  /** The button vanishes under the focus; the log takes it rather than the field, which would open a phone's keyboard. */
+  /** The button with the focus disappears. The log gets the focus: the field would open a phone's keyboard. */
   #jumped() {
     this.#element.focus({ preventScroll: true });
     this.follow();

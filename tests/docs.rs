@@ -145,8 +145,27 @@ fn formal_fault(document: &Document) -> Option<String> {
     if document.lines.len() > LINES_WITHOUT_CONTENTS && !is_listed {
         return Some(format!("{} lines and no table of contents", document.lines.len()));
     }
-    let spelt = document.prose().find(|line| line.text.to_lowercase().contains("can not"));
+    let spelt = document.prose().find(|line| is_misspelt(&line.text));
     spelt.map(|line| format!("line {} says \"can not\"", line.number))
+}
+
+/// The page and the files of operators are read like documents.
+#[test]
+fn pages_and_deployment_files_are_spelt_like_documents() {
+    let folders = ["deploy/", "flamegraphs/", "static/", "docs/"];
+    let kinds = ["awk", "cfg", "conf", "css", "html", "js", "mjs", "py", "service", "toml", "yaml", "yml"];
+    let named = files(&kinds).into_iter().filter(|file| folders.iter().any(|folder| file.starts_with(folder)));
+    let named: Vec<_> = named.collect();
+    assert!(named.len() > 12, "only {named:?}: have the folders moved?");
+    for file in named {
+        let line = read(&file).lines().position(is_misspelt);
+        assert_eq!(line.map(|index| index + 1), None, "{file} says \"can not\"");
+    }
+}
+
+fn is_misspelt(text: &str) -> bool {
+    let words: Vec<_> = text.split_whitespace().map(|word| word.trim_matches(|c: char| !c.is_alphabetic())).collect();
+    words.windows(2).any(|pair| pair[0].eq_ignore_ascii_case("can") && pair[1] == "not")
 }
 
 /// Returns the numbers of rows that a text refers to as "Threats row 2", "Threats rows 2 and 36", "threats.md, row 2".
