@@ -12,7 +12,7 @@ import { renderDay, renderLine } from "./line.js";
 const LINES_MAX = 2_000;
 /** Characters kept, so that long lines cannot do what many lines cannot. */
 const CHARACTERS_MAX = 1_000_000;
-/** Distance from the end, in pixels, that still counts as reading the newest line. */
+/** Distance from the end, in pixels, that still counts as being at the end. */
 const END_SLACK = 4;
 /** Lines drawn in one frame: with more of them typing would stutter during a flood. */
 const LINES_PER_FRAME = 200;

@@ -136,7 +136,7 @@ test("pages come back after a restart of the hub and say so", async () => {
   await hub.stop();
   await Promise.all([ann, bob].map((chat) => chat.notice(/Connection lost.*Reconnecting…/)));
   await hub.start();
-  await Promise.all([ann, bob].map((chat) => chat.notice("Reconnected; messages in between were missed.")));
+  await Promise.all([ann, bob].map((chat) => chat.notice("Reconnected. Messages sent in the meantime are not shown.")));
   await ann.say("still here");
   await bob.hears("still here");
 });
