@@ -33,7 +33,7 @@ impl Mode {
         }
     }
 
-    /// Bytes that may wait for a client whose socket is full.
+    /// Returns bytes that may wait for a client whose socket is full.
     pub(crate) const fn lag_bytes_max(self) -> usize {
         match self {
             Self::Batch => LAG_BYTES_MAX,

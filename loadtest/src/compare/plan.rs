@@ -217,7 +217,7 @@ impl ScenarioSpec {
         check_flags(&self.flags)
     }
 
-    /// The scenario and its flags as a command line, with the server's flags before the scenario's own.
+    /// Returns the scenario and its flags as a command line, with the server's flags before the scenario's own.
     pub(super) fn arguments(&self, server: &Flags) -> Vec<String> {
         let mut flags = self.flags.clone();
         flags.extend(server.clone());

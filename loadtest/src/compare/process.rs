@@ -48,7 +48,7 @@ impl Group {
         }
     }
 
-    /// The process number of the child.
+    /// Returns the process number of the child.
     pub(super) fn id(&self) -> u32 {
         self.child.id()
     }

@@ -32,12 +32,12 @@ pub(super) struct Comparison<'a> {
 }
 
 impl Comparison<'_> {
-    /// Runs that were made.
+    /// Returns runs that were made.
     pub(super) fn made(&self) -> usize {
         self.runs.iter().map(Vec::len).sum()
     }
 
-    /// Runs that did not pass.
+    /// Returns runs that did not pass.
     pub(super) fn failed(&self) -> usize {
         self.runs.iter().flatten().filter(|run| !run.is_pass()).count()
     }
@@ -122,7 +122,7 @@ impl Stage<'_> {
     }
 }
 
-/// What a run came to, on one line.
+/// Returns what a run came to, on one line.
 fn line(run: &RunOutcome) -> String {
     let figures = SHOWN.iter().filter_map(|key| run.figure(key)).take(2);
     let figures: String =

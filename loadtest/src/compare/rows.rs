@@ -20,19 +20,19 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// A server's median as a multiple of the first server's.
+    /// Returns a server's median as a multiple of the first server's.
     pub(super) fn ratio(&self, server: usize) -> Option<f64> {
         let (own, base) = self.pair(server)?;
         own.ratio(&base)
     }
 
-    /// How a server stands against the first one.
+    /// Returns how a server stands against the first one.
     pub(super) fn standing(&self, server: usize) -> Option<Standing> {
         let (own, base) = self.pair(server)?;
         own.standing(&base, self.better)
     }
 
-    /// The first server is not compared with itself.
+    /// Returns the first server is not compared with itself.
     fn pair(&self, server: usize) -> Option<(Spread, Spread)> {
         if server == 0 { None } else { self.spreads[server].zip(self.spreads[0]) }
     }

@@ -53,7 +53,7 @@ pub(super) fn raise_descriptors() {
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).ok();
 }
 
-/// Runs a server's setup to its end.
+/// Returns runs a server's setup to its end.
 ///
 /// # Errors
 ///
@@ -127,7 +127,7 @@ impl Running {
         }
     }
 
-    /// The number of the process to charge.
+    /// Returns the number of the process to charge.
     pub(super) fn id(&self) -> u32 {
         self.group.id()
     }
@@ -137,7 +137,7 @@ impl Running {
         self.group.ends_within(Duration::ZERO).then(|| self.group.end().ok()).flatten()
     }
 
-    /// The last lines it wrote, with a heading.
+    /// Returns the last lines it wrote, with a heading.
     pub(super) fn words(&self) -> String {
         format!("\n  last words of the server:{}", last_words(&self.log))
     }

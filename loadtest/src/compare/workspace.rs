@@ -53,7 +53,7 @@ pub(super) fn log_to(command: &mut Command, log: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The last lines of a child's output, indented, each on a line of its own, or a note that there are none.
+/// Returns the last lines of a child's output, indented, each on a line of its own, or a note that there are none.
 pub(super) fn last_words(log: &Path) -> String {
     let text = tail(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();

@@ -148,7 +148,7 @@ pub(crate) const OF_PHASE: &[Figure<Phase>] = &[
     figure("stolen", "stolen by hypervisor", Unit::Share, Better::Neither, |p| Some(p.stolen_share)),
 ];
 
-/// A size that is 0 because it could not be read is no figure.
+/// Returns a size that is 0 because it could not be read is no figure.
 fn known(size: u64) -> Option<f64> {
     (size > 0).then_some(size as f64)
 }

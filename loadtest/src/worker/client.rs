@@ -70,7 +70,7 @@ impl Client {
         matches!(self.state, State::Open | State::Greeting(_))
     }
 
-    /// Bytes written by [`Self::queue`] that the kernel did not take yet.
+    /// Returns bytes written by [`Self::queue`] that the kernel did not take yet.
     pub(crate) const fn unsent(&self) -> usize {
         self.out.len()
     }

@@ -58,7 +58,7 @@ impl ReadTally<'_> {
         }
     }
 
-    /// Where the publisher's sequence number stands in the row.
+    /// Returns where the publisher's sequence number stands in the row.
     #[inline]
     fn position(&self, publisher: u16) -> Option<usize> {
         match self.heard {

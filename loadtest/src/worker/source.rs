@@ -49,7 +49,7 @@ impl Schedule {
         schedule
     }
 
-    /// When the next message is due; `u64::MAX` if there is none.
+    /// Returns when the next message is due; `u64::MAX` if there is none.
     pub(crate) fn due_ns(&self) -> u64 {
         // From the number, not from the message before it: nothing adds up.
         let after = match self.pace {

@@ -46,7 +46,7 @@ fn push(tls: &mut ClientConnection, socket: &mut TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// A full socket keeps what is encrypted; the next edge writes it.
+/// Returns a full socket keeps what is encrypted; the next edge writes it.
 fn unless_full(pushed: io::Result<()>) -> io::Result<()> {
     pushed.or_else(|error| if error.kind() == ErrorKind::WouldBlock { Ok(()) } else { Err(error) })
 }

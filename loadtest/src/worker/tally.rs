@@ -73,7 +73,7 @@ impl Tally {
         }
     }
 
-    /// The publishers that `client` hears, with the sequence number that comes next of each.
+    /// Returns the publishers that `client` hears, with the sequence number that comes next of each.
     pub(crate) fn row(&self, client: usize) -> impl Iterator<Item = (usize, u32)> {
         let len = self.audience.row_len();
         let heard = self.audience.heard_by(self.share.global(client));
@@ -82,7 +82,7 @@ impl Tally {
         row.map(move |(position, next)| (heard.map_or(position, |heard| usize::from(heard[position])), *next))
     }
 
-    /// How many of the `sent` records have not come to `client`, apart from the ones counted as lost.
+    /// Returns how many of the `sent` records have not come to `client`, apart from the ones counted as lost.
     pub(crate) fn missing(&self, client: usize, sent: &[u32]) -> u64 {
         // `UNSEEN` is beyond everything that was sent.
         self.row(client).map(|(publisher, next)| u64::from(sent[publisher].saturating_sub(next))).sum()

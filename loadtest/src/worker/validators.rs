@@ -84,17 +84,17 @@ impl Validators {
         Ok(Self { deliveries })
     }
 
-    /// What is wrong with what they received, and how much was right.
+    /// Returns what is wrong with what they received, and how much was right.
     pub(super) fn counts(&self) -> Counts {
         lock(&self.deliveries).tally.counts
     }
 
-    /// The start of the first line that was no record.
+    /// Returns the start of the first line that was no record.
     pub(super) fn first_unexpected(&self) -> Option<String> {
         lock(&self.deliveries).tally.first_unexpected.clone()
     }
 
-    /// How the server ended them.
+    /// Returns how the server ended them.
     pub(super) fn closes(&self) -> Vec<CloseCount> {
         lock(&self.deliveries).closes.clone()
     }
@@ -114,7 +114,7 @@ fn is_open_len(deliveries: &Mutex<Deliveries>) -> usize {
     lock(deliveries).is_open.len()
 }
 
-/// A validator that panicked has done nothing that its deliveries do not show.
+/// Returns a validator that panicked has done nothing that its deliveries do not show.
 fn lock(deliveries: &Mutex<Deliveries>) -> std::sync::MutexGuard<'_, Deliveries> {
     deliveries.lock().unwrap_or_else(PoisonError::into_inner)
 }

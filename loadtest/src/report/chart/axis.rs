@@ -73,7 +73,7 @@ impl Axis {
         Some(Range { axis: self, low, high })
     }
 
-    /// The distance between two ticks up to `high`: 1, 2 or 5 times a power of ten, or of 1024 for bytes.
+    /// Returns the distance between two ticks up to `high`: 1, 2 or 5 times a power of ten, or of 1024 for bytes.
     fn step(self, high: f64) -> f64 {
         let thousand = if matches!(self.unit, Unit::Bytes | Unit::BytesPerHour) { 1024.0_f64 } else { 1000.0 };
         let mut scale = 1.0;
@@ -89,7 +89,7 @@ impl Axis {
     }
 }
 
-/// The nearest of 1, 2 and 5 below and above, and never twice the same.
+/// Returns the nearest of 1, 2 and 5 below and above, and never twice the same.
 fn spread(low: f64, high: f64) -> (f64, f64) {
     let decade = |value: f64| 10_f64.powf(value.log10().floor());
     let below = |value: f64| {

@@ -76,7 +76,7 @@ const SHARES: [OfStep; 2] = [
     ((1, "generator"), Line::Dashed, Unit::Share, |step| Some(step.generator_cpu_share)),
 ];
 
-/// The stages of the first run: those of the others are much the same.
+/// Returns the stages of the first run: those of the others are much the same.
 fn stages(runs: &[NamedReport<'_>]) -> Vec<Band> {
     runs.first().map_or_else(Vec::new, |run| bands(&run.report.results, clock(runs).1))
 }
@@ -154,14 +154,14 @@ fn spectra(runs: &[NamedReport<'_>]) -> Option<Chart> {
     })
 }
 
-/// The last phase that all runs went through: others cannot be compared.
+/// Returns the last phase that all runs went through: others cannot be compared.
 fn last_common_phase<'a>(runs: &[NamedReport<'a>]) -> Option<&'a str> {
     let (first, others) = runs.split_first()?;
     let mut names = first.report.results.phases.iter().rev().map(|phase| phase.name.as_str());
     names.find(|name| others.iter().all(|run| run.report.results.phases.iter().any(|phase| phase.name == *name)))
 }
 
-/// A quantity of each step against what was raised, with the knee, and the limit if it is a latency.
+/// Returns a quantity of each step against what was raised, with the knee, and the limit if it is a latency.
 fn ramp(runs: &[NamedReport<'_>], title: &str, scale: Scale, quantities: &[OfStep]) -> Option<Chart> {
     let axis = runs.iter().find_map(|run| run.report.results.ramp.as_ref())?.axis;
     let unit = quantities.first()?.2;
@@ -198,7 +198,7 @@ fn ramp(runs: &[NamedReport<'_>], title: &str, scale: Scale, quantities: &[OfSte
     Some(Chart { title: format!("{title} against {against}"), x, y, series: lines, bands: Vec::new(), marks })
 }
 
-/// The share of clients that were back, over time.
+/// Returns the share of clients that were back, over time.
 fn returns(runs: &[NamedReport<'_>]) -> Option<Chart> {
     let mut lines = Vec::new();
     for run in runs {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 /// Names and values of one run, by name.
 type Settings = BTreeMap<String, String>;
 
-/// The machine, the command, the settings that shape a result.
+/// Returns the machine, the command, the settings that shape a result.
 pub(super) fn environment(runs: &[NamedReport<'_>]) -> String {
     let facts = ["time", "command", "commit", "CPU", "cores", "kernel"];
     let of_run = |run: &NamedReport<'_>| {
@@ -76,7 +76,7 @@ fn flatten(settings: &mut Settings, name: &str, value: &Value) {
     settings.insert(name.to_owned(), text);
 }
 
-/// A row per name, marked where runs differ.
+/// Returns a row per name, marked where runs differ.
 fn table(runs: &[NamedReport<'_>], names: &[String], settings: &[Settings]) -> String {
     let head = if runs.len() > 1 { runs.iter().map(NamedReport::label).collect() } else { vec![String::new()] };
     let mut table = Table::new(head);
