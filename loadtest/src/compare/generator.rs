@@ -10,7 +10,7 @@ use crate::report::figures::{self, Value};
 use std::path::Path;
 use std::process::{Command, ExitStatus};
 
-/// What came out of one run.
+/// The outcome of one run.
 #[derive(Clone, Debug)]
 pub(super) struct RunOutcome {
     /// From 1.

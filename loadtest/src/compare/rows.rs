@@ -5,7 +5,7 @@ use super::rounds::Comparison;
 use super::stats::{Spread, Standing};
 use crate::report::figures::{Better, Figure, OF_PHASE, OF_RUN, Unit};
 
-/// Rows that are shown even if there is nothing but 0 in them: that nothing was lost is a finding.
+/// Rows that are shown even if all values are 0: that no message was lost is a finding.
 const ALWAYS_SHOWN: [&str; 2] = ["lost", "closed"];
 
 /// A figure of all servers.
@@ -26,7 +26,7 @@ impl Row {
         own.ratio(&base)
     }
 
-    /// Returns how a server stands against the first one.
+    /// Returns how a server compares with the first one.
     pub(super) fn standing(&self, server: usize) -> Option<Standing> {
         let (own, base) = self.pair(server)?;
         own.standing(&base, self.better)

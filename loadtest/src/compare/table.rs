@@ -105,7 +105,7 @@ pub(super) fn median(row: &Row, server: usize) -> Cells {
     [written(row.unit, spread.median), format!("{ratio}{mark}")]
 }
 
-/// Returns the lowest and the highest value, with the unit once if it is the same; nothing if they are.
+/// Returns the lowest and the highest value, with the unit once if both have the same; nothing if the values are equal.
 fn ends(unit: Unit, spread: Option<&Spread>) -> String {
     let Some(spread) = spread else { return String::new() };
     let (min, max) = (written(unit, spread.min), written(unit, spread.max));

@@ -18,7 +18,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Returns a progress line for stderr, be it a terminal or not.
+    /// Returns the progress line of stderr: a bar if that is a terminal.
     pub(super) fn new(is_quiet: bool) -> Self {
         let bar = (!is_quiet && std::io::stderr().is_terminal()).then(ProgressBar::no_length);
         Self { is_quiet, bar, stage: String::new(), stage_since_ns: now_ns() }

@@ -43,8 +43,8 @@ impl Stalls {
     }
 }
 
-/// Returns a peer as the kernel's tables print it: the last 32 bits of the address, and the port. Servers may listen on
-/// either family.
+/// Returns the key of a peer as the kernel's tables print it: the last 32 bits of the address, and the port. Servers
+/// may listen on either family.
 fn key(address: SocketAddr) -> (u32, u16) {
     let octets = match address.ip() {
         IpAddr::V4(ip) => ip.octets(),

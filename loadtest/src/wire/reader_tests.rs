@@ -54,7 +54,7 @@ fn read(pieces: &[&[u8]]) -> Result<Vec<String>, Violation> {
     Ok(found.0)
 }
 
-/// Returns a stream with everything in it: joined lines, fragments that cut a line, controls between fragments, all
+/// A stream with everything in it: lines of several records, fragments that cut a line, controls between fragments, all
 /// three lengths.
 fn stream() -> Vec<u8> {
     let long = b"long\n".repeat(30);

@@ -67,7 +67,7 @@ impl ReadTally<'_> {
         }
     }
 
-    /// Files a record that is not the next one; false if it came before.
+    /// Counts a record that is not the next one. Returns false if it came before.
     #[cold]
     fn out_of_turn(&mut self, record: Record, position: usize) -> bool {
         let key = (self.client, record.publisher);
@@ -144,7 +144,7 @@ impl Sink for ReadTally<'_> {
     }
 }
 
-/// Something that came and is no record.
+/// Anything but a record.
 #[derive(Debug)]
 pub(crate) enum Note {
     /// A control frame.

@@ -28,7 +28,7 @@ pub(super) fn plot(chart: &Chart, html: &mut String, x: &Range, y: &Range) {
               height=\"100%\">";
     for series in &chart.series {
         let path = path(&series.points, x, y);
-        // What goes up and down in every pixel is a surface, and should not be a thick one. What only grows is a
+        // A line that goes up and down in every pixel covers a surface, so it is drawn thin. One that only grows is a
         // line.
         let is_dense = series.points.len() > DENSE && !series.points.is_sorted_by(|a, b| a.1 <= b.1);
         let dense = if is_dense { " dense" } else { "" };
@@ -155,7 +155,7 @@ fn room(ends: &mut [f64; 2], at: f64, text: &str) -> Option<&'static str> {
     match is_free {
         [true, true] => Some("tick"),
         [false, true] => Some("tick roomy"),
-        // A narrow screen that shows what a wide one does not would be odd.
+        // A narrow screen must not show more than a wide one.
         [_, false] => None,
     }
 }
@@ -167,7 +167,7 @@ fn fits(text: &str, share: f64) -> Option<&'static str> {
     if narrow { Some("label") } else { wide.then_some("label roomy") }
 }
 
-/// Returns what the page's script needs to turn a place back into a value.
+/// Returns what the page's script needs to compute a value from a place.
 fn described(range: &Range) -> String {
     let Axis { scale, unit, .. } = range.axis;
     format!("{scale:?},{},{},{unit:?}", range.low, range.high)

@@ -1,4 +1,4 @@
-//! The points of the pictures: what a run's samples, histograms and rounds look like as lines.
+//! The points of the charts: samples, histograms and rounds as lines.
 
 use super::named_report::NamedReport;
 use crate::measure::histogram::Bucket;
@@ -10,7 +10,8 @@ use crate::results::{Findings, Round, Sample};
 pub(super) fn series(
     runs: &[NamedReport<'_>],
     run: &NamedReport<'_>,
-    (colour, name): (usize, &str),
+    colour: usize,
+    name: &str,
     line: Line,
     points: Vec<Point>,
 ) -> Series {
@@ -37,7 +38,7 @@ pub(super) fn over_time(run: &NamedReport<'_>, scale: f64, read: impl Fn(&Sample
     run.report.results.timeline.iter().map(|sample| (sample.at_s * scale, read(sample))).collect()
 }
 
-/// Returns seconds of the same stage; those of phases, which are what was measured, are shaded.
+/// Returns the stages; the measured phases among them are shaded.
 pub(super) fn bands(results: &Findings, scale: f64) -> Vec<Band> {
     let mut from = 0.0;
     let stages = results.timeline.chunk_by(|a, b| a.stage == b.stage);

@@ -36,7 +36,7 @@ pub(super) fn environment(runs: &[NamedReport<'_>]) -> String {
     section("Environment", &table(runs, &names, &settings))
 }
 
-/// Everything the run was asked for. What a scenario does not use is 0 and left out.
+/// Returns the configuration. Values that a scenario does not use are 0 and omitted.
 pub(super) fn configuration(runs: &[NamedReport<'_>]) -> String {
     let of_run = |run: &NamedReport<'_>| {
         let mut settings = Settings::new();

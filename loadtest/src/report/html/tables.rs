@@ -163,7 +163,7 @@ fn of_phases_compared(runs: &[NamedReport<'_>]) -> String {
     if html.is_empty() { html } else { section("Figures", &(legend + &html)) }
 }
 
-/// A fate of deliveries: its name and where its number stands.
+/// A kind of deliveries: its name and its number.
 type Fate = (&'static str, fn(&Findings) -> u64);
 
 /// Returns where every delivery went.

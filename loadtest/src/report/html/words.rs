@@ -1,4 +1,4 @@
-//! The words of a page: what was asked, what was done, and how it ended.
+//! The words of a page: the question, the load and the outcome.
 
 use super::named_report::NamedReport;
 use crate::config::{Axis, Config, Load, RampLoad, Scenario};
@@ -76,7 +76,7 @@ pub(super) const fn scenario(config: &Config) -> &'static str {
     }
 }
 
-/// Returns what the scenario asks.
+/// Returns the question that the scenario answers.
 pub(super) const fn question(config: &Config) -> &'static str {
     match config.load.scenario() {
         Scenario::Idle => "What does a connection cost while nothing happens?",
