@@ -1,6 +1,6 @@
 //! An audience: which clients subscribe to which channels, and which client publishes in each.
 //!
-//! Every process of a run computes it from the configuration alone, so nothing about it has to be sent around.
+//! Every process of a run computes it from the configuration alone, so it is never sent between them.
 
 use crate::config::{Config, Load};
 use rand::rngs::StdRng;
@@ -14,7 +14,7 @@ const DRAWS_MAX: usize = 64;
 /// The subscriptions of all clients.
 #[derive(Debug)]
 pub(crate) struct Audience {
-    /// Name of the only channel, or the start of all names.
+    /// Name of the only channel, or the prefix of all names.
     name: String,
     /// `channels` only: the channels of each client, `subscriptions` of them, ascending.
     of_client: Vec<u16>,
@@ -22,7 +22,7 @@ pub(crate) struct Audience {
     /// `channels` only: the first subscriber of each channel, which publishes in it.
     publisher: Vec<Option<usize>>,
     popularity: Option<Popularity>,
-    /// All others: the first clients publish.
+    /// Number of publishers. Except in `channels`, these are the first clients.
     publishers: usize,
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct Popularity {
 }
 
 impl Popularity {
-    /// The channel that the choice number `n` falls on.
+    /// Returns the channel that the choice number `n` falls on.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole and from 1 to the channels")]
     fn draw(&self, rng: &mut StdRng) -> u16 {
         rng.sample(self.zipf) as u16 - 1
@@ -84,18 +84,18 @@ impl Audience {
         Self { name, of_client, subscriptions, publisher, popularity: Some(popularity), publishers: channels }
     }
 
-    /// Publisher numbers that a client's records may have: those of its channels, or nothing if it hears all.
+    /// Returns publisher numbers that a client's records may have: those of its channels, or nothing if it hears all.
     pub(crate) fn heard_by(&self, client: usize) -> Option<&[u16]> {
         self.popularity?;
         self.of_client.get(client * self.subscriptions..)?.get(..self.subscriptions)
     }
 
-    /// Sequence numbers to keep per client.
+    /// Returns sequence numbers to keep per client.
     pub(crate) const fn row_len(&self) -> usize {
         if self.popularity.is_some() { self.subscriptions } else { self.publishers }
     }
 
-    /// Publisher numbers in all.
+    /// Returns publisher numbers in all.
     pub(crate) const fn publishers(&self) -> usize {
         self.publishers
     }
@@ -108,7 +108,7 @@ impl Audience {
         }
     }
 
-    /// The publisher of the message `n`: in turn, or as popular as its channel.
+    /// Returns the publisher of the message `n`: in turn, or as popular as its channel.
     pub(crate) fn publisher_of(&self, n: u64) -> usize {
         let Some(popularity) = &self.popularity else {
             return usize::try_from(n % self.publishers as u64).unwrap_or_default();
@@ -123,7 +123,7 @@ impl Audience {
         }
     }
 
-    /// The name of a publisher's channel.
+    /// Returns the name of a publisher's channel.
     pub(crate) fn channel(&self, publisher: usize) -> String {
         match self.popularity {
             Some(_) => format!("{}-{publisher}", self.name),
@@ -131,7 +131,7 @@ impl Audience {
         }
     }
 
-    /// The names of a client's channels.
+    /// Returns the names of a client's channels.
     pub(crate) fn channels(&self, client: usize) -> Vec<String> {
         match self.heard_by(client) {
             Some(channels) => channels.iter().map(|channel| self.channel(usize::from(*channel))).collect(),
@@ -139,7 +139,7 @@ impl Audience {
         }
     }
 
-    /// Subscribers of each channel that has any, ascending.
+    /// Returns subscribers of each channel that has any, ascending.
     pub(crate) fn sizes(&self) -> Vec<usize> {
         let mut sizes = vec![0; self.publisher.len()];
         for channel in &self.of_client {
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
     use crate::cli::tests::config;
 
-    /// Workers must agree without messages, and popular channels must be popular.
+    /// Workers must agree without messages, and popular channels must have more subscribers.
     #[test]
     fn subscriptions_are_repeatable_and_follow_zipf() {
         let config =

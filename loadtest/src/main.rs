@@ -80,7 +80,7 @@ fn print_error(error: &anyhow::Error) {
     drop(writeln!(std::io::stderr().lock(), "error: {error:#}"));
 }
 
-/// Runs the scenario, prints its report and returns the exit code.
+/// Returns runs the scenario, prints its report and returns the exit code.
 fn run(config: Config) -> Result<u8> {
     limits::check(&config)?;
     if config.server_syscalls {

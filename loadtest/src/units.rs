@@ -13,7 +13,7 @@ pub(crate) fn count(value: u64) -> String {
     text
 }
 
-/// A rate: whole above 100, else with one decimal.
+/// Returns a rate: whole above 100, else with one decimal.
 pub(crate) fn rate(value: f64) -> String {
     if value >= 100.0 {
         let whole = format!("{value:.0}");
@@ -33,7 +33,7 @@ pub(crate) fn micros(value: u64) -> String {
     }
 }
 
-/// Bytes, as B, KiB or MiB.
+/// Returns bytes, as B, KiB or MiB.
 pub(crate) fn bytes(value: f64) -> String {
     match value.abs() {
         ..1024.0 => format!("{value:.0} B"),
@@ -42,7 +42,7 @@ pub(crate) fn bytes(value: f64) -> String {
     }
 }
 
-/// A share, as `16.1 %`.
+/// Returns a share, as `16.1 %`.
 pub(crate) fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
 }

@@ -6,9 +6,9 @@ use std::io::{ErrorKind, Write};
 /// Why a client is removed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum End {
-    /// It wants to.
+    /// It closed the connection.
     Left,
-    /// It sent what a floor does not understand.
+    /// It sent bytes that a floor does not support.
     Refused,
 }
 

@@ -128,7 +128,7 @@ fn serve(mode: Mode, address: SocketAddr) -> Result<()> {
                 Token(index) => room.turn(index, event),
             }
         }
-        // The turn is over: what was gathered goes out.
+        // The turn is over: the batch is sent.
         room.fan_out();
     }
 }

@@ -1,4 +1,4 @@
-//! A mode: what goes out when, and what a client may owe.
+//! A mode: when frames are sent, and how far a client may lag.
 
 use crate::fan_out::LAG_BYTES_MAX;
 use mio::Interest;
@@ -10,7 +10,7 @@ pub(crate) const FRAMES_MAX: usize = 1024;
 /// Some 3,900 messages of the generator's usual size: it never has as many in flight.
 const BATCH_BYTES_MAX: usize = 256 << 10;
 
-/// What goes out when.
+/// When frames are sent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Mode {
     /// Every message at once.
@@ -33,7 +33,7 @@ impl Mode {
         }
     }
 
-    /// Bytes that may wait for a client whose socket is full.
+    /// Returns the bytes that may wait for a client whose socket is full.
     pub(crate) const fn lag_bytes_max(self) -> usize {
         match self {
             Self::Batch => LAG_BYTES_MAX,

@@ -1,4 +1,4 @@
-//! A room: all clients, what was read from them, and when it goes out.
+//! A room: all clients, the frames that were read from them, and when those are sent.
 //!
 //! # Life of a message
 //!
@@ -20,7 +20,7 @@ use std::io::{ErrorKind, IoSlice, Read, Result};
 /// Bytes per read: one read takes all that the generator has in flight.
 const READ_BYTES: usize = 256 << 10;
 
-/// What was done so far.
+/// Counts of the work so far.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     handshakes: u64,
@@ -140,7 +140,7 @@ impl Room {
         }
     }
 
-    /// Takes bytes as the client's stream going on.
+    /// Takes the next bytes of the client's stream.
     fn take(&mut self, index: usize, bytes: &[u8]) {
         let Some(client) = &mut self.clients[index] else { return };
         let mut joined = std::mem::take(&mut client.inbox);

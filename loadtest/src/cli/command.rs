@@ -135,7 +135,7 @@ pub(crate) mod tests {
         assert_eq!(config("loadtest ramp --from 100 --step 50 --steps 3").clients, 200);
     }
 
-    /// Scripts of earlier versions go on working.
+    /// Scripts of earlier versions still work.
     #[test]
     fn protocol_has_its_former_name_too() {
         let protocol = |line: &str| config(line).protocol;

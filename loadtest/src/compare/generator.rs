@@ -10,7 +10,7 @@ use crate::report::figures::{self, Value};
 use std::path::Path;
 use std::process::{Command, ExitStatus};
 
-/// What came out of one run.
+/// The outcome of one run.
 #[derive(Clone, Debug)]
 pub(super) struct RunOutcome {
     /// From 1.
@@ -50,7 +50,7 @@ pub(super) struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// Runs the scenario against the server.
+    /// Returns runs the scenario against the server.
     ///
     /// # Errors
     ///
@@ -136,7 +136,7 @@ mod tests {
         flags = { hello = "hi {channel}" }
     "#;
 
-    /// Runs a shell script in the generator's place.
+    /// Returns runs a shell script in the generator's place.
     fn run(script: &str) -> Result<RunOutcome, RunError> {
         let plan = Plan::parse(&FILE.replace("PLACE", script)).unwrap();
         let workspace = Workspace::new().unwrap();

@@ -1,4 +1,4 @@
-//! An interrupt: Ctrl-C, or whatever else asks the program to end, noted rather than obeyed at once.
+//! An interrupt: Ctrl-C, or another signal to end, recorded instead of obeyed at once.
 //!
 //! Children live in process groups of their own, so a terminal does not signal them; waits look here instead.
 

@@ -1,5 +1,5 @@
-//! A comparison: several servers under one scenario, in interleaved rounds, so that what disturbs the machine disturbs
-//! all of them.
+//! A comparison: several servers under one scenario, in interleaved rounds, so that a disturbance of the machine
+//! affects all of them.
 //!
 //! A run in a comparison is a command line that a user could type: the program starts itself again, with the server's
 //! address and process number, and reads the report back. Each run has a server of its own, freshly started.
@@ -9,7 +9,7 @@
 //! - A run without `PASS` is kept, counted and named in the first lines; its figures count unless they are invalid.
 //! - A server that does not start ends the comparison in the first round; later it is a failed run, since hours of
 //!   figures are worth more than a clean end.
-//! - Ctrl-C ends the children, and shows what there is.
+//! - Ctrl-C ends the children and shows the results so far.
 
 // From the command line to the runs.
 mod command;

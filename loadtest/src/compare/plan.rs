@@ -1,4 +1,4 @@
-//! A plan: the TOML file that lists what is compared and how, checked before anything is started.
+//! A plan: the TOML file of a comparison, checked before anything is started.
 //!
 //! Relative paths count from the current directory, as in a shell. `{dir}` stands for the file's own folder, `{port}`
 //! for a port that is free when a run begins, `{tmp}` for a folder that is removed after the run.
@@ -68,7 +68,7 @@ pub(super) enum EntryError {
 /// Flags of the generator, by their names without dashes.
 pub(super) type Flags = BTreeMap<String, Value>;
 
-/// What is compared and how.
+/// The servers, and how to compare them.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Plan {
@@ -92,7 +92,7 @@ pub(super) struct Plan {
     pub(super) name: String,
 }
 
-/// What every server has to go through.
+/// The scenario, the same for every server.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct ScenarioSpec {
     pub(super) name: String,
@@ -106,7 +106,7 @@ pub(super) struct ScenarioSpec {
 pub(super) struct Server {
     /// As the table and `--only` call it.
     pub(super) name: String,
-    /// Program and arguments. What it starts must be the server itself, or become it (`exec`), or the CPU and memory of
+    /// Program and arguments. The process must be the server itself, or become it (`exec`), or the CPU and memory of
     /// a wrapper are measured.
     pub(super) command: Vec<String>,
     /// The address to connect to.
@@ -127,7 +127,7 @@ pub(super) struct Server {
     pub(super) setup: Vec<String>,
 }
 
-/// What the placeholders stand for.
+/// The values of the placeholders.
 #[derive(Clone, Debug)]
 pub(super) struct Places {
     pub(super) port: u16,
@@ -217,7 +217,7 @@ impl ScenarioSpec {
         check_flags(&self.flags)
     }
 
-    /// The scenario and its flags as a command line, with the server's flags before the scenario's own.
+    /// Returns the scenario and its flags as a command line, with the server's flags before the scenario's own.
     pub(super) fn arguments(&self, server: &Flags) -> Vec<String> {
         let mut flags = self.flags.clone();
         flags.extend(server.clone());
@@ -315,7 +315,7 @@ mod tests {
         assert_eq!(other[3..6], ["--clients=10", "--duration=10s", "--hello=-{channel}"]);
     }
 
-    /// Lists of earlier versions go on working.
+    /// Lists of earlier versions still work.
     #[test]
     fn protocol_has_its_former_key_too() {
         let plan = Plan::parse(&FILE.replace("protocol =", "face =")).unwrap();

@@ -1,4 +1,4 @@
-//! A process group: a child and whatever it starts, gone with the value that owns it.
+//! A process group: a child and its descendants, which end with the value that owns them.
 //!
 //! # Invariants
 //!
@@ -26,7 +26,7 @@ pub(super) struct Group {
     child: Child,
     /// Readable once the child has ended.
     exit: OwnedFd,
-    /// What was found when the child was reaped.
+    /// Present once the child is reaped.
     status: Option<ExitStatus>,
 }
 
@@ -48,7 +48,7 @@ impl Group {
         }
     }
 
-    /// The process number of the child.
+    /// Returns the process number of the child.
     pub(super) fn id(&self) -> u32 {
         self.child.id()
     }
@@ -74,7 +74,7 @@ impl Group {
 
     /// Ends the group and returns how the child ended.
     ///
-    /// What the child has started gets [`GRACE`] as long as the child itself is there, and no longer.
+    /// Descendants get [`GRACE`] as long as the child itself exists, and no longer.
     ///
     /// # Errors
     ///
@@ -88,7 +88,7 @@ impl Group {
             return Ok(status);
         }
         let group = Pid::from_child(&self.child);
-        // It fails for a group that is gone already, which is what is wanted.
+        // It fails for a group that is gone already, which is fine.
         // A hub that leaves a balancer gracefully takes its time after SIGTERM; a person at a terminal gets an end.
         kill_process_group(group, Signal::INT).ok();
         self.ends_within(grace);

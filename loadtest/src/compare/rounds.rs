@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use std::io::Write;
 use std::path::Path;
 
-/// What the line of a run shows: the first two that it has.
+/// Figures in the line of a run: the first two that it has.
 const SHOWN: [&str; 7] = [
     "server_rss_per_connection",
     "back_100",
@@ -21,7 +21,7 @@ const SHOWN: [&str; 7] = [
     "connects_per_s",
 ];
 
-/// What came out of all runs.
+/// The outcomes of all runs.
 #[derive(Debug)]
 pub(super) struct Comparison<'a> {
     pub(super) plan: &'a Plan,
@@ -32,12 +32,12 @@ pub(super) struct Comparison<'a> {
 }
 
 impl Comparison<'_> {
-    /// Runs that were made.
+    /// Returns runs that were made.
     pub(super) fn made(&self) -> usize {
         self.runs.iter().map(Vec::len).sum()
     }
 
-    /// Runs that did not pass.
+    /// Returns runs that did not pass.
     pub(super) fn failed(&self) -> usize {
         self.runs.iter().flatten().filter(|run| !run.is_pass()).count()
     }
@@ -74,7 +74,7 @@ pub(super) fn run<'a>(program: &Path, plan: &'a Plan, interrupt: &Interrupt) -> 
     Ok(comparison)
 }
 
-/// What does not change from run to run.
+/// Everything that all runs have in common.
 struct Stage<'a> {
     program: &'a Path,
     plan: &'a Plan,
@@ -122,7 +122,7 @@ impl Stage<'_> {
     }
 }
 
-/// What a run came to, on one line.
+/// Returns the outcome of a run in one line.
 fn line(run: &RunOutcome) -> String {
     let figures = SHOWN.iter().filter_map(|key| run.figure(key)).take(2);
     let figures: String =

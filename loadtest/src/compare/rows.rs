@@ -5,7 +5,7 @@ use super::rounds::Comparison;
 use super::stats::{Spread, Standing};
 use crate::report::figures::{Better, Figure, OF_PHASE, OF_RUN, Unit};
 
-/// Rows that are shown even if there is nothing but 0 in them: that nothing was lost is a finding.
+/// Rows that are shown even if all values are 0: that no message was lost is a finding.
 const ALWAYS_SHOWN: [&str; 2] = ["lost", "closed"];
 
 /// A figure of all servers.
@@ -20,19 +20,19 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// A server's median as a multiple of the first server's.
+    /// Returns a server's median as a multiple of the first server's.
     pub(super) fn ratio(&self, server: usize) -> Option<f64> {
         let (own, base) = self.pair(server)?;
         own.ratio(&base)
     }
 
-    /// How a server stands against the first one.
+    /// Returns how a server compares with the first one.
     pub(super) fn standing(&self, server: usize) -> Option<Standing> {
         let (own, base) = self.pair(server)?;
         own.standing(&base, self.better)
     }
 
-    /// The first server is not compared with itself.
+    /// Returns the first server is not compared with itself.
     fn pair(&self, server: usize) -> Option<(Spread, Spread)> {
         if server == 0 { None } else { self.spreads[server].zip(self.spreads[0]) }
     }

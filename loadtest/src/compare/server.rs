@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
-/// Ports for servers: registered ones, below those that Linux gives to clients.
+/// Ports for servers: below those that Linux assigns to clients.
 const PORTS: std::ops::Range<u16> = 20_000..32_768;
 
 /// Ports tried before there seems to be none.
@@ -46,14 +46,14 @@ pub(super) fn free_port() -> io::Result<u16> {
     candidates.into_iter().find(is_free).ok_or_else(|| io::ErrorKind::AddrInUse.into())
 }
 
-/// Raises the limit of descriptors as far as it goes: servers inherit it, and not all raise it themselves.
+/// Raises the limit of descriptors as far as allowed: servers inherit it, and not all raise it themselves.
 pub(super) fn raise_descriptors() {
     let maximum = getrlimit(Resource::Nofile).maximum;
     // A server that needs more reports it itself.
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).ok();
 }
 
-/// Runs a server's setup to its end.
+/// Returns runs a server's setup to its end.
 ///
 /// # Errors
 ///
@@ -127,7 +127,7 @@ impl Running {
         }
     }
 
-    /// The number of the process to charge.
+    /// Returns the number of the process to charge.
     pub(super) fn id(&self) -> u32 {
         self.group.id()
     }
@@ -137,7 +137,7 @@ impl Running {
         self.group.ends_within(Duration::ZERO).then(|| self.group.end().ok()).flatten()
     }
 
-    /// The last lines it wrote, with a heading.
+    /// Returns the last lines it wrote, with a heading.
     pub(super) fn words(&self) -> String {
         format!("\n  last words of the server:{}", last_words(&self.log))
     }

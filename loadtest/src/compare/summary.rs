@@ -19,7 +19,7 @@ pub(super) fn render(comparisons: &[Comparison<'_>]) -> String {
     text
 }
 
-/// The list's name, the figure's, and what each server has of it.
+/// Returns the list's name, the figure's, and the value of each server.
 fn line(comparison: &Comparison<'_>) -> Option<[String; 3]> {
     let plan = comparison.plan;
     let headline = plan.headline.as_deref()?;

@@ -22,7 +22,7 @@ pub(super) fn verdict(comparison: &Comparison<'_>) -> String {
     }
 }
 
-/// The scenario as it is typed.
+/// Returns the scenario as it is typed.
 pub(super) fn scenario(comparison: &Comparison<'_>) -> String {
     comparison.plan.scenario.arguments(&Default::default()).join(" ")
 }
@@ -41,7 +41,7 @@ pub(super) fn render(comparison: &Comparison<'_>, environment: &Environment) -> 
     text + &format!("{cpu}, {cores_allowed} of {cores} cores, Linux {kernel}, loopback\n")
 }
 
-/// Names the runs of a server that did not pass, each reason once.
+/// Returns names the runs of a server that did not pass, each reason once.
 fn failures(name: &str, runs: &[RunOutcome]) -> String {
     let failed: Vec<&RunOutcome> = runs.iter().filter(|run| !run.is_pass()).collect();
     let mut reasons: Vec<&str> = failed.iter().map(|run| run.verdict.as_str()).collect();
@@ -105,7 +105,7 @@ pub(super) fn median(row: &Row, server: usize) -> Cells {
     [written(row.unit, spread.median), format!("{ratio}{mark}")]
 }
 
-/// The lowest and the highest value, with the unit once if it is the same; nothing if they are.
+/// Returns the lowest and the highest value, with the unit once if both have the same; nothing if the values are equal.
 fn ends(unit: Unit, spread: Option<&Spread>) -> String {
     let Some(spread) = spread else { return String::new() };
     let (min, max) = (written(unit, spread.min), written(unit, spread.max));

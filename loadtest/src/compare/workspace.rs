@@ -1,4 +1,5 @@
-//! A workspace: a temporary folder for what children write, gone with the value, and the last words found in it.
+//! A workspace: a temporary folder for the output of children, removed with the value, and the last lines of that
+//! output.
 
 use std::fs::{DirBuilder, File};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -9,7 +10,7 @@ use std::process::{Command, Stdio};
 /// Lines of a child's output that are shown when it fails: enough for a panic or the end of a compiler's complaint.
 const LAST_LINES: usize = 12;
 
-/// Bytes that are read for them, so that a server that logs each message costs nothing here.
+/// Bytes that are read for them, so that the log of a server may have any length.
 const LAST_BYTES: u64 = 8192;
 
 /// A folder of this process alone.
@@ -37,12 +38,12 @@ impl Workspace {
 
 impl Drop for Workspace {
     fn drop(&mut self) {
-        // What cannot be removed is in a folder for temporary files.
+        // Files that cannot be removed are in a folder for temporary files.
         drop(std::fs::remove_dir_all(&self.0));
     }
 }
 
-/// Sends what a command writes, both ways, to a file.
+/// Redirects stdout and stderr of a command to a file.
 ///
 /// # Errors
 ///
@@ -53,7 +54,7 @@ pub(super) fn log_to(command: &mut Command, log: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The last lines of a child's output, indented, each on a line of its own, or a note that there are none.
+/// Returns the last lines of a child's output, indented, each on a line of its own, or a note that there are none.
 pub(super) fn last_words(log: &Path) -> String {
     let text = tail(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();

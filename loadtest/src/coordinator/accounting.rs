@@ -9,7 +9,7 @@ use anyhow::Result;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Time that workers have to answer; after a failure they may have to leave a load first.
+/// Time that workers have to answer; after a failure they may have to end a load first.
 const ACCOUNTING_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Coordinator {
@@ -17,7 +17,7 @@ impl Coordinator {
     ///
     /// # Errors
     ///
-    /// Fails when an order cannot be written as JSON, which is never.
+    /// Fails when a request cannot be written as JSON, which never happens.
     pub(crate) fn account(&mut self) -> Result<()> {
         if std::mem::replace(&mut self.is_accounted, true) {
             return Ok(());
@@ -40,8 +40,8 @@ impl Coordinator {
     }
 
     /// Asks the workers that have not ended, and waits for their answers, at most for [`ACCOUNTING_TIMEOUT`].
-    fn ask_remaining<T>(&mut self, command: &Request, answer: fn(Event) -> Option<T>) -> Result<Vec<T>> {
-        self.order(command)?;
+    fn ask_remaining<T>(&mut self, request: &Request, answer: fn(Event) -> Option<T>) -> Result<Vec<T>> {
+        self.send(request)?;
         let until_ns = now_ns() + nanos(ACCOUNTING_TIMEOUT);
         let mut answers = BTreeMap::new();
         while answers.len() < self.fleet.left() && now_ns() < until_ns {

@@ -13,7 +13,7 @@ use std::time::Duration;
 /// Events that may wait. A worker that is ahead of the coordinator by this much waits for it.
 const EVENTS_MAX: usize = 1024;
 
-/// The subcommand that makes this program a worker.
+/// The subcommand of worker processes.
 pub(crate) const WORKER: &str = "worker";
 
 /// The workers.
@@ -28,7 +28,7 @@ pub(crate) struct Fleet {
 struct Worker {
     child: Child,
     /// Absent once it has ended.
-    orders: Option<ChildStdin>,
+    input: Option<ChildStdin>,
 }
 
 impl Fleet {
@@ -48,10 +48,10 @@ impl Fleet {
                 .stdout(Stdio::piped())
                 .spawn()
                 .context("failed to start a worker")?;
-            let (orders, answers) = (child.stdin.take(), child.stdout.take().context("it was asked for")?);
-            fleet.workers.push(Worker { child, orders });
+            let (input, output) = (child.stdin.take(), child.stdout.take().context("it was asked for")?);
+            fleet.workers.push(Worker { child, input });
             let sender = sender.clone();
-            std::thread::spawn(move || listen(index, answers, &sender));
+            std::thread::spawn(move || listen(index, output, &sender));
             let job = Job { config: config.clone(), share: Share { index, of: config.processes } };
             fleet.write(index, &serde_json::to_vec(&job)?);
         }
@@ -65,23 +65,23 @@ impl Fleet {
 
     /// Returns the number of workers that have not ended.
     pub(crate) fn left(&self) -> usize {
-        self.workers.iter().filter(|worker| worker.orders.is_some()).count()
+        self.workers.iter().filter(|worker| worker.input.is_some()).count()
     }
 
-    /// Gives a worker an order.
+    /// Sends a request to a worker.
     ///
     /// # Errors
     ///
-    /// Fails when it cannot be written as JSON, which is never.
-    pub(crate) fn order(&mut self, index: usize, request: &Request) -> Result<()> {
+    /// Fails when it cannot be written as JSON, which never happens.
+    pub(crate) fn send(&mut self, index: usize, request: &Request) -> Result<()> {
         self.write(index, &serde_json::to_vec(request)?);
         Ok(())
     }
 
     fn write(&mut self, index: usize, line: &[u8]) {
-        if let Some(orders) = &mut self.workers[index].orders {
+        if let Some(input) = &mut self.workers[index].input {
             // If the worker is gone, its events end, and that is handled there.
-            drop(orders.write_all(&[line, b"\n"].concat()));
+            drop(input.write_all(&[line, b"\n"].concat()));
         }
     }
 
@@ -89,16 +89,18 @@ impl Fleet {
     pub(crate) fn next(&mut self, timeout: Duration) -> Option<(usize, Event)> {
         let (index, event) = self.events.recv_timeout(timeout).ok()?;
         let event = event.unwrap_or_else(|| {
-            self.workers[index].orders = None;
-            Event::Failed(RunError::Broken(format!("worker {index} ended by itself; its words, if any, stand above")))
+            self.workers[index].input = None;
+            Event::Failed(RunError::Broken(format!(
+                "worker {index} ended unexpectedly; its output, if any, stands above"
+            )))
         });
         Some((index, event))
     }
 }
 
-/// Passes a worker's answers on, and its end.
-fn listen(index: usize, answers: impl std::io::Read, sender: &SyncSender<(usize, Option<Event>)>) {
-    for line in BufReader::new(answers).lines() {
+/// Forwards a worker's events, and its end.
+fn listen(index: usize, output: impl std::io::Read, sender: &SyncSender<(usize, Option<Event>)>) {
+    for line in BufReader::new(output).lines() {
         let event = line.ok().and_then(|line| serde_json::from_str(&line).ok());
         let Some(event) = event else { break };
         if sender.send((index, Some(event))).is_err() {
@@ -110,15 +112,15 @@ fn listen(index: usize, answers: impl std::io::Read, sender: &SyncSender<(usize,
 }
 
 impl Drop for Fleet {
-    /// Lets the workers go: each ends when its orders do.
+    /// Ends the workers: each ends when its input does.
     fn drop(&mut self) {
         for worker in &mut self.workers {
-            worker.orders = None;
+            worker.input = None;
         }
         // Threads that wait for room in the channel end.
         self.events = sync_channel(0).1;
         for worker in &mut self.workers {
-            // It is our child, so there is something to wait for.
+            // Waiting fails only for a process that is not a child.
             drop(worker.child.wait());
         }
     }

@@ -16,10 +16,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// The longest wait for an event; Ctrl-C is looked at in between.
+/// The longest wait for an event; Ctrl-C is checked between waits.
 pub(super) const WAIT_MAX: Duration = Duration::from_millis(100);
 
-/// Seconds between two looks for ends of stalled connections.
+/// Seconds between two searches for ends of stalled connections.
 const STALLS_EVERY: usize = 3;
 
 /// A run in progress.
@@ -85,37 +85,37 @@ impl Coordinator {
         self.interrupted.load(Ordering::Relaxed)
     }
 
-    /// Names what is going on, and how long it is going to take.
+    /// Begins a stage with a name and, if it is known, a length.
     pub(crate) fn stage(&mut self, name: &str, length: Option<Duration>) {
         self.timeline.stage(name);
         self.progress.stage(name, length);
     }
 
-    /// Leaves the terminal to the report, and hands over the findings.
+    /// Ends the progress line and returns the findings.
     pub(crate) fn finish(mut self) -> Findings {
         self.progress.finish();
         self.findings.timeline = self.timeline.take();
         self.findings
     }
 
-    /// The samples so far.
+    /// Returns the samples so far.
     pub(crate) fn samples(&self) -> &[Sample] {
         self.timeline.samples()
     }
 
-    /// Asks all workers, and waits for all answers, which `pick` takes out of their events.
+    /// Sends a request to all workers and returns their answers, which `pick` takes from their events.
     ///
     /// # Errors
     ///
     /// Fails when a worker does.
-    pub(crate) fn ask<T>(&mut self, command: &Request, pick: fn(Event) -> Option<T>) -> Result<Vec<T>> {
-        self.order(command)?;
+    pub(crate) fn ask<T>(&mut self, request: &Request, pick: fn(Event) -> Option<T>) -> Result<Vec<T>> {
+        self.send(request)?;
         self.answers(pick)
     }
 
-    /// Gives all workers an order.
-    pub(super) fn order(&mut self, command: &Request) -> Result<()> {
-        (0..self.fleet.len()).try_for_each(|index| self.fleet.order(index, command))
+    /// Sends a request to all workers.
+    pub(super) fn send(&mut self, request: &Request) -> Result<()> {
+        (0..self.fleet.len()).try_for_each(|index| self.fleet.send(index, request))
     }
 
     /// Waits for one answer of each worker.
@@ -132,21 +132,21 @@ impl Coordinator {
         Ok(answers.into_values().collect())
     }
 
-    /// Goes on until the clock says `until_ns`, or Ctrl-C.
+    /// Handles events until the clock reads `until_ns`, or Ctrl-C.
     ///
     /// # Errors
     ///
     /// Fails when a worker does.
     pub(crate) fn run_until(&mut self, until_ns: u64) -> Result<()> {
         while now_ns() < until_ns && !self.is_interrupted() && !self.is_gone {
-            // A worker's clock is the same, and it may be the first to look at it.
+            // A worker may read the clock first and answer early: the answer is kept for `answers`.
             let early = self.pump(until_ns)?;
             self.early.extend(early);
         }
         Ok(())
     }
 
-    /// Goes on for a while.
+    /// Handles events for a while.
     ///
     /// # Errors
     ///
@@ -155,7 +155,7 @@ impl Coordinator {
         self.run_until(now_ns() + nanos(length))
     }
 
-    /// Goes on for a while in which at least one client has to be connected.
+    /// As [`Self::rest`], with at least one client connected.
     ///
     /// # Errors
     ///
@@ -171,7 +171,7 @@ impl Coordinator {
     fn pump(&mut self, until_ns: u64) -> Result<Option<(usize, Event)>> {
         if self.is_interrupted() && !self.is_interrupt_passed_on {
             self.is_interrupt_passed_on = true;
-            self.order(&Request::Interrupt)?;
+            self.send(&Request::Interrupt)?;
         }
         let now = now_ns();
         let wait = until_ns.min(self.timeline.due_ns()).saturating_sub(now);
@@ -182,8 +182,8 @@ impl Coordinator {
         match event {
             Some((worker, Event::Tick(tick))) => self.timeline.hear(worker, tick),
             Some((_, Event::Failed(stop))) => {
-                // The others have nothing to go on for.
-                self.order(&Request::Interrupt)?;
+                // A run without one of its workers is over.
+                self.send(&Request::Interrupt)?;
                 return Err(stop.into());
             }
             answer => return Ok(answer),
@@ -191,7 +191,7 @@ impl Coordinator {
         Ok(None)
     }
 
-    /// Does what is done once a second.
+    /// Takes a sample, once a second.
     fn second(&mut self) -> Result<()> {
         let sample = self.timeline.sample(&mut self.watch);
         // Reading the kernel's table takes some 6 ms of the core that the workers may have to share.
@@ -202,7 +202,7 @@ impl Coordinator {
         // All connections were closed: there is none left to send to, or to hold.
         if self.held_since_ns.is_some_and(|since| self.timeline.is_empty_since(since)) && !self.is_gone {
             self.is_gone = true;
-            self.order(&Request::Interrupt)?;
+            self.send(&Request::Interrupt)?;
         }
         Ok(())
     }

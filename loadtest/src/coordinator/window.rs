@@ -1,6 +1,6 @@
 //! A measured window: load for a warm-up and a window, a drain, and the figures of the window.
 //!
-//! Throughput and CPU are differences between the window's ends. Histogram is that of the messages intended within the
+//! Throughput and CPU are differences between the window's ends. Latency is that of the messages intended within the
 //! window, however late they came, as long as the drain lasts. The accounting is that of the whole run, warm-up
 //! included.
 
@@ -17,7 +17,7 @@ use anyhow::Result;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Time that the workers have to hear of a load before it begins.
+/// Time for the request to reach the workers before the load begins.
 const HEADSTART: Duration = Duration::from_millis(50);
 
 /// System calls are not counted at the very end of the window, so that the count is over when the window is.
@@ -65,7 +65,7 @@ impl Coordinator {
         let open_ns = start_ns + nanos(window.warmup);
         let end_ns = open_ns + nanos(window.duration);
         self.held_since_ns = Some(start_ns);
-        self.order(&Request::Load(TimedLoad {
+        self.send(&Request::Load(TimedLoad {
             drive: window.drive,
             start_ns,
             open_ns,
@@ -172,7 +172,7 @@ impl Coordinator {
     }
 }
 
-/// Folds a worker's figures by message into those of all.
+/// Merges a worker's figures by message into those of all.
 fn fold(all: &mut Vec<u32>, part: &[u32], nothing: u32, choose: fn(u32, u32) -> u32) {
     all.resize(all.len().max(part.len()), nothing);
     all.iter_mut().zip(part).for_each(|(all, part)| *all = choose(*all, *part));
@@ -184,7 +184,7 @@ fn summary<'a>(micros: impl Iterator<Item = &'a u32>) -> Option<Summary> {
     (latency.count() > 0).then(|| latency.summary())
 }
 
-/// Computes what is a difference between the window's ends; the rest is empty.
+/// Returns the figures that are differences between the window's ends; the rest is empty.
 fn between(name: &str, loaded: &[Loaded], before: &Moment, after: &Moment) -> Phase {
     let length = |edges: &Loaded| seconds(edges.before.at_ns, edges.after.at_ns);
     // All workers have the same window, to some microseconds.

@@ -12,12 +12,12 @@ pub(crate) struct Counts {
     pub(crate) lost: u64,
     pub(crate) duplicated: u64,
     pub(crate) reordered: u64,
-    /// Lines that are as long as a record and are none.
+    /// Lines of the length of a record that are not records.
     pub(crate) corrupt: u64,
     /// Lines longer than a record: several messages without a newline between them.
     #[serde(rename = "joined")]
     pub(crate) merged: u64,
-    /// Lines shorter than a record.
+    /// Lines shorter than a record: parts of a message.
     pub(crate) split: u64,
 }
 
@@ -39,7 +39,7 @@ impl Counts {
 pub(crate) struct CloseCount {
     /// As sent by the server; 1005 for a close frame without a code, 1006 for none at all.
     pub(crate) code: u16,
-    /// The first one's.
+    /// That of the first.
     pub(crate) reason: String,
     pub(crate) count: usize,
 }

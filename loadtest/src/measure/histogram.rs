@@ -6,14 +6,14 @@
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// The longest latency told apart: an hour, far above any run's drain.
+/// The longest latency that is distinguished: an hour, far above any run's drain.
 const MICROS_MAX: u64 = 3_600_000_000;
 
 /// Counts latencies.
 #[derive(Clone, Debug)]
 pub(crate) struct Histogram(hdrhistogram::Histogram<u64>);
 
-/// What is said about a distribution.
+/// Percentiles and buckets of a distribution.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Summary {
     pub(crate) count: u64,
@@ -80,13 +80,13 @@ impl Histogram {
         }
     }
 
-    /// Every bucket that is not empty.
+    /// Returns every bucket that is not empty.
     pub(crate) fn buckets(&self) -> Buckets {
         let buckets = self.0.iter_recorded();
         buckets.map(|b| Bucket { value_us: b.value_iterated_to(), count: b.count_at_value() }).collect()
     }
 
-    /// What was counted since `before`, an earlier copy of this histogram.
+    /// Returns what was counted since `before`, an earlier copy of this histogram.
     pub(crate) fn since(&self, before: &Self) -> Buckets {
         let mut now = self.buckets();
         for bucket in &mut now {
@@ -96,17 +96,17 @@ impl Histogram {
         now
     }
 
-    /// The latency that the share `quantile` of all counted ones does not exceed.
+    /// Returns the latency that the share `quantile` of all counted ones does not exceed.
     pub(crate) fn quantile(&self, quantile: f64) -> Duration {
         Duration::from_micros(self.0.value_at_quantile(quantile))
     }
 
-    /// The largest latency, rounded as the buckets are.
+    /// Returns the largest latency, rounded as the buckets are.
     pub(crate) fn max(&self) -> Duration {
         Duration::from_micros(self.0.max())
     }
 
-    /// How many were counted.
+    /// Returns how many were counted.
     pub(crate) fn count(&self) -> u64 {
         self.0.len()
     }

@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::exit::RunError;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Descriptors of a process besides its connections: standard streams, poll, timer, files of `/proc`.
+/// Descriptors of a process in addition to its connections: standard streams, poll, timer, files of `/proc`.
 const DESCRIPTORS_SPARE: u64 = 32;
 
 /// Ports of a source address, with `net.ipv4.ip_local_port_range` as Linux has it.

@@ -1,6 +1,6 @@
 //! System calls of the server, counted by `perf` where the machine has it and allows it.
 //!
-//! Counting costs the server some 100 ns per call, so it is done only when it is asked for.
+//! Counting costs the server some 100 ns per call, so it is done only on request.
 
 use crate::exit::RunError;
 use std::process::{Child, Command, Stdio};
@@ -16,11 +16,11 @@ pub(crate) struct Count {
     seconds: f64,
 }
 
-/// Makes sure that a count will work.
+/// Checks that counting is possible.
 ///
 /// # Errors
 ///
-/// Fails when there is no `perf`, or it may not count here.
+/// Fails when there is no `perf`, or it is not allowed to count.
 pub(crate) fn check() -> Result<(), RunError> {
     let output = Command::new("perf").args(["stat", "-e", EVENT, "true"]).output();
     match output {

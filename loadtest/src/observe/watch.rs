@@ -6,7 +6,7 @@ use crate::clock::seconds;
 use crate::measure::Memory;
 use anyhow::Result;
 
-/// What is being watched.
+/// The server's process, if known, and the peaks so far.
 #[derive(Debug)]
 pub(crate) struct Watch {
     pub(crate) server: Option<ServerProcess>,
@@ -56,7 +56,7 @@ impl Watch {
         }
     }
 
-    /// Looks at the memory figures that can peak.
+    /// Reads the memory figures that have peaks.
     pub(crate) fn sample(&mut self) {
         self.rss_peak = self.rss_peak.max(self.rss());
         self.tcp_peak = self.tcp_peak.max(tcp_memory_bytes());

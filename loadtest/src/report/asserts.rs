@@ -100,7 +100,7 @@ impl Assert {
     }
 }
 
-/// The unit of a figure; the name may begin with a phase's.
+/// Returns the unit of a figure; the name may begin with a phase's.
 fn unit(name: &str) -> Option<Unit> {
     let of_phase = |key: &str| OF_PHASE.iter().find(|figure| figure.key == key).map(|figure| figure.unit);
     let of_run = || OF_RUN.iter().find(|figure| figure.key == name).map(|figure| figure.unit);

@@ -1,4 +1,4 @@
-//! A report: the findings of a run, what they were found on, and the judgement. The JSON file holds exactly this.
+//! A report: the findings of a run, its configuration and environment, and the verdict. The JSON file is exactly this.
 
 use super::verdict::Verdict;
 use crate::config::Config;

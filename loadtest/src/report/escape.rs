@@ -1,6 +1,6 @@
 //! Escaping: text that a server or a command line said, made safe to show in HTML.
 
-/// Makes text harmless: what a server or a command line said is shown, never obeyed.
+/// Escapes text for HTML: text of a server or a command line is shown, never interpreted.
 pub(crate) fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for letter in text.chars() {

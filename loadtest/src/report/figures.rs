@@ -103,7 +103,7 @@ fn latency(phase: &Phase, value_us: u64) -> Option<f64> {
     (phase.latency.count > 0).then_some(value_us as f64)
 }
 
-/// What is known of every phase.
+/// The figures of a phase.
 pub(crate) const OF_PHASE: &[Figure<Phase>] = &[
     figure("messages_per_s", "messages/s", Unit::PerSecond, Better::Neither, |p| Some(p.sent_per_second)),
     figure("deliveries_per_s", "deliveries/s", Unit::PerSecond, Better::Higher, |p| Some(p.deliveries_per_second)),
@@ -148,7 +148,7 @@ pub(crate) const OF_PHASE: &[Figure<Phase>] = &[
     figure("stolen", "stolen by hypervisor", Unit::Share, Better::Neither, |p| Some(p.stolen_share)),
 ];
 
-/// A size that is 0 because it could not be read is no figure.
+/// Returns a size as a figure, unless it is 0 because it could not be read.
 fn known(size: u64) -> Option<f64> {
     (size > 0).then_some(size as f64)
 }
@@ -157,7 +157,7 @@ fn round(findings: &Findings, is_jittered: bool) -> Option<&Round> {
     findings.storm.as_ref()?.rounds.iter().find(|round| (round.jitter_s > 0.0) == is_jittered)
 }
 
-/// What is known of a run as a whole; the second half only by some scenarios.
+/// The figures of a run as a whole; the second half only in some scenarios.
 pub(crate) const OF_RUN: &[Figure<Findings>] = &[
     figure("lost", "lost", Unit::Count, Better::Lower, |f| Some(f.accounting.counts.lost as f64)),
     figure("duplicated", "duplicated", Unit::Count, Better::Lower, |f| Some(f.accounting.counts.duplicated as f64)),

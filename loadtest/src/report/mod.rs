@@ -1,6 +1,6 @@
-//! A report: the judgement on a run's findings, and the ways to show it.
+//! A report: the verdict on a run's findings, and the ways to show it.
 
-// The judgement.
+// The verdict.
 pub(crate) mod asserts;
 pub(crate) mod figures;
 pub(crate) mod verdict;

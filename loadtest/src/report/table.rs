@@ -135,7 +135,7 @@ fn of_phases(table: &mut Table, phases: &[Phase]) {
     }
 }
 
-/// What only some scenarios have.
+/// Adds the rows of single scenarios.
 fn of_run(table: &mut Table, results: &Findings) {
     for figure in OF_RUN.iter().filter(|figure| !IN_WORDS.contains(&figure.key)) {
         if let Some(value) = figure.of(results) {

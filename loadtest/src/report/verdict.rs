@@ -1,4 +1,4 @@
-//! A verdict: the judgement on the findings of a run, in one line, with notes on doubtful figures.
+//! A verdict: the result of checking the findings of a run, in one line, with notes on doubtful figures.
 
 use super::asserts::Assert;
 use crate::config::{Config, Scenario};

@@ -7,12 +7,12 @@ use crate::measure::histogram::Summary;
 use crate::measure::{CloseCount, Counts, Refusal};
 use serde::{Deserialize, Serialize};
 
-/// What a scenario found.
+/// The findings.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Findings {
     pub(crate) connections: Connections,
     pub(crate) accounting: Accounting,
-    /// Connections that the server ended and was not meant to, by code.
+    /// Connections that the server closed and should not have, by code.
     pub(crate) closes: Vec<CloseCount>,
     /// Connections that the server did not accept, in scenarios that go on without them.
     pub(crate) refusals: Vec<Refusal>,
@@ -40,7 +40,7 @@ pub(crate) struct Findings {
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Connections {
     pub(crate) opened: usize,
-    /// Those that the next figures are about: in `idle`, the second step.
+    /// Connections that the next figures cover: in `idle`, the second step.
     pub(crate) timed: usize,
     pub(crate) seconds: f64,
     /// From the first SYN to the end of the WebSocket handshake.
@@ -51,17 +51,17 @@ pub(crate) struct Connections {
 /// Where every delivery went.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Accounting {
-    /// Deliveries that were due: each message to each connection that reads, the publisher's own copy included.
+    /// Expected deliveries: each message to each connection that reads, the publisher's own copy included.
     pub(crate) expected: u64,
     #[serde(flatten)]
     pub(crate) counts: Counts,
-    /// Due to connections that the server had closed.
+    /// Expected by connections that the server had closed.
     pub(crate) undelivered_closed: u64,
     /// Messages, not deliveries, of publishers that the server closed, which reached no client.
     pub(crate) unaccepted: u64,
     /// Deliveries that fastwebsockets' client saw too.
     pub(crate) validated: u64,
-    /// The start of the first line that was no record.
+    /// The start of the first line that was not a record.
     #[serde(rename = "first_stranger")]
     pub(crate) first_unexpected: Option<String>,
 }

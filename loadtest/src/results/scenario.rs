@@ -5,7 +5,7 @@ use crate::measure::histogram::Summary;
 use crate::measure::{CloseCount, Memory};
 use serde::{Deserialize, Serialize};
 
-/// The price of an idle connection.
+/// The cost of an idle connection.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Idle {
     pub(crate) connections_low: usize,
@@ -24,15 +24,15 @@ pub(crate) struct Idle {
     pub(crate) server_rss_at_end: u64,
 }
 
-/// The price of receivers that do not read.
+/// The cost of receivers that do not read.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Slow {
     pub(crate) stalled: usize,
-    /// Stalled ones that the server had ended when the phase was over.
+    /// Stalled connections that the server had closed by the end of the phase.
     pub(crate) ended: usize,
     /// Seconds from the stall until the server closed its end, sorted; exact to 3 s.
     pub(crate) ended_after_seconds: Vec<f64>,
-    /// What the stalled ones found when they were read out at last.
+    /// How the stalled connections were closed, read after the phase.
     pub(crate) closes: Vec<CloseCount>,
     /// Stalled over calm, of the healthy receivers' latency.
     pub(crate) p50_ratio: f64,
@@ -86,7 +86,7 @@ pub(crate) struct Ramp {
     pub(crate) steps: Vec<Step>,
     /// The last step that held, by index.
     pub(crate) knee: Option<usize>,
-    /// Why it went no further.
+    /// Why it ended.
     pub(crate) end: String,
 }
 

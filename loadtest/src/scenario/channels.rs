@@ -1,4 +1,4 @@
-//! Channels: what if the same people stand in many channels, few of them crowded and most nearly empty.
+//! Channels: what if the clients are spread over many channels, a few large and most nearly empty.
 
 use crate::audience::Audience;
 use crate::coordinator::Coordinator;

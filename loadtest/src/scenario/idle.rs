@@ -1,7 +1,6 @@
 //! Idle: what a connection costs while nothing happens.
 //!
-//! The price is the slope between two numbers of connections, so that what the server needs without any is not divided
-//! among them.
+//! The cost is the slope between two numbers of connections, so that the server's base memory is not counted.
 
 use crate::clock::{now_ns, seconds};
 use crate::coordinator::Coordinator;

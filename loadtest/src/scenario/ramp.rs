@@ -1,8 +1,8 @@
-//! Ramp: how far it goes until latency breaks a limit.
+//! Ramp: how much load until latency exceeds a limit.
 //!
 //! Step by step more clients, or more messages per second, each step measured for itself; the last one that kept the
-//! limit and lost nothing is the knee. A step in which the generator was the bottleneck ends the ramp, too: what comes
-//! after it would be the generator's knee.
+//! limit and lost nothing is the knee. A step in which the generator was the bottleneck ends the ramp as well: the
+//! knee would be its own.
 
 use crate::config::{Axis, RampLoad};
 use crate::coordinator::{Coordinator, Window};
@@ -11,7 +11,7 @@ use crate::units::{micros, percent};
 use crate::worker::messages::Drive;
 use anyhow::Result;
 
-/// Climbs.
+/// Measures step by step until one exceeds a limit.
 pub(super) fn run(run: &mut Coordinator, load: &RampLoad) -> Result<()> {
     let config = run.config.clone();
     let p99_max_us = u64::try_from(load.p99_max.as_micros()).unwrap_or(u64::MAX);
@@ -27,7 +27,7 @@ pub(super) fn run(run: &mut Coordinator, load: &RampLoad) -> Result<()> {
         if total > run.findings.connections.opened {
             match run.connect_to(total) {
                 Ok(connections) => run.findings.connections = connections,
-                // The steps until now stand.
+                // The steps so far are valid.
                 Err(_) if run.is_interrupted() && number > 0 => break,
                 Err(error) => return Err(error),
             }
@@ -79,7 +79,7 @@ fn end(phase: &Phase, p99_max_us: u64, lost: u64, closed: usize) -> Option<Strin
     }
     if phase.generator.cpu_share > GENERATOR_CPU_SHARE_MAX {
         let share = percent(phase.generator.cpu_share);
-        return Some(format!("the generator used {share} of its core: its knee, not the server's"));
+        return Some(format!("the generator used {share} of its core: the knee is its own, not the server's"));
     }
     if phase.latency.count == 0 {
         return Some("nothing was delivered".to_owned());

@@ -28,7 +28,7 @@ pub(super) fn run(run: &mut Coordinator, rate: f64) -> Result<()> {
     Ok(())
 }
 
-/// The slope of the straight line that fits best (least squares); nothing of fewer than two points.
+/// Returns the slope of the straight line that fits best (least squares); nothing of fewer than two points.
 fn slope(points: impl Iterator<Item = (f64, f64)>) -> Option<f64> {
     let points: Vec<_> = points.collect();
     let len = points.len() as f64;

@@ -54,7 +54,7 @@ pub(crate) enum Meaning {
 }
 
 impl Protocol {
-    /// The text to send after the handshake, if any.
+    /// Returns the text to send after the handshake, if any.
     pub(crate) fn hello(&self, channels: &[String]) -> Option<String> {
         match self {
             Self::Plain => None,
@@ -83,7 +83,7 @@ impl Protocol {
         }
     }
 
-    /// What goes before and after a record when it is published.
+    /// Returns what goes before and after a record when it is published.
     pub(crate) fn wrapping(&self, channel: &str) -> (String, String) {
         let publish = match self {
             Self::Plain => RECORD.to_owned(),
@@ -94,7 +94,8 @@ impl Protocol {
         (before.to_owned(), after.to_owned())
     }
 
-    /// The text right before a record in what comes, if records have to be looked for; nothing if every line is one.
+    /// Returns the text right before a record in what comes, if records have to be looked for; nothing if every line is
+    /// one.
     pub(crate) fn marker(&self) -> Option<&str> {
         match self {
             Self::Plain => None,

@@ -58,7 +58,7 @@ impl Shape {
         Self { size, finder, offset: marker.map_or(0, str::len) }
     }
 
-    /// Bytes of a line that are worth keeping.
+    /// Returns bytes of a line that are worth keeping.
     const fn line_max(&self) -> usize {
         self.size + if self.finder.is_some() { WRAPPING_MAX } else { 0 }
     }

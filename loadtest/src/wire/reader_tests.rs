@@ -54,8 +54,8 @@ fn read(pieces: &[&[u8]]) -> Result<Vec<String>, Violation> {
     Ok(found.0)
 }
 
-/// A stream with everything in it: joined lines, fragments that cut a line, controls between fragments, all three
-/// lengths.
+/// A stream with everything in it: lines of several records, fragments that cut a line, controls between fragments, all
+/// three lengths.
 fn stream() -> Vec<u8> {
     let long = b"long\n".repeat(30);
     let huge = b"huge\n".repeat(14_000);

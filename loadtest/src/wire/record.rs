@@ -58,7 +58,7 @@ impl Format {
         Self { size: SIZE_MIN + padding, seed, tail }
     }
 
-    /// Bytes of a record.
+    /// Returns bytes of a record.
     pub(crate) const fn size(&self) -> usize {
         self.size
     }
@@ -132,7 +132,7 @@ const fn to_hex(value: u32) -> [u8; 8] {
     (x + 0x30 * ONES + letters * 39).to_be_bytes()
 }
 
-/// The way back from [`to_hex`].
+/// Returns the value of eight digits, the inverse of [`to_hex`].
 #[inline]
 const fn from_hex(digits: [u8; 8]) -> u32 {
     let word = u64::from_be_bytes(digits);

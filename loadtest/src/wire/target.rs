@@ -5,12 +5,12 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::{fmt, io};
 use thiserror::Error;
 
-/// Where to connect and what to ask for.
+/// An address and a request path.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Target {
     /// As it was written.
     text: String,
-    /// TLS is spoken there.
+    /// Whether the address speaks TLS.
     pub(crate) is_encrypted: bool,
     pub(crate) address: SocketAddr,
     /// Host and port, for the `Host` header.
@@ -31,7 +31,7 @@ pub(crate) enum TargetError {
 }
 
 impl Target {
-    /// Takes a URL apart.
+    /// Parses a URL.
     ///
     /// # Errors
     ///

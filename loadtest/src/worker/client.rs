@@ -11,7 +11,7 @@ pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Where a connection is in its life.
 #[derive(Debug)]
 pub(crate) enum State {
-    /// It is going to be opened, later.
+    /// To be opened later.
     Waiting,
     /// The request is not sent; the TCP handshake may not be over.
     Connecting,
@@ -45,12 +45,12 @@ impl Client {
         Self { stream: None, state: State::Waiting, reader: Reader::default(), begun_ns: 0, out: Vec::new() }
     }
 
-    /// Begins anew with a socket whose TCP handshake has begun.
+    /// Starts over with a socket whose TCP handshake has begun.
     pub(crate) fn begin(&mut self, stream: Stream, now_ns: u64) {
         *self = Self { stream: Some(stream), state: State::Connecting, begun_ns: now_ns, ..Self::new() };
     }
 
-    /// Lets the socket go.
+    /// Closes the socket.
     pub(crate) fn end(&mut self, state: State) {
         *self = Self { state, ..Self::new() };
     }
@@ -70,7 +70,7 @@ impl Client {
         matches!(self.state, State::Open | State::Greeting(_))
     }
 
-    /// Bytes written by [`Self::queue`] that the kernel did not take yet.
+    /// Returns the bytes written by [`Self::queue`] that the kernel did not take yet.
     pub(crate) const fn unsent(&self) -> usize {
         self.out.len()
     }
@@ -116,7 +116,7 @@ impl Client {
     /// Writes what the kernel takes. A dead socket swallows everything: its end is seen by reading.
     pub(crate) fn flush(&mut self) {
         let Some(stream) = &mut self.stream else { return };
-        // What is encrypted already goes first; whether it could is seen by the next write, or by reading.
+        // Bytes that are encrypted already go first. A failure shows in the next write, or by reading.
         let _ = stream.push();
         let mut done = 0;
         while done < self.out.len() {

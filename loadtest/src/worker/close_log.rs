@@ -20,7 +20,7 @@ impl CloseLog {
         self.0.push(Close { client, code, reason: reason.to_owned() });
     }
 
-    /// How many there were.
+    /// Returns how many there were.
     pub(crate) const fn len(&self) -> usize {
         self.0.len()
     }

@@ -7,15 +7,22 @@ use std::ops::Range;
 /// duplicates.
 const GAPS_MAX: usize = 1 << 16;
 
+/// A client, and a publisher that it hears.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) struct GapKey {
+    pub(super) client: usize,
+    pub(super) publisher: u16,
+}
+
 /// Ranges of sequence numbers that were jumped over, by client and publisher.
 #[derive(Debug, Default)]
 pub(super) struct Gaps {
-    ranges: HashMap<(usize, u16), Vec<Range<u32>>>,
+    ranges: HashMap<GapKey, Vec<Range<u32>>>,
     len: usize,
 }
 
 impl Gaps {
-    pub(super) fn add(&mut self, key: (usize, u16), range: Range<u32>) {
+    pub(super) fn add(&mut self, key: GapKey, range: Range<u32>) {
         if self.len < GAPS_MAX {
             self.ranges.entry(key).or_default().push(range);
             self.len += 1;
@@ -28,12 +35,12 @@ impl Gaps {
 
     /// Forgets what a client missed on an earlier connection.
     pub(super) fn forget(&mut self, client: usize) {
-        self.ranges.retain(|(owner, _), _| *owner != client);
+        self.ranges.retain(|key, _| key.client != client);
         self.len = self.ranges.values().map(Vec::len).sum();
     }
 
     /// Takes one number out; false if it was not missing.
-    pub(super) fn remove(&mut self, key: (usize, u16), sequence: u32) -> bool {
+    pub(super) fn remove(&mut self, key: GapKey, sequence: u32) -> bool {
         let Some(ranges) = self.ranges.get_mut(&key) else { return false };
         let Some(at) = ranges.iter().position(|range| range.contains(&sequence)) else { return false };
         let range = ranges.swap_remove(at);

@@ -43,7 +43,7 @@ pub(crate) enum Request {
     Interrupt,
 }
 
-/// A load, in time.
+/// A load with its times.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(crate) struct TimedLoad {
     pub(crate) drive: Drive,
@@ -57,7 +57,7 @@ pub(crate) struct TimedLoad {
     pub(crate) churn_rate: f64,
 }
 
-/// What drives the publishers.
+/// The pace of the publishers.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(crate) enum Drive {
     /// Messages per second, of all publishers together, on a clock.
@@ -112,7 +112,7 @@ answers! {
     missing: Missing -> Missing,
 }
 
-/// How things stand, and what the last second brought.
+/// The state of a worker, and the figures of the last second.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Tick {
     pub(crate) at_ns: u64,

@@ -5,7 +5,7 @@
 //! [`ReadTally::record`] runs once per delivery: decode, compare, count. The clock is read once per read, and messages
 //! that were sent and read together make one entry in the histogram.
 
-use super::gaps::Gaps;
+use super::gaps::{GapKey, Gaps};
 use super::spread::Spread;
 use crate::measure::Counts;
 use crate::measure::histogram::Histogram;
@@ -58,7 +58,7 @@ impl ReadTally<'_> {
         }
     }
 
-    /// Where the publisher's sequence number stands in the row.
+    /// Returns where the publisher's sequence number stands in the row.
     #[inline]
     fn position(&self, publisher: u16) -> Option<usize> {
         match self.heard {
@@ -67,10 +67,10 @@ impl ReadTally<'_> {
         }
     }
 
-    /// Files a record that is not the next one; false if it came before.
+    /// Counts a record that is not the next one. Returns false if it came before.
     #[cold]
     fn out_of_turn(&mut self, record: Record, position: usize) -> bool {
-        let key = (self.client, record.publisher);
+        let key = GapKey { client: self.client, publisher: record.publisher };
         let next = &mut self.row[position];
         if *next == UNSEEN {
             *next = record.sequence + 1;
@@ -144,7 +144,7 @@ impl Sink for ReadTally<'_> {
     }
 }
 
-/// Something that came and is no record.
+/// Anything but a record.
 #[derive(Debug)]
 pub(crate) enum Note {
     /// A control frame.

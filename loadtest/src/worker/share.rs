@@ -10,12 +10,12 @@ pub(crate) struct Share {
 }
 
 impl Share {
-    /// How many of `total` clients are this worker's.
+    /// Returns how many of `total` clients are this worker's.
     pub(crate) const fn count(self, total: usize) -> usize {
         total.saturating_sub(self.index).div_ceil(self.of)
     }
 
-    /// The number in the whole run of this worker's client `local`.
+    /// Returns the number in the whole run of this worker's client `local`.
     pub(crate) const fn global(self, local: usize) -> usize {
         local * self.of + self.index
     }

@@ -49,9 +49,9 @@ impl Schedule {
         schedule
     }
 
-    /// When the next message is due; `u64::MAX` if there is none.
+    /// Returns when the next message is due; `u64::MAX` if there is none.
     pub(crate) fn due_ns(&self) -> u64 {
-        // From the number, not from the message before it: nothing adds up.
+        // Computed from the number, not from the message before it, so errors do not add up.
         let after = match self.pace {
             Pace::Even(rate) => nanos(Duration::from_secs_f64(self.next as f64 / rate)),
             Pace::Bursts { messages, every_ns } => self.next / messages * every_ns,
@@ -60,7 +60,7 @@ impl Schedule {
         if due < self.end_ns { due } else { u64::MAX }
     }
 
-    /// Whose turn it is.
+    /// Returns the publisher of the next message.
     pub(crate) const fn publisher(&self) -> usize {
         self.publisher
     }

@@ -46,7 +46,7 @@ fn push(tls: &mut ClientConnection, socket: &mut TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// A full socket keeps what is encrypted; the next edge writes it.
+/// Ignores a full socket: it keeps the encrypted bytes, and the next edge writes them.
 fn unless_full(pushed: io::Result<()>) -> io::Result<()> {
     pushed.or_else(|error| if error.kind() == ErrorKind::WouldBlock { Ok(()) } else { Err(error) })
 }
@@ -69,7 +69,7 @@ impl Read for Stream {
                     Err(error) if taken == 0 => return Err(error),
                     Err(_) => break,
                 },
-                // The end without a goodbye.
+                // The peer closed without a close_notify.
                 Err(_) => break,
             }
         }

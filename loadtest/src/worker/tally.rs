@@ -1,4 +1,4 @@
-//! A tally: what every client received from every publisher, and what is wrong with it.
+//! A tally: what every client received from every publisher, and the faults in it.
 //!
 //! Per (client, publisher it hears) it keeps the sequence number that comes next, 4 bytes. A jump ahead is a loss until
 //! the missing records come after all, which makes them reordered; what came before is a duplicate. The missing ranges
@@ -13,7 +13,7 @@ use crate::measure::Counts;
 use crate::measure::histogram::Histogram;
 use crate::wire::record::Format;
 
-/// What the clients of a worker received.
+/// The deliveries to the clients of a worker.
 #[derive(Debug)]
 pub(crate) struct Tally {
     pub(crate) format: Format,
@@ -30,8 +30,8 @@ pub(crate) struct Tally {
     pub(crate) spread: Spread,
     /// Latencies of clients from here on, of the whole run, are not counted: they are there to be slow or to leave.
     timed_clients: usize,
-    /// Records intended earlier belong to a warm-up. Known before the first of them is sent: a window that opened when
-    /// this process gets to it would forget what came before that from a quicker one.
+    /// Records intended earlier belong to a warm-up. It is set before the first of them is sent: set when the window
+    /// opens here, it would exclude messages of a worker that opened its window a little earlier.
     pub(crate) timed_from_ns: u64,
     /// The start of the first line that was no record.
     pub(crate) first_unexpected: Option<String>,
@@ -73,7 +73,7 @@ impl Tally {
         }
     }
 
-    /// The publishers that `client` hears, with the sequence number that comes next of each.
+    /// Returns the publishers that `client` hears, with the sequence number that comes next of each.
     pub(crate) fn row(&self, client: usize) -> impl Iterator<Item = (usize, u32)> {
         let len = self.audience.row_len();
         let heard = self.audience.heard_by(self.share.global(client));
@@ -82,7 +82,7 @@ impl Tally {
         row.map(move |(position, next)| (heard.map_or(position, |heard| usize::from(heard[position])), *next))
     }
 
-    /// How many of the `sent` records have not come to `client`, apart from the ones counted as lost.
+    /// Returns how many of the `sent` records have not come to `client`, apart from the ones counted as lost.
     pub(crate) fn missing(&self, client: usize, sent: &[u32]) -> u64 {
         // `UNSEEN` is beyond everything that was sent.
         self.row(client).map(|(publisher, next)| u64::from(sent[publisher].saturating_sub(next))).sum()

@@ -40,7 +40,7 @@ impl Tls {
         let host = target.host.rsplit_once(':').map_or(target.host.as_str(), |(host, _)| host);
         let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())?;
         let mut provider = ring::default_provider();
-        // What browsers ask for first.
+        // Browsers offer this suite first.
         provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
         let provider = Arc::new(provider);
         let settings = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();

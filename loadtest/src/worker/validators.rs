@@ -37,7 +37,7 @@ pub(super) struct Validators {
     deliveries: Arc<Mutex<Deliveries>>,
 }
 
-/// What they received.
+/// Their deliveries and closes.
 #[derive(Debug)]
 struct Deliveries {
     tally: Tally,
@@ -84,17 +84,17 @@ impl Validators {
         Ok(Self { deliveries })
     }
 
-    /// What is wrong with what they received, and how much was right.
+    /// Returns the counts of their deliveries and faults.
     pub(super) fn counts(&self) -> Counts {
         lock(&self.deliveries).tally.counts
     }
 
-    /// The start of the first line that was no record.
+    /// Returns the start of the first line that was no record.
     pub(super) fn first_unexpected(&self) -> Option<String> {
         lock(&self.deliveries).tally.first_unexpected.clone()
     }
 
-    /// How the server ended them.
+    /// Returns how the server closed them.
     pub(super) fn closes(&self) -> Vec<CloseCount> {
         lock(&self.deliveries).closes.clone()
     }
@@ -114,19 +114,19 @@ fn is_open_len(deliveries: &Mutex<Deliveries>) -> usize {
     lock(deliveries).is_open.len()
 }
 
-/// A validator that panicked has done nothing that its deliveries do not show.
+/// Locks the deliveries. They are consistent even if a validator panicked: each change is complete in itself.
 fn lock(deliveries: &Mutex<Deliveries>) -> std::sync::MutexGuard<'_, Deliveries> {
     deliveries.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What the library reads and writes: a socket, or TLS over one.
+/// The transport of the library: a socket, or TLS over one.
 trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
 
 type Connection = FragmentCollector<Box<dyn Duplex>>;
 
-/// One validator's life.
+/// Runs one validator from connect to close.
 async fn receive(
     number: usize,
     config: Arc<Config>,

@@ -72,7 +72,8 @@ pub(crate) struct Common {
     #[arg(long, requires = "server_pid", help_heading = "Server")]
     pub(crate) server_syscalls: bool,
 
-    /// A condition, as in 'p99<50ms', 'lost=0', 'server_rss_peak<=100MiB', 'calm.p99<5ms'; if it fails, the exit code is 1.
+    /// A condition, as in 'p99<50ms', 'lost=0', 'server_rss_peak<=100MiB', 'calm.p99<5ms'; if it fails, the exit code
+    /// is 1.
     #[arg(long = "assert", value_name = "CONDITION", value_parser = values::condition, help_heading = "Output")]
     pub(crate) asserts: Vec<String>,
     /// Write the whole report, including latency buckets, to this JSON file.

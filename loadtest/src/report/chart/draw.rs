@@ -11,7 +11,7 @@ struct Key<'a> {
     has_dots: bool,
 }
 
-/// Draws the chart. Nothing comes of one without a point.
+/// Draws the chart; nothing if it has no point.
 pub(crate) fn draw(chart: &Chart) -> Option<String> {
     let points = || chart.series.iter().flat_map(|series| &series.points);
     let known = || points().filter_map(|(x, y)| Some((*x, y.filter(|y| y.is_finite())?)));

@@ -20,7 +20,7 @@ pub(crate) struct Chart {
 /// A line of a chart.
 #[derive(Clone, Debug)]
 pub(crate) struct Series {
-    /// What is compared, and has a colour; empty if nothing is.
+    /// The run that the line belongs to, if several are compared; it has the colour.
     pub(crate) group: String,
     pub(crate) name: String,
     /// The number of a colour; there are [`COLOURS`].
@@ -46,7 +46,7 @@ pub(crate) struct Band {
     pub(crate) from: f64,
     pub(crate) to: f64,
     pub(crate) label: String,
-    /// A shaded one is what the chart is about, others lead there and away.
+    /// A measured phase is shaded, other stages are not.
     pub(crate) is_shaded: bool,
 }
 

@@ -28,7 +28,7 @@ pub(super) fn plot(chart: &Chart, html: &mut String, x: &Range, y: &Range) {
               height=\"100%\">";
     for series in &chart.series {
         let path = path(&series.points, x, y);
-        // What goes up and down in every pixel is a surface, and should not be a thick one. What only grows is a
+        // A line that goes up and down in every pixel covers a surface, so it is drawn thin. One that only grows is a
         // line.
         let is_dense = series.points.len() > DENSE && !series.points.is_sorted_by(|a, b| a.1 <= b.1);
         let dense = if is_dense { " dense" } else { "" };
@@ -155,19 +155,19 @@ fn room(ends: &mut [f64; 2], at: f64, text: &str) -> Option<&'static str> {
     match is_free {
         [true, true] => Some("tick"),
         [false, true] => Some("tick roomy"),
-        // A narrow screen that shows what a wide one does not would be odd.
+        // A narrow screen must not show more than a wide one.
         [_, false] => None,
     }
 }
 
-/// The class of a text that is centred in a share of the plot, or nothing if it is too long for it.
+/// Returns the class of a text that is centred in a share of the plot, or nothing if it is too long for it.
 fn fits(text: &str, share: f64) -> Option<&'static str> {
     let needed = (text.chars().count() + 1) as f64 * LETTER;
     let [narrow, wide] = WIDTHS.map(|width| needed <= share * width);
     if narrow { Some("label") } else { wide.then_some("label roomy") }
 }
 
-/// What the page's script needs to turn a place back into a value.
+/// Returns what the page's script needs to compute a value from a place.
 fn described(range: &Range) -> String {
     let Axis { scale, unit, .. } = range.axis;
     format!("{scale:?},{},{},{unit:?}", range.low, range.high)
@@ -190,12 +190,12 @@ fn path(points: &[Point], x: &Range, y: &Range) -> String {
     path
 }
 
-/// A coordinate of the inner picture, to a tenth of a thousandth.
+/// Returns a coordinate of the inner picture, to a tenth of a thousandth.
 fn unit(share: f64) -> String {
     brief(&format!("{:.1}", share * 1000.0))
 }
 
-/// A coordinate of the plot.
+/// Returns a coordinate of the plot.
 fn share(share: f64) -> String {
     format!("{}%", brief(&format!("{:.2}", share * 100.0)))
 }

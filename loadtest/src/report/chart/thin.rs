@@ -41,7 +41,7 @@ mod tests {
         (0..len).map(|at| (f64::from(at) / f64::from(len), value(at))).collect()
     }
 
-    /// One bad second in ten hours is what a soak is run for.
+    /// A soak is run to find one bad second in ten hours.
     #[test]
     fn long_line_gets_short_and_keeps_its_spikes() {
         let spike = |at| if at == 20_123 { 0.9 } else { f64::from(at % 7) / 10.0 };

@@ -1,4 +1,4 @@
-//! The pictures of a page: which lines are drawn, in which colour.
+//! The charts of a page: which lines are drawn, in which colour.
 //!
 //! A colour is a run; if there is one run only, a quantity.
 
@@ -10,7 +10,7 @@ use crate::report::figures::Unit;
 use crate::results::{Sample, Step};
 use crate::units::{count, micros, rate};
 
-/// With more runs in one picture, the highest latency of each second hides what is below it.
+/// With more runs in one chart, the highest latency of each second hides what is below it.
 const MAXIMA_RUNS_MAX: usize = 2;
 
 /// With more phases, their spectra cannot be distinguished.
@@ -76,7 +76,7 @@ const SHARES: [OfStep; 2] = [
     ((1, "generator"), Line::Dashed, Unit::Share, |step| Some(step.generator_cpu_share)),
 ];
 
-/// The stages of the first run: those of the others are much the same.
+/// Returns the stages of the first run: those of the others are much the same.
 fn stages(runs: &[NamedReport<'_>]) -> Vec<Band> {
     runs.first().map_or_else(Vec::new, |run| bands(&run.report.results, clock(runs).1))
 }
@@ -86,7 +86,7 @@ fn timeline(runs: &[NamedReport<'_>], title: &str, unit: Unit, quantities: &[OfS
     let mut lines = Vec::new();
     for run in runs {
         for (key, line, read) in quantities {
-            lines.push(series(runs, run, *key, *line, over_time(run, scale, read)));
+            lines.push(series(runs, run, key.0, key.1, *line, over_time(run, scale, read)));
         }
     }
     let y = Axis { title: axis_title(unit), scale: Scale::Linear, unit };
@@ -141,7 +141,7 @@ fn spectra(runs: &[NamedReport<'_>]) -> Option<Chart> {
         for (number, phase) in results.phases.iter().enumerate().filter(|(number, _)| is_shown(*number)) {
             // Runs have a colour, so phases need a line; phases of one run have a colour of their own.
             let line = if runs.len() > 1 && number == 0 && last > 0 { Line::Dashed } else { Line::Solid };
-            lines.push(series(runs, run, (lines.len(), &phase.name), line, spectrum(&phase.latency.buckets)));
+            lines.push(series(runs, run, lines.len(), &phase.name, line, spectrum(&phase.latency.buckets)));
         }
     }
     Some(Chart {
@@ -154,14 +154,14 @@ fn spectra(runs: &[NamedReport<'_>]) -> Option<Chart> {
     })
 }
 
-/// The last phase that all runs went through: others cannot be compared.
+/// Returns the last phase that all runs went through: others cannot be compared.
 fn last_common_phase<'a>(runs: &[NamedReport<'a>]) -> Option<&'a str> {
     let (first, others) = runs.split_first()?;
     let mut names = first.report.results.phases.iter().rev().map(|phase| phase.name.as_str());
     names.find(|name| others.iter().all(|run| run.report.results.phases.iter().any(|phase| phase.name == *name)))
 }
 
-/// A quantity of each step against what was raised, with the knee, and the limit if it is a latency.
+/// Returns a quantity of each step against what was raised, with the knee, and the limit if it is a latency.
 fn ramp(runs: &[NamedReport<'_>], title: &str, scale: Scale, quantities: &[OfStep]) -> Option<Chart> {
     let axis = runs.iter().find_map(|run| run.report.results.ramp.as_ref())?.axis;
     let unit = quantities.first()?.2;
@@ -175,7 +175,7 @@ fn ramp(runs: &[NamedReport<'_>], title: &str, scale: Scale, quantities: &[OfSte
         for (key, line, _, read) in quantities {
             let mut points: Vec<_> = ramp.steps.iter().map(|step| (raised(step), read(step))).collect();
             points.sort_by(|a, b| a.0.total_cmp(&b.0));
-            lines.push(Series { has_dots: true, ..series(runs, run, *key, *line, points) });
+            lines.push(Series { has_dots: true, ..series(runs, run, key.0, key.1, *line, points) });
         }
         let limit = format!("limit {}", micros(ramp.p99_max_us));
         let is_drawn = |mark: &Mark| matches!(mark, Mark::Level { label, .. } if *label == limit);
@@ -198,7 +198,7 @@ fn ramp(runs: &[NamedReport<'_>], title: &str, scale: Scale, quantities: &[OfSte
     Some(Chart { title: format!("{title} against {against}"), x, y, series: lines, bands: Vec::new(), marks })
 }
 
-/// The share of clients that were back, over time.
+/// Returns the share of clients that were back, over time.
 fn returns(runs: &[NamedReport<'_>]) -> Option<Chart> {
     let mut lines = Vec::new();
     for run in runs {
@@ -207,7 +207,7 @@ fn returns(runs: &[NamedReport<'_>]) -> Option<Chart> {
             let name =
                 if is_jittered { format!("spread over {:.1} s", round.jitter_s) } else { "all at once".to_owned() };
             let line = if is_jittered { Line::Dashed } else { Line::Solid };
-            lines.push(series(runs, run, (number, &name), line, returned(round)));
+            lines.push(series(runs, run, number, &name, line, returned(round)));
         }
     }
     Some(Chart {

@@ -6,7 +6,7 @@ use crate::measure::Memory;
 use crate::results::{Channels, Churn, Idle, Ramp, Slow, Storm};
 use crate::units::{bytes, count, micros, percent, rate};
 
-/// A kind of memory: its name and where it stands.
+/// A kind of memory: its name and its value.
 type OfMemory = (&'static str, fn(&Memory) -> u64);
 
 /// Returns the details of each run.

@@ -41,7 +41,7 @@ fn whole(value: f64) -> u64 {
     value as u64
 }
 
-/// A distribution with a body around `typical_us` and a tail of a few percent.
+/// Returns a distribution with a body around `typical_us` and a tail of a few percent.
 fn latency(noise: &mut Noise, typical_us: f64, count: u32) -> Summary {
     let mut latency = Histogram::new();
     for _ in 0..count {

@@ -1,4 +1,4 @@
-//! The top of a page: the verdict, the question, the figures that answer it, and what puts them in doubt.
+//! The top of a page: the verdict, the question, the figures that answer it, and doubts about them.
 
 use super::change::Change;
 use super::named_report::NamedReport;
@@ -10,11 +10,11 @@ use crate::units::count;
 use humantime::format_rfc3339_seconds;
 use std::time::{Duration, UNIX_EPOCH};
 
-/// What a steady load is judged by.
+/// The main figures of a steady load.
 const STEADY: &[&str] =
     &["deliveries_per_s", "p50", "p99", "max", "lost", "server_cpu_per_delivery", "server_rss_peak"];
 
-/// The verdict in large letters, what was asked, and what was done.
+/// Returns the verdict in large letters, the question and the load.
 pub(super) fn header(runs: &[NamedReport<'_>]) -> String {
     let Some(first) = runs.first() else { return String::new() };
     let config = &first.report.config;
@@ -73,7 +73,7 @@ fn verdict(tag: &str, state: State, line: &str) -> String {
     )
 }
 
-/// A point in time, in UTC.
+/// Returns a point in time, in UTC.
 pub(super) fn time(unix_time_s: u64) -> String {
     UNIX_EPOCH.checked_add(Duration::from_secs(unix_time_s)).map_or_else(
         || "an unknown time".to_owned(),
@@ -127,7 +127,7 @@ const fn keys(config: &Config) -> &'static [&'static str] {
     }
 }
 
-/// The figures that answer the question, large. With several runs, the first one's, and the others' below it.
+/// Returns the figures that answer the question, large. With several runs, the first one's, and the others' below it.
 pub(super) fn cards(runs: &[NamedReport<'_>]) -> String {
     let Some(first) = runs.first() else { return String::new() };
     let mut html = String::new();
@@ -156,7 +156,7 @@ pub(super) fn cards(runs: &[NamedReport<'_>]) -> String {
     if html.is_empty() { html } else { format!("<dl class=\"cards\">\n{html}</dl>\n") }
 }
 
-/// What a figure is to be seen against.
+/// Returns the reference that a figure has to be read with.
 fn remark(run: &NamedReport<'_>, key: &str) -> String {
     let results = &run.report.results;
     let is_of_phase = figures::OF_PHASE.iter().any(|figure| figure.key == key);

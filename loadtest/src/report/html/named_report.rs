@@ -12,7 +12,7 @@ pub(super) struct NamedReport<'a> {
 }
 
 impl NamedReport<'_> {
-    /// The name, with the colour of the run's lines.
+    /// Returns the name, with the colour of the run's lines.
     pub(super) fn label(&self) -> String {
         format!("<span class=\"run c{}\">{}</span>", self.colour, escape(self.name))
     }

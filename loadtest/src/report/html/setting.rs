@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 /// Names and values of one run, by name.
 type Settings = BTreeMap<String, String>;
 
-/// The machine, the command, the settings that shape a result.
+/// Returns the machine, the command, the settings that shape a result.
 pub(super) fn environment(runs: &[NamedReport<'_>]) -> String {
     let facts = ["time", "command", "commit", "CPU", "cores", "kernel"];
     let of_run = |run: &NamedReport<'_>| {
@@ -36,7 +36,7 @@ pub(super) fn environment(runs: &[NamedReport<'_>]) -> String {
     section("Environment", &table(runs, &names, &settings))
 }
 
-/// Everything the run was asked for. What a scenario does not use is 0 and left out.
+/// Returns the configuration. Values that a scenario does not use are 0 and omitted.
 pub(super) fn configuration(runs: &[NamedReport<'_>]) -> String {
     let of_run = |run: &NamedReport<'_>| {
         let mut settings = Settings::new();
@@ -76,7 +76,7 @@ fn flatten(settings: &mut Settings, name: &str, value: &Value) {
     settings.insert(name.to_owned(), text);
 }
 
-/// A row per name, marked where runs differ.
+/// Returns a row per name, marked where runs differ.
 fn table(runs: &[NamedReport<'_>], names: &[String], settings: &[Settings]) -> String {
     let head = if runs.len() > 1 { runs.iter().map(NamedReport::label).collect() } else { vec![String::new()] };
     let mut table = Table::new(head);

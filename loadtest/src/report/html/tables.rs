@@ -54,7 +54,7 @@ impl Table {
     }
 }
 
-/// A cell with text.
+/// Returns a cell with text.
 pub(super) fn cell(text: &str) -> String {
     format!("<td>{}</td>", escape(text))
 }
@@ -63,7 +63,7 @@ fn cell_of(value: Option<Value>) -> String {
     value.map_or_else(|| ABSENT.to_owned(), |value| cell(&value.unit.write(value.value)))
 }
 
-/// The titles of columns, one per run and one for each comparison.
+/// Returns the titles of columns, one per run and one for each comparison.
 pub(super) fn columns(runs: &[NamedReport<'_>]) -> Vec<String> {
     match runs {
         [_] => vec![String::new()],
@@ -77,7 +77,7 @@ pub(super) fn columns(runs: &[NamedReport<'_>]) -> Vec<String> {
     }
 }
 
-/// A cell for each run and each comparison.
+/// Returns a cell for each run and each comparison.
 fn compared(values: &[Option<Value>]) -> Vec<String> {
     let mut cells = Vec::new();
     for (number, value) in values.iter().enumerate() {
@@ -111,7 +111,7 @@ fn rows<T: 'static>(
     }
 }
 
-/// Every figure: of the phases, then of the runs.
+/// Returns every figure: of the phases, then of the runs.
 pub(super) fn figures(runs: &[NamedReport<'_>]) -> String {
     let mut html = match runs {
         [run] => of_phases(&run.report.results.phases),
@@ -134,7 +134,7 @@ fn of_phases(phases: &[Phase]) -> String {
     section("Figures", &table.html())
 }
 
-/// A table per phase, in the order in which the first run that has it went through them.
+/// Returns a table per phase, in the order in which the first run that has it went through them.
 fn of_phases_compared(runs: &[NamedReport<'_>]) -> String {
     let mut names: Vec<&str> = Vec::new();
     for phase in runs.iter().flat_map(|run| &run.report.results.phases) {
@@ -163,10 +163,10 @@ fn of_phases_compared(runs: &[NamedReport<'_>]) -> String {
     if html.is_empty() { html } else { section("Figures", &(legend + &html)) }
 }
 
-/// A fate of deliveries: its name and where its number stands.
+/// A kind of deliveries: its name and its number.
 type Fate = (&'static str, fn(&Findings) -> u64);
 
-/// Where every delivery went.
+/// Returns where every delivery went.
 pub(super) fn accounting(runs: &[NamedReport<'_>]) -> String {
     // Without a publisher there are no deliveries.
     if runs.iter().all(|run| run.report.results.accounting.expected == 0) {
@@ -229,7 +229,7 @@ pub(super) fn ends(runs: &[NamedReport<'_>]) -> String {
     section("Connections that the server ended or refused", &table.html())
 }
 
-/// A part of the page with a title; nothing if it has no content.
+/// Returns a part of the page with a title; nothing if it has no content.
 pub(super) fn section(title: &str, content: &str) -> String {
     if content.is_empty() {
         return String::new();

@@ -35,7 +35,7 @@ fn environment_of(commit: &str) -> crate::observe::host::Environment {
     crate::observe::host::Environment { commit: Some(commit.to_owned()), ..report.environment }
 }
 
-/// A run that ended before anything was measured.
+/// Returns a run that ended before anything was measured.
 fn bare() -> Report {
     Report { results: Findings::default(), ..fanout(1, 1.0) }
 }

@@ -1,4 +1,4 @@
-//! The words of a page: what was asked, what was done, and how it ended.
+//! The words of a page: the question, the load and the outcome.
 
 use super::named_report::NamedReport;
 use crate::config::{Axis, Config, Load, RampLoad, Scenario};
@@ -36,7 +36,7 @@ impl State {
         }
     }
 
-    /// A shape that is distinct without colour.
+    /// Returns a shape that is distinct without colour.
     pub(super) const fn sign(self) -> &'static str {
         match self {
             Self::Pass => "\u{2713}",
@@ -47,7 +47,7 @@ impl State {
     }
 }
 
-/// The name of the page.
+/// Returns the name of the page.
 pub(super) fn title(runs: &[NamedReport<'_>]) -> String {
     match runs {
         [] => "loadtest".to_owned(),
@@ -59,7 +59,7 @@ pub(super) fn title(runs: &[NamedReport<'_>]) -> String {
     }
 }
 
-/// The scenario, as the command line names it.
+/// Returns the scenario, as the command line names it.
 pub(super) const fn scenario(config: &Config) -> &'static str {
     match config.load.scenario() {
         Scenario::Idle => "idle",
@@ -76,7 +76,7 @@ pub(super) const fn scenario(config: &Config) -> &'static str {
     }
 }
 
-/// What the scenario asks.
+/// Returns the question that the scenario answers.
 pub(super) const fn question(config: &Config) -> &'static str {
     match config.load.scenario() {
         Scenario::Idle => "What does a connection cost while nothing happens?",
@@ -150,7 +150,7 @@ fn ramp_sentence(ramp: &RampLoad, size: usize, clients: &str) -> String {
     }
 }
 
-/// The client protocol.
+/// Returns the client protocol.
 pub(super) const fn protocol(config: &Config) -> &'static str {
     match config.protocol {
         Protocol::Plain => "plain text",
