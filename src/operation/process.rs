@@ -56,10 +56,10 @@ mod tests {
         let age = now - start_seconds().unwrap();
         assert!((-2.0..3600.0).contains(&age), "started {age} s ago");
         let before = (resident_bytes().unwrap(), open_descriptors().unwrap());
-        let (touched, files) = (vec![1_u8; 64 << 20], [(); 50].map(|()| fs::File::open("/dev/null").unwrap()));
+        let (touched, files) = (vec![1_u8; 64 << 20], [(); 200].map(|()| fs::File::open("/dev/null").unwrap()));
         let after = (resident_bytes().unwrap(), open_descriptors().unwrap());
         assert!(after.0 >= before.0 + (32 << 20), "{before:?} {after:?}");
-        assert!(after.1 >= before.1 + 25, "{before:?} {after:?}");
+        assert!(after.1 >= before.1 + 100, "{before:?} {after:?}");
         drop((touched, files));
     }
 }
