@@ -29,7 +29,7 @@ impl Reloading {
         let loaded = self.sources.load().map_err(said)?;
         let level = Level::parse(&loaded.config.logging.log)?;
         let (taken, waiting) = reload::changes(&self.values, &loaded.values);
-        steering.reconfigure(&loaded.config).await?;
+        steering.reconfigure(&loaded.config).await.map_err(|error| error.to_string())?;
         self.level.set(level);
         for change in &taken {
             tracing::info!("reload: {change}");

@@ -2,11 +2,11 @@
 
 use super::error::{RequestError, read_only};
 use super::metrics_format::{self, Format};
+use super::process_metrics::ProcessMetrics;
 use super::response::{HttpResponse, set_header, text, with_body};
 use crate::metrics::{Kind, LATENCY_BOUNDS, Refusal, SHARD_COUNTS, ShardCounts};
 use crate::operation::lifecycle::Stage;
-use crate::operation::pace::{Closing, Kind as ClosingKind};
-use crate::operation::process::Process;
+use crate::operation::pace::{Closing, ClosingKind};
 use crate::operation::state::State;
 use crate::protocol::CloseReason;
 use hyper::{Request, StatusCode, header};
@@ -39,7 +39,7 @@ pub(super) fn forbidden() -> HttpResponse {
 /// Returns the page, built anew for each request: Prometheus asks a few times a minute.
 fn page(state: &State, format: Format) -> String {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Process));
+    registry.register_collector(Box::new(ProcessMetrics));
     registry.sub_registry_with_prefix("throng").register_collector(Box::new(Snapshot::of(state)));
     let mut page = String::new();
     // Writing to a string does not fail.

@@ -8,6 +8,7 @@ mod health;
 mod metrics;
 mod metrics_format;
 mod pages;
+mod process_metrics;
 
 mod client_address;
 mod error;

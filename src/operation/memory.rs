@@ -1,12 +1,12 @@
-//! A memory budget: how much the process may use, and what it does before the kernel ends it.
+//! The memory budget: how much the process may use, and what it does before the kernel kills it.
 //!
 //! | used | pressure | what happens |
 //! |---|---|---|
 //! | below 85 % | normal | nothing |
-//! | from 85 % on | tight | handshakes get 503; who is in is served |
-//! | from 95 % on | short | once a second those who keep the older half of a large log are closed with 4008 |
+//! | from 85 % on | tight | new connections get 503, open ones are served |
+//! | from 95 % on | short | every second, connections that hold back the older half of a large log are closed: 4008 |
 //!
-//! A pressure ends 5 % below where it began, so that it does not come and go with every sample.
+//! A pressure ends 5 % below the share at which it begins, so that it does not change with every sample.
 
 use super::process;
 use crate::hub::Hub;
@@ -17,24 +17,24 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 
-/// Time between two looks: a hub that takes 100,000 messages of 10 KB a second grows by 1 GB in it at most, were
-/// nothing else to bound it.
-const LOOK: Duration = Duration::from_secs(1);
+/// Time between two samples. Even if nothing else bounded a hub that receives 100,000 messages of 10 KB per second, it
+/// would grow by no more than 1 GB in between.
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How near the end is.
+/// How close the process is to its budget.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Pressure {
-    /// There is enough.
+    /// No limit is in force.
     Normal,
-    /// Nobody new is let in.
+    /// New connections are refused.
     Tight,
-    /// The longest outboxes are cut.
+    /// The connections with the longest outboxes are closed.
     Short,
 }
 
 impl Pressure {
-    /// Per cent of the budget at which it begins.
-    const fn begins(self) -> u64 {
+    /// Returns the percentage of the budget at which it begins.
+    const fn threshold(self) -> u64 {
         match self {
             Self::Normal => 0,
             Self::Tight => 85,
@@ -42,15 +42,17 @@ impl Pressure {
         }
     }
 
-    fn after(self, used: u64, budget: u64) -> Self {
-        let is_above = |per_cent: u64| u128::from(used) * 100 >= u128::from(budget) * u128::from(per_cent);
-        let reached =
-            |pressure: Self| is_above(pressure.begins()) || (self >= pressure && is_above(pressure.begins() - 5));
-        [Self::Short, Self::Tight].into_iter().find(|pressure| reached(*pressure)).unwrap_or(Self::Normal)
+    /// Returns the pressure that follows this one when `used` of `budget` bytes are used.
+    fn next(self, used: u64, budget: u64) -> Self {
+        let is_above = |percent: u64| u128::from(used) * 100 >= u128::from(budget) * u128::from(percent);
+        // Where it is in force already, it ends 5 % lower.
+        let holds =
+            |pressure: Self| is_above(if self >= pressure { pressure.threshold() - 5 } else { pressure.threshold() });
+        [Self::Short, Self::Tight].into_iter().find(|pressure| holds(*pressure)).unwrap_or(Self::Normal)
     }
 }
 
-/// What the process uses, and how much of it that may be.
+/// The budget, and the pressure as of the last sample.
 #[derive(Debug)]
 pub(crate) struct Memory {
     budget: AtomicU64,
@@ -58,23 +60,23 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    /// Returns the account of a process that may use `memory_max` bytes; 0 for what its surroundings allow.
+    /// `memory_max` is in bytes; 0 means as much as the cgroup and the machine have.
     pub(crate) fn new(memory_max: u64) -> Self {
-        Self { budget: AtomicU64::new(budget(memory_max)), pressure: AtomicU8::new(0) }
+        Self { budget: AtomicU64::new(resolve_budget(memory_max)), pressure: AtomicU8::new(0) }
     }
 
-    /// Returns the bytes that may be used.
+    /// Returns the budget in bytes.
     pub(crate) fn budget(&self) -> u64 {
         // Relaxed throughout: each number stands for itself.
         self.budget.load(Ordering::Relaxed)
     }
 
-    /// Changes how much may be used.
+    /// Changes the budget; the arguments are those of [`Memory::new`].
     pub(crate) fn set_max(&self, memory_max: u64) {
-        self.budget.store(budget(memory_max), Ordering::Relaxed);
+        self.budget.store(resolve_budget(memory_max), Ordering::Relaxed);
     }
 
-    /// Returns how near the end is, as of the last look.
+    /// Returns the pressure as of the last sample.
     pub(crate) fn pressure(&self) -> Pressure {
         match self.pressure.load(Ordering::Relaxed) {
             0 => Pressure::Normal,
@@ -83,35 +85,38 @@ impl Memory {
         }
     }
 
-    /// Looks once a second, for ever.
+    /// Samples the use of memory once per second, for ever, and closes connections while it is short.
     pub(crate) async fn watch(&self, hub: &Hub<SocketSink>) {
-        let mut looks = interval(LOOK);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut samples = interval(SAMPLE_INTERVAL);
+        samples.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            looks.tick().await;
-            let used = process::resident_bytes().and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or_default();
-            if self.note(used) == Pressure::Short {
-                relieve(hub).await;
+            samples.tick().await;
+            if self.update(process::resident_bytes().unwrap_or_default()) == Pressure::Short {
+                shed_memory(hub).await;
             }
         }
     }
 
-    fn note(&self, used: u64) -> Pressure {
+    /// Sets the pressure for `used` bytes, and logs a change.
+    fn update(&self, used: u64) -> Pressure {
         let (before, budget) = (self.pressure(), self.budget());
-        let pressure = before.after(used, budget);
+        let pressure = before.next(used, budget);
         if pressure != before {
             self.pressure.store(pressure as u8, Ordering::Relaxed);
             match pressure {
-                Pressure::Normal => tracing::info!(used, budget, "memory is enough again"),
-                Pressure::Tight => tracing::warn!(used, budget, "memory is tight: nobody new is let in"),
-                Pressure::Short => tracing::error!(used, budget, "memory is short: the longest outboxes are cut"),
+                Pressure::Normal => tracing::info!(used, budget, "memory: enough again"),
+                Pressure::Tight => tracing::warn!(used, budget, "memory: tight; new connections are refused"),
+                Pressure::Short => {
+                    tracing::error!(used, budget, "memory: short; connections with the longest outboxes are closed")
+                }
             }
         }
         pressure
     }
 }
 
-async fn relieve(hub: &Hub<SocketSink>) {
+/// Asks every shard to close its slowest connections.
+async fn shed_memory(hub: &Hub<SocketSink>) {
     for shard in 0..hub.shards() {
         // An inbox is never closed.
         let Ok(credit) = hub.inbox(shard).take(1).await else { return };
@@ -119,24 +124,26 @@ async fn relieve(hub: &Hub<SocketSink>) {
     }
 }
 
-/// Returns what may be used: as configured, else what the cgroup allows, else what the machine has.
-fn budget(memory_max: u64) -> u64 {
+/// Returns the budget: as configured, else the smaller one of what the cgroup allows and what the machine has.
+fn resolve_budget(memory_max: u64) -> u64 {
     match memory_max {
-        0 => cgroup_max(Path::new("/")).into_iter().chain(machine()).min().unwrap_or(u64::MAX),
+        0 => cgroup_max(Path::new("/")).into_iter().chain(machine_bytes()).min().unwrap_or(u64::MAX),
         bytes => bytes,
     }
 }
 
-fn machine() -> Option<u64> {
+fn machine_bytes() -> Option<u64> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
-/// Returns the least limit from the process's cgroup up to the root, of version 2 or 1, below a root folder.
+/// Returns the smallest limit between the process's cgroup and the root of its hierarchy, of cgroups version 2 or 1.
+/// `root` is `/`, except in tests.
 fn cgroup_max(root: &Path) -> Option<u64> {
     let groups = fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
     let limits = groups.lines().filter_map(|line| {
+        // `hierarchy:controllers:path`; version 2 has no controllers here, cgroups(7).
         let mut parts = line.splitn(3, ':').skip(1);
         let (controllers, group) = (parts.next()?, parts.next()?.trim_start_matches('/'));
         let (base, file) = match controllers {
@@ -156,7 +163,7 @@ fn cgroup_max(root: &Path) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// Threats row 30. At 85 and 95 %, and back with a distance.
+    /// See docs/threats.md, row 30. At 85 and 95 %, and back with a distance.
     #[test]
     fn stages_begin_at_their_share_and_end_below_it() {
         let memory = Memory::new(1_000);
@@ -172,7 +179,7 @@ mod tests {
             (1_000, Pressure::Short),
             (0, Pressure::Normal),
         ] {
-            assert_eq!(memory.note(used), pressure, "{used}");
+            assert_eq!(memory.update(used), pressure, "{used}");
             assert_eq!(memory.pressure(), pressure);
         }
     }

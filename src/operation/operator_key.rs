@@ -10,7 +10,7 @@ use tokio::time::Instant;
 /// Wrong keys per second of all clients together: too few to guess a key, enough to answer a misconfigured tool.
 const WRONG_KEYS_MAX: u32 = 10;
 
-/// Result of checking a key.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum KeyStatus {
     /// One of the configured keys.
@@ -23,7 +23,7 @@ pub(crate) enum KeyStatus {
     NoKeys,
 }
 
-/// Checks keys, and counts the wrong ones.
+/// Checks keys, and limits how many wrong ones can be tried.
 #[derive(Debug)]
 pub(crate) struct KeyCheck {
     wrong: Mutex<FixedWindow>,

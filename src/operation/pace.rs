@@ -1,45 +1,46 @@
-//! A pace: connections closed evenly over a time, so that they come back elsewhere as a stream and not as a wave.
+//! Paced closing: connections are closed evenly over a time, so that they arrive at other hubs as a stream and not as a
+//! wave.
 
 use crate::hub::Hub;
 use crate::net::socket::SocketSink;
 use crate::protocol::CloseReason;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-/// Time between two groups: ten a second look like a stream to whoever takes the connections over.
+/// Time between two groups of closes: ten groups per second look like a stream to the hubs that take over.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Time between two lines of the log.
+/// Time between two log lines about progress.
 const REPORT: Duration = Duration::from_secs(5);
 
-/// How slowly connections are closed.
+/// When connections are closed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Pace {
-    /// Before the first one.
+    /// From the request to the first close.
     pub(crate) grace: Duration,
-    /// From the first to the last.
+    /// From the first close to the last.
     pub(crate) time: Duration,
 }
 
 impl Pace {
-    /// A person waits.
+    /// Everything now.
     pub(crate) const AT_ONCE: Self = Self { grace: Duration::ZERO, time: Duration::ZERO };
 }
 
 /// Why connections are closed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Kind {
-    /// The process ends.
+pub(crate) enum ClosingKind {
+    /// The process stops.
     Stop,
-    /// The hub leaves its balancer and waits for what comes.
+    /// The hub is taken out of its balancer, and keeps running.
     Drain,
-    /// A share of the connections moves to other hubs.
+    /// Some of the connections move to other hubs.
     Shed,
 }
 
-impl Kind {
-    /// Returns the word for logs and answers.
+impl ClosingKind {
+    /// Returns the word for logs and responses.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Stop => "stop",
@@ -56,45 +57,45 @@ impl Kind {
     }
 }
 
-/// A closing of connections: what was asked, and how far it is.
+/// The closing of a number of connections: what was requested, and its progress.
 #[derive(Debug)]
 pub(crate) struct Closing {
-    pub(crate) kind: Kind,
+    pub(crate) kind: ClosingKind,
     pub(crate) pace: Pace,
     began: Instant,
     total: AtomicUsize,
-    asked: AtomicUsize,
-    is_over: std::sync::atomic::AtomicBool,
+    closed: AtomicUsize,
+    is_over: AtomicBool,
 }
 
 impl Closing {
-    pub(crate) fn new(kind: Kind, pace: Pace, total: usize) -> Self {
-        let total = AtomicUsize::new(total);
-        Self { kind, pace, began: Instant::now(), total, asked: AtomicUsize::new(0), is_over: false.into() }
+    pub(crate) fn new(kind: ClosingKind, pace: Pace, total: usize) -> Self {
+        let (total, closed, is_over) = (AtomicUsize::new(total), AtomicUsize::new(0), AtomicBool::new(false));
+        Self { kind, pace, began: Instant::now(), total, closed, is_over }
     }
 
-    /// Notes how many there are when the first one is about to be closed: some came and went since it was asked for.
-    pub(crate) fn begin_closing(&self, total: usize) {
+    /// Changes the number of connections to close.
+    pub(crate) fn set_total(&self, total: usize) {
         // Relaxed here and below: each number stands for itself.
         self.total.store(total, Ordering::Relaxed);
     }
 
-    /// Returns how many are to be closed in all.
+    /// Returns the number of connections to close.
     pub(crate) fn total(&self) -> usize {
         self.total.load(Ordering::Relaxed)
     }
 
-    /// Returns how many were told to go so far.
+    /// Returns the number of connections that shards were asked to close so far.
     pub(crate) fn closed(&self) -> usize {
-        self.asked.load(Ordering::Relaxed)
+        self.closed.load(Ordering::Relaxed)
     }
 
-    /// Returns whether the last one was told.
+    /// Returns whether shards were asked to close the last one.
     pub(crate) fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Relaxed)
     }
 
-    /// Returns the time until the last one is told.
+    /// Returns the time until the last one is closed.
     pub(crate) fn time_left(&self) -> Duration {
         if self.is_over() {
             return Duration::ZERO;
@@ -103,8 +104,8 @@ impl Closing {
     }
 }
 
-/// Closes what the closing counts, evenly over its time, and the rest with the last group. Ends early when nobody is
-/// left.
+/// Closes `closing.total()` connections evenly over the time of the pace, the rest with the last group. A stop ends
+/// early when no connection is left.
 pub(crate) async fn close_evenly(hub: &Hub<SocketSink>, closing: &Closing) {
     let (start, reason) = (Instant::now(), closing.kind.reason());
     let mut reported = start;
@@ -114,9 +115,9 @@ pub(crate) async fn close_evenly(hub: &Hub<SocketSink>, closing: &Closing) {
         ticks.tick().await;
         let passed = start.elapsed();
         let due = due(closing.total(), passed, closing.pace.time);
-        close(hub, due - closing.closed().min(due), reason).await;
-        closing.asked.fetch_max(due, Ordering::Relaxed);
-        let is_empty = closing.kind == Kind::Stop && hub.placement().taken() == 0;
+        close(hub, due.saturating_sub(closing.closed()), reason).await;
+        closing.closed.store(due, Ordering::Relaxed);
+        let is_empty = closing.kind == ClosingKind::Stop && hub.placement().taken() == 0;
         if passed >= closing.pace.time || is_empty {
             break;
         }
@@ -126,16 +127,17 @@ pub(crate) async fn close_evenly(hub: &Hub<SocketSink>, closing: &Closing) {
         }
     }
     match closing.kind {
-        Kind::Stop => close_all(hub, reason).await,
-        // Who slipped in meanwhile.
-        Kind::Drain => close(hub, usize::MAX, reason).await,
-        Kind::Shed => {}
+        // Also closes connections that are still being set up.
+        ClosingKind::Stop => close_all(hub, reason).await,
+        // Handshakes that began before the drain may have become connections since the total was taken.
+        ClosingKind::Drain => close(hub, usize::MAX, reason).await,
+        ClosingKind::Shed => {}
     }
     closing.is_over.store(true, Ordering::Relaxed);
     report(closing);
 }
 
-/// Returns how many of `total` are to be closed when so much of the time has passed.
+/// Returns how many of `total` have to be closed once `passed` of `time` has passed.
 fn due(total: usize, passed: Duration, time: Duration) -> usize {
     if passed >= time {
         return total;
@@ -144,7 +146,7 @@ fn due(total: usize, passed: Duration, time: Duration) -> usize {
     usize::try_from(share).unwrap_or(total)
 }
 
-/// Closes that many, in turn of the shards by what each still has.
+/// Closes `count` connections, more on shards that have more.
 async fn close(hub: &Hub<SocketSink>, count: usize, reason: CloseReason) {
     if count == 0 {
         return;
@@ -157,7 +159,7 @@ async fn close(hub: &Hub<SocketSink>, count: usize, reason: CloseReason) {
     }
 }
 
-/// Closes everybody, and who is still on the way in.
+/// Closes every connection, and those that connect later.
 async fn close_all(hub: &Hub<SocketSink>, reason: CloseReason) {
     for shard in 0..hub.shards() {
         // An inbox is never closed.
@@ -166,7 +168,7 @@ async fn close_all(hub: &Hub<SocketSink>, reason: CloseReason) {
     }
 }
 
-/// Spreads `count` over shards, always one from the fullest, all when there are not so many.
+/// Spreads `count` closes over shards with `open` connections each: one at a time, from the fullest.
 fn shares(open: &mut [usize], count: usize) -> Vec<usize> {
     if count >= open.iter().sum() {
         return open.to_vec();
@@ -184,11 +186,11 @@ fn shares(open: &mut [usize], count: usize) -> Vec<usize> {
 fn report(closing: &Closing) {
     tracing::info!(
         closed = closing.closed(),
-        of = closing.total(),
+        total = closing.total(),
         seconds_left = closing.time_left().as_secs(),
         "{}{}",
         closing.kind.name(),
-        if closing.is_over() { ": everybody was told to go" } else { " under way" }
+        if closing.is_over() { ": every connection was asked to close" } else { " in progress" }
     );
 }
 
@@ -196,7 +198,7 @@ fn report(closing: &Closing) {
 mod tests {
     use super::*;
 
-    /// A second with many closes is a wave for whoever takes them over.
+    /// A second with many closes is a wave for the hubs that take over.
     #[test]
     fn every_tenth_of_the_time_closes_a_tenth() {
         let time = Duration::from_secs(10);
@@ -206,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn fuller_shards_give_more_and_nobody_gives_what_it_has_not() {
+    fn fuller_shards_close_more_and_none_more_than_it_has() {
         assert_eq!(shares(&mut [10, 4, 0], 8), [7, 1, 0]);
         assert_eq!(shares(&mut [1, 2], usize::MAX), [1, 2]);
     }

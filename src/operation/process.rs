@@ -1,73 +1,65 @@
-//! The process: what the kernel says of it, under the names that every Prometheus client library uses.
+//! The resources of this process, as the kernel accounts for them in `/proc`.
 
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
-use std::fmt;
 use std::fs;
 
-/// Reads `/proc` when the page is asked for, a few times a minute.
-#[derive(Debug)]
-pub(crate) struct Process;
+/// Field of `/proc/self/stat` with the CPU time in user mode, proc(5). The one in kernel mode follows.
+const STAT_USER_TIME: usize = 14;
 
-impl Collector for Process {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        if let Some(seconds) = cpu_seconds() {
-            let counter = ConstCounter::new(seconds);
-            let kind = counter.metric_type();
-            let help = "User and system CPU time spent in seconds";
-            counter.encode(encoder.encode_descriptor("process_cpu_seconds", help, None, kind)?)?;
-        }
-        if let Some(seconds) = start_seconds() {
-            let gauge = ConstGauge::new(seconds);
-            let kind = gauge.metric_type();
-            let help = "Start time of the process since unix epoch in seconds";
-            gauge.encode(encoder.encode_descriptor("process_start_time_seconds", help, None, kind)?)?;
-        }
-        let gauges = [
-            ("process_resident_memory_bytes", "Resident memory size in bytes", resident_bytes()),
-            ("process_open_fds", "Number of open file descriptors", open_descriptors()),
-        ];
-        for (name, help, value) in gauges {
-            if let Some(value) = value {
-                let gauge = ConstGauge::new(value);
-                let kind = gauge.metric_type();
-                gauge.encode(encoder.encode_descriptor(name, help, None, kind)?)?;
-            }
-        }
-        Ok(())
-    }
+/// Field of `/proc/self/stat` with the start of the process, since the boot of the machine.
+const STAT_START_TIME: usize = 22;
+
+/// Returns the CPU time spent in user and kernel mode, in seconds.
+pub(crate) fn cpu_seconds() -> Option<f64> {
+    stat_seconds(STAT_USER_TIME, 2)
 }
 
-/// Returns times of proc(5)'s stat, in seconds: `count` fields from the one of that number on, added up.
-fn stat_seconds(number: usize, count: usize) -> Option<f64> {
+/// Returns the start of the process as seconds since the Unix epoch.
+pub(crate) fn start_seconds() -> Option<f64> {
+    let stat = fs::read_to_string("/proc/stat").ok()?;
+    let booted = stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse::<f64>().ok()?;
+    Some(booted + stat_seconds(STAT_START_TIME, 1)?)
+}
+
+/// Returns the bytes of memory that are resident.
+pub(crate) fn resident_bytes() -> Option<u64> {
+    let statm = fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
+}
+
+/// Returns the number of open descriptors.
+pub(crate) fn open_descriptors() -> Option<u64> {
+    let size = fs::metadata("/proc/self/fd").ok()?.len();
+    // Since Linux 6.2 the size of the directory is the number; older kernels report 0, so the entries are counted.
+    if size > 0 { Some(size) } else { Some(fs::read_dir("/proc/self/fd").ok()?.count() as u64) }
+}
+
+/// Returns the sum, in seconds, of `count` fields of `/proc/self/stat` that are clock ticks, from field `first` on.
+fn stat_seconds(first: usize, count: usize) -> Option<f64> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
-    // The name in parentheses, the second field, may hold anything.
-    let fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(number - 3).take(count);
+    // The second field, the name of the program in parentheses, may contain spaces and parentheses.
+    let fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(first - 3).take(count);
     let ticks: u64 = fields.map(|field| field.parse::<u64>().unwrap_or_default()).sum();
     Some(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
 }
 
-fn cpu_seconds() -> Option<f64> {
-    stat_seconds(14, 2)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn start_seconds() -> Option<f64> {
-    let stat = fs::read_to_string("/proc/stat").ok()?;
-    let booted = stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse::<f64>().ok()?;
-    Some(booted + stat_seconds(22, 1)?)
-}
-
-pub(crate) fn resident_bytes() -> Option<i64> {
-    let statm = fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: i64 = statm.split(' ').nth(1)?.parse().ok()?;
-    i64::try_from(rustix::param::page_size()).ok().map(|size| pages * size)
-}
-
-fn open_descriptors() -> Option<i64> {
-    let size = fs::metadata("/proc/self/fd").ok()?.len();
-    // Since Linux 6.2 the folder's size is the number; before that it has to be counted.
-    let count = if size > 0 { size } else { fs::read_dir("/proc/self/fd").ok()?.count() as u64 };
-    i64::try_from(count).ok()
+    /// Wrong fields would be wrong numbers, not an error: each is compared with what the test knows of its process.
+    #[test]
+    fn numbers_are_those_of_this_process() {
+        let used = cpu_seconds().unwrap();
+        assert!((0.0..1e6).contains(&used), "{used} s of CPU time");
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+        let age = now - start_seconds().unwrap();
+        assert!((-2.0..3600.0).contains(&age), "started {age} s ago");
+        let before = (resident_bytes().unwrap(), open_descriptors().unwrap());
+        let (touched, files) = (vec![1_u8; 64 << 20], [(); 200].map(|()| fs::File::open("/dev/null").unwrap()));
+        let after = (resident_bytes().unwrap(), open_descriptors().unwrap());
+        assert!(after.0 >= before.0 + (32 << 20), "{before:?} {after:?}");
+        assert!(after.1 >= before.1 + 100, "{before:?} {after:?}");
+        drop((touched, files));
+    }
 }

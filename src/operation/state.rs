@@ -1,4 +1,4 @@
-//! The state of the process: what connections, requests and the operator's commands share.
+//! The state of the server that connections, requests and the operator's commands share.
 
 use super::lifecycle::Lifecycle;
 use super::memory::Memory;
@@ -11,17 +11,17 @@ use crate::net::tls::Certificates;
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 
-/// What every connection and every request may need.
+/// Shared by every task of the server.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) hub: Hub<SocketSink>,
-    /// What the operator decided; a reload replaces it.
+    /// The only owner of the settings of every layer above the hub; a reload replaces them as a whole.
     pub(crate) settings: ArcSwap<Config>,
     pub(crate) lifecycle: Arc<Lifecycle>,
     pub(crate) keys: KeyCheck,
     pub(crate) handshakes: Arc<Handshakes>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) memory: Memory,
-    /// What encrypted addresses show; `None` when there are none.
+    /// `None` if no address is encrypted.
     pub(crate) certificates: Option<Certificates>,
 }

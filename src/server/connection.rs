@@ -1,5 +1,5 @@
-//! The way of one connection from its acceptance to its upgrade: what comes before HTTP, then HTTP until it ends or
-//! becomes a WebSocket.
+//! One connection, from accept to upgrade: the PROXY header, the TLS handshake, then HTTP until it ends or becomes a
+//! WebSocket.
 
 use crate::config::Limits;
 use crate::http::service::{HttpService, Peer};
@@ -21,49 +21,68 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-/// Bytes of a request's head. hyper keeps as much for each handshake in progress.
+/// Largest request head in bytes. hyper keeps a buffer of this size at most for each handshake in progress.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 
-/// Headers of a request.
+/// Most headers in a request.
 const HEADERS_MAX: usize = 64;
 
+/// A connection as it was accepted.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    pub(super) stream: TcpStream,
+    /// The other end of the socket: a client, or a proxy.
+    pub(super) peer: IpAddr,
+}
+
+/// The outcome of HTTP on a connection.
+struct Served<I> {
+    stream: I,
+    /// `None` if the last request did not become a WebSocket.
+    upgrade: Option<Upgrade>,
+}
+
+/// An upgrade whose 101 is sent.
+struct Upgrade {
+    pending: PendingUpgrade,
+    /// Bytes that hyper read past the request: the first frames of a client that does not wait for the 101.
+    prefetched: Bytes,
+}
+
 /// Serves a connection until it ends or becomes a WebSocket.
-pub(crate) async fn serve(
-    (mut stream, peer): (TcpStream, IpAddr),
-    endpoint: Arc<Endpoint>,
-    state: Arc<State>,
-    guard: HandshakeGuard,
-) {
-    let peer = match before_http(&mut stream, peer, &endpoint, &state).await {
-        Ok(peer) => peer,
+pub(super) async fn serve(accepted: Accepted, endpoint: Arc<Endpoint>, state: Arc<State>, guard: HandshakeGuard) {
+    let Accepted { mut stream, peer } = accepted;
+    let addr = match resolve_peer(&mut stream, peer, &endpoint, &state).await {
+        Ok(addr) => addr,
         Err(reason) => return state.hub.metrics().refuse(reason),
     };
     if endpoint.tls.is_some() {
-        // Boxed: the tasks of other addresses are not to be larger for it.
-        return Box::pin(serve_encrypted(stream, peer, endpoint, state, guard)).await;
+        // Boxed: the tasks of other endpoints must not be larger for it.
+        return Box::pin(serve_encrypted(stream, addr, endpoint, state, guard)).await;
     }
-    let served = serve_http(stream, Peer { addr: peer, is_counted: false }, endpoint, state, guard).await;
-    let Some((stream, pending)) = served else { return };
-    finish(Socket::plain(stream), pending).await;
+    let peer = Peer { addr, is_counted: false };
+    if let Some(Served { stream, upgrade }) = serve_http(stream, peer, endpoint, state, guard).await {
+        finish(Socket::plain(stream), upgrade).await;
+    }
 }
 
-/// The same behind a TLS handshake.
+/// Makes the TLS handshake, then serves HTTP.
 async fn serve_encrypted(
     stream: TcpStream,
-    peer: IpAddr,
+    addr: IpAddr,
     endpoint: Arc<Endpoint>,
     state: Arc<State>,
     guard: HandshakeGuard,
 ) {
-    let Some(settings) = &endpoint.tls else { return };
-    // What a stranger would cost here is counted before it is spent.
-    let is_counted = match state.admission.count_attempt(peer, &state.settings.load()) {
+    let Some(tls_config) = &endpoint.tls else { return };
+    // Before the handshake, because its signature is the most expensive step that an unknown client can cause.
+    let is_counted = match state.admission.count_attempt(addr, &state.settings.load()) {
         Ok(is_counted) => is_counted,
         Err(excess) => return state.hub.metrics().refuse(excess.refusal()),
     };
-    let longest = state.hub.limits().handshake_timeout;
+    let handshake_timeout = state.settings.load().limits.handshake_timeout;
     let accepted = tokio::select! {
-        accepted = tls::accept(stream, settings, longest) => accepted,
+        accepted = tls::accept(stream, tls_config, handshake_timeout) => accepted,
         () = guard.evicted() => return,
     };
     let stream = match accepted {
@@ -75,57 +94,59 @@ async fn serve_encrypted(
             return;
         }
     };
-    let served = serve_http(stream, Peer { addr: peer, is_counted }, endpoint, state, guard).await;
-    let Some((stream, pending)) = served else { return };
-    let (stream, connection) = stream.into_inner();
-    finish(Socket::encrypted(stream, connection), pending).await;
+    let peer = Peer { addr, is_counted };
+    if let Some(Served { stream, upgrade }) = serve_http(stream, peer, endpoint, state, guard).await {
+        let (stream, connection) = stream.into_inner();
+        finish(Socket::encrypted(stream, connection), upgrade).await;
+    }
 }
 
-/// Goes on behind HTTP.
-async fn finish(socket: Socket, pending: Option<(Bytes, PendingUpgrade)>) {
-    match pending {
-        Some((prefetched, pending)) => upgrade::complete(socket, prefetched, pending).await,
+/// Completes the upgrade, or ends the connection.
+async fn finish(socket: Socket, upgrade: Option<Upgrade>) {
+    match upgrade {
+        Some(Upgrade { pending, prefetched }) => upgrade::complete(socket, prefetched, pending).await,
         None => socket.finish(),
     }
 }
 
-/// Serves HTTP on a stream until it ends. Returns the stream, and what came behind the request if that has settled that
-/// a WebSocket follows; `None` when the connection was cut off.
+/// Serves HTTP until it ends or a request was answered with 101. Returns `None` if the handshake was evicted.
 async fn serve_http<I: AsyncRead + AsyncWrite + Unpin>(
     stream: I,
     peer: Peer,
     endpoint: Arc<Endpoint>,
     state: Arc<State>,
     guard: HandshakeGuard,
-) -> Option<(I, Option<(Bytes, PendingUpgrade)>)> {
+) -> Option<Served<I>> {
     let mut stage = state.lifecycle.watch();
-    // While the hub only leaves its balancer, who comes is served as ever.
+    // While the hub is only not ready, connections are served as ever.
     let accepted_in = Stage::NotReady.max(*stage.borrow_and_update());
-    let mut builder = builder(&state.hub.limits());
-    // Who comes during a stop gets one answer.
+    let mut builder = builder(&state.settings.load().limits);
+    // During a stop each connection gets one response.
     builder.keep_alive(accepted_in == Stage::NotReady);
     let hub = state.hub.clone();
     let mut connection = builder.serve_connection(TokioIo::new(stream), HttpService::new(state, endpoint, peer));
+    // Without a shutdown, because after a 101 the socket stays in use.
     let served = tokio::select! {
         served = poll_fn(|cx| connection.poll_without_shutdown(cx)) => served,
-        // Cut off for a newcomer: what it has sent so far earned it no answer.
+        // A client that has not finished its request by now gets no response.
         () = guard.evicted() => return None,
-        () = until_after(accepted_in, &mut stage) => {
+        // Lets the request in progress end, and refuses another one.
+        () = stage_ended(accepted_in, &mut stage) => {
             Pin::new(&mut connection).graceful_shutdown();
             poll_fn(|cx| connection.poll_without_shutdown(cx)).await
         }
     };
-    if let Some(reason) = served.as_ref().err().and_then(refused) {
+    if let Some(reason) = served.as_ref().err().and_then(refusal) {
         hub.metrics().refuse(reason);
     }
-    let Parts { io, read_buf, service, .. } = connection.into_parts();
-    // What a peer does wrong here concerns only itself; hyper answers what can be answered.
+    let Parts { io, read_buf: prefetched, service, .. } = connection.into_parts();
+    // An error concerns this peer only, and hyper has responded to it where a response was possible.
     let pending = served.ok().and_then(|()| service.into_pending_upgrade());
-    Some((io.into_inner(), pending.map(|pending| (read_buf, pending))))
+    Some(Served { stream: io.into_inner(), upgrade: pending.map(|pending| Upgrade { pending, prefetched }) })
 }
 
-/// Returns what a request is counted as that hyper itself has answered, or given up.
-fn refused(error: &hyper::Error) -> Option<Refusal> {
+/// Returns the reason that the metrics count a request under which hyper itself has refused.
+fn refusal(error: &hyper::Error) -> Option<Refusal> {
     if error.is_timeout() {
         Some(Refusal::Timeout)
     } else if error.is_parse_too_large() {
@@ -135,8 +156,8 @@ fn refused(error: &hyper::Error) -> Option<Refusal> {
     }
 }
 
-/// Reads what an address asks for before HTTP. Returns who is on the other side of it.
-async fn before_http(
+/// Reads the PROXY header where the endpoint requires one. Returns the address that the connection counts for.
+async fn resolve_peer(
     stream: &mut TcpStream,
     peer: IpAddr,
     endpoint: &Endpoint,
@@ -146,13 +167,13 @@ async fn before_http(
         return Ok(peer);
     }
     let trusted = state.settings.load().access.trusted_proxies.clone();
-    // Boxed: the tasks of other addresses are not to be larger for it.
+    // Boxed: the tasks of other endpoints must not be larger for it.
     Box::pin(proxy_protocol::client(stream, peer, &trusted)).await
 }
 
-/// Waits until the stage is over, or nobody is left to end it.
-async fn until_after(stage: Stage, current: &mut watch::Receiver<Stage>) {
-    // A function of its own, so that the guard is not kept by a task that goes on.
+/// Waits until a later stage begins. If the sender is gone, the server is as well.
+async fn stage_ended(stage: Stage, current: &mut watch::Receiver<Stage>) {
+    // Dropped here: the returned guard would keep the stage locked.
     drop(current.wait_for(|current| *current > stage).await);
 }
 

@@ -1,53 +1,42 @@
-//! A steering: what may be seen and changed of a server that runs.
+//! A server handle: what can be observed and changed while a server runs.
 
+use super::error::ReloadError;
 use crate::config::{Config, reload};
-use crate::net::tls;
+use crate::net::tls::{self, TlsError};
 use crate::operation::state::State;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// A handle to a running server.
+/// A handle to a running server, which outlives the call of [`Server::run`](super::Server::run).
 #[derive(Clone, Debug)]
 pub struct ServerHandle {
     state: Arc<State>,
 }
 
 impl ServerHandle {
-    pub(crate) fn new(state: Arc<State>) -> Self {
+    pub(super) fn new(state: Arc<State>) -> Self {
         Self { state }
     }
 
-    /// Returns the number of HTTP connections that are open, handshakes in progress among them.
+    /// Returns the number of open HTTP connections, handshakes in progress included.
     pub fn handshakes(&self) -> u64 {
         self.state.handshakes.len()
     }
 
-    /// Shows what the certificate's files hold now to who comes from here on.
-    fn read_certificate_again(&self, config: &Config) -> Result<(), tls::TlsError> {
-        let Some(certificates) = &self.state.certificates else { return Ok(()) };
-        // Without files no address will be encrypted after the restart; until then those of the start hold.
-        let Some((certificate, key)) = config.encryption.files() else { return Ok(()) };
-        let certificate = tls::load(certificate, key)?;
-        let now = SystemTime::now();
-        certificate.check_time(now)?;
-        certificate.announce(now);
-        certificates.replace(certificate);
-        Ok(())
-    }
-
-    /// Lets new settings take effect, for who is connected and who comes; those that need a restart stay as they are.
+    /// Applies new settings to open and future connections. Settings that need a restart keep their value.
     ///
     /// # Errors
     ///
-    /// What can not be used; nothing is changed then.
+    /// [`ReloadError`] says which setting cannot be used. Nothing is changed then.
     ///
     /// # Cancel safety
     ///
-    /// Not cancel safe: some shards may have learned of new limits and others not.
-    pub async fn reconfigure(&self, config: &Config) -> Result<(), String> {
+    /// Not cancel safe: some shards may have the new limits and others not.
+    pub async fn reconfigure(&self, config: &Config) -> Result<(), ReloadError> {
         let state = &self.state;
         let config = reload::merge(&state.settings.load(), config);
-        self.read_certificate_again(&config).map_err(|error| error.to_string())?;
+        // First what can fail: after it every step succeeds.
+        self.reload_certificate(&config)?;
         state.memory.set_max(config.admission.memory_max);
         let limits = Arc::new(config.limits.clone());
         state.settings.store(Arc::new(config));
@@ -57,6 +46,19 @@ impl ServerHandle {
             let Ok(credit) = state.hub.inbox(shard).take(1).await else { return Ok(()) };
             state.hub.tell_limits(shard, &limits, credit);
         }
+        Ok(())
+    }
+
+    /// Reads the certificate's files again, for future handshakes.
+    fn reload_certificate(&self, config: &Config) -> Result<(), TlsError> {
+        let Some(certificates) = &self.state.certificates else { return Ok(()) };
+        // Settings without a certificate take effect at the restart, together with their addresses.
+        let Some((certificate, key)) = config.encryption.files() else { return Ok(()) };
+        let certificate = tls::load(certificate, key)?;
+        let now = SystemTime::now();
+        certificate.check_time(now)?;
+        certificate.announce(now);
+        certificates.replace(certificate);
         Ok(())
     }
 }

@@ -1,7 +1,8 @@
-//! A listener: where connections come in, and how they are accepted without spinning.
+//! A listener: an address where connections arrive, and the loop that accepts them.
 
-use super::connection;
-use super::descriptor_reserve::{self, Pause, Reserve, Trouble};
+use super::accept_error::{AcceptError, Backoff};
+use super::connection::{self, Accepted};
+use super::descriptor_reserve::{self, DescriptorReserve};
 use crate::config::{Address, Config, Place};
 use crate::metrics::{Metrics, Refusal};
 use crate::net::address::is_in;
@@ -19,19 +20,19 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, lookup_host};
 use tokio::time::timeout;
 
-/// Connections that may wait to be accepted: as many as the kernel's `net.core.somaxconn` allows, which it caps this
-/// with. One that finds no room asks again after 1 s, then after 2 more: that is what a reconnect storm takes then.
+/// Connections that may wait to be accepted. The kernel lowers it to `net.core.somaxconn`. A client that finds the queue
+/// full repeats its SYN after 1 s, then after 2 s more, so a short queue would stretch every reconnect storm.
 const BACKLOG: u32 = 65_535;
 
-/// Clients that are turned away before the next pause: some milliseconds of work.
-const TURNED_AWAY_MAX: usize = 256;
+/// Clients that are refused for want of a descriptor before the next wait: some milliseconds of work.
+const REFUSED_MAX: usize = 256;
 
-/// Who is on the other side of a Unix socket: this very machine.
+/// The peer of a Unix socket: this machine.
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// An open endpoint to the hub.
+/// A socket that listens, and what its connections have in common.
 #[derive(Debug)]
-pub(crate) struct Listener {
+pub(super) struct Listener {
     socket: Socket,
     endpoint: Arc<Endpoint>,
 }
@@ -43,12 +44,12 @@ enum Socket {
 }
 
 impl Listener {
-    /// Listens at an address; connections wait until [`Listener::accept`].
+    /// Listens on an address. Connections wait in the kernel until [`Listener::run`].
     ///
     /// # Errors
     ///
-    /// What the system says, of the last address that a name stands for.
-    pub(crate) async fn bind(address: &Address, endpoint: Endpoint, config: &Config) -> io::Result<Self> {
+    /// The error of the system; if a name has several addresses, that of the last one.
+    pub(super) async fn bind(address: &Address, endpoint: Endpoint, config: &Config) -> io::Result<Self> {
         let socket = match &address.place {
             Place::Tcp(text) => Socket::Tcp(listen(text, config).await?),
             Place::Unix(path) => Socket::Unix(listen_at(path)?),
@@ -56,50 +57,52 @@ impl Listener {
         Ok(Self { socket, endpoint: Arc::new(endpoint) })
     }
 
-    /// Returns the address with the port that was picked; `None` of a Unix socket.
-    pub(crate) fn addr(&self) -> Option<SocketAddr> {
+    /// Returns the address, with the port that the system chose for port 0; `None` for a Unix socket.
+    pub(super) fn addr(&self) -> Option<SocketAddr> {
         match &self.socket {
             Socket::Tcp(listener) => listener.local_addr().ok(),
             Socket::Unix(_) => None,
         }
     }
 
-    /// Returns whether it is for operators and their tools.
-    pub(crate) fn is_internal(&self) -> bool {
+    /// Returns whether the address is for operators and their tools.
+    pub(super) fn is_internal(&self) -> bool {
         self.endpoint.is_internal
     }
 
-    /// Accepts for ever, as long as there is room for a handshake.
-    pub(crate) async fn accept(&self, state: &Arc<State>) -> Infallible {
-        let (mut pause, mut reserve) = (Pause::default(), Reserve::new());
+    /// Accepts connections, for ever.
+    pub(super) async fn run(&self, state: &Arc<State>) -> Infallible {
+        let (mut backoff, mut reserve) = (Backoff::default(), DescriptorReserve::new());
         loop {
-            state.handshakes.has_room(state.hub.limits().handshakes_max).await;
-            match self.next().await {
-                Ok((stream, peer)) => {
-                    pause = Pause::default();
-                    let guard = self.begin(state, peer);
-                    let served =
-                        connection::serve((stream, peer), Arc::clone(&self.endpoint), Arc::clone(state), guard);
-                    // Boxed: tasks are moved, and aligned to two cache lines, which makes a large one dear to allocate.
+            // Without room connections wait in the kernel, where they cost least, instead of evicting each other.
+            let handshakes_max = state.settings.load().limits.handshakes_max;
+            state.handshakes.has_room(handshakes_max).await;
+            match self.accept().await {
+                Ok(accepted) => {
+                    backoff = Backoff::default();
+                    let guard = self.begin(state, accepted.peer);
+                    let served = connection::serve(accepted, Arc::clone(&self.endpoint), Arc::clone(state), guard);
+                    // Boxed: a task is moved into its cell, which is aligned to two cache lines, so a large one is
+                    // expensive to allocate.
                     tokio::spawn(Box::pin(served));
                 }
-                Err(error) => match Trouble::of(&error) {
-                    Trouble::PeerLeft => {}
-                    Trouble::NoDescriptor => {
+                Err(error) => match AcceptError::from(&error) {
+                    AcceptError::Aborted => {}
+                    AcceptError::NoDescriptor => {
                         Metrics::count(&state.hub.metrics().accept_errors);
-                        self.turn_away(&mut reserve, state).await;
-                        pause.wait(&error).await;
+                        self.refuse_waiting(&mut reserve, state).await;
+                        backoff.wait(&error).await;
                     }
-                    Trouble::Other => {
+                    AcceptError::Other => {
                         Metrics::count(&state.hub.metrics().accept_errors);
-                        pause.wait(&error).await;
+                        backoff.wait(&error).await;
                     }
                 },
             }
         }
     }
 
-    /// Counts a handshake; that of a balancer, or of who is exempt, counts for no address.
+    /// Counts a handshake, also for the address of its peer unless that is exempt or stands for many clients.
     fn begin(&self, state: &Arc<State>, peer: IpAddr) -> HandshakeGuard {
         let settings = state.settings.load();
         let access = &settings.access;
@@ -117,63 +120,71 @@ impl Listener {
         guard
     }
 
-    /// Answers whom there is no descriptor for: all who wait, or as many as one pause can afford.
-    async fn turn_away(&self, reserve: &mut Reserve, state: &State) {
-        for _ in 0..TURNED_AWAY_MAX {
+    /// Refuses the connections that wait in the kernel, at most [`REFUSED_MAX`], with the descriptor of the reserve.
+    async fn refuse_waiting(&self, reserve: &mut DescriptorReserve, state: &State) {
+        for _ in 0..REFUSED_MAX {
             if !reserve.release() {
                 break;
             }
-            // Only who waits already.
-            let waiting = timeout(Duration::ZERO, self.next()).await;
-            if let Ok(Ok((stream, _))) = &waiting {
-                descriptor_reserve::turn_away(stream);
+            // A timeout of zero accepts a connection that waits already, and waits for no other.
+            let accepted = timeout(Duration::ZERO, self.accept()).await;
+            let is_refused = if let Ok(Ok(Accepted { stream, .. })) = accepted {
+                // A TLS client would take cleartext for a broken record, so it only sees the close.
+                if self.endpoint.tls.is_none() {
+                    descriptor_reserve::respond(&stream);
+                }
                 state.hub.metrics().refuse(Refusal::Descriptors);
-            }
-            let is_over = !matches!(&waiting, Ok(Ok(_)));
-            drop(waiting);
-            reserve.restore();
-            if is_over {
+                true
+            } else {
+                false
+            };
+            // The stream is dropped by now, so its descriptor is free.
+            reserve.acquire();
+            if !is_refused {
                 break;
             }
         }
     }
 
-    async fn next(&self) -> io::Result<(TcpStream, IpAddr)> {
+    async fn accept(&self) -> io::Result<Accepted> {
         match &self.socket {
-            Socket::Tcp(listener) => listener.accept().await.map(|(stream, peer)| (stream, peer.ip().to_canonical())),
+            Socket::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                Ok(Accepted { stream, peer: peer.ip().to_canonical() })
+            }
             Socket::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
-                // To the runtime a stream is a descriptor: what reads and writes one kind serves the other.
+                // Reads and writes of a TCP stream are those of any stream socket, so one type serves both kinds.
                 let descriptor = OwnedFd::from(stream.into_std()?);
-                Ok((TcpStream::from_std(descriptor.into())?, LOCAL))
+                Ok(Accepted { stream: TcpStream::from_std(descriptor.into())?, peer: LOCAL })
             }
         }
     }
 }
 
 async fn listen(text: &str, config: &Config) -> io::Result<TcpListener> {
-    let mut last = io::Error::new(io::ErrorKind::InvalidInput, "the name has no address");
+    let mut last_error = io::Error::new(io::ErrorKind::InvalidInput, "the name has no address");
     for addr in lookup_host(text).await? {
         let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        // A restart must not wait for the old connections' TIME_WAIT.
+        // A restart must not wait until the connections of the old process have left TIME_WAIT.
         socket.set_reuseaddr(true)?;
         socket::prepare(&socket, &config.limits)?;
         match socket.bind(addr).and_then(|()| socket.listen(BACKLOG)) {
             Ok(listener) => return Ok(listener),
-            Err(error) => last = error,
+            Err(error) => last_error = error,
         }
     }
-    Err(last)
+    Err(last_error)
 }
 
-/// Listens at a path. A socket that nobody listens at any more, left by a hub that was killed, is replaced.
+/// Listens on a path. Replaces the socket of a process that was killed, which still exists but refuses connections.
 fn listen_at(path: &Path) -> io::Result<UnixListener> {
-    let is_left_over = || {
+    let is_stale = || {
         let refused = std::os::unix::net::UnixStream::connect(path).err().map(|error| error.kind());
         refused == Some(io::ErrorKind::ConnectionRefused)
     };
     match UnixListener::bind(path) {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_left_over() => {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_stale() => {
             std::fs::remove_file(path)?;
             UnixListener::bind(path)
         }
@@ -186,7 +197,7 @@ mod tests {
     use super::*;
     use socket2::SockRef;
 
-    /// What is set once on the listener must hold for who is accepted: nobody sets it again.
+    /// Accepted sockets inherit the options of their listener, and no code sets them again.
     #[tokio::test]
     async fn accepted_sockets_have_what_was_set_on_the_listener() {
         let config = Config::default();

@@ -1,11 +1,18 @@
-//! The server layer: listens, starts the shards' tasks, and stops everything in order.
+//! The server layer: listens, runs the tasks of the shards, and stops everything in order.
 
-mod connection;
-mod descriptor_reserve;
+mod error;
 mod handle;
+mod stop;
+
 mod listener;
 
+mod accept_error;
+mod connection;
+mod descriptor_reserve;
+
+pub use error::{ReloadError, ServerError};
 pub use handle::ServerHandle;
+pub use stop::Stop;
 
 use crate::config::{Address, Config};
 use crate::hub::{Hub, Shard};
@@ -14,49 +21,50 @@ use crate::net::admission::{Admission, Handshakes};
 use crate::net::driver;
 use crate::net::endpoint::Endpoint;
 use crate::net::socket::SocketSink;
-use crate::net::tls::{self, Certificates, TlsError};
-use crate::operation::lifecycle::{Lifecycle, Stage};
+use crate::net::tls::{self, Certificates};
+use crate::operation::lifecycle::Lifecycle;
 use crate::operation::memory::Memory;
 use crate::operation::operator_key::KeyCheck;
-use crate::operation::pace::Pace;
 use crate::operation::state::State;
 use crate::operation::watchdog;
 use arc_swap::ArcSwap;
 use listener::Listener;
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::SystemTime;
-use thiserror::Error;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
-/// Why a server did not start, or stopped by itself.
-#[derive(Debug, Error)]
-pub enum ServerError {
-    /// The address is not one, or is taken.
-    #[error("can not listen on {addr}: {error}; choose another address with --addr HOST:PORT")]
-    Listen {
-        /// As configured.
-        addr: String,
-        /// What the system said.
-        error: io::Error,
-    },
-    /// The certificate or its key can not be used.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// TLS itself does not work here.
-    #[error("TLS can not be offered: {0}")]
-    TlsSetup(#[from] rustls::Error),
-    /// A shard failed again and again.
-    #[error("a shard failed more than five times within a minute; see the log for the panics")]
-    ShardsFailing,
-}
-
-/// A hub that listens.
+/// A hub that listens on its addresses.
+///
+/// [`Server::bind`] makes errors of the configuration visible before anything runs; [`Server::run`] serves.
+///
+/// # Examples
+///
+/// A server on a free port, which is stopped as soon as it runs:
+///
+/// ```
+/// use throng::config::Config;
+/// use throng::server::{Server, Stop};
+/// use tokio::sync::oneshot;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = Config { addr: vec!["127.0.0.1:0".parse()?], ..Config::default() };
+/// // For a machine with 1 core, in a process that may open 1,000 descriptors.
+/// let server = Server::bind(&config.complete(1, 1_000)?).await?;
+/// println!("listening on {:?}", server.addr());
+///
+/// let (stop, stopped) = oneshot::channel();
+/// let running = tokio::spawn(server.run(async { stopped.await.unwrap_or(Stop::AtOnce) }));
+/// stop.send(Stop::AtOnce).ok();
+/// running.await??;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Server {
     listeners: Vec<Listener>,
@@ -65,16 +73,16 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens; connections wait until [`Server::run`].
+    /// Listens on every address of the configuration. Clients can connect, and wait until [`Server::run`].
     ///
     /// # Errors
     ///
-    /// [`ServerError::Listen`] when the address is no address of this machine, or is taken; [`ServerError::Tls`] when
-    /// the certificate can not be used.
+    /// [`ServerError::Listen`] if an address does not belong to this machine or is in use; [`ServerError::Tls`] or
+    /// [`ServerError::TlsSetup`] if encrypted addresses cannot be served.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Cancel safe: dropping the future closes the listeners.
     pub async fn bind(config: &Config) -> Result<Self, ServerError> {
         let certificates = certificates(config)?;
         let mut listeners = Vec::new();
@@ -86,43 +94,48 @@ impl Server {
         }
         let metrics = Arc::new(Metrics::new(config.shards()));
         let (hub, shards) = Hub::tuned(&config.limits, &config.tuning, metrics);
-        let settings = ArcSwap::from_pointee(config.clone());
-        let lifecycle = Arc::new(Lifecycle::new());
-        let (handshakes, admission) = (Handshakes::new(), Arc::new(Admission::new()));
-        let (keys, memory) = (KeyCheck::new(), Memory::new(config.admission.memory_max));
-        let state = Arc::new(State { hub, settings, lifecycle, keys, handshakes, admission, memory, certificates });
-        Ok(Self { listeners, state, shards })
+        let state = State {
+            hub,
+            settings: ArcSwap::from_pointee(config.clone()),
+            lifecycle: Arc::new(Lifecycle::new()),
+            keys: KeyCheck::new(),
+            handshakes: Handshakes::new(),
+            admission: Arc::new(Admission::new()),
+            memory: Memory::new(config.admission.memory_max),
+            certificates,
+        };
+        Ok(Self { listeners, state: Arc::new(state), shards })
     }
 
-    /// Returns the first address that clients reach by TCP, with the port that was picked.
+    /// Returns the first address for clients that is TCP, with the port that the system chose for port 0.
     pub fn addr(&self) -> Option<SocketAddr> {
         self.listeners.iter().filter(|listener| !listener.is_internal()).find_map(Listener::addr)
     }
 
-    /// Returns the internal address, with the port that was picked.
+    /// Returns the address for operators if it is TCP, with the port that the system chose for port 0.
     pub fn internal_addr(&self) -> Option<SocketAddr> {
         self.listeners.iter().filter(|listener| listener.is_internal()).find_map(Listener::addr)
     }
 
-    /// Returns what changes its settings while it runs.
+    /// Returns a handle that works while the server runs.
     pub fn handle(&self) -> ServerHandle {
         ServerHandle::new(Arc::clone(&self.state))
     }
 
-    /// Returns the hub behind it.
+    /// Returns the hub, to publish without a client or to read its metrics.
     pub fn hub(&self) -> &Hub<SocketSink> {
         &self.state.hub
     }
 
-    /// Serves until `stop` ends; then leaves as it says: every connection is closed after its pending messages.
+    /// Serves until `stop` completes, then closes every connection after its pending messages, as [`Stop`] says.
     ///
     /// # Errors
     ///
-    /// [`ServerError::ShardsFailing`] when a shard had to be restarted too often.
+    /// [`ServerError::ShardsFailing`] if a shard had to be restarted too often.
     ///
     /// # Cancel safety
     ///
-    /// Not cancel safe: dropping the future leaves the connections running without a listener.
+    /// Not cancel safe: dropping the future ends the shards, and leaves their connections open without service.
     pub async fn run(self, stop: impl Future<Output = Stop>) -> Result<(), ServerError> {
         let Self { listeners, state, shards } = self;
         let started = Instant::from_std(state.hub.metrics().started());
@@ -130,77 +143,44 @@ impl Server {
         for shard in shards {
             drivers.spawn(driver::supervise(state.hub.clone(), shard, started));
         }
-        let (mut chores, watched) = (JoinSet::new(), Arc::clone(&state));
-        chores.spawn(async move { watched.memory.watch(&watched.hub).await });
-        let watched = Arc::clone(&state);
-        chores.spawn(async move { watchdog::watch(&watched.hub).await });
-        let mut accepting = Box::pin(accept(listeners, Arc::clone(&state)));
-        let asked = tokio::select! {
-            never = &mut accepting => match never {},
-            _ = drivers.join_next() => Err(ServerError::ShardsFailing),
-            stop = stop => Ok(stop),
+        // Aborted when this function returns.
+        let mut monitors = JoinSet::new();
+        let monitored = Arc::clone(&state);
+        monitors.spawn(async move { monitored.memory.watch(&monitored.hub).await });
+        let monitored = Arc::clone(&state);
+        monitors.spawn(async move { watchdog::watch(&monitored.hub).await });
+
+        let serving = async {
+            let requested = tokio::select! {
+                // Drivers never end by themselves but for this.
+                _ = drivers.join_next() => Err(ServerError::ShardsFailing),
+                stop = stop => Ok(stop),
+            };
+            let pace = requested.as_ref().copied().unwrap_or(Stop::AtOnce).pace(&state);
+            let deadline = Instant::now() + pace.grace + pace.time + state.settings.load().stopping.shutdown_timeout;
+            // Whether this took too long shows below, where the rest is waited for until the same deadline.
+            drop(timeout_at(deadline, stop::drain(&state, pace)).await);
+            (requested, deadline)
         };
-        let pace = pace(&state, *asked.as_ref().unwrap_or(&Stop::AtOnce));
-        let last = pace.grace + pace.time + state.settings.load().stopping.shutdown_timeout;
-        let emptied = async {
-            tokio::select! {
-                never = &mut accepting => match never {},
-                () = empty(&state, pace) => {}
-            }
-            // The door closes behind the last one.
-            drop(accepting);
-            state.lifecycle.enter(Stage::Ending);
-            state.handshakes.finished().await;
-            // A handshake that was under way when the stop began may have become a connection.
-            vacated(&state.hub).await;
+        // The listeners stay open during the drain, so that new clients get a response. They are closed here.
+        let (requested, deadline) = tokio::select! {
+            never = accept(listeners, &state) => match never {},
+            drained = serving => drained,
         };
-        if timeout_at(Instant::now() + last, emptied).await.is_err() {
+        if timeout_at(deadline, stop::end(&state)).await.is_err() {
             let connections = state.hub.placement().taken();
             tracing::warn!(connections, "stopped before every connection had ended");
         }
-        asked.map(drop)
+        requested.map(drop)
     }
 }
 
-/// How a server is asked to stop.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Stop {
-    /// As balancers and clients can follow: `lb_grace`, then closes spread over `drain_time`.
-    Paced,
-    /// All closes now: a person waits.
-    AtOnce,
-}
-
-fn pace(state: &State, stop: Stop) -> Pace {
-    let stopping = &state.settings.load().stopping;
-    match stop {
-        Stop::Paced => Pace { grace: stopping.lb_grace, time: stopping.drain_time },
-        Stop::AtOnce => Pace::AT_ONCE,
-    }
-}
-
-/// Closes what is open, and waits until it is gone.
-async fn empty(state: &State, pace: Pace) {
-    state.lifecycle.stop(&state.hub, pace).await;
-    vacated(&state.hub).await;
-}
-
-/// Waits until no connection holds a place.
-async fn vacated(hub: &Hub<SocketSink>) {
-    loop {
-        let vacated = hub.placement().vacated();
-        if hub.placement().taken() == 0 {
-            return;
-        }
-        vacated.await;
-    }
-}
-
-/// Reads the certificate, if there is one.
+/// Reads the certificate, if one is configured.
 fn certificates(config: &Config) -> Result<Option<Certificates>, ServerError> {
     let Some((certificate, key)) = config.encryption.files() else { return Ok(None) };
     let certificate = tls::load(certificate, key)?;
-    // One that has ended is better than no hub: there may be clients that do not look.
+    // Unlike a reload, a start accepts an expired certificate: a hub that does not start helps no client, and the log
+    // has a warning.
     certificate.announce(SystemTime::now());
     Ok(Some(Certificates::new(certificate)?))
 }
@@ -210,15 +190,13 @@ async fn bind(address: &Address, endpoint: Endpoint, config: &Config) -> Result<
     listener.map_err(|error| ServerError::Listen { addr: address.to_string(), error })
 }
 
-/// Accepts at every listener for ever.
-async fn accept(listeners: Vec<Listener>, state: Arc<State>) -> Infallible {
-    let accepting = listeners.iter().map(|listener| Box::pin(listener.accept(&state)));
-    let mut accepting: Vec<_> = accepting.collect();
+/// Accepts on every listener, for ever.
+async fn accept(listeners: Vec<Listener>, state: &Arc<State>) -> Infallible {
+    let mut loops: Vec<_> = listeners.iter().map(|listener| Box::pin(listener.run(state))).collect();
     poll_fn(|cx| {
-        for one in &mut accepting {
-            // None of them ends.
-            if let Poll::Ready(never) = one.as_mut().poll(cx) {
-                match never {}
+        for accepting in &mut loops {
+            if let Poll::Ready(never) = accepting.as_mut().poll(cx) {
+                return Poll::Ready(never);
             }
         }
         Poll::Pending

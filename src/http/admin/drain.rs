@@ -3,7 +3,7 @@
 use super::error::ApiError;
 use super::query::Query;
 use crate::operation::lifecycle::{Conflict, Stage};
-use crate::operation::pace::{Closing, Kind, Pace};
+use crate::operation::pace::{Closing, ClosingKind, Pace};
 use crate::operation::state::State;
 use hyper::StatusCode;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 pub(super) fn drain_progress(state: &State) -> Value {
     let lifecycle = &state.lifecycle;
-    let closing = lifecycle.closing(Kind::Stop).or_else(|| lifecycle.closing(Kind::Drain));
+    let closing = lifecycle.closing(ClosingKind::Stop).or_else(|| lifecycle.closing(ClosingKind::Drain));
     let word = match lifecycle.stage() {
         Stage::Serving => "serving",
         Stage::NotReady => "waiting for the balancer",
@@ -35,12 +35,12 @@ pub(super) fn begin_drain(state: &Arc<State>, query: &Query<'_>) -> Result<Value
 }
 
 pub(super) fn cancel_drain(state: &State) -> Result<Value, ApiError> {
-    state.lifecycle.cancel(Kind::Drain).map_err(conflict)?;
+    state.lifecycle.cancel(ClosingKind::Drain).map_err(conflict)?;
     Ok(drain_progress(state))
 }
 
 pub(super) fn shed_progress(state: &State) -> Value {
-    let closing = state.lifecycle.closing(Kind::Shed);
+    let closing = state.lifecycle.closing(ClosingKind::Shed);
     let word = match &closing {
         None => "none",
         Some(closing) if closing.is_over() => "shed",
@@ -67,7 +67,7 @@ pub(super) fn begin_shed(state: &Arc<State>, query: &Query<'_>) -> Result<Value,
 }
 
 pub(super) fn cancel_shed(state: &State) -> Result<Value, ApiError> {
-    state.lifecycle.cancel(Kind::Shed).map_err(conflict)?;
+    state.lifecycle.cancel(ClosingKind::Shed).map_err(conflict)?;
     Ok(shed_progress(state))
 }
 
