@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use throng::config::Config;
 use throng::hub::Command;
-use throng::hub::inbox::CREDITS;
+use throng::hub::inbox::{CREDIT_BYTES, CREDITS};
 use throng::net::socket::{Socket, SocketSink};
 use throng::protocol::{CloseReason, ProtocolError};
 use tokio::net::{TcpListener, TcpStream};
@@ -67,8 +67,7 @@ async fn provoke(reason: CloseReason) -> (Closed, Closed) {
         CloseReason::Shed => {
             let server = start(|_| {}).await;
             let mut client = server.connect("/ws").await;
-            let credit = server.hub().inbox(0).take(1).await.expect("an inbox is open");
-            server.hub().close_some(0, 1, CloseReason::Shed, credit);
+            server.hub().inbox(0).send(Command::CloseSome { count: 1, reason: CloseReason::Shed }).await;
             (client.closed().await, closed(1012, "moving to another server"))
         }
         CloseReason::Aged => {
@@ -96,7 +95,7 @@ async fn every_reason_has_its_code_and_its_text() {
 /// Two handshakes pass the check for the last free channel, and both clients want to make one.
 async fn one_channel_too_many() -> Closed {
     let server = start(|config| config.limits.channels_max = 1).await;
-    let credits = server.hub().inbox(0).take(u32::try_from(CREDITS).expect("8192")).await.expect("an inbox is open");
+    let credits = server.hub().inbox(0).credit(CREDITS * CREDIT_BYTES).await;
     let mut first = server.raw("/ws?channel=first").await;
     let mut second = server.raw("/ws?channel=second").await;
     drop(credits);
@@ -118,8 +117,8 @@ async fn failed_shard() -> Closed {
     let seat = server.hub().reserve_slot().expect("there is room");
     let shard = seat.id().shard();
     let inbox = server.hub().inbox(shard);
-    let id = server.hub().connect(seat, sink(), inbox.take(1).await.expect("an inbox is open"));
-    inbox.push(inbox.take(1).await.expect("an inbox is open"), Command::Connect { id, sink: sink() });
+    let id = server.hub().connect(seat, sink(), inbox.credit(0).await);
+    inbox.send(Command::Connect { id, sink: sink() }).await;
     let (ended, stayed) = if shard == 0 { (&mut here, &mut there) } else { (&mut there, &mut here) };
     let closed = ended.closed().await;
     stayed.send("still here").await;

@@ -6,7 +6,7 @@ mod server;
 use server::{Answer, Raw, client::handshake, exchange, frame, get, http::read_to_end, start, within};
 use std::time::Duration;
 use throng::config::Config;
-use throng::hub::inbox::CREDITS;
+use throng::hub::inbox::{CREDIT_BYTES, CREDITS};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -120,7 +120,7 @@ async fn message_behind_one_that_waited_for_the_hub_has_its_own_time() {
     patient.round_trip().await;
 
     // The other client's time began later and passes in full: by then the patient one's has passed too.
-    let credits = server.hub().inbox(0).take(u32::try_from(CREDITS).unwrap()).await.unwrap();
+    let credits = server.hub().inbox(0).credit(CREDITS * CREDIT_BYTES).await;
     let next = frame(0x81, b"next");
     patient.send(&[&frame(0x80, b"rst"), &next[..3]].concat()).await;
     other.send(&next[..3]).await;

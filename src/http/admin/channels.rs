@@ -37,7 +37,7 @@ const RANKS: [(&str, Rank); 3] =
 /// A channel, and how much was published to it per second.
 struct Row {
     channel: Arc<Channel>,
-    census: ChannelStats,
+    stats: ChannelStats,
     rate: Option<f64>,
 }
 
@@ -49,7 +49,7 @@ pub(super) fn list(state: &Arc<State>, query: &Query<'_>) -> Result<ResponseFutu
     let over = query.time("over")?.unwrap_or(OVER).min(Duration::from_secs(60));
     let state = Arc::clone(state);
     Ok(ResponseFuture::boxed(async move {
-        let before = take_census(&state).await;
+        let before = collect_stats(&state).await;
         let rows = if rank == Rank::Rate { count_over(before, over).await } else { before };
         let total = rows.len();
         let channels: Vec<_> = first(rows, rank, limit).iter().map(describe).collect();
@@ -58,14 +58,14 @@ pub(super) fn list(state: &Arc<State>, query: &Query<'_>) -> Result<ResponseFutu
 }
 
 /// Asks every channel, on a thread that may take its time: there may be a hundred thousand of them.
-async fn take_census(state: &Arc<State>) -> Vec<Row> {
+async fn collect_stats(state: &Arc<State>) -> Vec<Row> {
     let state = Arc::clone(state);
-    let census = spawn_blocking(move || {
+    let stats = spawn_blocking(move || {
         let channels = state.hub.directory().channels();
-        channels.into_iter().map(|channel| Row { census: channel.census(), channel, rate: None }).collect()
+        channels.into_iter().map(|channel| Row { stats: channel.stats(), channel, rate: None }).collect()
     });
     // It neither panics nor is it cancelled while the runtime lives.
-    census.await.unwrap_or_default()
+    stats.await.unwrap_or_default()
 }
 
 /// Counts what is published from now on.
@@ -74,9 +74,9 @@ async fn count_over(mut rows: Vec<Row>, over: Duration) -> Vec<Row> {
     sleep(over).await;
     let seconds = start.elapsed().as_secs_f64().max(f64::MIN_POSITIVE);
     for row in &mut rows {
-        let now = row.channel.census();
-        row.rate = Some(per(now.publications - row.census.publications, seconds));
-        row.census = now;
+        let now = row.channel.stats();
+        row.rate = Some(per(now.publications - row.stats.publications, seconds));
+        row.stats = now;
     }
     rows
 }
@@ -88,8 +88,8 @@ fn per(count: u64, seconds: f64) -> f64 {
 
 fn first(mut rows: Vec<Row>, rank: Rank, limit: usize) -> Vec<Row> {
     match rank {
-        Rank::Subscribers => rows.sort_by_key(|row| Reverse((row.census.subscribers, row.census.publications))),
-        Rank::Publications => rows.sort_by_key(|row| Reverse((row.census.publications, row.census.subscribers))),
+        Rank::Subscribers => rows.sort_by_key(|row| Reverse((row.stats.subscribers, row.stats.publications))),
+        Rank::Publications => rows.sort_by_key(|row| Reverse((row.stats.publications, row.stats.subscribers))),
         Rank::Rate => rows.sort_by(|one, other| other.rate.partial_cmp(&one.rate).unwrap_or(std::cmp::Ordering::Equal)),
     }
     rows.truncate(limit);
@@ -99,8 +99,8 @@ fn first(mut rows: Vec<Row>, rank: Rank, limit: usize) -> Vec<Row> {
 fn describe(row: &Row) -> Value {
     json!({
         "channel": row.channel.name().as_str(),
-        "subscribers": row.census.subscribers,
-        "publications": row.census.publications,
+        "subscribers": row.stats.subscribers,
+        "publications": row.stats.publications,
         "publications_per_second": row.rate,
     })
 }

@@ -52,10 +52,7 @@ async fn rank_shard(hub: &Hub<SocketSink>, shard: usize, (rank, limit): (Rank, u
     let mut from = Some(0);
     while let Some(slot) = from {
         let (reply, told) = oneshot::channel();
-        let inbox = hub.inbox(shard);
-        // An inbox is never closed.
-        let Ok(credit) = inbox.take(1).await else { return };
-        inbox.push(credit, Command::Inspect(Inspection { from: slot, rank, limit, reply }));
+        hub.inbox(shard).send(Command::Inspect(Inspection { from: slot, rank, limit, reply })).await;
         // A shard that fails meanwhile has no connections left to tell of.
         let Seen { connections, next } = told.await.unwrap_or_default();
         first.extend(connections);
@@ -76,7 +73,7 @@ fn describe(view: &View) -> Value {
         "age_seconds": view.age.as_secs(),
         "channels": names,
         "channels_total": view.channel_count,
-        "queued_bytes": view.lag_bytes + view.lane_bytes,
+        "queued_bytes": view.lag_bytes + view.control_bytes,
         "lag_bytes": view.lag_bytes,
         "lag_publications": view.lag_publications,
         "stalled_seconds": view.stalled.map(|stalled| stalled.as_secs_f64()),
