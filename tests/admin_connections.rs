@@ -1,11 +1,13 @@
-//! What an operator with a slow hub asks: who is slow, where everybody is, and what is busy.
+//! The questions of an operator with a slow hub: which connections are slow, and which channels are busy.
 
-mod support;
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
+#[path = "common/simulation/mod.rs"]
+mod simulation;
 
-use std::time::Duration;
-use support::SimulatedHub;
-use support_server::{KEY, Raw, TestServer, ask, start, stream_with_buffer};
+use server::{KEY, Raw, TestServer, ask, start, stream_with_buffer, within};
+use simulation::SimulatedHub;
+use std::time::{Duration, Instant};
 use throng::config::{Config, Limits};
 use throng::hub::Command;
 use throng::hub::inspection::{Inspection, Rank, View};
@@ -13,7 +15,7 @@ use tokio::sync::oneshot;
 
 fn open(config: &mut Config) {
     config.access.admin_keys = vec![KEY.parse().expect("it is long enough")];
-    // Small, so that who does not read soon takes nothing.
+    // Small, so that a client that does not read soon takes nothing.
     config.limits.send_buffer_bytes = 4096;
     config.limits.outbox_bytes_max = 1 << 24;
 }
@@ -24,7 +26,7 @@ async fn connections(server: &TestServer, query: &str) -> Vec<serde_json::Value>
     answer["connections"].as_array().expect("it is a list").clone()
 }
 
-/// The first question: who is slow, by how much, and is it the client or the network?
+/// The first question: which client is slow, by how much, and is it the client or the network?
 #[tokio::test]
 async fn slowest_connection_comes_first_with_what_waits_for_it_and_why() {
     let server = start(|config| {
@@ -34,6 +36,7 @@ async fn slowest_connection_comes_first_with_what_waits_for_it_and_why() {
     .await;
     let mut sender = server.connect("/ws?channel=busy").await;
     let _idle = server.connect("/ws?channel=quiet").await;
+    let since = Instant::now();
     let slow = stream_with_buffer(server.addr, 4096).await;
     let addr = slow.local_addr().expect("it is connected").ip().to_string();
     let _slow = Raw::over(slow, "/ws?channel=busy", &[]).await;
@@ -47,15 +50,16 @@ async fn slowest_connection_comes_first_with_what_waits_for_it_and_why() {
     sender.round_trip().await;
 
     let listed = connections(&server, "?sort=lag&limit=2").await;
+    let age = since.elapsed().as_secs_f64();
     assert_eq!(listed.len(), 2, "of three");
     let (slow, next) = (&listed[0], &listed[1]);
     assert!(slow["lag_bytes"].as_u64() >= Some(50_001) && slow["lag_publications"].as_u64() >= Some(1), "{slow}");
     assert!(slow["queued_bytes"].as_u64() >= slow["lag_bytes"].as_u64(), "the rest of a frame counts too");
-    assert!(slow["stalled_seconds"].as_f64().is_some_and(|seconds| seconds < 60.0), "{slow}");
+    assert!(slow["stalled_seconds"].as_f64().is_some_and(|seconds| seconds <= age), "{slow}");
     assert!(slow["unsent_bytes"].as_u64() > Some(0), "the client does not read: {slow}");
     assert_eq!((&slow["client"], &slow["state"]), (&addr.into(), &"open".into()));
     assert_eq!((&slow["channels"], &slow["channels_total"]), (&serde_json::json!(["busy"]), &1.into()));
-    assert!(slow["round_trip_seconds"].as_f64().is_some_and(|seconds| seconds > 0.0 && seconds < 1.0), "{slow}");
+    assert!(slow["round_trip_seconds"].as_f64().is_some_and(|seconds| seconds > 0.0 && seconds <= age), "{slow}");
     assert_eq!((&next["queued_bytes"], &next["stalled_seconds"]), (&0.into(), &serde_json::Value::Null));
 
     let stalled = connections(&server, "?sort=stalled&limit=1").await;
@@ -83,7 +87,7 @@ async fn parameter_that_means_nothing_is_refused_with_the_rule() {
         assert!(status == 400 && error.contains(said), "{path}: {status} {error}");
     }
     assert_eq!(ask(&server, "DELETE", "/admin/connections").await.0, 405);
-    assert_eq!(support_server::get(server.addr, "/admin/connections").await.status, 401, "without a key");
+    assert_eq!(server::get(server.addr, "/admin/connections").await.status, 401, "without a key");
 }
 
 /// The largest channel and the busiest one are rarely the same.
@@ -118,12 +122,20 @@ async fn channels_are_listed_by_size_by_publications_and_by_rate() {
             large[0].line().await;
         }
     };
+    // A machine that is busy elsewhere may let no line through in one such time, but not in all of them.
+    let by_rate = async {
+        loop {
+            let row = first("sort=rate&over=200ms").await;
+            if row["publications_per_second"].as_f64() > Some(0.0) {
+                return row;
+            }
+        }
+    };
     let by_rate = tokio::select! {
-        row = first("sort=rate&over=200ms") => row,
+        row = within(by_rate) => row,
         () = talk => unreachable!("it talks on"),
     };
     assert_eq!(by_rate["channel"], "large");
-    assert!(by_rate["publications_per_second"].as_f64() > Some(0.0), "{by_rate}");
 }
 
 /// Asks a shard for all slices, as the route does.
@@ -148,7 +160,7 @@ fn many_connections_are_looked_at_slice_by_slice_and_the_slow_one_is_found_in_an
     let peers: Vec<_> = (0..20_000).map(|_| hub.connect().subscribe("all")).collect();
     for slow in [0, 8191, 8192, 19_999] {
         peers[slow].pipe().limit(0);
-        hub.publish("all", "for everybody");
+        hub.publish("all", "for all");
         hub.run_until_idle();
         let (slices, seen) = inspect(&hub, Rank::Lag, 2);
         assert_eq!(slices, 3, "8,192 slots at a time");
