@@ -14,8 +14,8 @@ pub struct Sample {
 type Labels = BTreeMap<String, String>;
 
 impl Sample {
-    /// Reads a page of OpenMetrics or Prometheus text. What is no number is left out: a page of another version is shown as far as
-    /// it is understood.
+    /// Reads a page of OpenMetrics or Prometheus text. What is not a number is left out: a page of another version is
+    /// shown as far as it is understood.
     pub fn parse(page: &str) -> Self {
         let mut numbers = BTreeMap::<_, Vec<_>>::new();
         for (name, labels, number) in page.lines().filter(|line| !line.starts_with('#')).filter_map(line) {
