@@ -1,16 +1,17 @@
 //! A frozen clock: time that passes when a test says so, however long the machine takes for everything else.
 
-use super::HANG;
+use super::{HANG, within};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 use tokio::task::{spawn_blocking, yield_now};
 use tokio::time::{advance, pause};
 
-/// A step of the clock: a shard looks at its deadlines as often.
-const STEP: Duration = Duration::from_millis(50);
+/// A step of the clock: the finest that timers tell apart.
+const STEP: Duration = Duration::from_millis(1);
 
-/// Turns of the runtime after a step, each with a look at the sockets: more than any reaction to it takes.
-const TURNS: usize = 32;
+/// Turns of the runtime after a step, each with a look at the sockets: what a step sets off is over before the next tick
+/// of a shard, 50 steps later.
+const TURNS: usize = 8;
 
 /// Stops the clock of a test, and with it that of a server in the same runtime, which has to have one thread.
 pub(crate) struct FrozenClock {
@@ -39,6 +40,19 @@ impl FrozenClock {
                 yield_now().await;
             }
             left -= step;
+        }
+    }
+
+    /// Lets time pass until something has happened.
+    pub(crate) async fn pass_until<T>(&self, event: impl Future<Output = T>) -> T {
+        let passing = async {
+            loop {
+                self.pass(STEP).await;
+            }
+        };
+        tokio::select! {
+            happened = within(event) => happened,
+            () = passing => unreachable!("it passes for ever"),
         }
     }
 }
