@@ -5,7 +5,7 @@ mod support_server;
 use std::fs;
 use std::time::{Duration, Instant};
 use support_server::process::{Process, throng};
-use support_server::within;
+use support_server::{get, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -34,8 +34,8 @@ async fn connect(process: &Process) -> (Option<u16>, TcpStream) {
     // A connection that was turned away may be closed already.
     let _ = stream.write_all(REQUEST).await;
     let mut start = [0; 12];
-    let answered = tokio::time::timeout(Duration::from_secs(20), stream.read_exact(&mut start)).await;
-    let status = answered.ok().and_then(Result::ok).and_then(|_| std::str::from_utf8(&start[9..]).ok()?.parse().ok());
+    let answered = within(stream.read_exact(&mut start)).await;
+    let status = answered.ok().and_then(|_| std::str::from_utf8(&start[9..]).ok()?.parse().ok());
     (status, stream)
 }
 
@@ -44,6 +44,13 @@ fn ticks(process: &Process) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{}/stat", process.id())).expect("it runs");
     let fields = stat.rsplit_once(')').expect("its name stands in parentheses").1.split_ascii_whitespace();
     fields.skip(11).take(2).map(|field| field.parse::<u64>().expect("it is a number")).sum()
+}
+
+/// Returns how many clients could not be accepted as usual.
+async fn accept_errors(process: &Process) -> usize {
+    let page = get(process.addr, "/metrics").await.body;
+    let count = page.lines().find_map(|line| line.strip_prefix("throng_accept_errors_total "));
+    count.expect("there is such a number").parse().expect("it is a number")
 }
 
 /// A thousand clients for 256 descriptors: those beyond are told, and the core is not burnt.
@@ -62,18 +69,27 @@ async fn clients_beyond_the_descriptors_get_503_without_spinning_and_the_next_on
     assert_eq!(refused, Some(503));
     assert!(connected.len() > 200, "{}", connected.len());
 
-    let (before, since) = (ticks(&process), Instant::now());
     let others: Vec<_> = (0..750).map(|_| connect(&process)).collect();
     let others = within(futures_util::future::join_all(others)).await;
     let told = others.iter().filter(|(status, _)| *status == Some(503)).count();
-    let (used, passed) = (ticks(&process) - before, since.elapsed());
     assert!(told >= 700, "{told} of 750 were told");
-    // What turning away costs, and less than 5 % of a core beside it.
-    let allowed = 30.0 + passed.as_secs_f64() * 100.0 * 0.05;
-    assert!((used as f64) < allowed, "{used} ticks of 10 ms in {passed:?}");
+
+    // Nobody comes any more, and there is still no descriptor: a hub that spins takes what it gets of a core, which is
+    // far more than a tenth on any machine.
+    let (before, since) = (ticks(&process), Instant::now());
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let (used, passed) = (ticks(&process) - before, since.elapsed());
+    assert!((used as f64) < passed.as_secs_f64() * 100.0 * 0.1, "{used} ticks of 10 ms in {passed:?}");
 
     drop((others, connected));
-    let since = Instant::now();
-    while connect(&process).await.0 != Some(101) {}
-    assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
+    let mut again = 0;
+    let recovered = async {
+        while connect(&process).await.0 != Some(101) {
+            again += 1;
+        }
+    };
+    within(recovered).await;
+    let errors = accept_errors(&process).await;
+    // Each of them told a client at least; one that spins has thousands for each.
+    assert!(errors <= 1 + 750 + again, "{errors} tries to accept");
 }
