@@ -2,7 +2,7 @@
 //!
 //! Not measured: encoding, sockets, wake-ups. Those are `frame.rs`, `socket_fan_out.rs` and `inbox.rs`.
 
-#[path = "../tests/support/null.rs"]
+#[path = "../tests/common/null.rs"]
 mod null;
 
 use bytes::Bytes;
@@ -13,9 +13,9 @@ use std::time::Duration;
 use throng::config::{Config, Limits};
 use throng::hub::{Channel, Hub, Shard};
 use throng::metrics::Metrics;
-use throng::protocol::{ChannelName, Encoding, plain};
+use throng::protocol::{ChannelName, Encoding, chat};
 
-/// One shard with so many subscribers of one channel.
+/// One shard with the given number of subscribers of one channel.
 struct Bench {
     hub: Hub<Null>,
     shard: Shard<Null>,
@@ -33,11 +33,11 @@ impl Bench {
         let mut channel = None;
         for _ in 0..subscribers {
             let credit = || hub.inbox(0).try_take(1).expect("every pass gives credits back");
-            let id = hub.connect(hub.place().expect("there is room"), Null, credit());
+            let id = hub.connect(hub.reserve_slot().expect("there is room"), Null, credit());
             channel = hub.subscribe(id, &name, Encoding::Lines, credit()).ok();
             pass(&mut shard);
         }
-        Self { channel: channel.expect("somebody subscribed"), hub, shard, metrics }
+        Self { channel: channel.expect("there is a subscriber"), hub, shard, metrics }
     }
 
     fn publish(&mut self, body: &Bytes, messages: usize) {
@@ -62,7 +62,7 @@ fn pass(shard: &mut Shard<Null>) {
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     let mut group = criterion.benchmark_group("fan_out");
-    let body = plain::line(&[b'x'; 64]).expect("it is text");
+    let body = chat::line(&[b'x'; 64]).expect("it is text");
     for (subscribers, messages) in [(100, 1), (1_000, 1), (10_000, 1), (1_000, 16), (1_000, 64)] {
         let mut bench = Bench::new(subscribers);
         let deliveries = (subscribers * messages) as u64;

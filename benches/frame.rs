@@ -4,10 +4,8 @@
 
 use criterion::{Criterion, Throughput};
 use std::hint::black_box;
-use throng::protocol::{
-    frame::{self, Head, Opcode},
-    plain,
-};
+use throng::protocol::chat;
+use throng::protocol::websocket::frame::{self, Head, Opcode};
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
@@ -27,7 +25,7 @@ fn main() {
 
     group.throughput(Throughput::Bytes(64));
     group.bench_function("plain_line_of_64_bytes", |bencher| {
-        bencher.iter(|| assert_eq!(plain::line(black_box(&body)).map(|line| line.len()), Ok(65)));
+        bencher.iter(|| assert_eq!(chat::line(black_box(&body)).map(|line| line.len()), Ok(65)));
     });
     group.bench_function("text_frame_of_64_bytes", |bencher| {
         bencher.iter(|| assert_eq!(frame::encode(Opcode::Text, black_box(&body)).len(), 66));

@@ -1,6 +1,6 @@
 //! How fast does the gate decode what clients send: small messages, a long one, the worst cut, fragments?
 //!
-//! tungstenite reads the same bytes beside it. Both pay one copy of the wire, as a read of a socket would. Not
+//! tungstenite reads the same bytes for comparison. Both pay one copy of the wire, as a read of a socket would. Not
 //! measured: sockets, and what is done with the messages.
 
 use criterion::{BenchmarkGroup, Criterion, Throughput, measurement::WallTime};
@@ -9,7 +9,7 @@ use std::{
     io::{self, Read, Write},
     ops::ControlFlow,
 };
-use throng::protocol::{Event, Gate, GateLimits};
+use throng::protocol::{DecoderLimits, Event, FrameDecoder};
 use tokio_tungstenite::tungstenite::{WebSocket, protocol::Role};
 
 const MASK: [u8; 4] = [0x9a, 0x08, 0x57, 0xc6];
@@ -29,11 +29,11 @@ fn frame(first: u8, body: &[u8]) -> Vec<u8> {
 }
 
 /// Feeds the wire in chunks of `chunk_bytes` and returns how many messages came out.
-fn decode(gate: &mut Gate, scratch: &mut [u8], wire: &[u8], chunk_bytes: usize) -> usize {
+fn decode(gate: &mut FrameDecoder, scratch: &mut [u8], wire: &[u8], chunk_bytes: usize) -> usize {
     let mut messages = 0;
     scratch.copy_from_slice(wire);
     for chunk in scratch.chunks_mut(chunk_bytes) {
-        let used = gate.feed(chunk, &GateLimits::default(), &mut |event| {
+        let used = gate.feed(chunk, &DecoderLimits::default(), &mut |event| {
             if let Event::Message { body, .. } = event {
                 black_box(body);
                 messages += 1;
@@ -71,7 +71,7 @@ impl Write for Tape {
 }
 
 fn bench_ours(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, wire: &[u8], chunk_bytes: usize, expected: usize) {
-    let (mut gate, mut scratch) = (Gate::new(), wire.to_vec());
+    let (mut gate, mut scratch) = (FrameDecoder::new(), wire.to_vec());
     group.bench_function(name, |bencher| {
         bencher.iter(|| assert_eq!(decode(&mut gate, &mut scratch, wire, chunk_bytes), expected));
     });

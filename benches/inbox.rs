@@ -2,7 +2,7 @@
 //!
 //! Not measured: a wake-up that is needed (a system call of the runtime, once per sleep), the fan-out.
 
-#[path = "../tests/support/null.rs"]
+#[path = "../tests/common/null.rs"]
 mod null;
 
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use throng::config::{Config, Limits};
 use throng::hub::Hub;
-use throng::hub::wake::SleepFlag;
+use throng::hub::inbox::sleep_flag::SleepFlag;
 use throng::metrics::Metrics;
 use throng::protocol::{ChannelName, Encoding};
 
@@ -29,12 +29,12 @@ fn publish(criterion: &mut Criterion, shards: usize) {
     let name = ChannelName::parse("lobby").expect("it is valid");
     let mut channel = None;
     for _ in 0..shards {
-        let seat = hub.place().expect("there is room");
+        let seat = hub.reserve_slot().expect("there is room");
         let inbox = hub.inbox(seat.id().shard());
         let id = hub.connect(seat, Null, inbox.try_take(1).expect("it is empty"));
         channel = hub.subscribe(id, &name, Encoding::Lines, inbox.try_take(1).expect("it is nearly empty")).ok();
     }
-    let channel = channel.expect("somebody subscribed");
+    let channel = channel.expect("there is a subscriber");
     let body = Bytes::from_static(b"x\n");
     group.bench_function(format!("publish_and_pass_of_{BATCH}_to_{shards}_shards"), |bencher| {
         bencher.iter(|| {

@@ -4,7 +4,7 @@
 //! holds the counts to those recorded in `instructions.tsv`. Run by itself it only checks what each case does. Not
 //! measured: the kernel, cache misses, waiting.
 
-#[path = "../tests/support/null.rs"]
+#[path = "../tests/common/null.rs"]
 mod null;
 
 use bytes::Bytes;
@@ -15,11 +15,11 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 use throng::config::{Config, Limits};
-use throng::hub::log::Log;
+use throng::hub::shard::log::Log;
 use throng::hub::{Channel, Hub, Shard};
 use throng::metrics::Metrics;
-use throng::protocol::frame::{self, Head, Opcode};
-use throng::protocol::{ChannelName, Encoding, Event, Gate, GateLimits, plain};
+use throng::protocol::websocket::frame::{self, Head, Opcode};
+use throng::protocol::{ChannelName, DecoderLimits, Encoding, Event, FrameDecoder, chat};
 
 /// Bytes of a message.
 const LEN: usize = 64;
@@ -53,9 +53,9 @@ fn gate() -> usize {
     let mask: [u8; 4] = [0x9a, 0x08, 0x57, 0xc6];
     let head = [0x81, 0x80 | u8::try_from(LEN).expect("it is short")];
     let mut wire = [&head[..], &mask, &mask.map(|byte| byte ^ b'x').repeat(LEN / 4)].concat().repeat(BATCH);
-    let (mut gate, mut messages) = (Gate::new(), 0);
+    let (mut gate, mut messages) = (FrameDecoder::new(), 0);
     let taken = counted(|| {
-        gate.feed(&mut wire, &GateLimits::default(), &mut |event| {
+        gate.feed(&mut wire, &DecoderLimits::default(), &mut |event| {
             if let Event::Message { body, .. } = event {
                 black_box(body);
                 messages += 1;
@@ -116,10 +116,10 @@ fn fan_out() -> usize {
 }
 
 fn line() -> Bytes {
-    plain::line(&[b'x'; LEN]).expect("it is text")
+    chat::line(&[b'x'; LEN]).expect("it is text")
 }
 
-/// One shard with so many subscribers of one channel.
+/// One shard with the given number of subscribers of one channel.
 struct Stage {
     hub: Hub<Null>,
     shard: Shard<Null>,
@@ -135,10 +135,10 @@ impl Stage {
         let mut channel = None;
         for _ in 0..subscribers {
             let credit = || hub.inbox(0).try_take(1).expect("they fit the inbox");
-            let id = hub.connect(hub.place().expect("there is room"), Null, credit());
+            let id = hub.connect(hub.reserve_slot().expect("there is room"), Null, credit());
             channel = hub.subscribe(id, &name, Encoding::Lines, credit()).ok();
         }
-        let mut stage = Self { hub, shard, channel: channel.expect("somebody subscribed") };
+        let mut stage = Self { hub, shard, channel: channel.expect("there is a subscriber") };
         while stage.pass() {}
         stage
     }

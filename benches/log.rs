@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use criterion::{Criterion, Throughput};
 use std::hint::black_box;
-use throng::hub::log::Log;
+use throng::hub::shard::log::Log;
 
 /// Publications of one pass.
 const BATCH: usize = 64;

@@ -1,28 +1,28 @@
 //! What does a delivery cost when the same people stand in ten of 10,000 channels each, few of them crowded and most
-//! nearly empty, beside one channel that all of them stand in?
+//! nearly empty, compared with one channel that all of them are in?
 //!
 //! The same sockets and the same number of deliveries; the floor is a bare loop of writes over the same sockets in the
 //! same order. `busy` publishes where the people are, as people do, each publication in a pass of its own; `each`
-//! publishes once to every channel that has anybody, so that every log, frame and subscription is cold; `burst` is
-//! `busy` in a single pass, and its floor one vectored write per member: what somebody gets from one channel, or from
+//! publishes once to every channel that has subscribers, so that every log, frame and subscription is cold; `burst` is
+//! `busy` in a single pass, and its floor one vectored write per member: what a member gets from one channel, or from
 //! several, leaves in one write. CPU time of one thread, all ways in turns. Not measured: latency,
 //! wake-ups and readers; those are the load generator's `channels`.
 
-#[path = "../tests/support_bench/mod.rs"]
-mod support_bench;
+#[path = "../tests/common/sockets/mod.rs"]
+mod sockets;
 
 use bytes::Bytes;
 use criterion::{Criterion, SamplingMode, Throughput};
 use rand::distr::weighted::WeightedIndex;
 use rand::prelude::*;
+use sockets::{Duel, Peers, Room, is_test, say};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use support_bench::{Duel, Peers, Room, is_test, say};
 use throng::hub::Channel;
-use throng::protocol::frame::{self, Opcode};
-use throng::protocol::plain;
-use throng::transport::socket::SocketSink;
+use throng::net::socket::SocketSink;
+use throng::protocol::chat;
+use throng::protocol::websocket::frame::{self, Opcode};
 use tokio::runtime::Runtime;
 
 const MEMBERS: usize = 2_000;
@@ -39,19 +39,19 @@ const MANY: usize = 3;
 
 /// The members of a channel, in the order of their subscriptions.
 #[derive(Debug)]
-struct Audience {
+struct ShardChannel {
     channel: Arc<Channel>,
     members: Vec<usize>,
 }
 
-/// The same sockets in two hubs: one has everybody in one channel, the other in many.
+/// The same sockets in two hubs: in one all are in one channel, in the other in many.
 struct Bench {
     peers: Peers,
     one: Room<SocketSink>,
     /// The only audience of the one.
-    lobby: [Audience; 1],
+    lobby: [ShardChannel; 1],
     many: Room<SocketSink>,
-    audiences: Vec<Audience>,
+    audiences: Vec<ShardChannel>,
     body: Bytes,
     frame: Bytes,
 }
@@ -62,9 +62,9 @@ impl Bench {
         let room = || Room::new(peers.servers.iter().map(|server| SocketSink::new(Arc::clone(server))));
         let (mut one, mut many) = (room(), room());
         let channels: Vec<_> = (0..members).map(|member| one.subscribe(member, "lobby")).collect();
-        let lobby = [Audience { channel: Arc::clone(&channels[0]), members: (0..members).collect() }];
+        let lobby = [ShardChannel { channel: Arc::clone(&channels[0]), members: (0..members).collect() }];
         let audiences = subscribe_by_zipf(&mut many, members);
-        let body = plain::line(&[b'x'; 64]).expect("it is text");
+        let body = chat::line(&[b'x'; 64]).expect("it is text");
         Ok(Self { peers, one, lobby, many, audiences, body, frame: frame::encode(Opcode::Text, &[b'x'; 64]) })
     }
 
@@ -118,7 +118,7 @@ struct Plan {
 
 impl Plan {
     /// The hub's way.
-    fn publish(&self, room: &mut Room<SocketSink>, audiences: &[Audience], body: &Bytes) {
+    fn publish(&self, room: &mut Room<SocketSink>, audiences: &[ShardChannel], body: &Bytes) {
         for next in &self.publications {
             room.publish(&audiences[*next].channel, body);
             if !self.is_burst {
@@ -129,7 +129,7 @@ impl Plan {
     }
 
     /// The floor.
-    fn write(&self, peers: &Peers, audiences: &[Audience], frame: &[u8]) {
+    fn write(&self, peers: &Peers, audiences: &[ShardChannel], frame: &[u8]) {
         let members = || self.publications.iter().flat_map(|next| audiences[*next].members.iter().copied());
         if !self.is_burst {
             return peers.write(members(), frame, 1);
@@ -142,7 +142,7 @@ impl Plan {
     }
 
     /// Returns the bytes that the hub's way writes.
-    fn bytes(&self, audiences: &[Audience], body: &Bytes) -> usize {
+    fn bytes(&self, audiences: &[ShardChannel], body: &Bytes) -> usize {
         let mut runs: BTreeMap<usize, usize> = BTreeMap::new();
         self.publications.iter().for_each(|next| *runs.entry(*next).or_default() += 1);
         // One head for a run, and a newline between any two of its lines.
@@ -155,11 +155,11 @@ impl Plan {
     }
 }
 
-/// Subscribes everybody to as many channels, drawn by Zipf's law: the second is half as popular as the first.
-fn subscribe_by_zipf(room: &mut Room<SocketSink>, members: usize) -> Vec<Audience> {
+/// Subscribes every member to as many channels, drawn by Zipf's law: the second is half as popular as the first.
+fn subscribe_by_zipf(room: &mut Room<SocketSink>, members: usize) -> Vec<ShardChannel> {
     let popularity = WeightedIndex::new((1..=CHANNELS).map(|rank| 1.0 / rank as f64)).expect("all are positive");
     let mut random = StdRng::seed_from_u64(1);
-    let mut audiences: BTreeMap<usize, Audience> = BTreeMap::new();
+    let mut audiences: BTreeMap<usize, ShardChannel> = BTreeMap::new();
     for member in 0..members {
         let mut drawn = Vec::new();
         while drawn.len() < SUBSCRIPTIONS {
@@ -167,7 +167,7 @@ fn subscribe_by_zipf(room: &mut Room<SocketSink>, members: usize) -> Vec<Audienc
             if !drawn.contains(&rank) {
                 drawn.push(rank);
                 let channel = room.subscribe(member, &rank.to_string());
-                audiences.entry(rank).or_insert(Audience { channel, members: Vec::new() }).members.push(member);
+                audiences.entry(rank).or_insert(ShardChannel { channel, members: Vec::new() }).members.push(member);
             }
         }
     }

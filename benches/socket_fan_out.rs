@@ -1,22 +1,22 @@
-//! What does a delivery cost on real sockets, beside a bare loop of writes over the very same sockets: the floor? And
+//! What does a delivery cost on real sockets, compared with a bare loop of writes over the same sockets, the floor? And
 //! does it grow faster than the floor when there are more of them?
 //!
 //! One thread and its CPU time, loopback, hub and floor in turns; the peers are drained outside the measured time, by
 //! another process. On loopback a write does the receiver's TCP work too, so the ratio to the floor means something
 //! here and the absolute figure does not. Not measured: latency, wake-ups and readers; those are the load generator's.
 
-#[path = "../tests/support_bench/mod.rs"]
-mod support_bench;
+#[path = "../tests/common/sockets/mod.rs"]
+mod sockets;
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
+use sockets::{Duel, Peers, Room, is_test, say};
 use std::sync::Arc;
 use std::time::Duration;
-use support_bench::{Duel, Peers, Room, is_test, say};
 use throng::hub::Channel;
-use throng::protocol::frame::{self, Opcode};
-use throng::protocol::plain;
-use throng::transport::socket::SocketSink;
+use throng::net::socket::SocketSink;
+use throng::protocol::chat;
+use throng::protocol::websocket::frame::{self, Opcode};
 use tokio::runtime::Runtime;
 
 /// Receivers, and how many messages come at once.
@@ -41,7 +41,7 @@ impl Bench {
         let mut room = Room::new(peers.servers.iter().map(|server| SocketSink::new(Arc::clone(server))));
         let channels: Vec<_> = (0..receivers).map(|member| room.subscribe(member, "lobby")).collect();
         let channel = Arc::clone(&channels[0]);
-        let body = plain::line(&[b'x'; 64]).expect("it is text");
+        let body = chat::line(&[b'x'; 64]).expect("it is text");
         Ok(Self { peers, room, channel, body, frame: frame::encode(Opcode::Text, &[b'x'; 64]) })
     }
 

@@ -1,23 +1,23 @@
-//! What does a delivery cost that is encrypted, beside one that is not?
+//! What does an encrypted delivery cost, compared with a plain one?
 //!
 //! One thread and its CPU time, loopback, both in turns, each over its own sockets of the same kind; the peers are
 //! drained outside the measured time, by another process, which does not decrypt. The ratio is that of the throughput
 //! of one core. Not measured: handshakes, and what readers pay to decrypt.
 
-#[path = "../tests/support_bench/mod.rs"]
-mod support_bench;
+#[path = "../tests/common/sockets/mod.rs"]
+mod sockets;
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{CipherSuite, ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
+use sockets::{Duel, Peers, Room, is_test, say};
 use std::sync::Arc;
 use std::time::Duration;
-use support_bench::{Duel, Peers, Room, is_test, say};
 use throng::hub::Channel;
-use throng::protocol::frame::{Head, Opcode};
-use throng::protocol::plain;
-use throng::transport::socket::{Socket, SocketSink};
+use throng::net::socket::{Socket, SocketSink};
+use throng::protocol::chat;
+use throng::protocol::websocket::frame::{Head, Opcode};
 use tokio::runtime::Runtime;
 
 /// As the binary has it: each record is an allocation.
@@ -149,7 +149,7 @@ fn main() -> std::io::Result<()> {
     let mut group = criterion.benchmark_group("tls_fan_out");
     group.sampling_mode(SamplingMode::Flat);
     for (len, bursts) in CASES {
-        let body = plain::line(&vec![b'x'; len]).expect("it is text");
+        let body = chat::line(&vec![b'x'; len]).expect("it is text");
         for messages in bursts {
             let mut duel = Duel::default();
             group.throughput(Throughput::Elements((receivers * messages) as u64));

@@ -2,7 +2,8 @@
 //!
 //! Very many connections, each published message delivered to every subscriber of a channel, at the price of the
 //! system call and little more. `ARCHITECTURE.md` is the map. The layers, from the bottom: [`protocol`], [`hub`],
-//! [`session`], [`transport`], [`cli`]; [`config`] and [`metrics`] are leaves beside them, [`top`] looks from outside.
+//! [`session`], [`net`], [`operation`], [`http`], [`server`], [`cli`]. [`config`], [`metrics`] and [`rate`] are leaves
+//! that any layer may use; [`top`] is a client of the HTTP interface and uses no other layer.
 
 pub mod protocol;
 
@@ -10,10 +11,17 @@ pub mod hub;
 
 pub mod session;
 
-pub mod transport;
+pub mod net;
+
+pub mod operation;
+
+pub mod http;
+
+pub mod server;
 
 pub mod cli;
 
 pub mod config;
 pub mod metrics;
+pub mod rate;
 pub mod top;

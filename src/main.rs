@@ -3,14 +3,14 @@
 use mimalloc::MiMalloc;
 use std::env;
 use std::process::ExitCode;
-use throng::cli::{Surroundings, run};
+use throng::cli::{ProcessEnv, run};
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let (arguments, variables) = (env::args_os().collect(), env::vars_os().map(|(name, _)| name).collect());
-    run(Surroundings { arguments, variables, exit_now })
+    run(ProcessEnv { arguments, variables, exit_now })
 }
 
 #[expect(clippy::exit, reason = "the second signal means: now")]

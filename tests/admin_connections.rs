@@ -1,11 +1,13 @@
-//! What an operator with a slow hub asks: who is slow, where everybody is, and what is busy.
+//! The questions of an operator with a slow hub: which connections are slow, and which channels are busy.
 
-mod support;
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
+#[path = "common/simulation/mod.rs"]
+mod simulation;
 
+use server::{KEY, Raw, TestServer, ask, start, stream_with_buffer, within};
+use simulation::SimulatedHub;
 use std::time::{Duration, Instant};
-use support::SimulatedHub;
-use support_server::{KEY, Raw, TestServer, ask, start, stream_with_buffer, within};
 use throng::config::{Config, Limits};
 use throng::hub::Command;
 use throng::hub::inspection::{Inspection, Rank, View};
@@ -13,7 +15,7 @@ use tokio::sync::oneshot;
 
 fn open(config: &mut Config) {
     config.access.admin_keys = vec![KEY.parse().expect("it is long enough")];
-    // Small, so that who does not read soon takes nothing.
+    // Small, so that a client that does not read soon takes nothing.
     config.limits.send_buffer_bytes = 4096;
     config.limits.outbox_bytes_max = 1 << 24;
 }
@@ -24,7 +26,7 @@ async fn connections(server: &TestServer, query: &str) -> Vec<serde_json::Value>
     answer["connections"].as_array().expect("it is a list").clone()
 }
 
-/// The first question: who is slow, by how much, and is it the client or the network?
+/// The first question: which client is slow, by how much, and is it the client or the network?
 #[tokio::test]
 async fn slowest_connection_comes_first_with_what_waits_for_it_and_why() {
     let server = start(|config| {
@@ -85,7 +87,7 @@ async fn parameter_that_means_nothing_is_refused_with_the_rule() {
         assert!(status == 400 && error.contains(said), "{path}: {status} {error}");
     }
     assert_eq!(ask(&server, "DELETE", "/admin/connections").await.0, 405);
-    assert_eq!(support_server::get(server.addr, "/admin/connections").await.status, 401, "without a key");
+    assert_eq!(server::get(server.addr, "/admin/connections").await.status, 401, "without a key");
 }
 
 /// The largest channel and the busiest one are rarely the same.
@@ -158,7 +160,7 @@ fn many_connections_are_looked_at_slice_by_slice_and_the_slow_one_is_found_in_an
     let peers: Vec<_> = (0..20_000).map(|_| hub.connect().subscribe("all")).collect();
     for slow in [0, 8191, 8192, 19_999] {
         peers[slow].pipe().limit(0);
-        hub.publish("all", "for everybody");
+        hub.publish("all", "for all");
         hub.run_until_idle();
         let (slices, seen) = inspect(&hub, Rank::Lag, 2);
         assert_eq!(slices, 3, "8,192 slots at a time");

@@ -1,10 +1,11 @@
-//! Limits and rates per address: at the limit, one past it, and who is spared.
+//! Limits and rates per address: at the limit, one past it, and exempt addresses.
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
+use server::{Answer, FrozenClock, TestServer, exchange, get, start, within};
 use std::net::SocketAddr;
 use std::time::Duration;
-use support_server::{Answer, FrozenClock, TestServer, exchange, get, start, within};
 use throng::config::Config;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -97,7 +98,7 @@ async fn address_that_connects_too_fast_is_told_when_to_come_back() {
     assert_eq!(statuses(&server, "192.0.2.1", 2).await, [101, 429], "one a second");
 }
 
-/// Threats row 3. A flood from everywhere must not take the cores from who is connected.
+/// Threats row 3. A flood from everywhere must not take the cores from open connections.
 #[tokio::test]
 async fn everybody_together_connects_as_fast_as_the_total_rate() {
     let server = start(|config| {
@@ -128,7 +129,7 @@ async fn who_is_exempt_has_no_limit_per_address() {
     }
 }
 
-/// Threats row 23. Who is not a balancer speaks for nobody.
+/// Threats row 23. Only a trusted proxy may name the client it forwards for.
 #[tokio::test]
 async fn forged_header_of_a_stranger_changes_nothing() {
     let server = start(|config| {
@@ -174,7 +175,7 @@ async fn proxy_header_elsewhere_is_a_bad_request() {
     assert_eq!(answer.status, 400);
 }
 
-/// Threats row 30. Memory that is short costs newcomers, and nobody who is in.
+/// Threats row 30. When memory is short, new connections are refused and open ones stay.
 #[tokio::test]
 async fn short_memory_refuses_newcomers_and_takes_the_hub_out_of_its_balancer() {
     let server = start(|config| config.admission.memory_max = u64::MAX).await;
@@ -197,7 +198,7 @@ async fn full_hub_is_alive_and_not_ready() {
     assert_eq!(get(server.addr, "/health/live").await.status, 200);
 }
 
-/// Threats row 2. Handshakes that never end make room for each other, and keep nobody else out.
+/// Threats row 2. Handshakes that never end make room for each other, and do not lock out other addresses.
 #[tokio::test]
 async fn unfinished_handshakes_of_one_address_make_room_for_its_next_one() {
     let server = start(|config| {

@@ -1,8 +1,8 @@
-//! What a delivery allocates: nothing. The cost of a publication does not depend on who receives it.
+//! A delivery allocates nothing, and the cost of a publication does not depend on the number of receivers.
 //!
 //! A part of the gate, see `benches/README.md`: exact numbers, no clock.
 
-#[path = "support/null.rs"]
+#[path = "common/null.rs"]
 mod null;
 
 use bytes::Bytes;
@@ -16,8 +16,8 @@ use std::time::Duration;
 use throng::config::Limits;
 use throng::hub::{Channel, Hub, Sent, Shard, Sink};
 use throng::metrics::Metrics;
-use throng::protocol::{ChannelName, Encoding, Gate, GateLimits, plain};
-use throng::session::{Face, Flow, Session};
+use throng::protocol::{ChannelName, DecoderLimits, Encoding, FrameDecoder, chat};
+use throng::session::{Flow, OpenOptions, Protocol, Session};
 
 const TEXT: &[u8] = b"a message of the usual size";
 
@@ -49,7 +49,7 @@ fn lobby() -> ChannelName {
 
 /// A hub of one shard without a subscriber.
 fn empty_hub<S: Sink>(connections_max: usize) -> (Hub<S>, Shard<S>) {
-    // Nobody answers a ping here, and nobody is closed for it as long as a test takes.
+    // No client answers a ping here, and none is closed for it while a test runs.
     let pong_timeout = Duration::from_secs(53);
     let limits = Limits { connections_max, pong_timeout, ..Limits::default() };
     let (hub, mut shards) = Hub::new(&limits, Arc::new(Metrics::new(1)));
@@ -62,11 +62,11 @@ fn hub<S: Sink>(subscribers: usize, sink: impl Fn() -> S) -> (Hub<S>, Shard<S>, 
     let mut channel = None;
     for _ in 0..subscribers {
         let credit = || hub.inbox(0).try_take(1).expect("the shard runs after every connection");
-        let id = hub.connect(hub.place().expect("there is room"), sink(), credit());
+        let id = hub.connect(hub.reserve_slot().expect("there is room"), sink(), credit());
         channel = Some(hub.subscribe(id, &lobby(), Encoding::Lines, credit()).expect("there is room"));
         pass(&mut shard);
     }
-    (hub, shard, channel.expect("somebody subscribes"))
+    (hub, shard, channel.expect("there is a subscriber"))
 }
 
 fn pass<S: Sink>(shard: &mut Shard<S>) {
@@ -80,7 +80,7 @@ fn pass_at<S: Sink>(shard: &mut Shard<S>, now: Duration) {
 }
 
 fn publish<S: Sink>(hub: &Hub<S>, channel: &Channel) {
-    let body: Bytes = plain::line(TEXT).expect("it is text");
+    let body: Bytes = chat::line(TEXT).expect("it is text");
     hub.publish(channel, &body, &mut hub.credits(body.len())).expect("there is room");
 }
 
@@ -110,14 +110,15 @@ fn publication_costs_two_allocations_however_many_receive_it() {
 #[test]
 fn inbound_message_costs_no_more_than_its_publication() {
     let (hub, mut shard) = empty_hub(1);
-    let (name, seat) = (lobby(), hub.place().expect("there is room"));
-    let opened = Session::open(hub.clone(), seat, Null, (Face::Plain, false), &name);
+    let (name, seat) = (lobby(), hub.reserve_slot().expect("there is room"));
+    let opened =
+        Session::open(hub.clone(), seat, Null, OpenOptions { protocol: Protocol::Chat, is_rate_limited: false }, &name);
     let mut session = opened.now_or_never().expect("there are credits").expect("there is room");
     pass(&mut shard);
     // A final text frame with a mask of zero.
     let len = u8::try_from(TEXT.len()).expect("it is short");
     let mut wire = [&[0x81, 0x80 | len, 0, 0, 0, 0], TEXT].concat();
-    let (mut gate, limits) = (Gate::new(), GateLimits::default());
+    let (mut gate, limits) = (FrameDecoder::new(), DecoderLimits::default());
     let mut receive = || {
         let taken = gate.feed(&mut wire, &limits, &mut |event| {
             assert!(matches!(session.receive(event), Flow::Done));
@@ -131,7 +132,7 @@ fn inbound_message_costs_no_more_than_its_publication() {
     assert_eq!(hub.metrics().shards()[0].read().deliveries, 2);
 }
 
-/// Whoever can not keep up costs the hub nothing more with each message, beyond the log that all who lag share.
+/// A slow connection costs the hub no memory per message beyond the log that all slow connections share.
 #[test]
 fn parked_subscriber_costs_no_allocation_per_publication() {
     let cost = |subscribers| {
@@ -168,7 +169,7 @@ fn parking_costs_a_lane_and_a_waker() {
     assert!((2_000..=2_130).contains(&parked), "{parked} allocations of 1,000 connections");
 }
 
-/// Pings are all that most connections get for long. Recorded: the list of whom to ping, which stays.
+/// Most connections get nothing but pings for long. Recorded: the list of connections to ping, which stays.
 #[test]
 fn pings_cost_no_allocation() {
     let (hub, mut shard, _channel) = hub(1_000, || Null);

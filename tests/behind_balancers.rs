@@ -1,20 +1,21 @@
 //! Two hubs behind real HAProxy and real nginx, with the files of `deploy/`: upgrades, client addresses, reloads, and a
 //! rolling deploy that every client sees as one declared interruption.
 
-#![expect(clippy::unwrap_used, reason = "a test that can not go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
 use futures_util::StreamExt;
 use rustix::process::Signal;
+use server::balancer::{Balancer, Kind};
+use server::drain::{Pace, assert_even, watch};
+use server::process::{Process, throng};
+use server::{Client, get, within};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use support_server::balancer::{Balancer, Kind};
-use support_server::drain::{Pace, assert_even, watch};
-use support_server::process::{Process, throng};
-use support_server::{Client, get, within};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio_tungstenite::WebSocketStream;
@@ -56,7 +57,7 @@ async fn chat_goes_through_and_the_hub_knows_the_client() {
     }
 }
 
-/// Who changes a balancer's file does it by day.
+/// Balancers are reconfigured while traffic flows.
 #[tokio::test]
 async fn reload_of_the_balancer_closes_nobody() {
     for kind in BOTH {
@@ -64,7 +65,7 @@ async fn reload_of_the_balancer_closes_nobody() {
         let mut balancer = Balancer::start(kind, [one.addr, two.addr]).await;
         let mut client = Client::connect(balancer.addr, "/ws?channel=kept").await;
         balancer.reload().await;
-        // The new process serves newcomers once this comes through.
+        // The new process serves new connections once this comes through.
         within(async { while get(balancer.addr, "/health/live").await.status != 200 {} }).await;
         client.round_trip().await;
     }
@@ -122,14 +123,14 @@ async fn publish(hubs: [SocketAddr; 2], mut stop: tokio::sync::oneshot::Receiver
             _ = &mut stop => break,
         }
         for paper in &mut papers {
-            // The first hub's may have been closed, as everybody's there.
+            // The one of the first hub may have been closed, as all there were.
             let _ = futures_util::SinkExt::send(paper, Message::text(number.to_string())).await;
         }
     }
     futures_util::SinkExt::send(&mut papers[1], Message::text("end")).await.unwrap();
 }
 
-/// A deploy: the first hub leaves, everybody comes back at the second, nothing else is noticed.
+/// A deploy: the first hub drains, all clients reconnect to the second, and nothing else is noticed.
 async fn rolling_deploy(kind: Kind, clients: usize) {
     let (first, second) = (hub().await, hub().await);
     let balancer = Balancer::start(kind, [first.addr, second.addr]).await;
@@ -137,7 +138,7 @@ async fn rolling_deploy(kind: Kind, clients: usize) {
     let mut followers = JoinSet::new();
     for number in 0..clients {
         followers.spawn(follow(balancer.addr, Arc::clone(&open)));
-        // As fast as they get in, so that nobody waits long.
+        // As fast as they are accepted, so that none waits long.
         within(async {
             while number > open.load(Ordering::Relaxed) + 100 {
                 tokio::task::yield_now().await;
@@ -158,7 +159,7 @@ async fn rolling_deploy(kind: Kind, clients: usize) {
     first.signal(Signal::TERM);
     let watched = tokio::spawn(watch(first.addr));
     assert_eq!(first.ended().await.code(), Some(0));
-    // Whoever was closed is back when as many have opened again.
+    // All closed clients are back when as many have opened again.
     let page = get(second.addr, "/metrics").await.body;
     assert!(page.contains("throng_connections"), "{page}");
     within(async { while connections(second.addr).await < clients + 1 {} }).await;

@@ -1,11 +1,12 @@
 //! The configuration as an operator meets it: files, variables, flags, and reloads of a running hub.
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
 use rustix::process::Signal;
+use server::process::{Process, fails, throng};
+use server::{Client, within};
 use std::process::Output;
-use support_server::process::{Process, fails, throng};
-use support_server::{Client, within};
 use tokio::io::{BufReader, Lines};
 use tokio::process::ChildStderr;
 
@@ -97,7 +98,7 @@ async fn hub_does_not_start_with_a_file_that_is_wrong_or_missing() {
     assert!(said.contains("--pong-timeout 1m is not shorter") && said.contains("pong_timeout in line 2"), "{said}");
     let (code, said) = fails(&["--config", "/nowhere/hub.toml"]).await;
     assert_eq!((code, said.lines().count()), (Some(2), 1), "{said}");
-    assert!(said.contains("/nowhere/hub.toml: can not be read"), "{said}");
+    assert!(said.contains("/nowhere/hub.toml: cannot be read"), "{said}");
 }
 
 #[tokio::test]
@@ -120,7 +121,7 @@ async fn logged(log: &mut Lines<BufReader<ChildStderr>>, text: &str) -> String {
     }
 }
 
-/// New limits hold for who is connected; a file that is wrong changes nothing; the rest waits for a restart.
+/// New limits hold for open connections; a wrong file changes nothing; the rest waits for a restart.
 #[tokio::test]
 async fn sighup_reloads_what_it_can_says_what_it_can_not_and_closes_nobody() {
     let file = File::new("addr = [\"127.0.0.1:0\"]\n");
@@ -149,7 +150,7 @@ async fn sighup_reloads_what_it_can_says_what_it_can_not_and_closes_nobody() {
     other.round_trip().await;
 }
 
-/// A supervisor that kills in the middle of a drain closes everybody at once: the operator learns it at the start.
+/// A supervisor that kills during a drain closes all connections at once: the operator is warned at the start.
 #[tokio::test]
 async fn kill_time_that_is_too_short_for_a_stop_is_said_at_the_start() {
     let mut command = throng(&["--addr", "127.0.0.1:0", "--kill-time", "44s"]);
@@ -182,7 +183,7 @@ async fn proxy_that_is_not_trusted_is_said_once() {
     let request = "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n";
     tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes()).await.expect("a head fits the socket");
-    logged(&mut log, "is not believed; name it with --trusted-proxies 127.0.0.1").await;
+    logged(&mut log, "is not trusted, so all its clients count as 127.0.0.1; trust it").await;
     let line = logged(&mut log, "connected").await;
     assert!(line.contains("127.0.0.1"), "{line}");
 }

@@ -3,17 +3,18 @@
 //! A part of the gate, see `benches/README.md`. The whole transport runs in one thread, whose allocations are counted
 //! by the byte; the clients are bare sockets in another thread, which holds none that count.
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
 use allocation_counter::measure;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
+use server::tls::{Identity, NAME};
+use server::{TestServer, frame, start};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread;
-use support_server::tls::{Identity, NAME};
-use support_server::{TestServer, frame, start};
 use throng::config::Config;
 use throng::metrics::ShardCounts;
 use tokio::runtime::{Builder, Runtime};
@@ -52,7 +53,7 @@ fn connect(addr: SocketAddr) -> TcpStream {
     TcpStream::connect(addr).expect("the server listens")
 }
 
-/// Has the first say a line of `len` bytes `times` times, one after the other, and everybody read it.
+/// Lets the first client send a line of `len` bytes `times` times, one after the other, and all clients read it.
 fn talk<S: Read + Write>(mut clients: Vec<S>, len: usize, times: usize) -> Vec<S> {
     let line = vec![b'x'; len];
     let head = if len < 126 { 2 } else { 10 };
@@ -60,7 +61,7 @@ fn talk<S: Read + Write>(mut clients: Vec<S>, len: usize, times: usize) -> Vec<S
     for _ in 0..times {
         clients[0].write_all(&frame(0x81, &line)).expect("the server reads");
         for client in &mut clients {
-            client.read_exact(&mut arrived).expect("everybody is served");
+            client.read_exact(&mut arrived).expect("every client is served");
             assert_eq!(arrived[head..], line);
         }
     }
@@ -86,7 +87,7 @@ impl Scales {
                 let thread = thread::spawn(move || drop(tell.send(clients())));
                 done = told.await.ok();
                 let passes = self.server.counted(is_over).await.passes;
-                // Ticks are what trims a log that somebody needed for long; an idle shard passes for nothing else.
+                // Ticks trim a log that was kept for a slow client; an idle shard has no other passes.
                 self.server.counted(|counts| counts.passes > passes + 3).await;
                 drop(thread);
             });
@@ -107,7 +108,7 @@ fn check<S: Read + Write + Send + 'static>(
         configure(config);
         config.limits.connections_max = 1 + CONNECTIONS.unsigned_abs();
         config.limits.message_bytes_max = LARGE;
-        // Small, so that a large line does not fit: everybody parks, and has to be rid of what that took.
+        // Small, so that a large line does not fit: every connection parks, and must give back the memory that takes.
         config.limits.send_buffer_bytes = 4096;
         config.limits.notsent_bytes = 1024;
     }));
@@ -115,14 +116,14 @@ fn check<S: Read + Write + Send + 'static>(
     let scales = Scales { runtime, server };
     let is_quiet = |counts: &ShardCounts| counts.parked == 0;
 
-    // What is made once stays and is nobody's: the reader's scratch, the buffer of the shard's largest frame. In a
-    // channel of its own: this client reads no more, and what waited for it would count.
+    // Allocated once, for no connection: the reader's scratch, the buffer of the shard's largest frame. In a channel of
+    // its own: this client does not read on, and the lines that waited for it would be weighed.
     let first = connect.clone();
     let (_first, _) = scales.weigh(move || talk(vec![enter(first(addr), "first")], LARGE, 1), is_quiet);
 
-    let newcomers = move || (0..CONNECTIONS).map(|_| enter(connect(addr), "lobby")).collect::<Vec<_>>();
+    let connections = move || (0..CONNECTIONS).map(|_| enter(connect(addr), "lobby")).collect::<Vec<_>>();
     let (mut clients, idle) =
-        scales.weigh(newcomers, |counts| counts.connections == 1 + CONNECTIONS.unsigned_abs() as u64);
+        scales.weigh(connections, |counts| counts.connections == 1 + CONNECTIONS.unsigned_abs() as u64);
     assert!(idle <= recorded * CONNECTIONS * 105 / 100, "{} bytes, recorded {recorded}", idle / CONNECTIONS);
 
     let mut now = idle;

@@ -2,13 +2,14 @@
 //!
 //! A part of the gate, see `benches/README.md`: exact numbers, no clock.
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
-use support_server::{FrozenClock, TestServer, client::handshake, frame, start, within};
+use server::{FrozenClock, TestServer, client::handshake, frame, start, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Enough that a write too much per receiver can not hide among what a burst costs once.
+/// Enough that a write too much per receiver cannot hide among what a burst costs once.
 const RECEIVERS: usize = 100;
 
 /// Receivers that are subscribed, and read plain bytes.

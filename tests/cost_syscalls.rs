@@ -3,16 +3,17 @@
 //! A part of the gate, see `benches/README.md`. perf counts, and does not sample; where it may not, the test says so
 //! and passes.
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
 use rustix::process::{Pid, Signal, kill_process};
+use server::process::Process;
+use server::{client::handshake, frame, within};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
-use support_server::process::Process;
-use support_server::{client::handshake, frame, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -30,7 +31,7 @@ const SPARE: usize = MESSAGES / 4;
 /// How long an idle hub is counted: its ticks are of real time.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// Returns why perf can not count here.
+/// Returns why perf cannot count here.
 fn refusal() -> Option<String> {
     let counted = Command::new("perf").args(["stat", "-x,", "-e", EVENT, "true"]).output();
     match counted {
@@ -103,7 +104,7 @@ impl Counter {
         writeln!(self.control, "{word}").expect("perf listens");
         let mut answer = Vec::new();
         self.answers.read_until(b'\n', &mut answer).expect("perf answers");
-        // Some versions send the zero behind their text too.
+        // Some versions send the zero after their text too.
         answer.retain(|byte| *byte != 0);
         assert_eq!(answer, b"ack\n");
     }
@@ -119,7 +120,7 @@ impl Counter {
     }
 }
 
-/// Connects; a pong says that the hub knows the newcomer.
+/// Connects; a pong shows that the hub knows the connection.
 async fn subscriber(process: &Process) -> TcpStream {
     let stream = TcpStream::connect(process.addr).await.expect("the server listens");
     let (mut stream, early) = handshake(stream, "/ws", &frame(0x89, b"?")).await;
@@ -131,12 +132,12 @@ async fn subscriber(process: &Process) -> TcpStream {
     stream
 }
 
-/// Has the first say a line, and waits until everybody has read it.
+/// Lets the first client send a line, and waits until all have read it.
 async fn say(streams: &mut [TcpStream], body: &[u8]) {
     within(streams[0].write_all(&frame(0x81, body))).await.expect("the server reads");
     let mut arrived = vec![0; 2 + body.len()];
     for stream in streams {
-        within(stream.read_exact(&mut arrived)).await.expect("everybody is served");
+        within(stream.read_exact(&mut arrived)).await.expect("every client is served");
         assert_eq!(&arrived[2..], body);
     }
 }
@@ -145,7 +146,7 @@ async fn say(streams: &mut [TcpStream], body: &[u8]) {
 #[tokio::test]
 async fn lone_message_costs_one_system_call_per_receiver_and_two_for_all() {
     if let Some(reason) = refusal() {
-        report(format_args!("skipped, since perf can not count system calls here: {reason}"));
+        report(format_args!("skipped, since perf cannot count system calls here: {reason}"));
         return;
     }
     // One thread wakes no other. A turn that no machine exceeds: how fast it is must not count.

@@ -10,7 +10,7 @@ use std::{
     io::{self, Cursor, Read, Write},
     ops::ControlFlow,
 };
-use throng::protocol::{CloseCode, Event, Gate, GateLimits, MessageKind, ProtocolError};
+use throng::protocol::{CloseCode, DecoderLimits, Event, FrameDecoder, MessageKind, ProtocolError};
 use tokio_tungstenite::tungstenite::{
     self, Message, WebSocket,
     error::ProtocolError as TheirError,
@@ -47,9 +47,9 @@ impl From<Event<'_>> for Said {
 
 /// What our gate makes of the stream in these chunks.
 fn ours<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Said>, Result<(), ProtocolError>) {
-    let (mut gate, mut said) = (Gate::new(), Vec::new());
+    let (mut gate, mut said) = (FrameDecoder::new(), Vec::new());
     for chunk in chunks {
-        let result = gate.feed(&mut chunk.to_vec(), &GateLimits::default(), &mut |event| {
+        let result = gate.feed(&mut chunk.to_vec(), &DecoderLimits::default(), &mut |event| {
             said.push(event.into());
             ControlFlow::Continue(())
         });

@@ -6,11 +6,12 @@
 
 #![expect(clippy::print_stderr, reason = "what was not checked is said")]
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
+use server::process::{Process, at_some_scale, throng};
+use server::{exchange, within};
 use std::process::Stdio;
-use support_server::process::{Process, at_some_scale, throng};
-use support_server::{exchange, within};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
@@ -33,7 +34,7 @@ struct Cable {
 }
 
 impl Cable {
-    /// Returns `None` where namespaces can not be made.
+    /// Returns `None` where namespaces cannot be made.
     async fn lay() -> Option<Self> {
         let id = std::process::id();
         let (name, here, there) = (format!("throng-{id}"), format!("th{id}a"), format!("th{id}b"));

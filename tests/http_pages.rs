@@ -1,9 +1,10 @@
 //! The HTTP face: the chat page and its parts, health for balancers, and numbers for operators.
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
-use std::collections::HashMap;
-use support_server::{TestServer, exchange, get, start, within};
+use server::{TestServer, exchange, get, start, within};
+use std::collections::{HashMap, HashSet};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -119,19 +120,25 @@ async fn readiness_is_503_for_as_long_as_a_stop_takes() {
     drop(holding);
     let addr = server.addr;
     server.stopped().await;
-    assert!(TcpStream::connect(addr).await.is_err(), "after the stop nobody listens");
+    assert!(TcpStream::connect(addr).await.is_err(), "nothing listens after the stop");
 }
 
 /// Asks for a WebSocket and expects to be refused.
-async fn upgrade(server: &TestServer) -> support_server::Answer {
+async fn upgrade(server: &TestServer) -> server::Answer {
     let request = b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     exchange(server.addr, request).await
 }
 
+/// Fetches the metrics page with a header more.
+async fn scrape(server: &TestServer, header: &str) -> server::Answer {
+    let request = format!("GET /metrics HTTP/1.1\r\nHost: x\r\n{header}Connection: close\r\n\r\n");
+    exchange(server.addr, request.as_bytes()).await
+}
+
 /// Reads the metrics page strictly: comments of two kinds, samples of one form, and an end.
 async fn metrics(server: &TestServer) -> HashMap<String, f64> {
-    let answer = get(server.addr, "/metrics").await;
+    let answer = scrape(server, "Accept: application/openmetrics-text;version=1.0.0,text/plain;q=0.5\r\n").await;
     assert_eq!(answer.header("Content-Type"), Some("application/openmetrics-text; version=1.0.0; charset=utf-8"));
     let mut lines: Vec<_> = answer.body.lines().collect();
     assert_eq!(lines.pop(), Some("# EOF"));
@@ -200,4 +207,49 @@ async fn metrics_parse_and_count_publications_deliveries_and_closes() {
         }
     })
     .await;
+}
+
+/// `promtool check metrics` and old scrapers read the format that was there before OpenMetrics.
+#[tokio::test]
+async fn metrics_are_classic_text_unless_openmetrics_is_asked_for() {
+    let server = start(|_| {}).await;
+    let openmetrics = metrics(&server).await;
+    for header in ["", "Accept: */*\r\n", "Accept: text/plain;version=0.0.4\r\n"] {
+        let answer = scrape(&server, header).await;
+        assert_eq!(answer.header("Content-Type"), Some("text/plain; version=0.0.4; charset=utf-8"), "{header}");
+        assert_eq!(answer.header("Vary"), Some("accept"), "{header}");
+        let (comments, samples): (Vec<_>, Vec<_>) = answer.body.lines().partition(|line| line.starts_with('#'));
+        let names: HashSet<_> = samples.iter().filter_map(|line| Some(line.rsplit_once(' ')?.0.to_owned())).collect();
+        assert_eq!(names, openmetrics.keys().cloned().collect(), "{header}");
+        assert!(comments.contains(&"# TYPE throng_deliveries_total counter"), "{comments:?}");
+        assert!(comments.contains(&"# TYPE throng_delivery_seconds histogram"), "{comments:?}");
+        assert!(comments.iter().all(|line| ["# HELP ", "# TYPE "].contains(&&line[..7])), "{comments:?}");
+    }
+}
+
+/// Without a bucket of `+Inf` every quantile in Prometheus is NaN, and an alert on it never fires.
+#[tokio::test]
+async fn latency_buckets_only_grow_and_end_at_infinity() {
+    let server = start(|_| {}).await;
+    let mut client = server.connect("/ws").await;
+    client.send("one").await;
+    assert_eq!(client.line().await, "one");
+    // Counted at the end of the shard's pass, shortly after the delivery.
+    let page = within(async {
+        loop {
+            let page = metrics(&server).await;
+            if page["throng_delivery_seconds_count{shard=\"0\"}"] > 0.0 {
+                return page;
+            }
+        }
+    })
+    .await;
+    let buckets = page.iter().filter_map(|(name, count)| {
+        let bound = name.strip_prefix("throng_delivery_seconds_bucket{le=\"")?.strip_suffix("\",shard=\"0\"}")?;
+        Some((bound.parse().expect("a bound is a number"), *count))
+    });
+    let mut buckets: Vec<(f64, f64)> = buckets.collect();
+    buckets.sort_by(|one, other| one.0.total_cmp(&other.0));
+    assert!(buckets.len() > 2 && buckets.is_sorted_by_key(|(_, count)| *count), "{buckets:?}");
+    assert_eq!(buckets.last(), Some(&(f64::INFINITY, 1.0)));
 }

@@ -1,9 +1,10 @@
 //! What the hub promises, one test per claim: no socket, no sleep, no port, no clock but the test's.
 
-mod support;
+#[path = "common/simulation/mod.rs"]
+mod simulation;
 
+use simulation::{End, Peer, SimulatedHub};
 use std::time::Duration;
-use support::{End, Peer, SimulatedHub};
 use throng::config::Limits;
 use throng::hub::inbox::{CREDIT_BYTES, CREDITS};
 use throng::hub::{Blocked, Command};
@@ -18,7 +19,7 @@ fn quiet() -> Limits {
     Limits { ping_interval: seconds(3600), ..Limits::default() }
 }
 
-/// A deploy must not cost anybody a message: the close frame comes last.
+/// A deploy must not cost a client a message: the close frame comes last.
 #[test]
 fn close_leaves_after_the_backlog() {
     let hub = SimulatedHub::new(2, &quiet());
@@ -51,7 +52,7 @@ fn first_reason_to_close_is_the_one_told() {
     assert_eq!(hub.counts(0).closes.iter().sum::<u64>(), 1);
 }
 
-/// Who left is counted no more and gets nothing more, even in the pass that it leaves in.
+/// A connection that has ended is not counted and gets nothing, even in the pass in which it ends.
 #[test]
 fn who_left_gets_no_publication_behind_a_gap() {
     let hub = SimulatedHub::new(2, &quiet());
@@ -169,7 +170,7 @@ fn publication_beyond_the_window_is_one_message() {
     }
 }
 
-/// Who is last in one round waits longest; nobody is that every time.
+/// The last subscriber of a round waits longest; it must not be the same one every time.
 #[test]
 fn everybody_is_first_in_turn() {
     let hub = SimulatedHub::with_limits(&quiet());

@@ -1,9 +1,10 @@
 //! What the hub promises when connections are closed by the operator's will: some, the aged, the laggards.
 
-mod support;
+#[path = "common/simulation/mod.rs"]
+mod simulation;
 
+use simulation::{Peer, SimulatedHub};
 use std::time::Duration;
-use support::{Peer, SimulatedHub};
 use throng::config::Limits;
 use throng::hub::Command;
 use throng::protocol::CloseReason;
@@ -16,7 +17,7 @@ fn closed(hub: &SimulatedHub, peers: &[Peer], reason: CloseReason) -> usize {
     peers.iter().filter(|peer| hub.closed(peer) == Some(reason)).count()
 }
 
-/// A drain closes as many as it was told to, another time others, and in the end everybody.
+/// A drain closes as many as it was told to, others the next time, and in the end all.
 #[test]
 fn some_are_closed_and_the_next_time_the_next_ones() {
     let hub = SimulatedHub::with_limits(&Limits::default());
@@ -29,7 +30,7 @@ fn some_are_closed_and_the_next_time_the_next_ones() {
     hub.end();
 }
 
-/// A deploy costs nobody a message: what was published before comes first, also to who is behind.
+/// A deploy costs no client a message: pending publications come first, also for clients that lag.
 #[test]
 fn who_is_closed_gets_what_was_published_before() {
     let hub = SimulatedHub::with_limits(&Limits::default());
@@ -45,7 +46,7 @@ fn who_is_closed_gets_what_was_published_before() {
     hub.end();
 }
 
-/// Threats row 26. Who came together must not leave together, nor live much longer than the limit.
+/// Threats row 26. Connections that came together must not be closed together, nor live much longer than the limit.
 #[test]
 fn connections_live_as_long_as_they_may_give_or_take_a_tenth() {
     let limits = Limits { connection_age_max: seconds(1_000), ..Limits::default() };
@@ -64,7 +65,7 @@ fn connections_live_as_long_as_they_may_give_or_take_a_tenth() {
     hub.end();
 }
 
-/// Threats row 30. Who holds the most memory goes first; the others stay.
+/// Threats row 30. The connections that hold the most memory are closed first; the others stay.
 #[test]
 fn short_memory_costs_those_who_keep_the_older_half_of_a_large_log() {
     let hub = SimulatedHub::with_limits(&Limits::default());
@@ -77,7 +78,7 @@ fn short_memory_costs_those_who_keep_the_older_half_of_a_large_log() {
     let quick = hub.connect().subscribe("lobby");
     hub.publish("lobby", "x".repeat(30_000));
     hub.run_until_idle();
-    hub.push(0, Command::CutLaggards);
+    hub.push(0, Command::CloseSlowest);
     hub.run_until_idle();
     far_behind.resume();
     behind.resume();
@@ -87,7 +88,7 @@ fn short_memory_costs_those_who_keep_the_older_half_of_a_large_log() {
     hub.end();
 }
 
-/// A reload holds for who is connected, and pings go on in the new rhythm.
+/// A reload holds for open connections, and pings go on at the new interval.
 #[test]
 fn new_limits_hold_for_connections_that_exist() {
     let hub = SimulatedHub::with_limits(&Limits { ping_interval: seconds(3_600), ..Limits::default() });

@@ -1,8 +1,9 @@
 //! What several channels hold for one connection leaves in one write, and a short one loses nothing.
 
-mod support;
+#[path = "common/simulation/mod.rs"]
+mod simulation;
 
-use support::SimulatedHub;
+use simulation::SimulatedHub;
 use throng::config::Limits;
 
 const CHANNELS: [&str; 3] = ["red", "green", "blue"];
@@ -20,7 +21,7 @@ fn of(channel: &str, lines: &[String]) -> Vec<String> {
     lines.iter().filter(|line| line.ends_with(channel)).cloned().collect()
 }
 
-/// A write is what a delivery costs: somebody in ten channels must not pay for ten.
+/// A delivery costs one write: a subscriber of ten channels must not cost ten.
 #[test]
 fn news_of_several_channels_leaves_in_one_write() {
     let hub = SimulatedHub::with_limits(&Limits::default());
@@ -40,7 +41,7 @@ fn news_of_several_channels_leaves_in_one_write() {
     hub.end();
 }
 
-/// The socket may be full at any byte, that between two frames and that behind the last one among them.
+/// The socket may be full at any byte, also between two frames and after the last one.
 #[test]
 fn joined_frames_survive_a_short_write_at_every_byte() {
     let whole = CHANNELS.iter().map(|name| 2 + format!("first of {name}\nsecond of {name}").len()).sum::<usize>();
@@ -64,7 +65,7 @@ fn joined_frames_survive_a_short_write_at_every_byte() {
     }
 }
 
-/// What is too large to be copied for everybody leaves channel by channel, and nothing twice.
+/// Publications too large to be copied per connection leave channel by channel, and nothing twice.
 #[test]
 fn large_news_is_not_joined() {
     let hub = SimulatedHub::with_limits(&Limits::default());

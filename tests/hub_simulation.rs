@@ -1,18 +1,19 @@
 //! The hub against a reference model: whatever happens in whatever order, a subscriber sees the channel's one order,
 //! without a gap that it was not told about.
 //!
-//! A seed decides everything, and a failure prints it. `THRONG_SEED=7` runs that one, `THRONG_SEEDS=100000` so many.
+//! A seed decides everything, and a failure prints it. `THRONG_SEED=7` runs that seed, `THRONG_SEEDS=100000` as many.
 
 #![expect(clippy::panic, reason = "what fails here fails the test")]
 
-mod support;
+#[path = "common/simulation/mod.rs"]
+mod simulation;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use simulation::{End, Peer, SimulatedHub};
 use std::collections::HashMap;
 use std::env;
 use std::time::Duration;
-use support::{End, Peer, SimulatedHub};
 use throng::config::{Limits, SlowConsumer, Tuning};
 use throng::hub::Command;
 use throng::protocol::CloseReason;
@@ -207,9 +208,9 @@ impl World {
             Some(CloseReason::NoPong) => assert!(subscriber.was_slow || subscriber.is_mute),
             Some(CloseReason::TooManyRequests) => assert!(subscriber.asked_to_close),
             Some(CloseReason::Shutdown) => assert!(self.is_closing_all),
-            Some(other) => panic!("nobody asked for {other:?}"),
+            Some(other) => panic!("{other:?} was not asked for"),
         }
-        assert!(reason.is_none() || peer.pipe().undecoded() == 0, "bytes behind the close frame");
+        assert!(reason.is_none() || peer.pipe().undecoded() == 0, "bytes after the close frame");
         let was_cut = peer.has_left() || peer.pipe().is_gone() || peer.end() == End::Aborted;
         let has_all = !was_cut && matches!(reason, None | Some(CloseReason::Shutdown));
         assert!(!has_all || self.is_closing_all == reason.is_some(), "open although all were closed");
@@ -282,7 +283,7 @@ impl Drop for Seed {
     }
 }
 
-/// Invariant: a subscriber sees a gapless ordered stream or is told otherwise, and nothing is left behind.
+/// Invariant: a subscriber sees a gapless ordered stream or is told about the gap, and nothing is left at the end.
 #[test]
 fn every_subscriber_sees_the_one_order_or_is_told_otherwise() {
     let number = |name| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());

@@ -1,9 +1,10 @@
 //! What the hub promises about slow consumers, one test per claim.
 
-mod support;
+#[path = "common/simulation/mod.rs"]
+mod simulation;
 
+use simulation::{End, SimulatedHub};
 use std::time::Duration;
-use support::{End, SimulatedHub};
 use throng::config::{Limits, SlowConsumer};
 use throng::hub::Command;
 use throng::protocol::CloseReason;
@@ -76,7 +77,7 @@ fn lag_of_a_parked_subscriber_is_judged_at_every_publication() {
     }
 }
 
-/// A batch larger than the bound makes nobody slow whose socket takes it, whatever else waits for that connection.
+/// A batch larger than the bound does not make a connection slow if its socket takes it, whatever else waits for it.
 #[test]
 fn ready_subscriber_with_a_pong_to_get_is_not_slow() {
     let hub = SimulatedHub::with_limits(&lag_of_64());
@@ -123,7 +124,7 @@ fn skipping_subscriber_is_told_exactly_how_much_it_missed() {
     hub.end();
 }
 
-/// What comes behind a gap comes behind its notice, also when there was a notice on its way.
+/// Publications after a gap come after its notice, also if an earlier notice was still waiting.
 #[test]
 fn second_gap_is_told_before_what_follows_it() {
     let hub = SimulatedHub::with_limits(&skipping(64));
@@ -177,7 +178,7 @@ fn stall_up_to_the_limit_stays_and_longer_is_closed() {
 }
 
 /// The policy skip leaves a stalled connection alone: its lag is bounded in bytes.
-/// A ping that can not be sent is not a ping that was not answered: the stall has its own limit.
+/// A ping that cannot be sent is not a ping that was not answered: the stall has its own limit.
 #[test]
 fn stalled_subscriber_has_its_time_whatever_the_pings() {
     let hub = SimulatedHub::with_limits(&Limits::default());
@@ -261,7 +262,7 @@ fn slow_connection_that_left_is_not_counted_twice() {
     assert_eq!(hub.counts(0).parked, 1);
 }
 
-/// A tick may trim a log to its head between a publication and its fan-out: nobody is left who lacks it.
+/// A tick may trim a log to its head between a publication and its fan-out, when no subscriber lacks it any more.
 #[test]
 fn log_that_a_tick_emptied_has_nothing_to_fan_out() {
     let hub = SimulatedHub::with_limits(&Limits::default());
@@ -270,10 +271,10 @@ fn log_that_a_tick_emptied_has_nothing_to_fan_out() {
     hub.run_until_idle();
 
     hub.publish("lobby", "for the laggard alone");
-    let newcomer = hub.connect().subscribe("lobby");
+    let late = hub.connect().subscribe("lobby");
     laggard.leave();
     hub.pause(Duration::from_millis(50));
     hub.run_until_idle();
-    assert!(newcomer.texts().is_empty());
+    assert!(late.texts().is_empty());
     hub.end();
 }

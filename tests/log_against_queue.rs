@@ -5,7 +5,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use std::collections::VecDeque;
-use throng::hub::log::{Log, WINDOW_MAX};
+use throng::hub::shard::log::{Log, WINDOW_MAX};
 
 #[derive(Clone, Debug)]
 enum Step {

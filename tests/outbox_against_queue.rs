@@ -8,11 +8,12 @@ use proptest::prelude::*;
 use std::collections::VecDeque;
 use std::io::{self, Cursor, IoSlice, Read, Write};
 use std::task::{Poll, Waker};
-use throng::hub::lane::Lane;
-use throng::hub::log::{Log, WINDOW_MAX};
-use throng::hub::outbox::{Outbox, Window};
+use throng::hub::shard::control_queue::ControlQueue;
+use throng::hub::shard::log::{Log, WINDOW_MAX};
+use throng::hub::shard::outbox::{Outbox, Window};
 use throng::hub::{Sent, Sink};
-use throng::protocol::{Encoding, frame};
+use throng::protocol::Encoding;
+use throng::protocol::websocket::frame;
 use tokio_tungstenite::tungstenite::WebSocket;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
@@ -101,7 +102,7 @@ impl Model {
     }
 }
 
-/// A socket that takes so many bytes of one write.
+/// A socket that takes a limited number of bytes of one write.
 struct Room {
     left: usize,
     wire: Vec<u8>,
@@ -158,7 +159,7 @@ fn read(wire: Vec<u8>) -> Vec<String> {
 proptest! {
     #[test]
     fn outbox_gives_what_a_queue_gives(steps in vec(step(), 1..80)) {
-        let (mut log, mut lane, mut cursor, mut model) = (Log::default(), Lane::default(), 0, Model::default());
+        let (mut log, mut lane, mut cursor, mut model) = (Log::default(), ControlQueue::default(), 0, Model::default());
         let (mut wire, mut expected, mut published) = (vec![], vec![], vec![]);
         // Every flush of what is left takes at least one line.
         let last = std::iter::repeat_n(Step::Flush(usize::MAX), steps.len());

@@ -1,22 +1,23 @@
-//! A hub under attack by real programs and hostile clients: who keeps the rules is served meanwhile.
+//! A hub under attack by real programs and hostile clients: well-behaved clients are served meanwhile.
 
 #![expect(clippy::unwrap_used, reason = "a test that can not go on has failed")]
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
+use server::http::read_to_end;
+use server::process::Process;
+use server::{Client, frame, handshake, within};
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
-use support_server::http::read_to_end;
-use support_server::process::Process;
-use support_server::{Client, frame, handshake, within};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::process::Command;
 use tokio::time::MissedTickBehavior;
 
-/// Where those come from who keep the rules.
+/// Address of the well-behaved clients.
 const HEALTHY: &str = "127.0.0.3";
 
 /// A metrics page, asked for by a client that no limit concerns.
@@ -107,7 +108,7 @@ async fn slow_heads(process: &Process) -> f64 {
     last.map(|field| field.trim().parse::<f64>().unwrap()).sum()
 }
 
-/// Threats row 2. Without a guard per address each half-sent head lasts its time, and harms nobody.
+/// Threats row 2. Without a guard per address each half-sent head lasts its time, and harms no other client.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn half_sent_handshakes_end_after_their_time_and_keep_nobody_out() {
     // Long, so that a client that had to wait for an attacker's end would stand out on any machine.

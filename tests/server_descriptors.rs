@@ -1,22 +1,25 @@
 //! A hub without descriptors: it says so, does not spin, and recovers. Threats row 14.
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
+use server::process::{Process, throng};
+use server::tls::Identity;
+use server::{get, within};
 use std::fs;
 use std::time::{Duration, Instant};
-use support_server::process::{Process, throng};
-use support_server::{get, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::process::Command;
 
 const REQUEST: &[u8] = b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
-/// Starts the binary with a limit on descriptors that it can not raise.
-async fn with_descriptors(count: u32) -> Process {
-    let program = throng(&["--addr", "127.0.0.1:0", "--connections-max", "10000"]);
+/// The binary with a limit on descriptors that it cannot raise.
+fn with_descriptors(count: u32, arguments: &[&str]) -> Command {
+    let program = throng(arguments);
     let program = program.as_std();
-    let mut command = tokio::process::Command::new("sh");
+    let mut command = Command::new("sh");
     command.arg("-c").arg(format!("ulimit -n {count} && exec \"$0\" \"$@\""));
     command.arg(program.get_program()).args(program.get_args()).kill_on_drop(true);
     for (name, value) in program.get_envs() {
@@ -25,7 +28,7 @@ async fn with_descriptors(count: u32) -> Process {
             None => command.env_remove(name),
         };
     }
-    Process::spawn(&mut command).await
+    command
 }
 
 /// Connects; returns the status of the answer, `None` when there is none, and the connection.
@@ -56,7 +59,8 @@ async fn accept_errors(process: &Process) -> usize {
 /// A thousand clients for 256 descriptors: those beyond are told, and the core is not burnt.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_beyond_the_descriptors_get_503_without_spinning_and_the_next_ones_are_served_again() {
-    let process = with_descriptors(256).await;
+    let mut command = with_descriptors(256, &["--addr", "127.0.0.1:0", "--connections-max", "10000"]);
+    let process = Process::spawn(&mut command).await;
     let mut connected = Vec::new();
     let refused = loop {
         let (status, stream) = connect(&process).await;
@@ -64,7 +68,7 @@ async fn clients_beyond_the_descriptors_get_503_without_spinning_and_the_next_on
             Some(101) => connected.push(stream),
             other => break other,
         }
-        assert!(connected.len() < 256, "there are not so many descriptors");
+        assert!(connected.len() < 256, "more than the limit on descriptors");
     };
     assert_eq!(refused, Some(503));
     assert!(connected.len() > 200, "{}", connected.len());
@@ -74,8 +78,8 @@ async fn clients_beyond_the_descriptors_get_503_without_spinning_and_the_next_on
     let told = others.iter().filter(|(status, _)| *status == Some(503)).count();
     assert!(told >= 700, "{told} of 750 were told");
 
-    // Nobody comes any more, and there is still no descriptor: a hub that spins takes what it gets of a core, which is
-    // far more than a tenth on any machine.
+    // No client connects, and no descriptor is free: a hub that spins uses far more than a tenth of a core, on any
+    // machine.
     let (before, since) = (ticks(&process), Instant::now());
     tokio::time::sleep(Duration::from_secs(2)).await;
     let (used, passed) = (ticks(&process) - before, since.elapsed());
@@ -92,4 +96,28 @@ async fn clients_beyond_the_descriptors_get_503_without_spinning_and_the_next_on
     let errors = accept_errors(&process).await;
     // Each of them told a client at least; one that spins has thousands for each.
     assert!(errors <= 1 + 750 + again, "{errors} tries to accept");
+}
+
+/// A TLS client would take a cleartext response for a broken record: it sees the end of its connection and no byte.
+#[tokio::test]
+async fn encrypted_clients_beyond_the_descriptors_are_closed_without_cleartext() {
+    let identity = Identity::new();
+    let (chain, key) = (identity.chain(), identity.key());
+    let files = ["--tls-certificate", chain.to_str().unwrap(), "--tls-key", key.to_str().unwrap()];
+    // Handshakes that never begin keep their descriptors for longer than the test takes.
+    let settings = ["--addr", "tls+127.0.0.1:0", "--handshake-timeout", "1h", "--limits-exempt", "127.0.0.1"];
+    let mut command = with_descriptors(96, &[&settings[..], &files].concat());
+    let process = Process::spawn(&mut command).await;
+    let mut clients = Vec::new();
+    for _ in 0..200 {
+        clients.push(TcpStream::connect(process.addr).await.expect("the kernel accepts"));
+    }
+    for client in &mut clients[100..] {
+        let mut received = Vec::new();
+        // It ends, or is reset.
+        let _ = within(client.read_to_end(&mut received)).await;
+        assert_eq!(String::from_utf8_lossy(&received), "");
+    }
+    // The first ones are still served.
+    assert!(clients[0].try_read(&mut [0]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock));
 }

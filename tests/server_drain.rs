@@ -1,14 +1,15 @@
 //! The paced end of a hub: in an order that balancers and clients can follow. Threats row 32.
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
 use rustix::process::Signal;
+use server::drain::{Pace, assert_even, watch};
+use server::process::Process;
+use server::{Client, FrozenClock, KEY, TestServer, ask, exchange, get, start, within};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use support_server::drain::{Pace, assert_even, watch};
-use support_server::process::Process;
-use support_server::{Client, FrozenClock, KEY, TestServer, ask, exchange, get, start, within};
 use throng::protocol::CloseReason;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -28,7 +29,7 @@ async fn is_ready(server: &TestServer) -> (u16, String) {
     (answer.status, answer.body)
 }
 
-/// A balancer must look elsewhere before the first connection is closed, and newcomers are served meanwhile.
+/// A balancer must look elsewhere before the first connection is closed; new connections are served meanwhile.
 #[tokio::test]
 async fn hub_is_not_ready_from_the_first_moment_of_a_drain_and_serves_until_the_grace_is_over() {
     let server = started().await;
@@ -102,7 +103,7 @@ async fn shed_moves_a_share_and_the_hub_stays_ready() {
     }
 }
 
-/// Threats row 22. Controls are for who has a key, and a guess learns nothing.
+/// Threats row 22. The controls need a key, and a wrong guess reveals nothing.
 #[tokio::test]
 async fn admin_needs_a_key_and_says_what_it_takes() {
     let server = started().await;
@@ -129,7 +130,7 @@ async fn admin_needs_a_key_and_says_what_it_takes() {
         wrong.push(with("X-API-Key: guess\r\n", "/admin/drain").await);
     }
     assert!(wrong.contains(&429), "{wrong:?}");
-    assert_eq!(ask(&server, "GET", "/admin/drain").await.0, 200, "who has the key is not held up");
+    assert_eq!(ask(&server, "GET", "/admin/drain").await.0, 200, "a right key still works");
 
     let server = start(|_| {}).await;
     assert_eq!(get(server.addr, "/admin/drain").await.status, 404, "without keys there is nothing");

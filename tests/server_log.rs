@@ -1,15 +1,16 @@
 //! The log: what must never stand in it, and what it must never cost.
 
-#![expect(clippy::unwrap_used, reason = "a test that can not go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::process::Signal;
+use server::process::{Process, at_some_scale, throng};
+use server::{Client, exchange, get, within};
 use std::io::Write;
 use std::time::Duration;
-use support_server::process::{Process, at_some_scale, throng};
-use support_server::{Client, exchange, get, within};
 use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -54,7 +55,7 @@ async fn tokens_queries_keys_and_messages_are_never_logged() {
     assert!(!log.contains('\u{1b}'), "no colours where there is no terminal: {log}");
 }
 
-/// The last line before the end is the one that somebody will look for.
+/// The last line before the end is the one that an operator will look for.
 #[tokio::test]
 async fn last_lines_are_written_before_the_process_ends() {
     let (process, log) = Process::spawn_logging(&mut throng(&["--addr", "127.0.0.1:0"])).await;
@@ -63,7 +64,7 @@ async fn last_lines_are_written_before_the_process_ends() {
     assert!(rest(log).await.lines().last().unwrap().contains("stop"), "the end of the stop is told");
 }
 
-/// A terminal that somebody paused, or a collector that hangs, must not stop a hub.
+/// A paused terminal, or a log collector that hangs, must not stop a hub.
 #[tokio::test]
 async fn log_that_nobody_reads_stops_nobody() {
     let (mut reader, writer) = std::io::pipe().unwrap();
@@ -88,7 +89,7 @@ async fn log_that_nobody_reads_stops_nobody() {
     std::io::Read::read_to_end(&mut reader, &mut log).unwrap();
 }
 
-/// A stopped process (a debugger, a migrated machine) must not throw everybody out when it goes on. Threats row 27.
+/// A stopped process (a debugger, a migrated machine) must not close all connections when it goes on. Threats row 27.
 #[tokio::test]
 async fn pause_of_the_process_closes_nobody_and_is_told() {
     at_some_scale(pause_of_the_process).await;

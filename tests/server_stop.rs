@@ -1,11 +1,12 @@
-//! The process: what it prints, how it stops, and what it says when it can not start.
+//! The process: what it prints, how it stops, and what it says when it cannot start.
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
 use clap::CommandFactory;
 use rustix::process::Signal;
-use support_server::process::{Process, fails, throng};
-use support_server::{Client, Raw, get, stream_with_buffer, within};
+use server::process::{Process, fails, throng};
+use server::{Client, Raw, get, stream_with_buffer, within};
 use throng::config::Config;
 
 #[tokio::test]
@@ -18,7 +19,7 @@ async fn first_line_names_the_port_that_was_picked() {
     assert_eq!(get(process.addr, "/health/ready").await.body, "ready\n");
 }
 
-/// A deploy costs nobody a message, and the supervisor sees a success.
+/// A deploy costs no client a message, and the supervisor sees a success.
 #[tokio::test]
 async fn sigterm_delivers_what_is_pending_says_service_restart_and_exits_with_0() {
     for signal in [Signal::TERM, Signal::INT] {
@@ -56,22 +57,19 @@ async fn sigterm_delivers_what_is_pending_says_service_restart_and_exits_with_0(
     }
 }
 
-/// Whoever stops it by hand does not want to wait for a peer that never ends.
-#[tokio::test]
-async fn second_signal_exits_at_once_with_130() {
-    let process = Process::start(&[
-        "--lb-grace",
-        "0s",
-        "--drain-time",
-        "0s",
-        "--close-timeout",
-        "1h",
-        "--shutdown-timeout",
-        "1h",
-    ])
-    .await;
+/// Starts a hub that stops without grace, and connects a peer that never ends its connection.
+async fn start_with_endless_peer(shutdown_timeout: &str) -> (Process, Raw) {
+    let times = ["--lb-grace=0s", "--drain-time=0s", "--close-timeout=1h", "--shutdown-timeout", shutdown_timeout];
+    let process = Process::start(&times).await;
     let mut endless = Raw::connect(process.addr, "/ws", b"").await;
     endless.round_trip().await;
+    (process, endless)
+}
+
+/// A stop by hand must not wait for a peer that never ends.
+#[tokio::test]
+async fn second_signal_exits_at_once_with_130() {
+    let (process, mut endless) = start_with_endless_peer("1h").await;
     process.signal(Signal::TERM);
     assert_eq!(endless.closed().await, Some((1012, "shutting down".to_owned())));
     process.signal(Signal::INT);
@@ -81,19 +79,7 @@ async fn second_signal_exits_at_once_with_130() {
 /// A peer that never ends delays a stop, and does not prevent it.
 #[tokio::test]
 async fn stop_ends_after_shutdown_timeout_with_0() {
-    let process = Process::start(&[
-        "--lb-grace",
-        "0s",
-        "--drain-time",
-        "0s",
-        "--close-timeout",
-        "1h",
-        "--shutdown-timeout",
-        "200ms",
-    ])
-    .await;
-    let mut endless = Raw::connect(process.addr, "/ws", b"").await;
-    endless.round_trip().await;
+    let (process, _endless) = start_with_endless_peer("200ms").await;
     process.signal(Signal::TERM);
     assert_eq!(process.ended().await.code(), Some(0));
 }
@@ -104,7 +90,7 @@ async fn port_in_use_is_one_line_and_exit_code_1() {
     let addr = taken.local_addr().unwrap().to_string();
     let (code, said) = fails(&["--addr", &addr]).await;
     assert_eq!((code, said.lines().count()), (Some(1), 1), "{said}");
-    assert!(said.starts_with(&format!("throng: can not listen on {addr}: Address already in use")), "{said}");
+    assert!(said.starts_with(&format!("throng: cannot listen on {addr}: Address already in use")), "{said}");
     assert!(said.contains("choose another address with --addr HOST:PORT"), "{said}");
     let (code, said) = fails(&["--addr", "192.0.2.1:0"]).await;
     assert_eq!((code, said.lines().count()), (Some(1), 1), "{said}");

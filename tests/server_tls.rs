@@ -1,17 +1,18 @@
 //! TLS as clients and operators meet it: versions, bounds, certificates that change while messages flow.
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
 use futures_util::StreamExt;
 use rustix::process::Signal;
 use rustls::HandshakeKind;
 use rustls::version::{TLS12, TLS13};
+use server::process::{Process, fails, throng};
+use server::tls::{self, Identity};
+use server::{Client, FrozenClock, TestServer, frame, start, stream_with_buffer, within};
 use std::net::SocketAddr;
 use std::time::Duration;
-use support_server::process::{Process, fails, throng};
-use support_server::tls::{self, Identity};
-use support_server::{Client, FrozenClock, TestServer, frame, start, stream_with_buffer, within};
-use throng::metrics::Refused;
+use throng::metrics::Refusal;
 use throng::protocol::CloseReason;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::TcpStream;
@@ -28,7 +29,7 @@ async fn join(identity: &Identity, addr: SocketAddr) -> Encrypted {
     Client::over(identity.connect(addr).await, "/ws").await
 }
 
-async fn refused(server: &TestServer, reason: Refused) {
+async fn refused(server: &TestServer, reason: Refusal) {
     within(async {
         while server.hub().metrics().refusals()[reason as usize] == 0 {
             tokio::task::yield_now().await;
@@ -80,21 +81,21 @@ async fn older_versions_are_refused_and_counted() {
     let mut alert = Vec::new();
     within(stream.read_to_end(&mut alert)).await.expect("it answers and ends");
     assert_eq!((alert[0], alert[5], alert[6]), (21, 2, 70), "protocol_version: {alert:?}");
-    refused(&server, Refused::Tls).await;
+    refused(&server, Refusal::Tls).await;
 }
 
-/// The mistake that everybody makes once; a browser shows what it gets.
+/// A common mistake; a browser shows the answer.
 #[tokio::test]
 async fn plain_http_at_an_encrypted_address_is_told_what_to_do() {
     let identity = Identity::new();
     let server = serve(&identity).await;
-    let answer = support_server::get(server.addr, "/").await;
+    let answer = server::get(server.addr, "/").await;
     assert_eq!(answer.status, 400);
     assert!(answer.body.contains("use https:// or wss://"), "{}", answer.body);
-    refused(&server, Refused::Tls).await;
+    refused(&server, Refusal::Tls).await;
 }
 
-/// Threats rows 2 and 36: nobody holds a handshake open.
+/// Threats rows 2 and 36: no client can hold a handshake open.
 #[tokio::test]
 async fn handshake_that_does_not_come_or_does_not_go_on_is_cut_in_time() {
     let identity = Identity::new();
@@ -110,15 +111,15 @@ async fn handshake_that_does_not_come_or_does_not_go_on_is_cut_in_time() {
         let _ = within(stream.read_to_end(&mut Vec::new())).await;
     }
     within(async {
-        while server.hub().metrics().refusals()[Refused::Timeout as usize] < 3 || server.handshakes() > 0 {
+        while server.hub().metrics().refusals()[Refusal::Timeout as usize] < 3 || server.handshakes() > 0 {
             tokio::task::yield_now().await;
         }
     })
     .await;
 }
 
-/// A handshake is the dearest thing that a stranger can ask for: an address has so many, before they are made, and a
-/// WebSocket in one of them is not counted once more. Threats rows 3 and 36.
+/// A TLS handshake is the most expensive step that an unknown client can cause: attempts per address are limited before
+/// it, and a WebSocket in one of them does not count once more. Threats rows 3 and 36.
 #[tokio::test]
 async fn address_that_shakes_hands_too_fast_is_refused_before_it_costs_anything() {
     let identity = Identity::new();
@@ -137,9 +138,9 @@ async fn address_that_shakes_hands_too_fast_is_refused_before_it_costs_anything(
     }
     let refused = tls::connect(&identity.client(rustls::ALL_VERSIONS), server.addr).await;
     assert!(refused.is_err(), "and not a byte of an answer");
-    assert_eq!(server.hub().metrics().refusals()[Refused::RateAddress as usize], 1);
-    clients[0].send("who is in stays").await;
-    assert_eq!(clients[3].line().await, "who is in stays");
+    assert_eq!(server.hub().metrics().refusals()[Refusal::RateAddress as usize], 1);
+    clients[0].send("connections stay").await;
+    assert_eq!(clients[3].line().await, "connections stay");
 }
 
 /// A second connection of the same client costs neither side a signature.
@@ -164,7 +165,7 @@ async fn messages_of_every_size_arrive_whole_in_both_directions() {
     let identity = Identity::new();
     let server = start(|config| {
         identity.configure(config);
-        // Who sends two megabytes at once does not read its own meanwhile.
+        // While it sends two megabytes at once, it does not read its own messages.
         config.limits.outbox_bytes_max = 1 << 24;
     })
     .await;
@@ -181,7 +182,7 @@ async fn messages_of_every_size_arrive_whole_in_both_directions() {
     }
 }
 
-/// What a hasty client sends right behind its request is decrypted with it, and nobody would be called for it.
+/// Bytes sent right after the request are decrypted with it, so the socket does not become readable for them.
 #[tokio::test]
 async fn frames_right_behind_the_request_are_not_lost() {
     let identity = Identity::new();
@@ -210,7 +211,7 @@ async fn stalled(identity: &Identity, addr: SocketAddr) -> Encrypted {
     Client::over(tls::over(&identity.client(rustls::ALL_VERSIONS), stream).await.expect("it is offered"), "/ws").await
 }
 
-/// The bounds of an outbox hold for who is encrypted: by bytes. It learns why, and its stream has no hole.
+/// The bound of an outbox in bytes holds with TLS. The client learns the reason, and its stream has no gap.
 #[tokio::test]
 async fn encrypted_client_that_lags_too_far_is_closed_and_no_other() {
     let identity = Identity::new();
@@ -362,16 +363,16 @@ async fn certificate_is_replaced_under_load_and_nobody_is_closed() {
         // A client that believes no other certificate gets in.
         join(&identity, process.addr).await.round_trip().await;
     }
-    let stranger = Identity::new();
-    let mistaken = tls::connect(&stranger.client(rustls::ALL_VERSIONS), process.addr).await;
+    let foreign = Identity::new();
+    let mistaken = tls::connect(&foreign.client(rustls::ALL_VERSIONS), process.addr).await;
     assert!(mistaken.is_err(), "the one before is not shown any more, and no other is");
     over.send(true).expect("they listen");
     while let Some(ended) = within(talks.join_next()).await {
-        ended.expect("nobody was closed, nothing was lost");
+        ended.expect("no connection was closed, nothing was lost");
     }
 }
 
-/// A reload that would lock everybody out changes nothing. Threats row 36.
+/// A reload that would lock all clients out changes nothing. Threats row 36.
 #[tokio::test]
 async fn certificate_that_can_not_be_used_is_refused_and_the_old_one_stays() {
     let identity = Identity::new();
@@ -388,7 +389,7 @@ async fn certificate_that_can_not_be_used_is_refused_and_the_old_one_stays() {
         (&expired[0], &expired[1], "is no longer valid, since 2001-12-31"),
         (&old_key, &old_key, "there is no certificate in it"),
         (&old_chain, &old_chain, "there is none in it; give PEM"),
-        (&b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_vec(), &old_key, "can not be read"),
+        (&b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_vec(), &old_key, "cannot be read"),
     ] {
         std::fs::write(identity.chain(), chain).expect("it is ours");
         std::fs::write(identity.key(), key).expect("it is ours");
@@ -399,7 +400,7 @@ async fn certificate_that_can_not_be_used_is_refused_and_the_old_one_stays() {
     }
 }
 
-/// What can not work is said before anything runs, with what to do.
+/// What cannot work is said before anything runs, with what to do.
 #[tokio::test]
 async fn hub_without_the_certificate_it_needs_does_not_start() {
     let identity = Identity::new();
@@ -409,8 +410,8 @@ async fn hub_without_the_certificate_it_needs_does_not_start() {
     for (arguments, code, said) in [
         (encrypted.to_vec(), 2, "the address tls+127.0.0.1:0 is encrypted, which needs --tls-certificate"),
         (["--tls-certificate", &files[0], "--tls-key", &files[1]].to_vec(), 2, "write --addr tls+HOST:PORT"),
-        (with("/nowhere.pem", &files[1]), 1, "can not use --tls-certificate /nowhere.pem: No such file"),
-        (with(&files[0], "/nowhere.pem"), 1, "can not use --tls-key /nowhere.pem: No such file"),
+        (with("/nowhere.pem", &files[1]), 1, "cannot use --tls-certificate /nowhere.pem: No such file"),
+        (with(&files[0], "/nowhere.pem"), 1, "cannot use --tls-key /nowhere.pem: No such file"),
         (with(&files[0], &files[0]), 1, "there is none in it; give PEM"),
     ] {
         let (ended, error) = fails(&arguments).await;
@@ -421,7 +422,7 @@ async fn hub_without_the_certificate_it_needs_does_not_start() {
     }
 }
 
-/// A stop says goodbye to who is encrypted too.
+/// A stop sends close frames over TLS too.
 #[tokio::test]
 async fn stop_ends_encrypted_connections_cleanly() {
     let identity = Identity::new();

@@ -1,16 +1,17 @@
 //! What `throng top` shows: of a look that is made up, at every size; and of a real hub, as text.
 
-#![expect(clippy::unwrap_used, reason = "a test that can not go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
 use serde_json::{Value, json};
+use server::process::{Process, throng};
+use server::{Client, KEY, Raw, stream_with_buffer, within};
 use std::process::Output;
-use support_server::process::{Process, throng};
-use support_server::{Client, KEY, Raw, stream_with_buffer, within};
 use throng::top::{Look, Medium, Sample, Screen, printed};
 
-/// A page of metrics after so many deliveries.
+/// A metrics page after the given number of deliveries.
 fn page(deliveries: u32) -> Sample {
     Sample::parse(&format!(
         "throng_build_info{{version=\"0.9.1\"}} 1\nthrong_connections_max 18000\nthrong_draining 0\n\
@@ -71,7 +72,7 @@ fn everything_that_matters_is_on_the_screen_at_every_size() {
         assert!(text.lines().count() <= usize::from(size.1) && text.lines().any(|line| line.starts_with("q end")));
         let rows = text.lines().filter(|line| line.contains("2001:db8::1234")).count();
         assert!(rows + 17 >= usize::from(size.1), "{rows} connections on {size:?}:\n{text}");
-        assert_eq!(text.contains("0/1.0"), size.0 >= 110, "who has room sees names");
+        assert_eq!(text.contains("0/1.0"), size.0 >= 110, "a wide screen shows names");
     }
 }
 

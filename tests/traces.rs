@@ -1,17 +1,18 @@
 //! Traces of operators' requests, as a collector gets them. Runs with `cargo test --features otel --test traces`.
 
 #![cfg(feature = "otel")]
-#![expect(clippy::unwrap_used, reason = "a test that can not go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use rustix::process::Signal;
-use support_server::process::{Process, throng};
-use support_server::{Client, KEY, exchange, within};
+use server::process::{Process, throng};
+use server::{Client, KEY, exchange, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 

@@ -1,9 +1,10 @@
 //! What an operator tunes in the hub does what it says, and delays nothing else: no socket, no clock but the test's.
 
-mod support;
+#[path = "common/simulation/mod.rs"]
+mod simulation;
 
+use simulation::{End, SimulatedHub};
 use std::time::Duration;
-use support::{End, SimulatedHub};
 use throng::config::{Limits, Tuning};
 use throng::hub::Command;
 use throng::protocol::CloseReason;
@@ -44,7 +45,7 @@ fn coalesce_delay_is_not_extended_by_what_comes_during_it() {
     assert_eq!(peer.texts(), ["0\n1\n2", "3\n4\n5", "6\n7\n8", "9\n10\n11"]);
 }
 
-/// Whoever waits for a pong measures our latency, and a close must not hang.
+/// Clients measure latency by pongs, and a close must not hang.
 #[test]
 fn coalesce_delay_holds_back_no_pong_no_close_and_no_stop() {
     let hub = delaying(100 * MS);
@@ -80,7 +81,7 @@ fn gathered_64_kib_leave_before_the_delay_is_over() {
     assert_eq!(peer.lines().len(), 3);
 }
 
-/// Commands are taken while publications wait: credits come back, and nobody who publishes is held up.
+/// Commands are taken while publications wait: credits come back, and no publisher is held up.
 #[test]
 fn publications_that_wait_hold_no_credits() {
     let hub = delaying(100 * MS);

@@ -1,12 +1,13 @@
-//! What an operator tunes in the process: threads, cores, turns; and what is said about values that can not be used.
+//! What an operator tunes in the process: threads, cores, turns; and what is said about values that cannot be used.
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
+use server::process::{Process, fails};
+use server::{Client, within};
 use std::collections::BTreeSet;
 use std::fs;
 use std::time::{Duration, Instant};
-use support_server::process::{Process, fails};
-use support_server::{Client, within};
 
 /// Comma-separated cores that each runtime thread of the process may run on, in the kernel's words.
 fn workers(process: &Process) -> Vec<String> {

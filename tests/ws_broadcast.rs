@@ -1,10 +1,11 @@
-//! Broadcast on the plain face: who gets what, in which order, and how messages share a frame.
+//! Broadcast in the chat protocol: which client gets which message, in which order, and how messages share a frame.
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
+use server::{Client, Judge, Raw, client::handshake, frame, start, stream_with_buffer, within};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use support_server::{Client, Judge, Raw, client::handshake, frame, start, stream_with_buffer, within};
 use throng::protocol::{CloseReason, ProtocolError};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
@@ -27,7 +28,7 @@ fn frames(bodies: &[String]) -> Vec<u8> {
     bodies.iter().flat_map(|body| frame(0x81, body.as_bytes())).collect()
 }
 
-/// Lines that differ are named by their place and length: a megabyte in a failure helps nobody.
+/// Lines that differ are named by their place and length: a megabyte in a failure does not help.
 fn assert_same(received: &[String], sent: &[String], who: &str) {
     assert_eq!(received.len(), sent.len(), "{who}");
     for (index, (received, sent)) in received.iter().zip(sent).enumerate() {
@@ -170,10 +171,10 @@ impl AsyncRead for Trickle {
     }
 }
 
-/// Joining is between lines, never inside one: every boundary and the order survive.
+/// Batching is between lines, never inside one: every boundary and the order survive.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_messages_in_one_write_keep_boundaries_and_order() {
-    // A reader of this test may be behind by all of it: 22 MB.
+    // A reader of this test may lag by all of it: 22 MB.
     let server = start(|config| config.limits.outbox_bytes_max = 1 << 30).await;
     let sent = bodies(1000, &SIZES);
     let mut observer = server.connect("/ws").await;
@@ -204,7 +205,7 @@ async fn a_reader_that_stalls_and_comes_back_has_missed_nothing() {
     let sent = bodies(60, &SIZES);
     let own = write_at_once(server.raw("/ws").await, &frames(&sent), 60).await;
     assert_same(&own, &sent, "the sender");
-    // What a pass did is counted at its end.
+    // The counts of a pass are published at its end.
     server.counted(|counts| counts.parks > 0).await;
     assert_same(&stalled.judge.lines(60).await, &sent, "the stalled reader");
 }

@@ -1,17 +1,16 @@
 //! The ends of connections: every close reason with its code and its text, and what becomes of neighbours.
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
+use server::{FrozenClock, Raw, TestServer, client::Closed, close_frame, frame, start, stream_with_buffer, within};
 use std::sync::Arc;
 use std::time::Duration;
-use support_server::{
-    FrozenClock, Raw, TestServer, client::Closed, close_frame, frame, start, stream_with_buffer, within,
-};
 use throng::config::Config;
 use throng::hub::Command;
 use throng::hub::inbox::CREDITS;
+use throng::net::socket::{Socket, SocketSink};
 use throng::protocol::{CloseReason, ProtocolError};
-use throng::transport::socket::{Socket, SocketSink};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -21,7 +20,7 @@ fn closed(code: u16, reason: &str) -> Closed {
     Some((code, reason.to_owned()))
 }
 
-/// Sockets that hold little, so that a client that does not read is soon behind.
+/// Sockets with small buffers, so that a client that does not read soon lags.
 fn small(config: &mut Config) {
     config.limits.send_buffer_bytes = 4096;
     config.limits.notsent_bytes = 1024;
@@ -107,7 +106,7 @@ async fn one_channel_too_many() -> Closed {
     }
 }
 
-/// A shard fails when a slot is given to two connections; the shard beside it and its connections must not notice.
+/// A shard fails when a slot is given to two connections; the other shard and its connections must not notice.
 async fn failed_shard() -> Closed {
     let server = start(|config| config.shards = Some(2)).await;
     let mut here = server.connect("/ws").await;
@@ -116,7 +115,7 @@ async fn failed_shard() -> Closed {
     let stream = TcpStream::connect(listener.local_addr().expect("it is bound")).await.expect("it listens");
     let socket = Arc::new(Socket::plain(stream));
     let sink = || SocketSink::new(Arc::clone(&socket));
-    let seat = server.hub().place().expect("there is room");
+    let seat = server.hub().reserve_slot().expect("there is room");
     let shard = seat.id().shard();
     let inbox = server.hub().inbox(shard);
     let id = server.hub().connect(seat, sink(), inbox.take(1).await.expect("an inbox is open"));
@@ -267,7 +266,7 @@ async fn peer_that_never_ends_is_aborted_after_close_timeout() {
     }
 }
 
-/// What was published before a stop reaches even those who are behind.
+/// Publications from before a stop reach even clients that lag.
 #[tokio::test]
 async fn stop_delivers_what_is_pending_and_then_says_going_away() {
     let mut server = start(small).await;

@@ -1,14 +1,15 @@
 //! The echo face: every connection gets back what it sends, through the whole data plane, byte for byte.
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
-use support_server::{Client, Raw, exchange, frame, get, start, stream_with_buffer, within};
+use server::{Client, Raw, exchange, frame, get, start, stream_with_buffer, within};
 use tokio::io::AsyncWriteExt;
 use tokio_tungstenite::tungstenite::Message;
 
 const SIZES: [usize; 6] = [0, 1, 125, 126, 65_535, 65_536];
 
-async fn start_with_echo() -> support_server::TestServer {
+async fn start_with_echo() -> server::TestServer {
     start(|config| {
         config.echo = true;
         // All of it may wait for a reader that stalls: 22 MB.
@@ -38,14 +39,14 @@ fn frames(messages: &[Message]) -> Vec<u8> {
 }
 
 /// Reads as many messages as were sent, each in a frame of its own.
-async fn assert_echoed(client: &mut support_server::Judge, sent: &[Message]) {
+async fn assert_echoed(client: &mut server::Judge, sent: &[Message]) {
     for (index, sent) in sent.iter().enumerate() {
         let echoed = client.next().await;
         assert!(echoed == *sent, "message {index} of {} bytes became one of {}", sent.len(), echoed.len());
     }
 }
 
-/// A tool for tests is no service for strangers.
+/// A tool for tests must not be a public service.
 #[tokio::test]
 async fn echo_does_not_exist_unless_it_is_enabled() {
     let server = start(|_| {}).await;
@@ -73,7 +74,7 @@ async fn text_stays_text_binary_stays_binary_and_nothing_is_trimmed() {
     assert_eq!(client.close(Some(3000)).await, Some((3000, String::new())));
 }
 
-/// Joining writes is allowed, joining messages is not; a suite that sends one at a time does not see the difference.
+/// Batching writes is allowed, joining messages is not; a suite that sends one at a time does not see the difference.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_messages_in_one_write_come_back_as_a_thousand() {
     let server = start_with_echo().await;
@@ -100,7 +101,7 @@ async fn a_reader_that_stalls_gets_every_frame_whole() {
         }
     })
     .await;
-    assert!(server.counts().parks > 0, "the reader was never behind");
+    assert!(server.counts().parks > 0, "the reader never lagged");
     assert_echoed(judge, &sent).await;
 }
 

@@ -1,8 +1,9 @@
 //! The handshake: which requests become a WebSocket, and what the others are told, in which order.
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
-use support_server::{Answer, TestServer, client::handshake, exchange, start, within};
+use server::{Answer, TestServer, client::handshake, exchange, start, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -158,7 +159,7 @@ async fn foreign_origin_is_403_and_own_or_none_is_accepted() {
     accepted(&server, &good()).await;
 }
 
-/// The order of the chat example: whoever has several faults is told the same one as there. Threats row 5.
+/// The order of gorilla's chat example: a request with several faults gets the same answer as there. Threats row 5.
 #[tokio::test]
 async fn checks_run_in_the_order_of_the_example() {
     let server = start(|_| {}).await;

@@ -1,11 +1,10 @@
 //! Limits on what one client may send and how many may come: each at it, and one past it.
 
-mod support_server;
+#[path = "common/server/mod.rs"]
+mod server;
 
+use server::{Answer, FrozenClock, Raw, client::handshake, exchange, frame, get, http::read_to_end, start, within};
 use std::time::Duration;
-use support_server::client::handshake;
-use support_server::http::read_to_end;
-use support_server::{Answer, FrozenClock, Raw, exchange, frame, get, start, within};
 use throng::config::Config;
 use throng::hub::inbox::CREDITS;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -121,7 +120,7 @@ async fn message_behind_one_that_waited_for_the_hub_has_its_own_time() {
     patient.send(&frame(0x01, b"fi")).await;
     patient.round_trip().await;
 
-    // The hub takes nothing while the other client lets its whole time pass, begun behind that of the patient one.
+    // The other client's time began later and passes in full: by then the patient one's has passed too.
     let credits = server.hub().inbox(0).take(u32::try_from(CREDITS).unwrap()).await.unwrap();
     let next = frame(0x81, b"next");
     patient.send(&[&frame(0x80, b"rst"), &next[..3]].concat()).await;

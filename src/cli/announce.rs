@@ -1,7 +1,7 @@
 //! The announcement: the one line on standard output, once the hub can be reached.
 
 use crate::config::{Address, Config, Place};
-use crate::transport::Server;
+use crate::server::Server;
 use std::io::Write;
 use std::net::IpAddr;
 

@@ -3,7 +3,7 @@
 use super::logging::Level;
 use super::{EXIT_USAGE, print, refuse, sources};
 use crate::config::LoadError;
-use crate::transport::tls;
+use crate::net::tls;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::Write as _;

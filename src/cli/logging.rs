@@ -3,9 +3,9 @@
 //! A thread of its own writes them: a terminal that somebody paused, or a pipe that nobody reads, must not stop a shard
 //! in the middle of a pass. What does not fit the queue to it is counted and lost, and the count is said.
 
-use super::flood::Guard;
+use super::log_limit::Guard;
 #[cfg(feature = "otel")]
-use super::traces::Traces;
+use crate::cli::traces::Traces;
 use crate::config::{LogFormat, Logging};
 use crate::metrics::Metrics;
 use std::fmt;

@@ -2,7 +2,7 @@
 
 mod announce;
 mod check;
-mod flood;
+mod log_limit;
 mod logging;
 mod reload;
 mod signals;
@@ -11,8 +11,9 @@ mod supervisor;
 mod traces;
 
 use crate::config::{Config, LoadError, Loaded, Sources, doc, source};
+use crate::net::runtime;
+use crate::server::{Server, ServerError};
 use crate::top::{self, Medium};
-use crate::transport::{Server, ServerError, runtime};
 use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::ffi::OsString;
@@ -29,7 +30,7 @@ const EXIT_SOFTWARE: u8 = 70;
 
 /// What only a process has.
 #[derive(Debug)]
-pub struct Surroundings {
+pub struct ProcessEnv {
     /// The arguments, program name first.
     pub arguments: Vec<OsString>,
     /// The names of the environment's variables.
@@ -39,8 +40,8 @@ pub struct Surroundings {
 }
 
 /// Does what the arguments ask for: runs a hub until it is stopped, or prints something.
-pub fn run(surroundings: Surroundings) -> ExitCode {
-    let Surroundings { mut arguments, variables, exit_now } = surroundings;
+pub fn run(surroundings: ProcessEnv) -> ExitCode {
+    let ProcessEnv { mut arguments, variables, exit_now } = surroundings;
     let verb = arguments.get(1).and_then(|argument| argument.to_str()).unwrap_or_default().to_owned();
     let strange = source::unknown_variables(variables.iter().filter_map(|name| name.to_str()));
     let is_plain = variables.iter().any(|name| name == "NO_COLOR");
@@ -146,7 +147,7 @@ fn hub(runtime: &Runtime, loaded: &Loaded, reloading: reload::Reloading, exit_no
         }
         supervisor::ready();
         tokio::spawn(reloading.level.report(Arc::clone(server.hub().metrics())));
-        tokio::spawn(reloading.run(hangups, server.steering()));
+        tokio::spawn(reloading.run(hangups, server.handle()));
         // A task, not this thread: a worker that accepts hands the connection on without waking another thread.
         tokio::spawn(server.run(signals.stop(exit_now))).await.context("the server's task failed")??;
         Ok(())

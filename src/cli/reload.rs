@@ -3,7 +3,7 @@
 use super::logging::Level;
 use crate::config::source::Value;
 use crate::config::{LoadError, Sources, reload};
-use crate::transport::Steering;
+use crate::server::ServerHandle;
 use tokio::signal::unix::Signal;
 
 /// What a reload needs to know of the start, or of the last one.
@@ -16,7 +16,7 @@ pub(super) struct Reloading {
 
 impl Reloading {
     /// Reloads with every signal, for ever.
-    pub(super) async fn run(mut self, mut hangups: Signal, steering: Steering) {
+    pub(super) async fn run(mut self, mut hangups: Signal, steering: ServerHandle) {
         while hangups.recv().await.is_some() {
             if let Err(error) = self.reload(&steering).await {
                 tracing::error!("reload: nothing is changed: {error}");
@@ -24,12 +24,12 @@ impl Reloading {
         }
     }
 
-    async fn reload(&mut self, steering: &Steering) -> Result<(), String> {
+    async fn reload(&mut self, steering: &ServerHandle) -> Result<(), String> {
         let said = |error: LoadError| error.to_string().trim().replace('\n', "; ");
         let loaded = self.sources.load().map_err(said)?;
         let level = Level::parse(&loaded.config.logging.log)?;
         let (taken, waiting) = reload::changes(&self.values, &loaded.values);
-        steering.reconfigure(&loaded.config).await?;
+        steering.reconfigure(&loaded.config).await.map_err(|error| error.to_string())?;
         self.level.set(level);
         for change in &taken {
             tracing::info!("reload: {change}");

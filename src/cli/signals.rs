@@ -1,7 +1,7 @@
 //! The signals: two that ask for a stop, one for a reload.
 
 use super::supervisor;
-use crate::transport::Stop;
+use crate::server::Stop;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Listens for SIGHUP, which asks for a reload.

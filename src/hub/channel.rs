@@ -7,7 +7,7 @@
 use super::ConnectionId;
 use super::id::SHARDS_MAX;
 use crate::protocol::Encoding;
-use crate::protocol::name::ChannelName;
+use crate::protocol::channel_name::ChannelName;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,7 +35,7 @@ pub struct Channel {
 
 /// How much goes on in a channel.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Census {
+pub struct ChannelStats {
     /// How many get what is published.
     pub subscribers: u32,
     /// How many were published since it exists.
@@ -80,9 +80,9 @@ impl Channel {
     }
 
     /// Returns how much goes on in it.
-    pub fn census(&self) -> Census {
+    pub fn census(&self) -> ChannelStats {
         let order = self.order.lock();
-        Census { subscribers: order.subscribers.iter().sum(), publications: order.offset }
+        ChannelStats { subscribers: order.subscribers.iter().sum(), publications: order.offset }
     }
 
     /// Runs `f` at one point of the channel's order.

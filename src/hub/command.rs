@@ -63,7 +63,7 @@ pub enum Command<S> {
     /// Look at some connections and tell what is seen.
     Inspect(Inspection),
     /// Memory is short: end those who keep the older half of a large log.
-    CutLaggards,
+    CloseSlowest,
     /// End every connection, each after its backlog.
     CloseAll {
         /// Told to the peers.

@@ -7,7 +7,7 @@
 
 use super::channel::Channel;
 use crate::protocol::Encoding;
-use crate::protocol::name::ChannelName;
+use crate::protocol::channel_name::ChannelName;
 use dashmap::DashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

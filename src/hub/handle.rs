@@ -6,11 +6,11 @@ use super::channel::{Channel, Order, ShardSet};
 use super::command::Publication;
 use super::directory::{Directory, DirectoryFull};
 use super::inbox::Inbox;
-use super::placement::{Placement, Seat};
+use super::placement::{Placement, SlotReservation};
 use super::{Command, ConnectionId, Shard, Sink};
 use crate::config::{Limits, Tuning};
 use crate::metrics::Metrics;
-use crate::protocol::name::ChannelName;
+use crate::protocol::channel_name::ChannelName;
 use crate::protocol::{CloseReason, Encoding};
 use arc_swap::{ArcSwap, Guard};
 use bytes::Bytes;
@@ -118,12 +118,12 @@ impl<S: Sink> Hub<S> {
     }
 
     /// Takes a place on the least loaded shard; `None` when the hub is full.
-    pub fn place(&self) -> Option<Seat> {
+    pub fn reserve_slot(&self) -> Option<SlotReservation> {
         self.parts.placement.take()
     }
 
     /// Hands the write side of a connection to its shard.
-    pub fn connect(&self, seat: Seat, sink: S, credit: SemaphorePermit<'_>) -> ConnectionId {
+    pub fn connect(&self, seat: SlotReservation, sink: S, credit: SemaphorePermit<'_>) -> ConnectionId {
         let id = seat.occupy();
         self.inbox(id.shard()).push(credit, Command::Connect { id, sink });
         id
@@ -213,8 +213,8 @@ impl<S: Sink> Hub<S> {
     }
 
     /// Has a shard close those who keep the older half of a large log.
-    pub fn cut_laggards(&self, shard: usize, credit: SemaphorePermit<'_>) {
-        self.inbox(shard).push(credit, Command::CutLaggards);
+    pub fn close_slowest(&self, shard: usize, credit: SemaphorePermit<'_>) {
+        self.inbox(shard).push(credit, Command::CloseSlowest);
     }
 
     /// Closes every connection of a shard, each after its backlog.

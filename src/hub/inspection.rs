@@ -3,7 +3,6 @@
 //! A shard looks at one slice of its slots per command, so that no look makes a long pass; who wants to know asks on.
 
 use super::channel::Channel;
-use super::connection::Phase;
 use super::{ConnectionId, Wire};
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,17 +72,4 @@ pub struct View {
     pub state: &'static str,
     /// The way to it.
     pub wire: Option<Wire>,
-}
-
-impl Phase {
-    /// Returns the word for it.
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Draining => "draining",
-            Self::Closing => "closing",
-            Self::Finished => "closed",
-            Self::Dead => "gone",
-        }
-    }
 }

@@ -1,33 +1,28 @@
 //! The hub layer: who gets what, in which order, and what happens to those who can not keep up.
 //!
 //! A deterministic machine: it takes commands and a `now`, and says what to write to whom. It does no I/O, reads no
-//! clock and never awaits; [`transport`](crate::transport) drives it, and a test can run a whole hub in one thread.
+//! clock and never awaits; [`net`](crate::net) drives it, and a test can run a whole hub in one thread.
 
-pub mod audience;
-mod bell;
-pub mod channel;
-pub mod command;
-pub mod connection;
-pub mod directory;
-pub mod fan_out;
 pub mod handle;
+
+pub mod channel;
+pub mod directory;
+
 pub mod id;
+pub mod placement;
+
+pub mod command;
 pub mod inbox;
 pub mod inspection;
-pub mod lane;
-pub mod log;
-pub mod outbox;
-pub mod placement;
+
 pub mod shard;
 pub mod sink;
-pub mod wake;
-pub mod wheel;
 
 pub use channel::Channel;
 pub use command::Command;
 pub use directory::DirectoryFull;
 pub use handle::{Blocked, Credits, Hub};
 pub use id::ConnectionId;
-pub use placement::Seat;
+pub use placement::SlotReservation;
 pub use shard::Shard;
 pub use sink::{Sent, Sink, Wire};

@@ -55,7 +55,7 @@ impl Placement {
     }
 
     /// Takes a slot on the least loaded shard; `None` when `connections_max` are taken.
-    pub fn take(self: &Arc<Self>) -> Option<Seat> {
+    pub fn take(self: &Arc<Self>) -> Option<SlotReservation> {
         let mut shards = self.shards.lock();
         if shards.taken >= self.max() {
             return None;
@@ -64,7 +64,7 @@ impl Placement {
         let slot = slots.take();
         let id = ConnectionId::new(shard, slot, slots.generations[slot]);
         shards.taken += 1;
-        Some(Seat { id, placement: Arc::clone(self), is_taken: false })
+        Some(SlotReservation { id, placement: Arc::clone(self), is_taken: false })
     }
 
     /// Frees the slot of a connection that is gone.
@@ -114,13 +114,13 @@ impl Placement {
 
 /// A slot that is taken for a connection still in its handshake; given back when dropped.
 #[derive(Debug)]
-pub struct Seat {
+pub struct SlotReservation {
     id: ConnectionId,
     placement: Arc<Placement>,
     is_taken: bool,
 }
 
-impl Seat {
+impl SlotReservation {
     /// Returns the id that the connection will have.
     pub fn id(&self) -> ConnectionId {
         self.id
@@ -133,7 +133,7 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for SlotReservation {
     fn drop(&mut self) {
         if !self.is_taken {
             self.placement.give_back(self.id);

@@ -40,7 +40,7 @@ pub struct Tcp {
 
 /// Takes the bytes of one connection without blocking.
 ///
-/// The edge between hub and transport: a socket in production, a simulated peer in tests.
+/// The edge between `hub` and `net`: a socket in production, a simulated peer in tests.
 pub trait Sink: Send + 'static {
     /// Offers one slice.
     fn send(&mut self, bytes: &[u8]) -> Sent;

@@ -1,6 +1,6 @@
 //! An encoding: how the publications of a log stand in it, and how a range of them becomes wire bytes.
 
-use super::frame::{Head, Opcode};
+use super::websocket::frame::{Head, Opcode};
 
 /// How a channel's publications are encoded.
 ///

@@ -1,22 +1,23 @@
 //! The protocol layer: bytes to meaning and back, without I/O, clock or threads.
 
-// What a client sends.
-pub mod gate;
+// What a client sends, and what frames we send.
+pub mod websocket;
 
 // What a message and its channel are.
-pub mod name;
-pub mod plain;
-
-// What we send.
+pub mod channel_name;
+pub mod chat;
 pub mod encoding;
-pub mod frame;
 
 // How it ends.
 pub mod close;
+pub mod close_code;
 pub mod error;
 
-pub use close::{CloseCode, CloseReason};
+pub use channel_name::{ChannelName, NameError};
+pub use close::CloseReason;
+pub use close_code::CloseCode;
 pub use encoding::Encoding;
 pub use error::ProtocolError;
-pub use gate::{Event, Gate, GateLimits, MessageKind};
-pub use name::{ChannelName, NameError};
+pub use websocket::decoder::FrameDecoder;
+pub use websocket::event::{Event, MessageKind};
+pub use websocket::limits::DecoderLimits;

@@ -1,6 +1,5 @@
 //! The session layer: what one client may do, and what the hub is asked when it does it.
 
-pub mod plain;
-pub mod rate;
+mod chat;
 
-pub use plain::{Face, Flow, Pending, Session};
+pub use chat::{Flow, OpenOptions, Pending, Protocol, Session};

@@ -26,7 +26,7 @@ pub(super) enum Trouble {
     /// Nobody answers.
     Away(String),
     /// The key is none, or not one of the hub's.
-    Refused(StatusCode, String),
+    Refusal(StatusCode, String),
 }
 
 impl Trouble {
@@ -38,7 +38,7 @@ impl Trouble {
     pub(super) fn text(&self) -> String {
         match self {
             Self::Away(text) => text.clone(),
-            Self::Refused(status, text) => format!("{}: {}", status.as_u16(), text.trim()),
+            Self::Refusal(status, text) => format!("{}: {}", status.as_u16(), text.trim()),
         }
     }
 }
@@ -59,7 +59,7 @@ impl Asker {
     pub(super) async fn metrics(&self) -> Result<Sample, Trouble> {
         match self.get("/metrics").await {
             Ok(page) => Ok(Sample::parse(&page)),
-            Err(Trouble::Refused(StatusCode::NOT_FOUND, _)) => {
+            Err(Trouble::Refusal(StatusCode::NOT_FOUND, _)) => {
                 let text = format!("{} has no /metrics; give the hub's --internal-addr with --url", self.authority);
                 Err(Trouble::Away(text))
             }
@@ -89,11 +89,11 @@ impl Asker {
     /// Says what a person can do about a list that is not told.
     fn advise(&self, trouble: &Trouble) -> String {
         match trouble {
-            Trouble::Refused(StatusCode::UNAUTHORIZED, _) if self.key.is_none() => {
+            Trouble::Refusal(StatusCode::UNAUTHORIZED, _) if self.key.is_none() => {
                 "give one of the hub's --admin-keys with --key or THRONG_TOP_KEY".to_owned()
             }
-            Trouble::Refused(StatusCode::UNAUTHORIZED, _) => "the key is none of the hub's --admin-keys".to_owned(),
-            Trouble::Refused(StatusCode::NOT_FOUND, _) => {
+            Trouble::Refusal(StatusCode::UNAUTHORIZED, _) => "the key is none of the hub's --admin-keys".to_owned(),
+            Trouble::Refusal(StatusCode::NOT_FOUND, _) => {
                 "the hub tells nobody: start it with --admin-keys, and give one with --key".to_owned()
             }
             other => other.text(),
@@ -104,7 +104,7 @@ impl Asker {
         let said = |error: &dyn std::fmt::Display| Trouble::Away(format!("no answer from {}: {error}", self.authority));
         match timeout(PATIENCE + sleeping(path), self.exchange(path)).await {
             Ok(Ok((StatusCode::OK, text))) => Ok(text),
-            Ok(Ok((status, text))) => Err(Trouble::Refused(status, text)),
+            Ok(Ok((status, text))) => Err(Trouble::Refusal(status, text)),
             Ok(Err(error)) => Err(said(&error)),
             Err(_) => Err(said(&"it takes too long")),
         }

@@ -14,7 +14,7 @@ pub struct Sample {
 type Labels = BTreeMap<String, String>;
 
 impl Sample {
-    /// Reads a page of OpenMetrics text. What is no number is left out: a page of another version is shown as far as
+    /// Reads a page of OpenMetrics or Prometheus text. What is no number is left out: a page of another version is shown as far as
     /// it is understood.
     pub fn parse(page: &str) -> Self {
         let mut numbers = BTreeMap::<_, Vec<_>>::new();

@@ -118,7 +118,7 @@ fn named<const N: usize>(values: [(&'static str, String, Style); N]) -> Line<'st
 
 /// Returns the upper bound of a latency; the last bucket has none.
 fn latency(seconds: f64) -> String {
-    if seconds.is_finite() && seconds < 1e6 { units::wait(seconds) } else { ">10s".to_owned() }
+    if seconds.is_finite() { units::wait(seconds) } else { ">10s".to_owned() }
 }
 
 fn titled(title: String) -> Block<'static> {

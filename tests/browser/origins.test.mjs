@@ -12,7 +12,7 @@ import { after, before, test } from "node:test";
 import { Chat, Hub, launchBrowser } from "./harness.mjs";
 
 let browser;
-/** A page of somebody else: the same machine, another port, and so another origin. */
+/** A foreign page: the same machine, another port, and so another origin. */
 const elsewhere = createServer((_, response) => response.setHeader("Content-Type", "text/html").end("<p>elsewhere"));
 let foreign;
 

@@ -1,5 +1,5 @@
 /**
- * Does a report of the load generator, opened as a file, show what it should to everybody? The names of the tests are
+ * Does a report of the load generator, opened as a file, show what it should, in dark and light, narrow and wide? The names of the tests are
  * the claims.
  *
  * The pages are those in the folder that REPORT_PAGES names. Without it LOADTEST_BIN makes some, of short runs against

@@ -1,14 +1,15 @@
 //! What each command does to a shard.
 
 use super::Shard;
-use super::leave::Leave;
+use super::connection::{Connection, Heartbeat, Phase, SubscriptionRef, find};
+use super::exit::Exit;
+use super::shard_channel::Subscription;
+use super::wheel::Wheel;
 use crate::config::Limits;
-use crate::hub::audience::Subscription;
 use crate::hub::command::Publication;
-use crate::hub::connection::{Connection, Phase, Place, Pulse, find};
-use crate::hub::wheel::Wheel;
 use crate::hub::{Channel, Command, ConnectionId, Sent, Sink};
-use crate::protocol::{CloseReason, frame};
+use crate::protocol::CloseReason;
+use crate::protocol::websocket::frame;
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -24,9 +25,9 @@ impl<S: Sink> Shard<S> {
             Command::Pong { id } => self.note_pong(id),
             Command::Close { id, reason } => self.close(id, reason),
             Command::CloseSome { count, reason } => self.close_some(count, reason),
-            Command::Limits(limits) => self.keep_to(&limits),
+            Command::Limits(limits) => self.apply_limits(&limits),
             Command::Inspect(inspection) => self.inspect(inspection),
-            Command::CutLaggards => self.cut_laggards(),
+            Command::CloseSlowest => self.close_slowest(),
             Command::CloseAll { reason } => self.close_all(reason),
         }
         0
@@ -59,7 +60,7 @@ impl<S: Sink> Shard<S> {
         self.connections[id.slot()] = Some(Connection::new(id, sink, self.clock.seconds()));
         self.live += 1;
         if let Some(reason) = self.is_closing_all {
-            self.leaving.push((narrow(id.slot()), Leave::Drain(reason)));
+            self.leaving.push((narrow(id.slot()), Exit::Drain(reason)));
         }
     }
 
@@ -80,10 +81,10 @@ impl<S: Sink> Shard<S> {
         }
         let number = self.audiences.open(channel);
         let Some(audience) = self.audiences.get_mut(number) else { return };
-        let place = Place { audience: narrow(number), index: narrow(audience.subscriptions.len()) };
+        let place = SubscriptionRef { audience: narrow(number), index: narrow(audience.subscriptions.len()) };
         if !connection.subscriptions.iter().any(|one| one.audience == place.audience) {
             connection.subscriptions.push(place);
-            self.joining.is_possible |= connection.subscriptions.len() > 1;
+            self.batching.is_possible |= connection.subscriptions.len() > 1;
             audience.subscriptions.push(Subscription { cursor: audience.log.head(), slot: narrow(id.slot()) });
         }
     }
@@ -95,7 +96,7 @@ impl<S: Sink> Shard<S> {
             // A free socket answers every ping; only behind a full one the newest stands for all.
             return self.send_at_once(narrow(id.slot()), &pong);
         }
-        if connection.phase <= Phase::Draining {
+        if connection.phase <= Phase::Flushing {
             connection.lane_mut().push_pong(pong);
             self.dirty.push(narrow(id.slot()));
         }
@@ -118,24 +119,24 @@ impl<S: Sink> Shard<S> {
                 connection.lane_mut().push_rest(frame.slice(taken..));
                 self.park(slot, taken > 0);
             }
-            Sent::Gone => self.leaving.push((slot, Leave::Gone)),
+            Sent::Gone => self.leaving.push((slot, Exit::Gone)),
         }
     }
 
     fn note_pong(&mut self, id: ConnectionId) {
         if let Some(connection) = find(&mut self.connections, id) {
-            connection.pulse = Pulse::Heard;
+            connection.pulse = Heartbeat::Alive;
         }
     }
 
     fn close(&mut self, id: ConnectionId, reason: CloseReason) {
         if find(&mut self.connections, id).is_some() {
-            self.leaving.push((narrow(id.slot()), Leave::Close(reason)));
+            self.leaving.push((narrow(id.slot()), Exit::Close(reason)));
         }
     }
 
     /// Takes over new limits. The wheel goes on from now: who was pinged and has not answered is asked once more.
-    fn keep_to(&mut self, limits: &Limits) {
+    fn apply_limits(&mut self, limits: &Limits) {
         if (limits.ping_interval, limits.pong_timeout) != (self.limits.ping_interval, self.limits.pong_timeout) {
             self.wheel = Wheel::from(self.clock.time(), limits.ping_interval, limits.pong_timeout);
         }
@@ -157,7 +158,7 @@ impl<S: Sink> Shard<S> {
                 && !connection.is_abandoned
             {
                 count -= 1;
-                self.leaving.push((narrow(slot), Leave::Drain(reason)));
+                self.leaving.push((narrow(slot), Exit::Drain(reason)));
             }
         }
     }
@@ -165,7 +166,7 @@ impl<S: Sink> Shard<S> {
     fn close_all(&mut self, reason: CloseReason) {
         self.is_closing_all = Some(reason);
         let slots = 0..self.connections.len();
-        self.leaving.extend(slots.map(|slot| (narrow(slot), Leave::Drain(reason))));
+        self.leaving.extend(slots.map(|slot| (narrow(slot), Exit::Drain(reason))));
     }
 }
 

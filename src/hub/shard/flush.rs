@@ -1,13 +1,13 @@
 //! The flush of one connection: its lane and everything its channels hold for it.
 
 use super::Shard;
-use super::leave::Leave;
-use crate::hub::audience::Audiences;
-use crate::hub::bell::SlotWaker;
-use crate::hub::connection::{Connection, Phase, Pulse};
-use crate::hub::outbox::{Flushed, Outbox, Window};
+use super::connection::{Connection, Heartbeat, Phase};
+use super::exit::Exit;
+use super::outbox::{Flushed, Outbox, Window};
+use super::shard_channel::ShardChannels;
+use crate::hub::inbox::SlotWaker;
 use crate::hub::{Sent, Sink};
-use crate::protocol::frame;
+use crate::protocol::websocket::frame;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -33,7 +33,7 @@ impl<S: Sink> Shard<S> {
             match write_out(connection, &mut self.audiences, &mut self.counts) {
                 End::CaughtUp => self.catch_up(slot),
                 End::Full { has_moved } => self.park(slot, has_moved),
-                End::Gone => self.leave(slot, Leave::Gone),
+                End::Gone => self.leave(slot, Exit::Gone),
             }
         }
         self.remove_if_abandoned(slot);
@@ -42,10 +42,10 @@ impl<S: Sink> Shard<S> {
     /// Sends the ping that is due, without a lane where there is none: most connections get nothing else for long.
     fn send_due_ping(&mut self, slot: u32) {
         let Some(Some(connection)) = self.connections.get_mut(slot as usize) else { return };
-        if connection.pulse != Pulse::Due || connection.is_parked || connection.phase != Phase::Open {
+        if connection.pulse != Heartbeat::Due || connection.is_parked || connection.phase != Phase::Open {
             return;
         }
-        connection.pulse = Pulse::Asked;
+        connection.pulse = Heartbeat::Asked;
         match &mut connection.lane {
             Some(lane) => lane.push_ping(),
             None => self.send_at_once(slot, &frame::ping()),
@@ -57,9 +57,9 @@ impl<S: Sink> Shard<S> {
         let Some(Some(connection)) = self.connections.get_mut(slot as usize) else { return };
         match connection.phase {
             Phase::Open => connection.lane = None,
-            Phase::Draining => {
+            Phase::Flushing => {
                 if let Some(reason) = connection.lane.as_ref().and_then(|lane| lane.close_after) {
-                    self.leave(slot, Leave::Close(reason));
+                    self.leave(slot, Exit::Close(reason));
                 }
             }
             Phase::Closing => {
@@ -87,7 +87,7 @@ impl<S: Sink> Shard<S> {
                 connection.is_parked = true;
                 self.counts.parks += 1;
                 if lag_of(connection, &mut self.audiences) > self.limits.outbox_bytes_max as u64 {
-                    self.leaving.push((slot, Leave::Lagging));
+                    self.leaving.push((slot, Exit::Lagging));
                 }
             }
             Poll::Ready(()) => self.dirty.push(slot),
@@ -109,7 +109,7 @@ impl<S: Sink> Shard<S> {
 }
 
 /// Returns the bytes by which the connection lags in the channel where it lags most.
-fn lag_of<S>(connection: &Connection<S>, audiences: &mut Audiences) -> u64 {
+fn lag_of<S>(connection: &Connection<S>, audiences: &mut ShardChannels) -> u64 {
     let lags = connection.subscriptions.iter().filter_map(|place| {
         let audience = audiences.get_mut(place.audience as usize)?;
         Some(audience.log.head() - audience.subscriptions[place.index as usize].cursor)
@@ -120,7 +120,7 @@ fn lag_of<S>(connection: &Connection<S>, audiences: &mut Audiences) -> u64 {
 /// Flushes until the sink is full or nothing is left.
 fn write_out<S: Sink>(
     connection: &mut Connection<S>,
-    audiences: &mut Audiences,
+    audiences: &mut ShardChannels,
     counts: &mut crate::metrics::ShardCounts,
 ) -> End {
     let mut has_moved = false;

@@ -1,7 +1,7 @@
 //! What an inspection sees of a shard: a walk over a slice of its slots, then a closer look at those that stand out.
 
 use super::Shard;
-use crate::hub::connection::Connection;
+use super::connection::Connection;
 use crate::hub::inspection::{Inspection, NAMED_MAX, Rank, SLICE, Seen, View};
 use crate::hub::{ConnectionId, Sink};
 use std::cmp::Reverse;

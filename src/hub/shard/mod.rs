@@ -19,35 +19,49 @@
 //! - A cursor always stands on a message edge; a half-written frame lives in the lane.
 //! - Subscriptions change between rounds of a fan-out, never within one.
 
+pub mod shard_channel;
+
+pub mod connection;
+pub mod control_queue;
+pub mod log;
+pub mod outbox;
+pub mod wheel;
+
 mod apply;
-mod clock;
-mod flush;
-mod gathering;
-mod inspect;
-mod joining;
-mod latency;
-mod leave;
 mod pass;
-mod relieve;
+
+mod coalesce;
+
+mod batching;
+pub mod fan_out;
+mod flush;
+
+mod exit;
 mod tick;
 
+mod clock;
+mod inspect;
+mod latency;
+mod shed_memory;
+
 use super::Sink;
-use super::audience::Audiences;
-use super::connection::{Connection, Phase};
 use super::inbox::Inbox;
 use super::placement::Placement;
-use super::wheel::Wheel;
 use crate::config::{Limits, Tuning};
 use crate::metrics::{ShardCounts, ShardMetrics};
 use crate::protocol::CloseReason;
+use batching::Batching;
 use clock::Clock;
-use gathering::Gathering;
-use joining::Joining;
+use coalesce::Coalescing;
+use connection::{Connection, Phase};
+use exit::Exit;
 use latency::Latency;
 use pass::Round;
+use shard_channel::ShardChannels;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use wheel::Wheel;
 
 /// Most slots that a shard reserves address space for, 64 MiB; beyond them its table grows by copies.
 const RESERVED_MAX: usize = 1 << 20;
@@ -63,7 +77,7 @@ pub struct Shard<S: Sink> {
     metrics: Arc<ShardMetrics>,
 
     connections: Vec<Option<Connection<S>>>,
-    audiences: Audiences,
+    audiences: ShardChannels,
     live: usize,
     /// Every connection is being closed, and so is whoever still comes.
     is_closing_all: Option<CloseReason>,
@@ -76,10 +90,10 @@ pub struct Shard<S: Sink> {
     ages: Option<Wheel>,
     counts: ShardCounts,
 
-    /// Audiences that a fan-out is due for, once nothing gathers any more.
+    /// ShardChannels that a fan-out is due for, once nothing gathers any more.
     touched: Vec<u32>,
-    gathering: Gathering,
-    joining: Joining,
+    coalescing: Coalescing,
+    batching: Batching,
     latency: Latency,
     round: Option<Round>,
     /// The frame of the round, built once for all who stand at its start; before the rounds, what is joined.
@@ -89,10 +103,10 @@ pub struct Shard<S: Sink> {
     /// Parked connections that the runtime called for; empty between passes, kept for its memory.
     writable: Vec<u32>,
     /// Connections to be ended or skipped once no round is under way.
-    leaving: Vec<(u32, leave::Leave)>,
+    leaving: Vec<(u32, Exit)>,
     /// Parked and closing connections, whose deadlines the tick looks at.
     watched: Vec<u32>,
-    /// Audiences whose logs laggards keep.
+    /// ShardChannels whose logs laggards keep.
     retained: Vec<u32>,
 }
 
@@ -115,7 +129,7 @@ impl<S: Sink> Shard<S> {
             metrics,
             // Reserved, not touched: the pages come as connections do, and a table that grows by copies leaves holes.
             connections: Vec::with_capacity(limits.connections_max.div_ceil(shards).min(RESERVED_MAX)),
-            audiences: Audiences::default(),
+            audiences: ShardChannels::default(),
             live: 0,
             is_closing_all: None,
             closing_hand: 0,
@@ -124,9 +138,9 @@ impl<S: Sink> Shard<S> {
             ages: tick::ages(limits, Duration::ZERO),
             counts,
             touched: Vec::new(),
-            gathering: Gathering::new(tuning.coalesce_delay),
+            coalescing: Coalescing::new(tuning.coalesce_delay),
             latency: Latency::default(),
-            joining: Joining::default(),
+            batching: Batching::default(),
             round: None,
             frame: Vec::new(),
             dirty: Vec::new(),
@@ -147,9 +161,9 @@ impl<S: Sink> Shard<S> {
         &self.inbox
     }
 
-    /// Ends a sleep, or the attempt; see [`Inbox::lie_down`].
-    pub fn get_up(&mut self) {
-        self.counts.wakes += u64::from(self.inbox.get_up());
+    /// Ends a sleep, or the attempt; see [`Inbox::prepare_sleep`].
+    pub fn end_sleep(&mut self) {
+        self.counts.wakes += u64::from(self.inbox.end_sleep());
     }
 
     /// Returns the number of connections.
@@ -168,7 +182,7 @@ impl<S: Sink> Drop for Shard<S> {
     fn drop(&mut self) {
         let slots = self.connections.iter_mut().enumerate();
         for (slot, connection) in slots.filter_map(|(slot, connection)| Some((slot, connection.take()?))) {
-            if connection.phase <= Phase::Draining {
+            if connection.phase <= Phase::Flushing {
                 self.counts.closes[CloseReason::Internal.index()] += 1;
             }
             Self::orphan(&self.placement, self.index, slot, connection);

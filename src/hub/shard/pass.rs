@@ -1,9 +1,9 @@
 //! A pass: takes a batch of commands, then writes, in steps between which the driver may yield to others.
 
 use super::Shard;
+use super::fan_out::{Run, Unserved, fan_out};
+use super::shard_channel::ShardChannel;
 use crate::hub::Sink;
-use crate::hub::audience::Audience;
-use crate::hub::fan_out::{Aside, Run, fan_out};
 use crate::hub::inbox::Inbox;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -51,9 +51,9 @@ impl<S: Sink> Shard<S> {
         debug_assert!(self.round.is_none(), "subscriptions change between rounds: step until nothing remains");
         self.clock.advance(now);
         let (taken, appended) = self.drain();
-        self.gathering.advance(now, appended);
-        if self.joining.is_possible && self.touched.len() > 1 && !self.gathering.is_open() {
-            self.joining.begin();
+        self.coalescing.advance(now, appended);
+        if self.batching.is_possible && self.touched.len() > 1 && !self.coalescing.is_open() {
+            self.batching.begin();
         }
         self.unpark();
         if self.clock.take_tick() {
@@ -65,16 +65,16 @@ impl<S: Sink> Shard<S> {
 
     /// Makes at most a few dozen writes. Returns whether more remain.
     pub fn step(&mut self) -> bool {
-        if self.joining.is_under_way() {
+        if self.batching.is_under_way() {
             self.step_joining();
             return true;
         }
-        if self.round.is_none() && !self.gathering.is_open() {
+        if self.round.is_none() && !self.coalescing.is_open() {
             self.round = self.next_round();
         }
         match self.round.take() {
             Some(round) => self.step_round(round),
-            None => self.step_alone(),
+            None => self.step_flush(),
         }
         self.has_writes()
     }
@@ -87,7 +87,7 @@ impl<S: Sink> Shard<S> {
             self.watched.clear();
         }
         if self.touched.is_empty() {
-            self.gathering.end();
+            self.coalescing.end();
         }
         self.counts.connections = self.live as u64;
         self.counts.audiences = self.audiences.len() as u64;
@@ -99,11 +99,11 @@ impl<S: Sink> Shard<S> {
     /// Returns when the next pass is due without a command, as time since the hub's start; `None` when never.
     pub fn next_deadline(&self) -> Option<Duration> {
         let tick = (self.live > 0).then(|| self.clock.next_tick());
-        tick.into_iter().chain(self.gathering.until()).min()
+        tick.into_iter().chain(self.coalescing.until()).min()
     }
 
     fn has_writes(&self) -> bool {
-        let is_fan_out_due = !self.touched.is_empty() && !self.gathering.is_open();
+        let is_fan_out_due = !self.touched.is_empty() && !self.coalescing.is_open();
         self.round.is_some() || is_fan_out_due || !self.dirty.is_empty() || !self.leaving.is_empty()
     }
 
@@ -142,7 +142,7 @@ impl<S: Sink> Shard<S> {
             let number = *self.touched.last()?;
             let audience = self.audiences.get_mut(number as usize);
             // After everyone skipped ahead, or was served alone, the log may begin behind the last round.
-            let start = |audience: &Audience| audience.settled.max(audience.log.tail());
+            let start = |audience: &ShardChannel| audience.settled.max(audience.log.tail());
             let Some(audience) = audience.filter(|audience| start(audience) < audience.log.head()) else {
                 self.settle(number);
                 continue;
@@ -164,8 +164,8 @@ impl<S: Sink> Shard<S> {
         let start = (round.first + round.served) % len.max(1);
         let end = len.min(start + STEP_WRITES.min(len - round.served));
         let run = Run { from: round.from, to: round.to, floor: round.floor, frame: &self.frame };
-        let mut asides = Vec::new();
-        let sends = fan_out(run, &mut audience.subscriptions[start..end], &mut self.connections, &mut asides);
+        let mut unserved = Vec::new();
+        let sends = fan_out(run, &mut audience.subscriptions[start..end], &mut self.connections, &mut unserved);
         round.served += end - start;
         self.counts.sends += sends as u64;
         self.counts.deliveries += sends as u64 * round.publications;
@@ -175,16 +175,16 @@ impl<S: Sink> Shard<S> {
         } else {
             audience.settled = round.to;
         }
-        for (slot, aside) in asides {
-            self.take_aside(slot, aside, round.publications);
+        for (slot, aside) in unserved {
+            self.handle_unserved(slot, aside, round.publications);
         }
     }
 
     /// Deals with a subscriber that the fan-out could not simply serve.
     #[cold]
-    fn take_aside(&mut self, slot: u32, aside: Aside, publications: u64) {
+    fn handle_unserved(&mut self, slot: u32, aside: Unserved, publications: u64) {
         match aside {
-            Aside::Short(taken) => {
+            Unserved::Short(taken) => {
                 self.counts.bytes -= (self.frame.len() - taken) as u64;
                 if taken == 0 {
                     self.counts.deliveries -= publications;
@@ -193,13 +193,13 @@ impl<S: Sink> Shard<S> {
                 }
                 self.park(slot, taken > 0);
             }
-            Aside::Gone => {
+            Unserved::Gone => {
                 self.counts.deliveries -= publications;
                 self.counts.bytes -= self.frame.len() as u64;
-                self.leaving.push((slot, super::leave::Leave::Gone));
+                self.leaving.push((slot, super::exit::Exit::Gone));
             }
-            Aside::Straggler => self.dirty.push(slot),
-            Aside::Lagging => self.leaving.push((slot, super::leave::Leave::Lagging)),
+            Unserved::Straggler => self.dirty.push(slot),
+            Unserved::Lagging => self.leaving.push((slot, super::exit::Exit::Lagging)),
         }
     }
 
@@ -216,7 +216,7 @@ impl<S: Sink> Shard<S> {
     }
 
     /// Serves those who need more than the common frame, once no round is under way.
-    fn step_alone(&mut self) {
+    fn step_flush(&mut self) {
         // In order: the first reason is the cause, the next is its consequence. None of them adds to the list.
         let mut leaving = std::mem::take(&mut self.leaving);
         for (slot, leave) in leaving.drain(..) {
@@ -231,7 +231,7 @@ impl<S: Sink> Shard<S> {
 }
 
 /// Appends the publications of `from..to` as one frame.
-pub(super) fn push_frame(frame: &mut Vec<u8>, audience: &Audience, from: u64, to: u64) {
+pub(super) fn push_frame(frame: &mut Vec<u8>, audience: &ShardChannel, from: u64, to: u64) {
     let (head, mut left) = audience.encoding.frame(usize::try_from(to - from).unwrap_or(usize::MAX));
     frame.extend_from_slice(head.as_slice());
     for slice in audience.log.slices(from, to) {

@@ -2,11 +2,11 @@
 
 use super::Shard;
 use super::apply::narrow;
-use super::leave::Leave;
+use super::connection::{Connection, Heartbeat, Phase};
+use super::exit::Exit;
+use super::wheel::{Wheel, slots_of};
 use crate::config::{Limits, SlowConsumer};
 use crate::hub::Sink;
-use crate::hub::connection::{Connection, Phase, Pulse};
-use crate::hub::wheel::{Wheel, slots_of};
 use crate::protocol::CloseReason;
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ impl<S: Sink> Shard<S> {
             for slot in slots_of(bucket, self.connections.len()).map(narrow) {
                 let connection = self.connections[slot as usize].as_ref();
                 if connection.is_some_and(|one| one.phase == Phase::Open && one.is_aged(slot, now, age_max)) {
-                    self.leaving.push((slot, Leave::Drain(CloseReason::Aged)));
+                    self.leaving.push((slot, Exit::Drain(CloseReason::Aged)));
                 }
             }
         }
@@ -64,12 +64,14 @@ impl<S: Sink> Shard<S> {
             let Some(connection) = &mut self.connections[slot] else { continue };
             if connection.phase == Phase::Open {
                 match (connection.is_parked, connection.pulse) {
-                    (true, Pulse::OutOfReach) => {
-                        self.leaving.push((narrow(slot), Leave::Close(CloseReason::NoPong)));
+                    (true, Heartbeat::Unreachable) => {
+                        self.leaving.push((narrow(slot), Exit::Close(CloseReason::NoPong)));
                     }
-                    (true, Pulse::Heard | Pulse::Due | Pulse::Asked) => connection.pulse = Pulse::OutOfReach,
+                    (true, Heartbeat::Alive | Heartbeat::Due | Heartbeat::Asked) => {
+                        connection.pulse = Heartbeat::Unreachable
+                    }
                     (false, _) => {
-                        connection.pulse = Pulse::Due;
+                        connection.pulse = Heartbeat::Due;
                         self.dirty.push(narrow(slot));
                     }
                 }
@@ -82,9 +84,9 @@ impl<S: Sink> Shard<S> {
             let Some(connection) = &mut self.connections[slot] else { continue };
             match (connection.is_parked, connection.pulse) {
                 // The ping may still lie in front of the full socket.
-                (true, Pulse::Due | Pulse::Asked) => connection.pulse = Pulse::OutOfReach,
-                (false, Pulse::Asked) => self.leaving.push((narrow(slot), Leave::Close(CloseReason::NoPong))),
-                (false, Pulse::Due) | (_, Pulse::Heard | Pulse::OutOfReach) => {}
+                (true, Heartbeat::Due | Heartbeat::Asked) => connection.pulse = Heartbeat::Unreachable,
+                (false, Heartbeat::Asked) => self.leaving.push((narrow(slot), Exit::Close(CloseReason::NoPong))),
+                (false, Heartbeat::Due) | (_, Heartbeat::Alive | Heartbeat::Unreachable) => {}
             }
         }
     }
@@ -113,8 +115,8 @@ impl<S: Sink> Shard<S> {
             match self.limits.judge(connection, now) {
                 Verdict::Fine => return false,
                 Verdict::Waiting => {}
-                Verdict::Stalled => self.leaving.push((*slot, Leave::Close(CloseReason::SlowConsumer))),
-                Verdict::Overdue => self.leaving.push((*slot, Leave::Gone)),
+                Verdict::Stalled => self.leaving.push((*slot, Exit::Close(CloseReason::SlowConsumer))),
+                Verdict::Overdue => self.leaving.push((*slot, Exit::Gone)),
             }
             true
         });

@@ -5,7 +5,7 @@
 
 #![cfg(loom)]
 
-#[path = "../../../src/hub/wake.rs"]
+#[path = "../../../src/hub/inbox/sleep_flag.rs"]
 pub mod wake;
 
 #[cfg(test)]
@@ -41,11 +41,11 @@ mod tests {
                 if received == 2 {
                     break;
                 }
-                flag.lie_down();
+                flag.prepare_sleep();
                 if queue.load(Ordering::Relaxed) == 0 {
                     bell.wait();
                 }
-                flag.get_up();
+                flag.end_sleep();
             }
         });
     }

@@ -1,0 +1,88 @@
+//! `/admin/connections`: those that stand out, with what waits for them and what the kernel knows of the way to them.
+
+use super::error::{ApiError, json_response};
+use super::query::Query;
+use crate::http::response::ResponseFuture;
+use crate::hub::inspection::{Inspection, Rank, Seen, View};
+use crate::hub::{Command, Hub};
+use crate::net::socket::SocketSink;
+use crate::operation::state::State;
+use hyper::StatusCode;
+use serde_json::{Value, json};
+use std::cmp::Reverse;
+use std::net::Ipv6Addr;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// Connections of one answer at most: each costs its shard a system call.
+const LIMIT_MAX: usize = 100;
+
+/// ... and when nobody says how many: a screen.
+const LIMIT: usize = 50;
+
+const RANKS: [(&str, Rank); 3] = [("lag", Rank::Lag), ("stalled", Rank::Stalled), ("age", Rank::Age)];
+
+/// Lists the first by `sort`, of all shards or of one.
+pub(super) fn list(state: &Arc<State>, query: &Query<'_>) -> Result<ResponseFuture, ApiError> {
+    query.only(&["sort", "limit", "shard"])?;
+    let (sort, rank) = query.word("sort", &RANKS)?;
+    let limit = query.number("limit", LIMIT_MAX)?.unwrap_or(LIMIT);
+    let shards = state.hub.shards();
+    let shards = match query.index("shard", shards)? {
+        Some(shard) => shard..shard + 1,
+        None => 0..shards,
+    };
+    let hub = state.hub.clone();
+    Ok(ResponseFuture::boxed(async move {
+        let mut first: Vec<View> = Vec::new();
+        for shard in shards {
+            rank_shard(&hub, shard, (rank, limit), &mut first).await;
+        }
+        let list = json!({
+            "sort": sort,
+            "connections_total": hub.placement().taken(),
+            "connections": first.iter().map(describe).collect::<Vec<_>>(),
+        });
+        json_response(StatusCode::OK, &list)
+    }))
+}
+
+/// Keeps the first of a shard and of those that are there already.
+async fn rank_shard(hub: &Hub<SocketSink>, shard: usize, (rank, limit): (Rank, usize), first: &mut Vec<View>) {
+    let mut from = Some(0);
+    while let Some(slot) = from {
+        let (reply, told) = oneshot::channel();
+        let inbox = hub.inbox(shard);
+        // An inbox is never closed.
+        let Ok(credit) = inbox.take(1).await else { return };
+        inbox.push(credit, Command::Inspect(Inspection { from: slot, rank, limit, reply }));
+        // A shard that fails meanwhile has no connections left to tell of.
+        let Seen { connections, next } = told.await.unwrap_or_default();
+        first.extend(connections);
+        first.sort_by_key(|view| (Reverse(view.weight), Reverse(view.age)));
+        first.truncate(limit);
+        from = next;
+    }
+}
+
+fn describe(view: &View) -> Value {
+    let tcp = view.wire.and_then(|wire| wire.tcp);
+    let names: Vec<_> = view.channels.iter().map(|channel| channel.name().as_str()).collect();
+    json!({
+        "id": view.id.to_string(),
+        "shard": view.id.shard(),
+        "client": view.wire.map(|wire| Ipv6Addr::from_bits(wire.client).to_canonical().to_string()),
+        "state": view.state,
+        "age_seconds": view.age.as_secs(),
+        "channels": names,
+        "channels_total": view.channel_count,
+        "queued_bytes": view.lag_bytes + view.lane_bytes,
+        "lag_bytes": view.lag_bytes,
+        "lag_publications": view.lag_publications,
+        "stalled_seconds": view.stalled.map(|stalled| stalled.as_secs_f64()),
+        "round_trip_seconds": tcp.map(|tcp| tcp.round_trip.as_secs_f64()),
+        "unsent_bytes": tcp.map(|tcp| tcp.unsent_bytes),
+        "unacked_segments": tcp.map(|tcp| tcp.unacked_segments),
+        "retransmitted_segments": tcp.map(|tcp| tcp.retransmitted_segments),
+    })
+}

@@ -1,0 +1,10 @@
+//! The operator's API, below `/admin/`: JSON, with a key in every request.
+
+mod channels;
+mod connections;
+mod drain;
+mod error;
+mod query;
+mod routes;
+
+pub(super) use routes::{has_key, respond};

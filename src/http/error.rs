@@ -1,0 +1,140 @@
+//! A request error: why a request was refused, and the response that says so.
+
+use super::response::{HttpResponse, set_header, text};
+use crate::metrics::{Metrics, Refusal};
+use crate::net::admission::Excess;
+use crate::protocol::channel_name::NameError;
+use hyper::{Method, StatusCode, header};
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+use thiserror::Error;
+
+/// Longest request target in bytes: no valid channel name needs more, escaped or not.
+pub(super) const URI_BYTES_MAX: usize = 4096;
+
+/// Why a request was refused. The text is the body of the response.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+pub(crate) enum RequestError {
+    #[error("Bad Request: {0}\n")]
+    BadRequest(&'static str),
+    #[error("Bad Request: {0}\n")]
+    BadChannel(#[from] NameError),
+    #[error("Forbidden: the page's origin {0} is neither this host nor one of --allowed-origins\n")]
+    ForeignOrigin(String),
+    #[error("Method not allowed\n")]
+    MethodNotAllowed,
+    #[error("URI Too Long: the limit is {URI_BYTES_MAX} bytes\n")]
+    UriTooLong,
+    #[error("Upgrade Required: this is a WebSocket endpoint, version 13\n")]
+    UpgradeRequired,
+    #[error("Too Many Requests: this address has all the connections it may have\n")]
+    AddressConnections,
+    #[error("Too Many Requests: this address connects too fast; try again in {0} s\n")]
+    AddressRate(u64),
+    #[error("Service Unavailable: too many connect at once; try again in {0} s\n")]
+    TotalRate(u64),
+    #[error("Service Unavailable: memory is short\n")]
+    Memory,
+    #[error("Service Unavailable: the hub has all the connections it may have\n")]
+    Full,
+    #[error("Service Unavailable: the hub has all the channels it may have\n")]
+    TooManyChannels,
+    #[error("Service Unavailable: the hub is stopping\n")]
+    Stopping,
+}
+
+impl RequestError {
+    /// Returns the status of the response.
+    pub(crate) const fn status(&self) -> StatusCode {
+        match self {
+            Self::BadRequest(_) | Self::BadChannel(_) => StatusCode::BAD_REQUEST,
+            Self::ForeignOrigin(_) => StatusCode::FORBIDDEN,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::UriTooLong => StatusCode::URI_TOO_LONG,
+            Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
+            Self::AddressConnections | Self::AddressRate(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::TotalRate(_) | Self::Memory | Self::Full | Self::TooManyChannels | Self::Stopping => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+        }
+    }
+
+    /// Returns the seconds after which a retry makes sense: long enough for others to leave, short enough for people
+    /// to wait. `None` when the request itself is wrong.
+    pub(crate) const fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::AddressRate(seconds) | Self::TotalRate(seconds) => Some(*seconds),
+            Self::AddressConnections | Self::Memory | Self::Full | Self::TooManyChannels | Self::Stopping => Some(5),
+            Self::BadRequest(_)
+            | Self::BadChannel(_)
+            | Self::ForeignOrigin(_)
+            | Self::MethodNotAllowed
+            | Self::UriTooLong
+            | Self::UpgradeRequired => None,
+        }
+    }
+
+    /// Returns the reason that the metrics count it under.
+    pub(crate) const fn refusal(&self) -> Refusal {
+        match self {
+            Self::BadRequest(_) | Self::BadChannel(_) | Self::MethodNotAllowed | Self::UpgradeRequired => {
+                Refusal::BadRequest
+            }
+            Self::ForeignOrigin(_) => Refusal::Origin,
+            Self::UriTooLong => Refusal::HeadSize,
+            Self::AddressConnections => Refusal::ConnectionsAddress,
+            Self::AddressRate(_) => Refusal::RateAddress,
+            Self::TotalRate(_) => Refusal::RateTotal,
+            Self::Memory => Refusal::Memory,
+            Self::Full => Refusal::Full,
+            Self::TooManyChannels => Refusal::Channels,
+            Self::Stopping => Refusal::Stopping,
+        }
+    }
+
+    /// Counts the refusal and returns the response.
+    pub(crate) fn respond(&self, metrics: &Metrics) -> HttpResponse {
+        metrics.refuse(self.refusal());
+        let mut response = text(self.status(), self.to_string());
+        set_header(&mut response, header::SEC_WEBSOCKET_VERSION, "13");
+        set_header(&mut response, header::CONNECTION, "close");
+        if let Some(seconds) = self.retry_after() {
+            response.headers_mut().insert(header::RETRY_AFTER, jittered(seconds).into());
+        }
+        match self {
+            Self::UpgradeRequired => {
+                set_header(&mut response, header::UPGRADE, "websocket");
+                set_header(&mut response, header::CONNECTION, "upgrade, close");
+            }
+            Self::MethodNotAllowed => set_header(&mut response, header::ALLOW, "GET"),
+            _ => {}
+        }
+        response
+    }
+}
+
+impl From<Excess> for RequestError {
+    fn from(excess: Excess) -> Self {
+        match excess {
+            Excess::AddressConnections => Self::AddressConnections,
+            Excess::AddressRate(wait) => Self::AddressRate(whole_seconds(wait)),
+            Excess::TotalRate(wait) => Self::TotalRate(whole_seconds(wait)),
+        }
+    }
+}
+
+/// Returns the response to GET and HEAD, and refuses every other method.
+pub(crate) fn read_only(response: HttpResponse, method: &Method) -> Result<HttpResponse, RequestError> {
+    if [Method::GET, Method::HEAD].contains(method) { Ok(response) } else { Err(RequestError::MethodNotAllowed) }
+}
+
+/// Returns whole seconds, at least one.
+const fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + 1
+}
+
+/// Spreads retries over twice the time: a crowd that was refused together must not return together.
+fn jittered(seconds: u64) -> u64 {
+    // Each state has random keys. They need not be secret.
+    seconds + RandomState::new().hash_one(()) % (seconds + 1)
+}

@@ -1,0 +1,16 @@
+//! The HTTP layer: requests and responses, up to the upgrade to a WebSocket.
+
+pub(crate) mod service;
+pub(crate) mod websocket;
+
+mod admin;
+mod health;
+mod metrics;
+mod metrics_format;
+mod pages;
+mod process_metrics;
+
+mod client_address;
+mod error;
+mod response;
+mod trace;

@@ -1,0 +1,89 @@
+//! An upgrade: from an HTTP request to a session and its reader.
+
+use super::handshake;
+use crate::http::error::RequestError;
+use crate::http::response::HttpResponse;
+use crate::hub::{Hub, SlotReservation};
+use crate::net::admission::Permit;
+use crate::net::reader::Reader;
+use crate::net::socket::{Socket, SocketSink};
+use crate::operation::lifecycle::Stage;
+use crate::operation::memory::Pressure;
+use crate::operation::state::State;
+use crate::protocol::ChannelName;
+use crate::session::{OpenOptions, Protocol, Session};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::Request;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// The client of a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Client {
+    /// Its address, as resolved from the headers of trusted proxies.
+    pub(crate) addr: IpAddr,
+    /// It was already counted against the rate of its address.
+    pub(crate) is_counted: bool,
+}
+
+/// What a handshake has agreed on, until the response is out.
+#[derive(Debug)]
+pub(crate) struct PendingUpgrade {
+    hub: Hub<SocketSink>,
+    slot: SlotReservation,
+    protocol: Protocol,
+    channel: ChannelName,
+    client: IpAddr,
+    permit: Permit,
+}
+
+/// Checks a handshake, reserves a slot for the connection, and returns the 101.
+pub(crate) fn agree<B>(
+    state: &State,
+    request: &mut Request<B>,
+    protocol: Protocol,
+    client: Client,
+) -> Result<(HttpResponse, PendingUpgrade), RequestError> {
+    let State { hub, settings, .. } = state;
+    let settings = settings.load();
+    handshake::check(request, &settings.access.allowed_origins)?;
+    let named = handshake::channel(request.uri().query())?;
+    if state.lifecycle.stage() > Stage::NotReady {
+        return Err(RequestError::Stopping);
+    }
+    if state.memory.pressure() > Pressure::Normal {
+        return Err(RequestError::Memory);
+    }
+    let permit = state.admission.admit(client.addr, client.is_counted, &settings)?;
+    let slot = hub.reserve_slot().ok_or(RequestError::Full)?;
+    let channel = match protocol {
+        Protocol::Chat => named,
+        Protocol::Echo => ChannelName::private("echo", slot.id()),
+    };
+    if !hub.directory().has_room_for(&channel) {
+        return Err(RequestError::TooManyChannels);
+    }
+    // The future of fastwebsockets would pass the socket through a channel and an 8 KiB buffer; the server takes the
+    // bare socket instead.
+    let (response, _) = fastwebsockets::upgrade::upgrade(request)
+        .map_err(|_| RequestError::BadRequest("the handshake is malformed"))?;
+    let pending = PendingUpgrade { hub: hub.clone(), slot, protocol, channel, client: client.addr, permit };
+    Ok((response.map(|_| Full::default()), pending))
+}
+
+/// Takes the socket over from HTTP once the response is out, together with the bytes that hyper had read past the
+/// request head.
+pub(crate) async fn complete(socket: Socket, prefetched: Bytes, pending: PendingUpgrade) {
+    let PendingUpgrade { hub, slot, protocol, channel, client, permit } = pending;
+    tracing::debug!(%client, id = ?slot.id(), "connected");
+    let mut prefetched = Vec::from(prefetched);
+    prefetched.extend(socket.prefetched());
+    let socket = Arc::new(socket.with_client(client));
+    let sink = SocketSink::new(Arc::clone(&socket));
+    let options = OpenOptions { protocol, is_rate_limited: permit.is_some() };
+    match Session::open(hub, slot, sink, options, &channel).await {
+        Ok(session) => Reader::start(socket, prefetched, session, permit),
+        Err(full) => tracing::warn!("refused a connection after its handshake: {full}"),
+    }
+}

@@ -1,0 +1,8 @@
+//! The inbox of a shard: the bounded queue, its credits, and what wakes the shard.
+
+mod queue;
+pub mod sleep_flag;
+mod waker;
+
+pub use queue::{CREDIT_BYTES, CREDITS, Inbox};
+pub(super) use waker::SlotWaker;

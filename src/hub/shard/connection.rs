@@ -1,0 +1,143 @@
+//! A connection, as its shard sees it: where its bytes go, what it reads, and how far its end has come.
+
+use super::control_queue::ControlQueue;
+use crate::hub::{ConnectionId, Sink};
+use smallvec::SmallVec;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+/// How far the end of a connection has come.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Phase {
+    /// Gets publications.
+    Open,
+    /// Gets what was published so far, then a close frame.
+    Flushing,
+    /// Gets its lane, which ends in a close frame.
+    Closing,
+    /// Has the close frame; we wait for the peer to end.
+    Finished,
+    /// Takes no bytes any more.
+    Dead,
+}
+
+impl Phase {
+    /// Returns the word that operators read.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Flushing => "draining",
+            Self::Closing => "closing",
+            Self::Finished => "closed",
+            Self::Dead => "gone",
+        }
+    }
+}
+
+/// What is known of the peer since the last ping.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Heartbeat {
+    /// It answered, or was not asked yet.
+    Alive,
+    /// It is asked with the next flush.
+    Due,
+    /// It was asked.
+    Asked,
+    /// It could not be asked: its socket takes nothing. How long that may last is the outbox's limit, not the pong's.
+    Unreachable,
+}
+
+/// Where a subscription of the connection is found.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct SubscriptionRef {
+    /// Number of the audience.
+    pub(super) audience: u32,
+    /// Index among its subscriptions.
+    pub(super) index: u32,
+}
+
+/// The write side of one connection.
+///
+/// One cache line: an idle connection holds nothing beyond it.
+#[derive(Debug)]
+pub(super) struct Connection<S> {
+    pub(super) sink: S,
+    /// Only what needs one has a lane: a parked, closing or waiting connection.
+    pub(super) lane: Option<Box<ControlQueue>>,
+    pub(super) subscriptions: SmallVec<[SubscriptionRef; 2]>,
+    pub(super) generation: u32,
+    /// In which pass a channel was found to owe it something, see [`Connection::is_owed_twice`].
+    owed: u32,
+    /// Seconds of the shard's clock at which it came.
+    pub(super) born: u32,
+    pub(super) phase: Phase,
+    /// The sink is full and will call back.
+    pub(super) is_parked: bool,
+    pub(super) pulse: Heartbeat,
+    /// On the list of those whose deadlines are looked at.
+    pub(super) is_watched: bool,
+    /// The reader has ended: the slot becomes free after the next flush.
+    pub(super) is_abandoned: bool,
+}
+
+impl<S> Connection<S> {
+    pub(super) fn new(id: ConnectionId, sink: S, born: u32) -> Self {
+        Self {
+            sink,
+            lane: None,
+            subscriptions: SmallVec::new(),
+            generation: id.generation(),
+            owed: 0,
+            born,
+            phase: Phase::Open,
+            is_parked: false,
+            pulse: Heartbeat::Alive,
+            is_watched: false,
+            is_abandoned: false,
+        }
+    }
+
+    /// Returns whether a publication may go straight to the sink.
+    pub(super) fn takes_publications(&self) -> bool {
+        !self.is_parked && self.lane.is_none() && self.phase == Phase::Open
+    }
+
+    /// Notes that one more channel owes it something in the pass of this even `mark`, and returns whether that is the
+    /// second one. A stale note that looks like this pass's only makes it be served alone.
+    pub(super) fn is_owed_twice(&mut self, mark: u32) -> bool {
+        let is_second = self.owed == mark;
+        if self.owed != mark + 1 {
+            self.owed = mark + u32::from(is_second);
+        }
+        is_second
+    }
+
+    /// Returns whether it has lived longer than `age_max`, give or take what its name decides: connections that came
+    /// together do not leave together.
+    pub(super) fn is_aged(&self, slot: u32, now: Duration, age_max: Duration) -> bool {
+        let age = now.saturating_sub(Duration::from_secs(self.born.into()));
+        // A multiplicative hash: neighbours differ widely. In per mille, from -100 to +50; a look is up to 50 late.
+        let spread = (slot ^ self.generation.rotate_left(16)).wrapping_mul(0x9e37_79b9) >> 16;
+        age >= age_max / 1000 * (900 + spread % 151)
+    }
+
+    pub(super) fn lane_mut(&mut self) -> &mut ControlQueue {
+        self.lane.get_or_insert_default()
+    }
+}
+
+impl<S: Sink> Connection<S> {
+    /// Asks a full sink whether it takes bytes again; when it does not, it calls back.
+    pub(super) fn ask_sink(&mut self) -> Poll<()> {
+        // Who was never full has no waker, and nothing to wait for.
+        let Some(waker) = self.lane.as_ref().and_then(|lane| lane.waker.as_ref()) else { return Poll::Ready(()) };
+        waker.arm();
+        self.sink.poll_writable(&Waker::from(Arc::clone(waker)))
+    }
+}
+
+/// Finds a connection by its id; `None` when it is gone, whoever has its slot now.
+pub(super) fn find<S>(connections: &mut [Option<Connection<S>>], id: ConnectionId) -> Option<&mut Connection<S>> {
+    connections.get_mut(id.slot())?.as_mut().filter(|connection| connection.generation == id.generation())
+}

@@ -1,0 +1,111 @@
+//! A lane: the private part of an outbox, for the few connections that have one at the moment.
+//!
+//! It leaves before the log's window, at a frame edge. It is bounded by its shape: one rest of a frame, one pong (the
+//! newest ping is answered, RFC 6455 section 5.5.3 allows that), one ping, one notice, one close frame.
+
+use crate::hub::inbox::SlotWaker;
+use crate::protocol::websocket::frame;
+use crate::protocol::{CloseReason, chat};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What one connection has to get besides the publications of its channels, and when it stopped taking bytes.
+#[derive(Debug, Default)]
+pub struct ControlQueue {
+    /// The end of a frame whose beginning is on the wire.
+    rest: Bytes,
+    pong: Bytes,
+    ping: Bytes,
+    /// Publications that the policy `skip` passed over and of whose notice no byte has left yet.
+    missed: u64,
+    /// Tells of `missed`; empty until it is sealed.
+    notice: Bytes,
+    close: Bytes,
+    /// Since when the sink has not taken a byte, from the hub's start.
+    pub(super) stalled_since: Option<Duration>,
+    /// When the connection is aborted if it did not end by itself, from the hub's start.
+    pub(super) deadline: Option<Duration>,
+    /// Why the connection is closed once its backlog is out.
+    pub(super) close_after: Option<CloseReason>,
+    /// Made when the sink first was full.
+    pub(super) waker: Option<Arc<SlotWaker>>,
+}
+
+impl ControlQueue {
+    /// Queues the end of a frame that is half on the wire.
+    pub fn push_rest(&mut self, rest: Bytes) {
+        debug_assert!(self.rest.is_empty(), "one frame at a time is half on the wire");
+        self.rest = rest;
+    }
+
+    /// Queues a pong in place of the one that waits.
+    pub fn push_pong(&mut self, frame: Bytes) {
+        self.pong = frame;
+    }
+
+    /// Queues a ping, unless one waits.
+    pub fn push_ping(&mut self) {
+        self.ping = frame::ping();
+    }
+
+    /// Queues the close frame; nothing leaves after it.
+    pub fn push_close(&mut self, frame: Bytes) {
+        self.close = frame;
+    }
+
+    /// Counts publications that the connection will not get; it is told once. A notice that still waits grows, so that
+    /// what comes behind the gap comes behind the notice.
+    pub fn push_missed(&mut self, publications: u64) {
+        self.missed += publications;
+        self.notice = Bytes::new();
+    }
+
+    /// Makes the notice of what was missed so far part of what leaves next.
+    pub(super) fn seal(&mut self) {
+        if self.missed > 0 && self.notice.is_empty() {
+            self.notice = chat::skipped(self.missed);
+        }
+    }
+
+    /// Returns what leaves next, in order. A notice is among it once it is sealed.
+    pub fn parts(&self) -> [&Bytes; 5] {
+        [&self.rest, &self.pong, &self.ping, &self.notice, &self.close]
+    }
+
+    /// Returns the bytes that leave next.
+    pub fn len(&self) -> usize {
+        self.parts().iter().map(|part| part.len()).sum()
+    }
+
+    /// Returns whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0 && self.missed == 0
+    }
+
+    /// Takes `written` bytes off the front and returns how many of them lay behind the lane.
+    pub fn advance(&mut self, mut written: usize) -> usize {
+        let before_notice = self.rest.len() + self.pong.len() + self.ping.len();
+        if written > before_notice && !self.notice.is_empty() {
+            self.missed = 0;
+        }
+        let mut rest = Bytes::new();
+        for part in [&mut self.rest, &mut self.pong, &mut self.ping, &mut self.notice, &mut self.close] {
+            let taken = written.min(part.len());
+            written -= taken;
+            if taken == part.len() {
+                *part = Bytes::new();
+            } else {
+                if taken > 0 {
+                    rest = part.split_off(taken);
+                    *part = Bytes::new();
+                }
+                break;
+            }
+        }
+        if !rest.is_empty() {
+            self.rest = rest;
+        }
+        written
+    }
+}

@@ -1,0 +1,133 @@
+//! An outbox: everything that one connection still has to get, read as one bounded queue.
+//!
+//! It owns nothing: it is the connection's lane, then the log's window from the subscription's cursor. Its length is
+//! exact and its elements cost nothing until they are written; a property test holds it to a `VecDeque`.
+
+use super::control_queue::ControlQueue;
+use super::log::Log;
+use crate::hub::{Sent, Sink};
+use crate::protocol::Encoding;
+use crate::protocol::websocket::frame::Head;
+use bytes::{Bytes, BytesMut};
+use smallvec::SmallVec;
+use std::io::IoSlice;
+
+/// Slices of one vectored write; a coalesced message of small publications fits without an allocation.
+type Slices<'a> = SmallVec<[IoSlice<'a>; 16]>;
+
+/// The publications of one channel that a subscription still has to get.
+#[derive(Debug)]
+pub struct Window<'a> {
+    /// The channel's log on this shard.
+    pub log: &'a Log,
+    /// How a range of it becomes a message.
+    pub encoding: Encoding,
+    /// The subscription's position.
+    pub cursor: &'a mut u64,
+}
+
+/// Everything that one connection still has to get from its lane and one of its channels.
+#[derive(Debug)]
+pub struct Outbox<'a> {
+    /// Leaves first.
+    pub lane: &'a mut ControlQueue,
+    /// Leaves behind the lane.
+    pub window: Option<Window<'a>>,
+}
+
+/// What one flush moved.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Flushed {
+    /// What the sink said.
+    pub sent: Sent,
+    /// Bytes that the sink took, frame heads among them.
+    pub bytes: usize,
+    /// Publications that left the outbox; the last of them may lie in the lane as the rest of a frame.
+    pub publications: usize,
+}
+
+impl Outbox<'_> {
+    /// Returns the bytes that wait, frame heads not counted.
+    pub fn bytes(&self) -> u64 {
+        let lag = self.window.as_ref().map_or(0, |window| window.log.head() - *window.cursor);
+        self.lane.len() as u64 + lag
+    }
+
+    /// Returns the publications that wait.
+    pub fn publications(&self) -> usize {
+        self.window.as_ref().map_or(0, |window| window.log.messages_between(*window.cursor, window.log.head()))
+    }
+
+    /// Returns whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.bytes() == 0
+    }
+
+    /// Offers the lane and one message of coalesced publications to the sink, in one vectored write.
+    ///
+    /// After a short write the rest of the frame on the wire is in the lane, so that the cursor stands on a message
+    /// edge: a pong or a close frame may come next, and the log may move on.
+    pub fn flush<S: Sink>(&mut self, sink: &mut S) -> Flushed {
+        let (to, head, body_len) = self.window.as_ref().map_or((0, Head::EMPTY, 0), Window::next_frame);
+        let (lane_len, frame_len) = (self.lane.len(), head.as_slice().len() + body_len);
+        let mut slices: Slices<'_> = self.lane.parts().into_iter().map(|part| IoSlice::new(part)).collect();
+        let frame_at = slices.len();
+        if let Some(window) = &self.window {
+            slices.push(IoSlice::new(head.as_slice()));
+            slices.extend(window.slices(to, body_len));
+        }
+        let sent = sink.send_vectored(&slices);
+        let taken = match sent {
+            Sent::All => lane_len + frame_len,
+            Sent::Short(taken) => taken,
+            Sent::Gone => 0,
+        };
+        let of_frame = taken.saturating_sub(lane_len);
+        let rest =
+            (0 < of_frame && of_frame < frame_len).then(|| join(&slices[frame_at..], of_frame, frame_len - of_frame));
+        drop(slices);
+        self.lane.advance(taken.min(lane_len));
+        let mut publications = 0;
+        if let Some(window) = self.window.as_mut().filter(|_| of_frame > 0) {
+            publications = window.log.messages_between(*window.cursor, to);
+            *window.cursor = to;
+        }
+        if let Some(rest) = rest {
+            self.lane.push_rest(rest);
+        }
+        Flushed { sent, bytes: taken, publications }
+    }
+}
+
+impl Window<'_> {
+    /// Returns where the next message ends, its frame's head, and how many bytes of the log follow the head.
+    fn next_frame(&self) -> (u64, Head, usize) {
+        let to = self.log.window_end(*self.cursor);
+        match usize::try_from(to - *self.cursor).unwrap_or(usize::MAX) {
+            0 => (to, Head::EMPTY, 0),
+            len => {
+                let (head, body_len) = self.encoding.frame(len);
+                (to, head, body_len)
+            }
+        }
+    }
+
+    fn slices(&self, to: u64, mut left: usize) -> impl Iterator<Item = IoSlice<'_>> {
+        self.log.slices(*self.cursor, to).map(move |slice| {
+            let slice = &slice[..slice.len().min(left)];
+            left -= slice.len();
+            IoSlice::new(slice)
+        })
+    }
+}
+
+/// Copies what lies behind the first `skipped` bytes of `slices`.
+fn join(slices: &[IoSlice<'_>], mut skipped: usize, len: usize) -> Bytes {
+    let mut joined = BytesMut::with_capacity(len);
+    for slice in slices {
+        let start = skipped.min(slice.len());
+        skipped -= start;
+        joined.extend_from_slice(&slice[start..]);
+    }
+    joined.freeze()
+}

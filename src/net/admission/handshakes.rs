@@ -1,0 +1,219 @@
+//! The handshakes in progress: limited in total and per address; the oldest one is ended to make room for a new one.
+//!
+//! Otherwise a flood of connections that never finish would lock out all others for as long as a handshake may take. A
+//! young handshake is never ended, even if there is no room: honest clients finish theirs within milliseconds, so new
+//! ones wait in the kernel's queue meanwhile.
+
+use crate::net::address::AddressKey;
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+use tokio::time::{Instant, timeout_at};
+
+/// Age at which an unfinished handshake may be ended for a new one: one round trip around the world.
+const YOUNG: Duration = Duration::from_millis(300);
+
+/// The HTTP connections that are open: handshakes, and pages being fetched.
+#[derive(Debug)]
+pub(crate) struct Handshakes {
+    state: Mutex<State>,
+    /// Notified when one ends.
+    ended: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    next: u64,
+    /// By number, and so by age.
+    open: BTreeMap<u64, Open>,
+    of_address: HashMap<AddressKey, usize>,
+}
+
+#[derive(Debug)]
+struct Open {
+    key: Option<AddressKey>,
+    since: Instant,
+    evicted: Arc<Notify>,
+}
+
+/// One handshake in progress; it ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct HandshakeGuard {
+    handshakes: Arc<Handshakes>,
+    number: u64,
+    evicted: Arc<Notify>,
+}
+
+/// How many handshakes may be in progress.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HandshakeQuota {
+    /// Of all addresses together.
+    pub(crate) max: usize,
+    /// Of one address.
+    pub(crate) per_address_max: usize,
+}
+
+/// Whether a new handshake ended an older one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Eviction {
+    /// There was room.
+    None,
+    /// The oldest one, of all or of the same address, was ended to make room.
+    Oldest,
+}
+
+impl Handshakes {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), ended: Notify::new() })
+    }
+
+    /// Waits until there is room for one more, or until the oldest one may be ended for it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub(crate) async fn has_room(&self, max: usize) {
+        loop {
+            let ended = self.ended.notified();
+            let Some(ripe_at) = self.ripe_at(max) else { return };
+            // Ended or ripe: ask again in either case.
+            drop(timeout_at(ripe_at, ended).await);
+        }
+    }
+
+    /// Returns when the oldest one may be ended; `None` if it may be now, or if there is room.
+    fn ripe_at(&self, max: usize) -> Option<Instant> {
+        let state = self.state.lock();
+        let (_, oldest) = state.open.first_key_value().filter(|_| state.open.len() >= max)?;
+        Some(oldest.since + YOUNG).filter(|ripe_at| *ripe_at > Instant::now())
+    }
+
+    /// Begins a handshake. It counts for an address unless `key` is `None`. Beyond a limit the oldest one is ended.
+    pub(crate) fn begin(
+        self: &Arc<Self>,
+        key: Option<AddressKey>,
+        quota: HandshakeQuota,
+    ) -> (HandshakeGuard, Eviction) {
+        let mut state = self.state.lock();
+        let of_address = key.and_then(|key| state.of_address.get(&key)).copied().unwrap_or_default();
+        let is_oldest = |open: &Open| of_address < quota.per_address_max || open.key == key;
+        let is_too_much = state.open.len() >= quota.max || of_address >= quota.per_address_max;
+        let oldest = state.open.iter().find(|(_, open)| is_oldest(open)).filter(|_| is_too_much);
+        let eviction = match oldest.map(|(number, _)| *number).and_then(|number| state.close(number)) {
+            Some(open) => {
+                open.evicted.notify_one();
+                Eviction::Oldest
+            }
+            None => Eviction::None,
+        };
+        let (number, notify) = (state.next, Arc::new(Notify::new()));
+        state.next += 1;
+        state.open.insert(number, Open { key, since: Instant::now(), evicted: Arc::clone(&notify) });
+        if let Some(key) = key {
+            *state.of_address.entry(key).or_default() += 1;
+        }
+        (HandshakeGuard { handshakes: Arc::clone(self), number, evicted: notify }, eviction)
+    }
+
+    /// Returns how many are in progress.
+    pub(crate) fn len(&self) -> u64 {
+        self.state.lock().open.len() as u64
+    }
+
+    /// Waits until none is in progress.
+    pub(crate) async fn finished(&self) {
+        loop {
+            let ended = self.ended.notified();
+            if self.state.lock().open.is_empty() {
+                return;
+            }
+            ended.await;
+        }
+    }
+}
+
+impl State {
+    fn close(&mut self, number: u64) -> Option<Open> {
+        let open = self.open.remove(&number)?;
+        if let Some(key) = open.key
+            && let Some(count) = self.of_address.get_mut(&key)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.of_address.remove(&key);
+            }
+        }
+        Some(open)
+    }
+}
+
+impl HandshakeGuard {
+    /// Returns a future that completes when this handshake has to make room.
+    pub(crate) fn evicted(&self) -> Notified<'_> {
+        self.evicted.notified()
+    }
+}
+
+impl Drop for HandshakeGuard {
+    fn drop(&mut self) {
+        // `None` if it was evicted.
+        drop(self.handshakes.state.lock().close(self.number));
+        self.handshakes.ended.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{IpAddr, Ipv4Addr};
+
+    fn key(number: u8) -> Option<AddressKey> {
+        Some(IpAddr::from(Ipv4Addr::new(192, 0, 2, number)).into())
+    }
+
+    fn quota(max: usize, per_address_max: usize) -> HandshakeQuota {
+        HandshakeQuota { max, per_address_max }
+    }
+
+    async fn is_evicted(guard: &HandshakeGuard) -> bool {
+        tokio::time::timeout(Duration::from_millis(1), guard.evicted()).await.is_ok()
+    }
+
+    /// Threats row 2: unfinished handshakes of one address make room for each other, and for no other address.
+    #[tokio::test(start_paused = true)]
+    async fn oldest_handshake_of_an_address_makes_room_for_its_next_one() {
+        let handshakes = Handshakes::new();
+        let neighbour = handshakes.begin(key(2), quota(10, 2)).0;
+        let (first, second) = (handshakes.begin(key(1), quota(10, 2)), handshakes.begin(key(1), quota(10, 2)));
+        assert_eq!((first.1, second.1), (Eviction::None, Eviction::None));
+        let third = handshakes.begin(key(1), quota(10, 2));
+        assert_eq!(third.1, Eviction::Oldest);
+        assert!(is_evicted(&first.0).await);
+        assert!(!is_evicted(&second.0).await && !is_evicted(&third.0).await && !is_evicted(&neighbour).await);
+    }
+
+    /// An exempt address counts in total only.
+    #[tokio::test(start_paused = true)]
+    async fn oldest_handshake_of_all_makes_room_once_it_is_no_longer_young() {
+        let handshakes = Handshakes::new();
+        let (first, second) = (handshakes.begin(None, quota(2, 1)).0, handshakes.begin(None, quota(2, 1)).0);
+        let start = Instant::now();
+        handshakes.has_room(2).await;
+        assert_eq!(start.elapsed(), YOUNG);
+        assert_eq!(handshakes.begin(None, quota(2, 1)).1, Eviction::Oldest);
+        assert!(is_evicted(&first).await && !is_evicted(&second).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn handshake_that_ends_makes_room_at_once() {
+        let handshakes = Handshakes::new();
+        let (first, _second) = (handshakes.begin(None, quota(2, 1)).0, handshakes.begin(None, quota(2, 1)).0);
+        let start = Instant::now();
+        let (_, ()) = tokio::join!(async { drop(first) }, handshakes.has_room(2));
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        assert_eq!(handshakes.begin(None, quota(2, 1)).1, Eviction::None);
+    }
+}

@@ -1,0 +1,128 @@
+//! Admission: decides whether a client may connect, by its address and by how many others came before.
+//!
+//! Three checks, in this order. When a connection is accepted, [`Handshakes`] bounds the handshakes in progress. Before
+//! a TLS handshake, [`Admission::count_attempt`] counts the peer against its rate. When a request asks for a WebSocket,
+//! [`Admission::admit`] counts the client behind the proxies. Addresses in `limits_exempt` are exempt from the limits
+//! per address and from the rates.
+
+mod addresses;
+mod handshakes;
+
+use super::address::{AddressKey, is_in};
+use crate::config::Config;
+use crate::metrics::Refusal;
+use crate::rate::{Quota, TokenBucket};
+use addresses::{AddressExcess, AddressTable};
+use parking_lot::Mutex;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+pub(crate) use handshakes::{Eviction, HandshakeGuard, HandshakeQuota, Handshakes};
+
+/// Burst of handshakes of one address, in seconds of its rate.
+const ADDRESS_BURST_SECONDS: u32 = 4;
+
+/// Burst of handshakes of all addresses together, in seconds of their rate.
+const TOTAL_BURST_SECONDS: u32 = 2;
+
+/// Counts connections and attempts by address, and attempts in total.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    addresses: Mutex<AddressTable>,
+    total: Mutex<TokenBucket>,
+}
+
+/// A connection that counts for its address until this is dropped.
+#[derive(Debug)]
+pub(crate) struct AddressPermit {
+    admission: Arc<Admission>,
+    key: AddressKey,
+}
+
+/// The permit of an admitted client; `None` for an address in `limits_exempt`, which has no limits and no rates.
+pub(crate) type Permit = Option<Box<AddressPermit>>;
+
+/// The limit that an attempt exceeded.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Excess {
+    /// The address has all the connections it may have.
+    AddressConnections,
+    /// The address connects too fast. Holds the time until its next attempt may succeed.
+    AddressRate(Duration),
+    /// All addresses together connect too fast. Holds the time until the next attempt may succeed.
+    TotalRate(Duration),
+}
+
+impl Excess {
+    /// Returns the reason that the metrics count it under.
+    pub(crate) const fn refusal(self) -> Refusal {
+        match self {
+            Self::AddressConnections => Refusal::ConnectionsAddress,
+            Self::AddressRate(_) => Refusal::RateAddress,
+            Self::TotalRate(_) => Refusal::RateTotal,
+        }
+    }
+}
+
+impl From<AddressExcess> for Excess {
+    fn from(excess: AddressExcess) -> Self {
+        match excess {
+            AddressExcess::Connections => Self::AddressConnections,
+            AddressExcess::Rate(wait) => Self::AddressRate(wait),
+        }
+    }
+}
+
+impl Admission {
+    pub(crate) fn new() -> Self {
+        Self { addresses: Mutex::default(), total: Mutex::new(TokenBucket::new(Instant::now())) }
+    }
+
+    /// Counts a peer before its TLS handshake, the most expensive step that an unknown client can cause. Returns whether
+    /// it was counted: the client behind a trusted proxy is not known yet.
+    ///
+    /// # Errors
+    ///
+    /// When the address, or all addresses together, connect too fast.
+    pub(crate) fn count_attempt(&self, peer: IpAddr, config: &Config) -> Result<bool, Excess> {
+        let access = &config.access;
+        if is_in(&access.limits_exempt, peer) || is_in(&access.trusted_proxies, peer) {
+            return Ok(false);
+        }
+        self.count(peer.into(), Instant::now(), config)?;
+        Ok(true)
+    }
+
+    /// Counts a client that asks for a WebSocket; `is_counted` if [`Self::count_attempt`] counted it already.
+    ///
+    /// # Errors
+    ///
+    /// When the address has too many connections, or it, or all addresses together, connect too fast.
+    pub(crate) fn admit(self: &Arc<Self>, client: IpAddr, is_counted: bool, config: &Config) -> Result<Permit, Excess> {
+        if is_in(&config.access.limits_exempt, client) {
+            return Ok(None);
+        }
+        let (now, key) = (Instant::now(), AddressKey::from(client));
+        if !is_counted {
+            self.count(key, now, config)?;
+        }
+        self.addresses.lock().acquire(key, now, config.admission.connections_per_address_max)?;
+        Ok(Some(Box::new(AddressPermit { admission: Arc::clone(self), key })))
+    }
+
+    fn count(&self, key: AddressKey, now: Instant, config: &Config) -> Result<(), Excess> {
+        let limits = &config.admission;
+        let quota = Quota::with_burst(limits.handshake_rate_per_address_max, ADDRESS_BURST_SECONDS);
+        self.addresses.lock().count_attempt(key, now, quota)?;
+        let quota = Quota::with_burst(limits.handshake_rate_max, TOTAL_BURST_SECONDS);
+        self.total.lock().try_take(now, quota).map_err(Excess::TotalRate)
+    }
+}
+
+impl Drop for AddressPermit {
+    fn drop(&mut self) {
+        self.admission.addresses.lock().release(self.key, Instant::now());
+    }
+}

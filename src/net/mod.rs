@@ -1,0 +1,15 @@
+//! The network layer: sockets, TLS, readiness, who is on the other side, and how many may come.
+
+pub(crate) mod address;
+pub(crate) mod admission;
+pub(crate) mod endpoint;
+pub(crate) mod proxy_protocol;
+
+pub(crate) mod driver;
+pub(crate) mod reader;
+pub mod runtime;
+pub mod socket;
+
+pub(crate) mod readiness;
+pub(crate) mod tcp_info;
+pub mod tls;

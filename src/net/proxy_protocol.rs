@@ -1,0 +1,191 @@
+//! The PROXY protocol, versions 1 and 2: what a balancer says of its client before the client's first byte.
+//!
+//! An address has it or has it not (`proxy+` in `--addr`); it is never guessed, because whoever may choose could be
+//! anybody. The header is read to its last byte and no further: what follows belongs to TLS or HTTP.
+
+use super::address::is_in;
+use crate::metrics::Refusal;
+use ipnet::IpNet;
+use ppp::{HeaderResult, v1, v2};
+use std::io;
+use std::net::IpAddr;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::time::timeout;
+
+/// Time for the header, which a balancer sends with its first packet.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The shortest header of version 1, `PROXY UNKNOWN` and a line's end; none of version 2 is as short.
+const HEADER_BYTES_MIN: usize = 15;
+
+/// The longest line of version 1, with its end, section 2.1 of the specification.
+const LINE_BYTES_MAX: usize = 107;
+
+/// What version 2 begins with, section 2.2.
+const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
+
+/// Bytes of version 2 before the addresses.
+const HEAD_BYTES: usize = 16;
+
+/// Longest header of version 2 that is taken, extensions included: what fits the smallest packet that IPv4 hosts must
+/// take whole, section 2.2.
+const HEADER_BYTES_MAX: usize = 536;
+
+/// Reads the header at the begin of a connection from `peer`, and returns the client it names.
+///
+/// # Errors
+///
+/// Why the connection has to be closed.
+///
+/// # Cancel safety
+///
+/// Not cancel safe: what was read is lost, and with it the connection.
+pub(crate) async fn client(
+    stream: &mut (impl AsyncRead + Unpin),
+    peer: IpAddr,
+    trusted: &[IpNet],
+) -> Result<IpAddr, Refusal> {
+    if !is_in(trusted, peer) {
+        return Err(Refusal::ProxyProtocol);
+    }
+    match timeout(HEADER_TIMEOUT, read(stream)).await {
+        Ok(Ok(header)) => parse(&header, peer).ok_or(Refusal::ProxyProtocol),
+        Ok(Err(_)) => Err(Refusal::ProxyProtocol),
+        Err(_) => Err(Refusal::Timeout),
+    }
+}
+
+/// Reads one header, not a byte more.
+async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
+    let mut header = vec![0; HEADER_BYTES_MIN];
+    stream.read_exact(&mut header).await?;
+    if header.starts_with(SIGNATURE) {
+        header.push(stream.read_u8().await?);
+        let rest = usize::from(u16::from_be_bytes([header[14], header[15]]));
+        if HEAD_BYTES + rest > HEADER_BYTES_MAX {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        header.resize(HEAD_BYTES + rest, 0);
+        stream.read_exact(&mut header[HEAD_BYTES..]).await?;
+        return Ok(header);
+    }
+    // A line has no length of its own; it is short.
+    while !header.ends_with(b"\n") {
+        if header.len() == LINE_BYTES_MAX || !header.starts_with(b"PROXY ") {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        header.push(stream.read_u8().await?);
+    }
+    Ok(header)
+}
+
+/// Returns whom a whole header names: the balancer itself when it asks for its own sake, as health checks do.
+fn parse(header: &[u8], peer: IpAddr) -> Option<IpAddr> {
+    let client = match HeaderResult::parse(header) {
+        HeaderResult::V1(Ok(header)) => match header.addresses {
+            v1::Addresses::Tcp4(addresses) => addresses.source_address.into(),
+            v1::Addresses::Tcp6(addresses) => addresses.source_address.into(),
+            v1::Addresses::Unknown => peer,
+        },
+        HeaderResult::V2(Ok(header)) => match (header.command, header.addresses) {
+            (v2::Command::Local, _) => peer,
+            (v2::Command::Proxy, v2::Addresses::IPv4(addresses)) => addresses.source_address.into(),
+            (v2::Command::Proxy, v2::Addresses::IPv6(addresses)) => addresses.source_address.into(),
+            (v2::Command::Proxy, v2::Addresses::Unspecified | v2::Addresses::Unix(_)) => peer,
+        },
+        HeaderResult::V1(Err(_)) | HeaderResult::V2(Err(_)) => return None,
+    };
+    Some(client.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use tokio::io::AsyncWriteExt;
+
+    const PEER: &str = "10.0.0.1";
+
+    /// Sends bytes as a balancer would, and returns the client and what is left for HTTP.
+    async fn seen(bytes: &[u8]) -> (Result<String, Refusal>, Vec<u8>) {
+        let (mut balancer, mut hub) = tokio::io::duplex(4096);
+        balancer.write_all(bytes).await.unwrap();
+        drop(balancer);
+        let client = client(&mut hub, PEER.parse().unwrap(), &["10.0.0.0/8".parse().unwrap()]).await;
+        let mut left = Vec::new();
+        hub.read_to_end(&mut left).await.unwrap();
+        (client.map(|client| client.to_string()), left)
+    }
+
+    /// A header of version 2: command, family and protocol, addresses and extensions.
+    fn version_2(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
+        let len = u16::try_from(rest.len()).unwrap().to_be_bytes();
+        [&SIGNATURE[..], &[0x20 | command, family], &len, rest].concat()
+    }
+
+    /// Threats row 24. What follows belongs to somebody else, to the byte.
+    #[tokio::test]
+    async fn both_versions_name_the_client_and_leave_what_follows() {
+        let v4 = [198, 51, 100, 7, 10, 0, 0, 1, 0x12, 0x34, 0, 80];
+        let with_extension = [&v4[..], &[0x04, 0, 3, 1, 2, 3]].concat();
+        let mut v6 = [0; 36];
+        (v6[0], v6[1], v6[15]) = (0x20, 0x01, 1);
+        for (header, client) in [
+            (b"PROXY TCP4 198.51.100.7 10.0.0.1 4711 80\r\n".to_vec(), "198.51.100.7"),
+            (b"PROXY TCP6 2001:db8::1 2001:db8::2 4711 80\r\n".to_vec(), "2001:db8::1"),
+            (b"PROXY UNKNOWN\r\n".to_vec(), PEER),
+            (b"PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n".to_vec(), PEER),
+            (version_2(1, 0x11, &v4), "198.51.100.7"),
+            (version_2(1, 0x11, &with_extension), "198.51.100.7"),
+            (version_2(1, 0x21, &v6), "2001::1"),
+            (version_2(0, 0x00, &[]), PEER),
+            (version_2(1, 0x00, &[]), PEER),
+        ] {
+            let bytes = [&header[..], b"GET / HTTP/1.1\r\n"].concat();
+            assert_eq!(seen(&bytes).await, (Ok(client.to_owned()), b"GET / HTTP/1.1\r\n".to_vec()), "{header:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_header_is_refused() {
+        let long_line = format!("PROXY UNKNOWN {}\r\n", "x".repeat(LINE_BYTES_MAX - 15));
+        for bytes in [
+            b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
+            b"PROXY TCP4 198.51.100.7\r\n".to_vec(),
+            b"PROXY TCP4 300.1.1.1 10.0.0.1 1 2\r\n".to_vec(),
+            b"PROXY TCP4 198.51.100.7 10.0.0.1 4711 80".to_vec(),
+            b"PROXY".to_vec(),
+            long_line.into_bytes(),
+            version_2(1, 0x11, &[1, 2, 3]),
+            version_2(1, 0x11, &[0; HEADER_BYTES_MAX - HEAD_BYTES + 1]),
+            version_2(7, 0x11, &[0; 12]),
+        ] {
+            assert_eq!(seen(&bytes).await.0, Err(Refusal::ProxyProtocol), "{:?}", String::from_utf8_lossy(&bytes));
+        }
+    }
+
+    #[tokio::test]
+    async fn header_of_a_stranger_is_not_even_read() {
+        let (_stranger, mut hub) = tokio::io::duplex(64);
+        assert_eq!(client(&mut hub, PEER.parse().unwrap(), &[]).await, Err(Refusal::ProxyProtocol));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn header_that_does_not_arrive_is_not_waited_for() {
+        let (mut balancer, mut hub) = tokio::io::duplex(64);
+        balancer.write_all(b"PROXY TCP4 198.51.").await.unwrap();
+        let trusted = ["10.0.0.0/8".parse().unwrap()];
+        assert_eq!(client(&mut hub, PEER.parse().unwrap(), &trusted).await, Err(Refusal::Timeout));
+    }
+
+    proptest! {
+        /// Bytes of whoever reaches the port end nothing but their connection.
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..600), is_second in any::<bool>()) {
+            let start: &[u8] = if is_second { SIGNATURE } else { b"PROXY " };
+            parse(&[start, &bytes].concat(), PEER.parse().unwrap());
+            parse(&bytes, PEER.parse().unwrap());
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The operation layer: what the process knows about itself, from its settings to its lifecycle and memory.
+
+pub(crate) mod state;
+
+pub(crate) mod lifecycle;
+pub(crate) mod pace;
+
+pub(crate) mod memory;
+pub(crate) mod process;
+pub(crate) mod watchdog;
+
+pub(crate) mod operator_key;

@@ -1,0 +1,215 @@
+//! Paced closing: connections are closed evenly over a time, so that they arrive at other hubs as a stream and not as a
+//! wave.
+
+use crate::hub::Hub;
+use crate::net::socket::SocketSink;
+use crate::protocol::CloseReason;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+/// Time between two groups of closes: ten groups per second look like a stream to the hubs that take over.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Time between two log lines about progress.
+const REPORT: Duration = Duration::from_secs(5);
+
+/// When connections are closed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Pace {
+    /// From the request to the first close.
+    pub(crate) grace: Duration,
+    /// From the first close to the last.
+    pub(crate) time: Duration,
+}
+
+impl Pace {
+    /// Everything now.
+    pub(crate) const AT_ONCE: Self = Self { grace: Duration::ZERO, time: Duration::ZERO };
+}
+
+/// Why connections are closed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum ClosingKind {
+    /// The process stops.
+    Stop,
+    /// The hub is taken out of its balancer, and keeps running.
+    Drain,
+    /// Some of the connections move to other hubs.
+    Shed,
+}
+
+impl ClosingKind {
+    /// Returns the word for logs and responses.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Drain => "drain",
+            Self::Shed => "shed",
+        }
+    }
+
+    const fn reason(self) -> CloseReason {
+        match self {
+            Self::Stop | Self::Drain => CloseReason::Shutdown,
+            Self::Shed => CloseReason::Shed,
+        }
+    }
+}
+
+/// The closing of a number of connections: what was requested, and its progress.
+#[derive(Debug)]
+pub(crate) struct Closing {
+    pub(crate) kind: ClosingKind,
+    pub(crate) pace: Pace,
+    began: Instant,
+    total: AtomicUsize,
+    closed: AtomicUsize,
+    is_over: AtomicBool,
+}
+
+impl Closing {
+    pub(crate) fn new(kind: ClosingKind, pace: Pace, total: usize) -> Self {
+        let (total, closed, is_over) = (AtomicUsize::new(total), AtomicUsize::new(0), AtomicBool::new(false));
+        Self { kind, pace, began: Instant::now(), total, closed, is_over }
+    }
+
+    /// Changes the number of connections to close.
+    pub(crate) fn set_total(&self, total: usize) {
+        // Relaxed here and below: each number stands for itself.
+        self.total.store(total, Ordering::Relaxed);
+    }
+
+    /// Returns the number of connections to close.
+    pub(crate) fn total(&self) -> usize {
+        self.total.load(Ordering::Relaxed)
+    }
+
+    /// Returns the number of connections that shards were asked to close so far.
+    pub(crate) fn closed(&self) -> usize {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether shards were asked to close the last one.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
+    }
+
+    /// Returns the time until the last one is closed.
+    pub(crate) fn time_left(&self) -> Duration {
+        if self.is_over() {
+            return Duration::ZERO;
+        }
+        (self.pace.grace + self.pace.time).saturating_sub(self.began.elapsed())
+    }
+}
+
+/// Closes `closing.total()` connections evenly over the time of the pace, the rest with the last group. A stop ends
+/// early when no connection is left.
+pub(crate) async fn close_evenly(hub: &Hub<SocketSink>, closing: &Closing) {
+    let (start, reason) = (Instant::now(), closing.kind.reason());
+    let mut reported = start;
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        ticks.tick().await;
+        let passed = start.elapsed();
+        let due = due(closing.total(), passed, closing.pace.time);
+        close(hub, due.saturating_sub(closing.closed()), reason).await;
+        closing.closed.store(due, Ordering::Relaxed);
+        let is_empty = closing.kind == ClosingKind::Stop && hub.placement().taken() == 0;
+        if passed >= closing.pace.time || is_empty {
+            break;
+        }
+        if reported.elapsed() >= REPORT {
+            reported = Instant::now();
+            report(closing);
+        }
+    }
+    match closing.kind {
+        // Also closes connections that are still being set up.
+        ClosingKind::Stop => close_all(hub, reason).await,
+        // Handshakes that began before the drain may have become connections since the total was taken.
+        ClosingKind::Drain => close(hub, usize::MAX, reason).await,
+        ClosingKind::Shed => {}
+    }
+    closing.is_over.store(true, Ordering::Relaxed);
+    report(closing);
+}
+
+/// Returns how many of `total` have to be closed once `passed` of `time` has passed.
+fn due(total: usize, passed: Duration, time: Duration) -> usize {
+    if passed >= time {
+        return total;
+    }
+    let share = total as u128 * passed.as_nanos() / time.as_nanos().max(1);
+    usize::try_from(share).unwrap_or(total)
+}
+
+/// Closes `count` connections, more on shards that have more.
+async fn close(hub: &Hub<SocketSink>, count: usize, reason: CloseReason) {
+    if count == 0 {
+        return;
+    }
+    let mut open: Vec<usize> = hub.placement().taken_by_shard();
+    for (shard, count) in shares(&mut open, count).into_iter().enumerate().filter(|(_, count)| *count > 0) {
+        // An inbox is never closed.
+        let Ok(credit) = hub.inbox(shard).take(1).await else { return };
+        hub.close_some(shard, count, reason, credit);
+    }
+}
+
+/// Closes every connection, and those that connect later.
+async fn close_all(hub: &Hub<SocketSink>, reason: CloseReason) {
+    for shard in 0..hub.shards() {
+        // An inbox is never closed.
+        let Ok(credit) = hub.inbox(shard).take(1).await else { return };
+        hub.close_all(shard, reason, credit);
+    }
+}
+
+/// Spreads `count` closes over shards with `open` connections each: one at a time, from the fullest.
+fn shares(open: &mut [usize], count: usize) -> Vec<usize> {
+    if count >= open.iter().sum() {
+        return open.to_vec();
+    }
+    let mut shares = vec![0; open.len()];
+    for _ in 0..count {
+        if let Some(fullest) = (0..open.len()).max_by_key(|shard| open[*shard]) {
+            open[fullest] -= 1;
+            shares[fullest] += 1;
+        }
+    }
+    shares
+}
+
+fn report(closing: &Closing) {
+    tracing::info!(
+        closed = closing.closed(),
+        total = closing.total(),
+        seconds_left = closing.time_left().as_secs(),
+        "{}{}",
+        closing.kind.name(),
+        if closing.is_over() { ": every connection was asked to close" } else { " in progress" }
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A second with many closes is a wave for the hubs that take over.
+    #[test]
+    fn every_tenth_of_the_time_closes_a_tenth() {
+        let time = Duration::from_secs(10);
+        let sums: Vec<_> = (0..=10).map(|second| due(2_000, Duration::from_secs(second), time)).collect();
+        assert!(sums.windows(2).all(|pair| pair[1] - pair[0] == 200), "{sums:?}");
+        assert_eq!((due(7, time, time), due(7, Duration::ZERO, Duration::ZERO)), (7, 7));
+    }
+
+    #[test]
+    fn fuller_shards_close_more_and_none_more_than_it_has() {
+        assert_eq!(shares(&mut [10, 4, 0], 8), [7, 1, 0]);
+        assert_eq!(shares(&mut [1, 2], usize::MAX), [1, 2]);
+    }
+}

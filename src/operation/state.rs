@@ -1,0 +1,27 @@
+//! The state of the server that connections, requests and the operator's commands share.
+
+use super::lifecycle::Lifecycle;
+use super::memory::Memory;
+use super::operator_key::KeyCheck;
+use crate::config::Config;
+use crate::hub::Hub;
+use crate::net::admission::{Admission, Handshakes};
+use crate::net::socket::SocketSink;
+use crate::net::tls::Certificates;
+use arc_swap::ArcSwap;
+use std::sync::Arc;
+
+/// Shared by every task of the server.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) hub: Hub<SocketSink>,
+    /// The only owner of the settings of every layer above the hub; a reload replaces them as a whole.
+    pub(crate) settings: ArcSwap<Config>,
+    pub(crate) lifecycle: Arc<Lifecycle>,
+    pub(crate) keys: KeyCheck,
+    pub(crate) handshakes: Arc<Handshakes>,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) memory: Memory,
+    /// `None` if no address is encrypted.
+    pub(crate) certificates: Option<Certificates>,
+}

@@ -1,0 +1,64 @@
+//! A server handle: what can be observed and changed while a server runs.
+
+use super::error::ReloadError;
+use crate::config::{Config, reload};
+use crate::net::tls::{self, TlsError};
+use crate::operation::state::State;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// A handle to a running server, which outlives the call of [`Server::run`](super::Server::run).
+#[derive(Clone, Debug)]
+pub struct ServerHandle {
+    state: Arc<State>,
+}
+
+impl ServerHandle {
+    pub(super) fn new(state: Arc<State>) -> Self {
+        Self { state }
+    }
+
+    /// Returns the number of open HTTP connections, handshakes in progress included.
+    pub fn handshakes(&self) -> u64 {
+        self.state.handshakes.len()
+    }
+
+    /// Applies new settings to open and future connections. Settings that need a restart keep their value.
+    ///
+    /// # Errors
+    ///
+    /// [`ReloadError`] says which setting cannot be used. Nothing is changed then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: some shards may have the new limits and others not.
+    pub async fn reconfigure(&self, config: &Config) -> Result<(), ReloadError> {
+        let state = &self.state;
+        let config = reload::merge(&state.settings.load(), config);
+        // First what can fail: after it every step succeeds.
+        self.reload_certificate(&config)?;
+        state.memory.set_max(config.admission.memory_max);
+        let limits = Arc::new(config.limits.clone());
+        state.settings.store(Arc::new(config));
+        state.hub.reconfigure(&limits);
+        for shard in 0..state.hub.shards() {
+            // An inbox is never closed.
+            let Ok(credit) = state.hub.inbox(shard).take(1).await else { return Ok(()) };
+            state.hub.tell_limits(shard, &limits, credit);
+        }
+        Ok(())
+    }
+
+    /// Reads the certificate's files again, for future handshakes.
+    fn reload_certificate(&self, config: &Config) -> Result<(), TlsError> {
+        let Some(certificates) = &self.state.certificates else { return Ok(()) };
+        // Settings without a certificate take effect at the restart, together with their addresses.
+        let Some((certificate, key)) = config.encryption.files() else { return Ok(()) };
+        let certificate = tls::load(certificate, key)?;
+        let now = SystemTime::now();
+        certificate.check_time(now)?;
+        certificate.announce(now);
+        certificates.replace(certificate);
+        Ok(())
+    }
+}

@@ -1,0 +1,205 @@
+//! The server layer: listens, runs the tasks of the shards, and stops everything in order.
+
+mod error;
+mod handle;
+mod stop;
+
+mod listener;
+
+mod accept_error;
+mod connection;
+mod descriptor_reserve;
+
+pub use error::{ReloadError, ServerError};
+pub use handle::ServerHandle;
+pub use stop::Stop;
+
+use crate::config::{Address, Config};
+use crate::hub::{Hub, Shard};
+use crate::metrics::Metrics;
+use crate::net::admission::{Admission, Handshakes};
+use crate::net::driver;
+use crate::net::endpoint::Endpoint;
+use crate::net::socket::SocketSink;
+use crate::net::tls::{self, Certificates};
+use crate::operation::lifecycle::Lifecycle;
+use crate::operation::memory::Memory;
+use crate::operation::operator_key::KeyCheck;
+use crate::operation::state::State;
+use crate::operation::watchdog;
+use arc_swap::ArcSwap;
+use listener::Listener;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::SystemTime;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+
+/// A hub that listens on its addresses.
+///
+/// [`Server::bind`] makes errors of the configuration visible before anything runs; [`Server::run`] serves.
+///
+/// # Examples
+///
+/// A server on a free port, which is stopped as soon as it runs:
+///
+/// ```
+/// use throng::config::Config;
+/// use throng::server::{Server, Stop};
+/// use tokio::sync::oneshot;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = Config { addr: vec!["127.0.0.1:0".parse()?], ..Config::default() };
+/// // For a machine with 1 core, in a process that may open 1,000 descriptors.
+/// let server = Server::bind(&config.complete(1, 1_000)?).await?;
+/// println!("listening on {:?}", server.addr());
+///
+/// let (stop, stopped) = oneshot::channel();
+/// let running = tokio::spawn(server.run(async { stopped.await.unwrap_or(Stop::AtOnce) }));
+/// stop.send(Stop::AtOnce).ok();
+/// running.await??;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Server {
+    listeners: Vec<Listener>,
+    state: Arc<State>,
+    shards: Vec<Shard<SocketSink>>,
+}
+
+impl Server {
+    /// Listens on every address of the configuration. Clients can connect, and wait until [`Server::run`].
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::Listen`] if an address does not belong to this machine or is in use; [`ServerError::Tls`] or
+    /// [`ServerError::TlsSetup`] if encrypted addresses cannot be served.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: dropping the future closes the listeners.
+    pub async fn bind(config: &Config) -> Result<Self, ServerError> {
+        let certificates = certificates(config)?;
+        let mut listeners = Vec::new();
+        for address in &config.addr {
+            listeners.push(bind(address, Endpoint::new(address, false, certificates.as_ref()), config).await?);
+        }
+        if let Some(address) = &config.internal_addr {
+            listeners.push(bind(address, Endpoint::new(address, true, certificates.as_ref()), config).await?);
+        }
+        let metrics = Arc::new(Metrics::new(config.shards()));
+        let (hub, shards) = Hub::tuned(&config.limits, &config.tuning, metrics);
+        let state = State {
+            hub,
+            settings: ArcSwap::from_pointee(config.clone()),
+            lifecycle: Arc::new(Lifecycle::new()),
+            keys: KeyCheck::new(),
+            handshakes: Handshakes::new(),
+            admission: Arc::new(Admission::new()),
+            memory: Memory::new(config.admission.memory_max),
+            certificates,
+        };
+        Ok(Self { listeners, state: Arc::new(state), shards })
+    }
+
+    /// Returns the first address for clients that is TCP, with the port that the system chose for port 0.
+    pub fn addr(&self) -> Option<SocketAddr> {
+        self.listeners.iter().filter(|listener| !listener.is_internal()).find_map(Listener::addr)
+    }
+
+    /// Returns the address for operators if it is TCP, with the port that the system chose for port 0.
+    pub fn internal_addr(&self) -> Option<SocketAddr> {
+        self.listeners.iter().filter(|listener| listener.is_internal()).find_map(Listener::addr)
+    }
+
+    /// Returns a handle that works while the server runs.
+    pub fn handle(&self) -> ServerHandle {
+        ServerHandle::new(Arc::clone(&self.state))
+    }
+
+    /// Returns the hub, to publish without a client or to read its metrics.
+    pub fn hub(&self) -> &Hub<SocketSink> {
+        &self.state.hub
+    }
+
+    /// Serves until `stop` completes, then closes every connection after its pending messages, as [`Stop`] says.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::ShardsFailing`] if a shard had to be restarted too often.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: dropping the future ends the shards, and leaves their connections open without service.
+    pub async fn run(self, stop: impl Future<Output = Stop>) -> Result<(), ServerError> {
+        let Self { listeners, state, shards } = self;
+        let started = Instant::from_std(state.hub.metrics().started());
+        let mut drivers = JoinSet::new();
+        for shard in shards {
+            drivers.spawn(driver::supervise(state.hub.clone(), shard, started));
+        }
+        // Aborted when this function returns.
+        let mut monitors = JoinSet::new();
+        let monitored = Arc::clone(&state);
+        monitors.spawn(async move { monitored.memory.watch(&monitored.hub).await });
+        let monitored = Arc::clone(&state);
+        monitors.spawn(async move { watchdog::watch(&monitored.hub).await });
+
+        let serving = async {
+            let requested = tokio::select! {
+                // Drivers never end by themselves but for this.
+                _ = drivers.join_next() => Err(ServerError::ShardsFailing),
+                stop = stop => Ok(stop),
+            };
+            let pace = requested.as_ref().copied().unwrap_or(Stop::AtOnce).pace(&state);
+            let deadline = Instant::now() + pace.grace + pace.time + state.settings.load().stopping.shutdown_timeout;
+            // Whether this took too long shows below, where the rest is waited for until the same deadline.
+            drop(timeout_at(deadline, stop::drain(&state, pace)).await);
+            (requested, deadline)
+        };
+        // The listeners stay open during the drain, so that new clients get a response. They are closed here.
+        let (requested, deadline) = tokio::select! {
+            never = accept(listeners, &state) => match never {},
+            drained = serving => drained,
+        };
+        if timeout_at(deadline, stop::end(&state)).await.is_err() {
+            let connections = state.hub.placement().taken();
+            tracing::warn!(connections, "stopped before every connection had ended");
+        }
+        requested.map(drop)
+    }
+}
+
+/// Reads the certificate, if one is configured.
+fn certificates(config: &Config) -> Result<Option<Certificates>, ServerError> {
+    let Some((certificate, key)) = config.encryption.files() else { return Ok(None) };
+    let certificate = tls::load(certificate, key)?;
+    // Unlike a reload, a start accepts an expired certificate: a hub that does not start helps no client, and the log
+    // has a warning.
+    certificate.announce(SystemTime::now());
+    Ok(Some(Certificates::new(certificate)?))
+}
+
+async fn bind(address: &Address, endpoint: Endpoint, config: &Config) -> Result<Listener, ServerError> {
+    let listener = Listener::bind(address, endpoint, config).await;
+    listener.map_err(|error| ServerError::Listen { addr: address.to_string(), error })
+}
+
+/// Accepts on every listener, for ever.
+async fn accept(listeners: Vec<Listener>, state: &Arc<State>) -> Infallible {
+    let mut loops: Vec<_> = listeners.iter().map(|listener| Box::pin(listener.run(state))).collect();
+    poll_fn(|cx| {
+        for accepting in &mut loops {
+            if let Poll::Ready(never) = accepting.as_mut().poll(cx) {
+                return Poll::Ready(never);
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}

@@ -1,0 +1,53 @@
+//! A stop: how it is requested, and the steps until the last connection is gone.
+
+use crate::hub::Hub;
+use crate::net::socket::SocketSink;
+use crate::operation::lifecycle::Stage;
+use crate::operation::pace::Pace;
+use crate::operation::state::State;
+
+/// How a server is asked to stop.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Stop {
+    /// At a pace that balancers and clients can follow: `lb_grace`, then closes spread over `drain_time`.
+    Paced,
+    /// All closes now, for a person who waits at a terminal.
+    AtOnce,
+}
+
+impl Stop {
+    pub(super) fn pace(self, state: &State) -> Pace {
+        let stopping = &state.settings.load().stopping;
+        match self {
+            Self::Paced => Pace { grace: stopping.lb_grace, time: stopping.drain_time },
+            Self::AtOnce => Pace::AT_ONCE,
+        }
+    }
+}
+
+/// Closes the open connections and waits until they are gone. Connections that arrive meanwhile are still accepted, and
+/// get 503.
+pub(super) async fn drain(state: &State, pace: Pace) {
+    state.lifecycle.stop(&state.hub, pace).await;
+    vacated(&state.hub).await;
+}
+
+/// Waits for connections that were accepted before the listeners were closed.
+pub(super) async fn end(state: &State) {
+    state.lifecycle.enter(Stage::Ending);
+    state.handshakes.finished().await;
+    // A handshake that began before the drain may have become a WebSocket after it.
+    vacated(&state.hub).await;
+}
+
+/// Waits until no connection has a slot.
+async fn vacated(hub: &Hub<SocketSink>) {
+    loop {
+        // Before the check, so that no change between the two is missed.
+        let vacated = hub.placement().vacated();
+        if hub.placement().taken() == 0 {
+            return;
+        }
+        vacated.await;
+    }
+}

@@ -1,0 +1,250 @@
+//! A session: one client of the plain face or of the echo face, between its frames and the hub.
+//!
+//! Everything is tried at once, without waiting; what has to wait for a shard's credits comes back as [`Pending`], and
+//! while the reader [settles](Session::settle) it the socket is not read.
+
+use crate::hub::{Channel, Command, ConnectionId, DirectoryFull, Hub, Sink, SlotReservation};
+use crate::metrics::Metrics;
+use crate::protocol::channel_name::ChannelName;
+use crate::protocol::websocket::frame::{self, Opcode};
+use crate::protocol::{CloseReason, Encoding, Event, MessageKind, ProtocolError, chat};
+use crate::rate::{FixedWindow, MessageQuota, MessageRate};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// What a connection speaks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Protocol {
+    /// Lines of text to everyone in the channel, as the chat example of gorilla/websocket.
+    Chat,
+    /// Its own messages back, unchanged, through the whole data plane. For conformance tests.
+    Echo,
+}
+
+impl Protocol {
+    const fn encoding(self) -> Encoding {
+        match self {
+            Self::Chat => Encoding::Lines,
+            Self::Echo => Encoding::Frames,
+        }
+    }
+}
+
+/// How a session begins.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenOptions {
+    /// What the client speaks.
+    pub protocol: Protocol,
+    /// Whether the limits on messages and bytes per second apply to the client.
+    pub is_rate_limited: bool,
+}
+
+/// One client of the chat or the echo protocol.
+#[derive(Debug)]
+pub struct Session<S: Sink> {
+    hub: Hub<S>,
+    id: ConnectionId,
+    protocol: Protocol,
+    channel: Arc<Channel>,
+    control: FixedWindow,
+    /// What it has said; `None` of one whose rate is not limited. Boxed: most of a fleet may be silent.
+    rate: Option<Box<MessageRate>>,
+}
+
+/// What became of an event.
+#[derive(Debug)]
+pub enum Flow<S> {
+    /// Done; go on.
+    Done,
+    /// It has to wait for a shard.
+    Wait(Pending<S>),
+    /// It broke a rule: close the connection.
+    Fail(CloseReason),
+}
+
+/// What waits for a shard's credits.
+#[derive(Debug)]
+pub enum Pending<S> {
+    /// A message for the session's channel.
+    Publication(Bytes),
+    /// A message of a client that says too much: it has to wait so long before it counts.
+    Throttled(Duration, Bytes),
+    /// A command for the connection's own shard.
+    Command(Command<S>),
+}
+
+impl<S: Sink> Session<S> {
+    /// Connects and subscribes a client that has finished its handshake.
+    ///
+    /// # Errors
+    ///
+    /// [`DirectoryFull`] when the last free channel went to somebody else since the handshake; the connection is
+    /// closed with 1013 then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: a future dropped between the two steps leaves a connection that nobody disconnects.
+    pub async fn open(
+        hub: Hub<S>,
+        slot: SlotReservation,
+        sink: S,
+        options: OpenOptions,
+        name: &ChannelName,
+    ) -> Result<Self, DirectoryFull> {
+        let shard = slot.id().shard();
+        let id = hub.connect(slot, sink, credit(&hub, shard).await);
+        let subscribed = hub.subscribe(id, name, options.protocol.encoding(), credit(&hub, shard).await);
+        match subscribed {
+            Ok(channel) => {
+                let now = Instant::now();
+                let rate = options.is_rate_limited.then(|| Box::new(MessageRate::new(now)));
+                Ok(Self { id, protocol: options.protocol, channel, control: FixedWindow::new(now), rate, hub })
+            }
+            Err(full) => {
+                let close = Command::Close { id, reason: CloseReason::TooManyChannels };
+                hub.inbox(shard).push(credit(&hub, shard).await, close);
+                hub.inbox(shard).push(credit(&hub, shard).await, Command::Disconnect { id });
+                Err(full)
+            }
+        }
+    }
+
+    /// Returns the connection's id.
+    pub fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    /// Returns the hub.
+    pub fn hub(&self) -> &Hub<S> {
+        &self.hub
+    }
+
+    /// Acts on what the client sent.
+    ///
+    /// # Hot path
+    ///
+    /// Once per inbound message: one allocation for its encoded body, then [`Hub::publish`].
+    pub fn receive(&mut self, event: Event<'_>) -> Flow<S> {
+        match event {
+            Event::Message { kind, body } => match self.encode(kind, body) {
+                Ok(body) => match self.count(body.len()) {
+                    Some(Duration::ZERO) => self.publish(body),
+                    Some(wait) => Flow::Wait(Pending::Throttled(wait, body)),
+                    None => Flow::Fail(CloseReason::TooManyRequests),
+                },
+                Err(error) => Flow::Fail(CloseReason::Protocol(error)),
+            },
+            Event::Ping(body) => self.control(Command::Ping { id: self.id, body: Bytes::copy_from_slice(body) }),
+            Event::Pong => self.control(Command::Pong { id: self.id }),
+            Event::Close(code) => Flow::Fail(CloseReason::Peer(code)),
+        }
+    }
+
+    /// Counts what the client said. Returns how long it is not to be read for it; `None` when it is to be closed.
+    fn count(&mut self, bytes: usize) -> Option<Duration> {
+        let Some(rate) = &mut self.rate else { return Some(Duration::ZERO) };
+        let limits = self.hub.limits();
+        let limits = MessageQuota { messages: limits.message_rate_max, bytes: limits.message_bytes_rate_max };
+        rate.acquire(Instant::now(), bytes, limits)
+    }
+
+    fn encode(&self, kind: MessageKind, body: &[u8]) -> Result<Bytes, ProtocolError> {
+        match (self.protocol, kind) {
+            (Protocol::Chat, MessageKind::Text | MessageKind::Binary) => chat::line(body),
+            (Protocol::Echo, MessageKind::Text) => Ok(frame::encode(Opcode::Text, body)),
+            (Protocol::Echo, MessageKind::Binary) => Ok(frame::encode(Opcode::Binary, body)),
+        }
+    }
+
+    fn publish(&self, body: Bytes) -> Flow<S> {
+        let mut credits = self.hub.credits(body.len()).arrived(self.now());
+        match self.hub.publish(&self.channel, &body, &mut credits) {
+            Ok(_) => Flow::Done,
+            Err(_) => Flow::Wait(Pending::Publication(body)),
+        }
+    }
+
+    fn control(&mut self, command: Command<S>) -> Flow<S> {
+        let is_allowed = self.control.try_count(Instant::now(), self.hub.limits().control_rate_max);
+        // A control frame is a message too; it is small enough not to be waited for.
+        if !is_allowed || self.count(0).is_none() {
+            return Flow::Fail(CloseReason::TooManyRequests);
+        }
+        let inbox = self.hub.inbox(self.id.shard());
+        match inbox.try_take(1) {
+            Some(credit) => {
+                match command {
+                    Command::Pong { .. } => inbox.push_lazily(credit, command),
+                    command => inbox.push(credit, command),
+                }
+                Flow::Done
+            }
+            None => Flow::Wait(Pending::Command(command)),
+        }
+    }
+
+    /// Waits until what was pending is done.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives the collected credits back; what was pending is lost.
+    pub async fn settle(&self, pending: Pending<S>) {
+        match pending {
+            Pending::Command(command) => self.submit(command).await,
+            Pending::Throttled(wait, body) => {
+                sleep(wait).await;
+                self.publish_later(body).await;
+            }
+            Pending::Publication(body) => self.publish_later(body).await,
+        }
+    }
+
+    /// Returns the time since the hub's start.
+    fn now(&self) -> Duration {
+        Instant::now().duration_since(Instant::from_std(self.hub.metrics().started()))
+    }
+
+    async fn publish_later(&self, body: Bytes) {
+        let mut credits = self.hub.credits(body.len()).arrived(self.now());
+        while let Err(blocked) = self.hub.publish(&self.channel, &body, &mut credits) {
+            let (metrics, start) = (self.hub.metrics(), Instant::now());
+            Metrics::count(&metrics.credit_waits);
+            // An inbox is never closed.
+            let Ok(permit) = credits.wait(blocked.shard).await else { return };
+            Metrics::add(&metrics.credit_wait_micros, u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX));
+            credits.keep(blocked.shard, permit);
+        }
+    }
+
+    /// Asks the shard to close the connection; it is over once the socket ends.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the connection open.
+    pub async fn close(&self, reason: CloseReason) {
+        self.submit(Command::Close { id: self.id, reason }).await;
+    }
+
+    /// Ends the session: its socket has ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: a future that is dropped leaves the connection's slot taken.
+    pub async fn end(self) {
+        self.hub.unsubscribe(self.id, &self.channel);
+        self.submit(Command::Disconnect { id: self.id }).await;
+    }
+
+    async fn submit(&self, command: Command<S>) {
+        let shard = self.id.shard();
+        self.hub.inbox(shard).push(credit(&self.hub, shard).await, command);
+    }
+}
+
+/// Waits for one credit of a shard.
+async fn credit<S: Sink>(hub: &Hub<S>, shard: usize) -> tokio::sync::SemaphorePermit<'_> {
+    let Ok(credit) = hub.inbox(shard).take(1).await else { unreachable!("an inbox is never closed") };
+    credit
+}

@@ -1,0 +1,93 @@
+//! A process: the real binary, with its arguments and its environment.
+
+use super::within;
+use clap::CommandFactory;
+use rustix::process::{Pid, Signal, kill_process};
+use std::net::SocketAddr;
+use std::process::{ExitStatus, Output, Stdio};
+use throng::config::Config;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+
+/// The binary with these arguments, ready to be started.
+pub(crate) fn throng(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_throng"));
+    // The environment in which the tests run must not decide them.
+    for variable in Config::command().get_arguments().filter_map(|argument| argument.get_env()) {
+        command.env_remove(variable);
+    }
+    command.env_remove("THRONG_LOG").args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+/// A server in a process of its own.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) first_line: String,
+    stdout: Lines<BufReader<ChildStdout>>,
+    pub(crate) addr: SocketAddr,
+}
+
+impl Process {
+    pub(crate) async fn start(arguments: &[&str]) -> Self {
+        Self::spawn(throng(&["--addr", "127.0.0.1:0"]).args(arguments)).await
+    }
+
+    /// Starts and waits for the address that the first line names.
+    pub(crate) async fn spawn(command: &mut Command) -> Self {
+        Self::spawn_with(command, Stdio::null()).await
+    }
+
+    /// Starts as [`Process::spawn`] does, with a log that goes somewhere.
+    pub(crate) async fn spawn_with(command: &mut Command, stderr: Stdio) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(stderr).spawn().expect("the binary runs");
+        let mut stdout = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+        let first_line = within(stdout.next_line()).await.expect("it is text").expect("there is a line");
+        let url = first_line.split("://").nth(1).expect("the line names a URL");
+        let addr = url.split('/').next().unwrap_or_default().replace("localhost", "127.0.0.1");
+        let addr = addr.parse().expect("the URL names an address");
+        Self { child, first_line, stdout, addr }
+    }
+
+    /// Starts as [`Process::spawn`] does, and returns its log too.
+    pub(crate) async fn spawn_logging(command: &mut Command) -> (Self, Lines<BufReader<ChildStderr>>) {
+        let mut process = Self::spawn_with(command, Stdio::piped()).await;
+        let log = process.child.stderr.take().expect("it is piped");
+        (process, BufReader::new(log).lines())
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().expect("it still runs")
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.id().cast_signed()).expect("it is not zero");
+        kill_process(pid, signal).expect("it is ours");
+    }
+
+    pub(crate) async fn ended(mut self) -> ExitStatus {
+        let status = within(self.child.wait()).await.expect("it is ours");
+        assert_eq!(within(self.stdout.next_line()).await.expect("it is text"), None, "one line is all it prints");
+        status
+    }
+}
+
+/// Tries a claim about times, which are a multiple of `scale`, and when it does not hold with longer ones: what a busy
+/// machine takes away is less and less of them. A hub that breaks the claim breaks it at every scale.
+pub(crate) async fn at_some_scale<F: Future<Output = Result<(), String>>>(claim: impl Fn(u32) -> F) {
+    let mut reasons = Vec::new();
+    for scale in [1, 6, 36] {
+        match claim(scale).await {
+            Ok(()) => return,
+            Err(reason) => reasons.push(reason),
+        }
+    }
+    panic!("at every scale: {reasons:?}");
+}
+
+/// Runs what must not start, and returns its exit code and what it said.
+pub(crate) async fn fails(arguments: &[&str]) -> (Option<i32>, String) {
+    let Output { status, stdout, stderr } = within(throng(arguments).output()).await.expect("the binary runs");
+    assert!(stdout.is_empty(), "{arguments:?} started");
+    (status.code(), String::from_utf8(stderr).expect("it is text"))
+}

@@ -1,0 +1,12 @@
+//! A simulated hub: shards, sockets and peers in one thread, with a clock that moves when it is told to.
+
+#![allow(dead_code, reason = "each test uses its part")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "what fails here fails the test")]
+
+pub(crate) mod peer;
+pub(crate) mod pipe;
+pub(crate) mod simulated_hub;
+
+pub(crate) use peer::Peer;
+pub(crate) use pipe::{End, Pipe};
+pub(crate) use simulated_hub::SimulatedHub;

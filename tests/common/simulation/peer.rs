@@ -1,0 +1,161 @@
+//! A peer: one client of a simulated hub, whose frames a second implementation decodes.
+
+use super::simulated_hub::SimulatedHub;
+use super::{End, Pipe};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use throng::hub::{Channel, Command, ConnectionId};
+use throng::protocol::CloseReason;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message, WebSocket};
+
+/// A client of a simulated hub.
+#[derive(Clone)]
+pub(crate) struct Peer {
+    pub(super) hub: SimulatedHub,
+    pub(super) state: Rc<State>,
+}
+
+/// What is known of a client.
+pub(super) struct State {
+    id: ConnectionId,
+    pipe: Pipe,
+    reader: RefCell<Reader>,
+    pub(super) channels: RefCell<Vec<Arc<Channel>>>,
+    /// It never answers a ping.
+    is_mute: Cell<bool>,
+    pub(super) has_left: Cell<bool>,
+}
+
+/// What a client understood so far.
+struct Reader {
+    socket: WebSocket<Pipe>,
+    texts: Vec<String>,
+    pongs: Vec<Vec<u8>>,
+    pings: usize,
+    close: Option<CloseReason>,
+}
+
+impl State {
+    pub(super) fn new(id: ConnectionId, pipe: Pipe) -> Self {
+        let config = WebSocketConfig::default().read_buffer_size(4096);
+        let socket = WebSocket::from_raw_socket(pipe.clone(), Role::Client, Some(config));
+        let reader = Reader { socket, texts: vec![], pongs: vec![], pings: 0, close: None };
+        let (reader, channels) = (RefCell::new(reader), RefCell::default());
+        Self { id, pipe, reader, channels, is_mute: Cell::default(), has_left: Cell::default() }
+    }
+
+    /// Decodes what arrived and returns how many pings the peer is going to answer.
+    pub(super) fn read(&self) -> usize {
+        let before = self.reader.borrow().pings;
+        self.reader.borrow_mut().read();
+        let pings = self.reader.borrow().pings - before;
+        if self.is_mute.get() || self.has_left.get() || self.pipe.is_gone() { 0 } else { pings }
+    }
+
+    pub(super) fn id(&self) -> ConnectionId {
+        self.id
+    }
+}
+
+impl Reader {
+    fn read(&mut self) {
+        while self.close.is_none() {
+            match self.socket.read() {
+                Ok(Message::Text(text)) => self.texts.push(text.to_string()),
+                Ok(Message::Ping(_)) => self.pings += 1,
+                Ok(Message::Pong(body)) => self.pongs.push(body.to_vec()),
+                Ok(Message::Close(frame)) => {
+                    let code = frame.as_ref().map(|frame| u16::from(frame.code));
+                    let text = frame.map_or(String::new(), |frame| frame.reason.to_string());
+                    let is_it =
+                        |reason: &CloseReason| reason.code().map(|code| code.as_u16()) == code && reason.text() == text;
+                    let known = CloseReason::ALL.into_iter().find(is_it);
+                    self.close = Some(known.unwrap_or_else(|| panic!("closed with {code:?} {text:?}")));
+                }
+                Ok(other) => panic!("unexpected {other:?}"),
+                Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::WouldBlock => return,
+                Err(error) => panic!("the stream is broken: {error}"),
+            }
+        }
+    }
+}
+
+impl Peer {
+    /// Subscribes; the peer gets what is published from here on.
+    pub(crate) fn subscribe(self, channel: &str) -> Self {
+        self.hub.subscribe(&self, channel);
+        self
+    }
+
+    /// Stops reading: its socket is full.
+    pub(crate) fn stalled(self) -> Self {
+        self.state.pipe.limit(0);
+        self
+    }
+
+    /// Never answers a ping.
+    pub(crate) fn mute(self) -> Self {
+        self.state.is_mute.set(true);
+        self
+    }
+
+    /// Reads everything from here on.
+    pub(crate) fn resume(&self) {
+        self.state.pipe.open();
+    }
+
+    /// Ends like a session whose socket has ended.
+    pub(crate) fn leave(&self) {
+        if self.state.has_left.replace(true) {
+            return;
+        }
+        for channel in self.state.channels.borrow().iter() {
+            self.hub.hub().unsubscribe(self.id(), channel);
+        }
+        self.hub.push(self.id().shard(), Command::Disconnect { id: self.id() });
+    }
+
+    pub(crate) fn id(&self) -> ConnectionId {
+        self.state.id
+    }
+
+    pub(crate) fn pipe(&self) -> &Pipe {
+        &self.state.pipe
+    }
+
+    pub(crate) fn has_left(&self) -> bool {
+        self.state.has_left.get()
+    }
+
+    /// Text messages as they arrived.
+    pub(crate) fn texts(&self) -> Vec<String> {
+        self.state.read();
+        self.state.reader.borrow().texts.clone()
+    }
+
+    /// Lines of all text messages.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.texts().iter().flat_map(|text| text.split('\n')).map(str::to_owned).collect()
+    }
+
+    pub(crate) fn pongs(&self) -> Vec<Vec<u8>> {
+        self.state.read();
+        self.state.reader.borrow().pongs.clone()
+    }
+
+    pub(crate) fn pings(&self) -> usize {
+        self.state.reader.borrow().pings
+    }
+
+    /// What the close frame said.
+    pub(crate) fn closed(&self) -> Option<CloseReason> {
+        self.state.read();
+        self.state.reader.borrow().close
+    }
+
+    pub(crate) fn end(&self) -> End {
+        self.state.pipe.end()
+    }
+}

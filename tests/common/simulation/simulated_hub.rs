@@ -1,0 +1,201 @@
+//! A simulation: a hub whose shards, sockets and clock are driven by one thread.
+
+use super::peer::State;
+use super::{Peer, Pipe};
+use bytes::Bytes;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use throng::config::{Limits, Tuning};
+use throng::hub::inbox::CREDITS;
+use throng::hub::{Blocked, Channel, Command, Hub, Shard};
+use throng::metrics::{Metrics, ShardCounts};
+use throng::protocol::{ChannelName, CloseReason, Encoding, chat};
+
+/// Longest step of the simulated clock: shards look at it as often as a busy process would.
+const STEP: Duration = Duration::from_millis(50);
+
+/// A hub in one thread.
+#[derive(Clone)]
+pub(crate) struct SimulatedHub {
+    parts: Rc<Parts>,
+}
+
+struct Parts {
+    hub: Hub<Pipe>,
+    shards: RefCell<Vec<Shard<Pipe>>>,
+    now: Cell<Duration>,
+    channels: RefCell<HashMap<String, Arc<Channel>>>,
+    peers: RefCell<Vec<Rc<State>>>,
+}
+
+impl SimulatedHub {
+    /// One shard.
+    pub(crate) fn with_limits(limits: &Limits) -> Self {
+        Self::new(1, limits)
+    }
+
+    pub(crate) fn new(shards: usize, limits: &Limits) -> Self {
+        Self::tuned(shards, limits, &Tuning::default())
+    }
+
+    pub(crate) fn tuned(shards: usize, limits: &Limits, tuning: &Tuning) -> Self {
+        let (hub, shards) = Hub::tuned(limits, tuning, Arc::new(Metrics::new(shards)));
+        let shards = RefCell::new(shards);
+        let parts =
+            Parts { hub, shards, now: Cell::default(), channels: RefCell::default(), peers: RefCell::default() };
+        Self { parts: Rc::new(parts) }
+    }
+
+    pub(crate) fn hub(&self) -> &Hub<Pipe> {
+        &self.parts.hub
+    }
+
+    pub(crate) fn connect(&self) -> Peer {
+        let seat = self.hub().reserve_slot().unwrap();
+        let (id, pipe) = (seat.id(), Pipe::default());
+        self.make_room(id.shard(), 1);
+        let credit = self.hub().inbox(id.shard()).try_take(1).unwrap();
+        self.hub().connect(seat, pipe.clone(), credit);
+        let state = Rc::new(State::new(id, pipe));
+        self.parts.peers.borrow_mut().push(Rc::clone(&state));
+        Peer { hub: self.clone(), state }
+    }
+
+    pub(super) fn subscribe(&self, peer: &Peer, name: &str) {
+        self.make_room(peer.id().shard(), 1);
+        let credit = self.hub().inbox(peer.id().shard()).try_take(1).unwrap();
+        let known = ChannelName::parse(name).unwrap();
+        let channel = self.hub().subscribe(peer.id(), &known, Encoding::Lines, credit).unwrap();
+        peer.state.channels.borrow_mut().push(Arc::clone(&channel));
+        self.parts.channels.borrow_mut().insert(name.to_owned(), channel);
+    }
+
+    /// Publishes a line; waits for shards by running them.
+    pub(crate) fn publish(&self, channel: &str, text: impl AsRef<str>) {
+        while let Err(Blocked { shard }) = self.try_publish(channel, text.as_ref()) {
+            self.pass(shard);
+        }
+    }
+
+    /// Publishes a line, unless a shard has no room.
+    pub(crate) fn try_publish(&self, channel: &str, text: &str) -> Result<u64, Blocked> {
+        let body: Bytes = chat::line(text.as_bytes()).unwrap();
+        let channel = Arc::clone(&self.parts.channels.borrow()[channel]);
+        self.hub().publish(&channel, &body, &mut self.hub().credits(body.len()))
+    }
+
+    pub(crate) fn push(&self, shard: usize, command: Command<Pipe>) {
+        self.make_room(shard, 1);
+        let inbox = self.hub().inbox(shard);
+        inbox.push(inbox.try_take(1).unwrap(), command);
+    }
+
+    pub(crate) fn close(&self, peer: &Peer, reason: CloseReason) {
+        self.push(peer.id().shard(), Command::Close { id: peer.id(), reason });
+    }
+
+    pub(crate) fn close_all(&self, reason: CloseReason) {
+        for shard in 0..self.hub().shards() {
+            self.push(shard, Command::CloseAll { reason });
+        }
+    }
+
+    fn make_room(&self, shard: usize, cost: u32) {
+        while self.hub().inbox(shard).try_take(cost).is_none() {
+            self.pass(shard);
+        }
+    }
+
+    /// Runs one pass of one shard. Returns whether there was anything to do.
+    pub(crate) fn pass(&self, shard: usize) -> bool {
+        self.pass_with(shard, || {})
+    }
+
+    /// Runs one pass of one shard, while `between` its steps others do something.
+    pub(crate) fn pass_with(&self, shard: usize, mut between: impl FnMut()) -> bool {
+        let mut shards = self.parts.shards.borrow_mut();
+        let shard = &mut shards[shard];
+        let has_work = shard.begin_pass(self.parts.now.get());
+        while shard.step() {
+            between();
+        }
+        shard.end_pass(self.parts.now.get());
+        has_work
+    }
+
+    /// Runs every shard, and lets every peer read and answer pings, until nothing moves.
+    pub(crate) fn run_until_idle(&self) {
+        let mut is_busy = true;
+        while is_busy {
+            is_busy = false;
+            for shard in 0..self.hub().shards() {
+                is_busy |= self.pass(shard);
+            }
+            let peers: Vec<_> = self.parts.peers.borrow().clone();
+            for peer in peers {
+                for _ in 0..peer.read() {
+                    self.push(peer.id().shard(), Command::Pong { id: peer.id() });
+                    is_busy = true;
+                }
+            }
+        }
+    }
+
+    /// Lets time pass, and everything happen that happens meanwhile.
+    pub(crate) fn advance(&self, time: Duration) {
+        self.run_until_idle();
+        let until = self.parts.now.get() + time;
+        while self.parts.now.get() < until {
+            self.parts.now.set(until.min(self.parts.now.get() + STEP));
+            self.run_until_idle();
+        }
+    }
+
+    /// Stops the process for a while.
+    pub(crate) fn pause(&self, time: Duration) {
+        self.parts.now.set(self.parts.now.get() + time);
+    }
+
+    /// Drops a shard as a panic would, and starts another in its place.
+    pub(crate) fn restart(&self, index: usize) {
+        let mut shards = self.parts.shards.borrow_mut();
+        let failed = shards.remove(index);
+        drop(failed);
+        shards.insert(index, self.hub().shard(index));
+    }
+
+    pub(crate) fn received(&self, peer: &Peer) -> Vec<String> {
+        peer.lines()
+    }
+
+    pub(crate) fn closed(&self, peer: &Peer) -> Option<CloseReason> {
+        peer.closed()
+    }
+
+    /// What a shard counted.
+    pub(crate) fn counts(&self, shard: usize) -> ShardCounts {
+        self.hub().metrics().shards()[shard].read()
+    }
+
+    /// Ends every connection and checks that nothing is left of them.
+    pub(crate) fn end(&self) {
+        self.run_until_idle();
+        let peers: Vec<_> = self.parts.peers.borrow().clone();
+        for state in peers {
+            Peer { hub: self.clone(), state }.leave();
+        }
+        self.run_until_idle();
+        assert_eq!(self.hub().placement().taken(), 0, "seats");
+        assert!(self.hub().directory().is_empty(), "channels");
+        for (index, shard) in self.parts.shards.borrow().iter().enumerate() {
+            assert_eq!((shard.connections(), shard.audiences()), (0, 0), "connections and audiences of {index}");
+            let inbox = self.hub().inbox(index);
+            assert_eq!(inbox.depth(), 0);
+            assert!(inbox.try_take(u32::try_from(CREDITS).unwrap()).is_some(), "credits of {index}");
+            assert_eq!((self.counts(index).connections, self.counts(index).parked), (0, 0));
+        }
+    }
+}
