@@ -23,7 +23,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 const BOTH: [Kind; 2] = [Kind::HaProxy, Kind::Nginx];
 
-/// How the hubs of this file drain.
+/// `--lb-grace` and `--drain-time` of the hubs in this file.
 const GRACE: Duration = Duration::from_secs(3);
 const DRAIN_TIME: Duration = Duration::from_secs(6);
 
@@ -168,7 +168,7 @@ async fn rolling_deploy(kind: Kind, clients: usize) {
 
     let seen = within(followers.join_all()).await;
     let closed: Vec<_> = seen.iter().filter_map(|seen| seen.closed).collect();
-    // A balancer sends fewer to a hub that answers its checks late.
+    // A balancer sends fewer connections to a hub that answers its health checks late.
     assert!(closed.len() > clients / 20, "{} of {clients} were on the first hub", closed.len());
     let with_paper = closed.len() + 1;
     assert_even(pace, &within(watched).await.unwrap(), closed, with_paper);
@@ -182,7 +182,7 @@ async fn rolling_deploy(kind: Kind, clients: usize) {
     }
 }
 
-/// Returns how many connections a hub has.
+/// Returns the number of connections of a hub.
 async fn connections(addr: SocketAddr) -> usize {
     let page = get(addr, "/metrics").await.body;
     let shards = page

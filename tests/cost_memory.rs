@@ -132,7 +132,7 @@ fn check<S: Read + Write + Send + 'static>(
         (clients, now) = (same, now + more);
         assert!(now <= idle * 110 / 100, "{now} bytes after {times} lines of {len} bytes, {idle} before");
     }
-    // The one that reads while it is written to may take the large line whole; the others are not read yet.
+    // A client that reads while the hub writes to it may take the large line at once; the others do not read yet.
     let (sends, connections) = (scales.server.counts().sends, CONNECTIONS.unsigned_abs() as u64);
     let least = 102 * connections - connections / 10;
     assert!(sends >= least, "{sends} sends: the large line left a rest nowhere, so nothing was given back");

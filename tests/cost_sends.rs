@@ -28,7 +28,7 @@ async fn receivers(server: &TestServer) -> Vec<TcpStream> {
 async fn burst_costs_one_send_per_receiver_and_one_wake() {
     let server = start(|_| {}).await;
     let mut receivers = receivers(&server).await;
-    // A shard that a tick has woken needs no bell.
+    // A shard that a tick has woken is not woken again.
     let _clock = FrozenClock::new();
     for burst in [1, 16, 64] {
         let before = server.counts();

@@ -24,11 +24,10 @@ const MESSAGES: usize = 200;
 /// System calls of the process for each message beyond one per receiver: the read, and the wait for it.
 const BEYOND: usize = 2;
 
-/// System calls that may come on top in all, besides those of an idle hub in the same time: a quarter of a call for
-/// each message.
+/// System calls beyond those, and beyond those of an idle hub in the same time, in all: a quarter per message.
 const SPARE: usize = MESSAGES / 4;
 
-/// How long an idle hub is counted: its ticks are of real time.
+/// How long the calls of the idle hub are counted: its ticks follow the real clock.
 const IDLE: Duration = Duration::from_secs(1);
 
 /// Returns why perf cannot count here.
@@ -169,7 +168,7 @@ async fn lone_message_costs_one_system_call_per_receiver_and_two_for_all() {
     }
     let passed = since.elapsed();
     let calls = counter.stop();
-    // A machine that is slow makes an idle hub's calls more, and no others.
+    // On a slow machine the messages take longer, so more ticks fall into that time.
     let ticks = idle * usize::try_from(passed.as_secs() + 1).expect("it is short");
     let most = MESSAGES * (RECEIVERS + BEYOND) + SPARE + ticks;
     report(format_args!("{calls} system calls for {} deliveries, {idle} a second idle", MESSAGES * RECEIVERS));

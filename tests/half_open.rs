@@ -83,7 +83,7 @@ async fn number(process: &Process, name: &str) -> u64 {
 /// A half-open connection must not hold its place for the two hours that TCP would give it.
 #[tokio::test]
 async fn peer_whose_packets_vanish_is_closed_and_its_place_is_free() {
-    // A phone that is held up for longer than a pong may take is closed with its cable whole: that says nothing.
+    // A busy machine may delay the phone's pong beyond the timeout, before the cable is cut.
     at_some_scale(|scale| async move {
         let Some(cable) = Cable::lay().await else {
             eprintln!("half_open: nothing was checked, because this process may make no network namespace");

@@ -49,7 +49,7 @@ fn ticks(process: &Process) -> u64 {
     fields.skip(11).take(2).map(|field| field.parse::<u64>().expect("it is a number")).sum()
 }
 
-/// Returns how many clients could not be accepted as usual.
+/// Returns the number of failed accepts.
 async fn accept_errors(process: &Process) -> usize {
     let page = get(process.addr, "/metrics").await.body;
     let count = page.lines().find_map(|line| line.strip_prefix("throng_accept_errors_total "));
@@ -94,7 +94,7 @@ async fn clients_beyond_the_descriptors_get_503_without_spinning_and_the_next_on
     };
     within(recovered).await;
     let errors = accept_errors(&process).await;
-    // Each of them told a client at least; one that spins has thousands for each.
+    // Each failed accept refuses at least one client; a hub that spins fails thousands of times per client.
     assert!(errors <= 1 + 750 + again, "{errors} tries to accept");
 }
 

@@ -107,7 +107,7 @@ async fn shed_moves_a_share_and_the_hub_stays_ready() {
 #[tokio::test]
 async fn admin_needs_a_key_and_says_what_it_takes() {
     let server = started().await;
-    // Ten wrong keys a second are told so.
+    // Up to ten wrong keys per second get 401, more get 429.
     let _clock = FrozenClock::new();
     let with = async |header: &str, path: &str| {
         let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n{header}Connection: close\r\n\r\n");
@@ -169,14 +169,14 @@ async fn metrics_are_not_for_who_comes_through_a_proxy() {
     assert!(answer.body.contains("--internal-addr"), "{}", answer.body);
 }
 
-/// A wave of reconnects would hit the other hubs: none is closed before its turn, and not all at the end.
+/// A wave of reconnects would hit the other hubs: no connection is closed too early, and not all at the end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sigterm_closes_two_thousand_connections_evenly_and_exits_with_0() {
     const CLIENTS: usize = 2_000;
     let (grace, time) = (Duration::from_millis(200), Duration::from_secs(8));
     let process = Process::start(&["--lb-grace", "200ms", "--drain-time", "8s", "--shards", "2"]).await;
     let mut clients = JoinSet::new();
-    // As many at once as a hub of any speed takes without cutting one off.
+    // Few enough handshakes at once that none is cut off for a newer one.
     let doors = Arc::new(Semaphore::new(100));
     for _ in 0..CLIENTS {
         let (addr, doors) = (process.addr, Arc::clone(&doors));
@@ -201,7 +201,7 @@ async fn sigterm_closes_two_thousand_connections_evenly_and_exits_with_0() {
     assert_even(pace, &watched, ends.into_iter().map(|(_, at)| at).collect(), CLIENTS);
 }
 
-/// Returns how many connections a hub has.
+/// Returns the number of connections of a hub.
 async fn connections(addr: SocketAddr) -> usize {
     let page = get(addr, "/metrics").await.body;
     let shards = page

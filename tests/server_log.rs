@@ -99,7 +99,7 @@ async fn pause_of_the_process(scale: u32) -> Result<(), String> {
     let [ping, pong] = [1_000, 500].map(|ms| format!("{}ms", ms * scale));
     let mut command = throng(&["--addr", "127.0.0.1:0", "--ping-interval", &ping, "--pong-timeout", &pong]);
     let (process, mut log) = Process::spawn_logging(&mut command).await;
-    // Each answers pings all the time, as the rules ask, until it hears that the pause is over.
+    // Each client answers pings all the time, until a message says that the pause is over.
     let mut clients = JoinSet::new();
     for _ in 0..20 {
         let mut client = Client::connect(process.addr, "/ws").await;

@@ -129,7 +129,7 @@ async fn address_that_shakes_hands_too_fast_is_refused_before_it_costs_anything(
         config.admission.handshake_rate_per_address_max = 1;
     })
     .await;
-    // However long a handshake takes here.
+    // A slow machine may need more than a second for the handshakes.
     let _clock = FrozenClock::new();
     let mut clients = Vec::new();
     // A burst is four seconds of the rate.
@@ -318,7 +318,7 @@ async fn logged(log: &mut Lines<BufReader<ChildStderr>>, text: &str) -> String {
     }
 }
 
-/// Publishes and receives until told to stop, and counts the lines that went round.
+/// Publishes and receives until told to stop, and counts the lines.
 async fn talk(mut client: Encrypted, is_over: watch::Receiver<bool>, lines: watch::Sender<usize>) {
     while !*is_over.borrow() {
         let number = *lines.borrow();
@@ -329,8 +329,8 @@ async fn talk(mut client: Encrypted, is_over: watch::Receiver<bool>, lines: watc
     client.round_trip().await;
 }
 
-/// Waits until everybody has said three lines more.
-async fn everybody_talks(lines: &mut [watch::Receiver<usize>]) {
+/// Waits until each client has published and received three more lines.
+async fn all_talk(lines: &mut [watch::Receiver<usize>]) {
     for lines in lines {
         let wanted = *lines.borrow() + 3;
         within(lines.wait_for(|number| *number >= wanted)).await.expect("nobody was closed");
@@ -358,7 +358,7 @@ async fn certificate_is_replaced_under_load_and_nobody_is_closed() {
     for year in [4095, 4094, 4093] {
         identity.renew(year);
         process.signal(Signal::HUP);
-        everybody_talks(&mut lines).await;
+        all_talk(&mut lines).await;
         logged(&mut log, &format!("is valid until {year}-12-31")).await;
         // A client that believes no other certificate gets in.
         join(&identity, process.addr).await.round_trip().await;

@@ -212,7 +212,7 @@ async fn slow_request_head_is_cut_off() {
 #[tokio::test]
 async fn handshakes_max_is_served_and_one_more_waits_for_its_turn() {
     let server = start(|config| config.limits.handshakes_max = 1).await;
-    // The first may be cut off for the second once it is 0.3 s old, which it never is.
+    // A handshake that is 0.3 s old may be cut off for a newer one; with this clock the first never is.
     let _clock = FrozenClock::new();
     let request = b"GET /health/live HTTP/1.1\r\nHost: throng.test\r\n\r\n";
     let mut first = TcpStream::connect(server.addr).await.unwrap();

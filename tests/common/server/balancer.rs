@@ -27,11 +27,11 @@ pub(crate) struct Balancer {
     pub(crate) addr: SocketAddr,
 }
 
-/// Returns an address that was free a moment ago. Below the ports that the kernel gives to clients: one of those could
+/// Returns an address that was free a moment ago. Its port is below the ephemeral ports: an outgoing connection cannot
 /// take it before the balancer does.
 fn free_addr() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Far apart for processes that run at the same time.
+    // Test processes that run at the same time use different ranges.
     let start = 20_000 + u16::try_from(std::process::id() % 100).expect("it is below 100") * 100;
     let numbers = std::iter::repeat_with(|| NEXT.fetch_add(1, Ordering::Relaxed)).take(100);
     let addrs = numbers.map(|number| SocketAddr::from((Ipv4Addr::LOCALHOST, start + number)));

@@ -1,7 +1,7 @@
-//! A drain as a balancer and the clients see it: in an order, and evenly, however late the machine lets them see it.
+//! A drain as a balancer and the clients see it: its order and its pace, on a machine of any speed.
 //!
-//! A machine that is busy elsewhere makes everything later, and nothing earlier. So a close is held against the first
-//! moment at which it may come, and that closes come a few at a time is read from the hub's own count.
+//! A busy machine delays what clients see; it cannot make anything earlier. So each close is compared with the earliest
+//! time at which it may happen, and the hub's own counter shows that connections are closed in groups.
 
 use super::http::Answer;
 use super::within;
@@ -12,39 +12,39 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{MissedTickBehavior, interval};
 
-/// Time between two questions.
+/// Time between two requests.
 const EVERY: Duration = Duration::from_millis(20);
 
-/// How a hub was told to drain.
+/// When a hub was told to drain, and its settings for it.
 #[derive(Clone, Copy)]
 pub(crate) struct Pace {
-    /// Before it was told.
+    /// A time before the signal or request.
     pub(crate) told: Instant,
     pub(crate) grace: Duration,
     pub(crate) time: Duration,
 }
 
-/// What a hub answered from when it was told to drain until it was gone.
+/// The answers of a hub from the start of its drain to its end.
 #[derive(Default)]
 pub(crate) struct Watched {
-    /// When the last question was asked that it called itself ready to.
+    /// When the last request was sent that the hub answered with "ready".
     ready: Option<Instant>,
-    /// How many connections it had closed, at one time and another.
+    /// The values that its counter of closed connections had.
     closed: BTreeSet<usize>,
 }
 
-/// Asks a path; `None` once nobody listens there.
+/// Fetches a path; `None` once the port is closed.
 async fn ask(addr: SocketAddr, path: &str) -> Option<Option<Answer>> {
     let mut stream = TcpStream::connect(addr).await.ok()?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: throng.test\r\nConnection: close\r\n\r\n");
     let mut answer = Vec::new();
-    // At the very end it may be gone before it answers.
+    // The process may end before it answers.
     let _ = within(stream.write_all(request.as_bytes())).await;
     let is_whole = within(stream.read_to_end(&mut answer)).await.is_ok() && !answer.is_empty();
     Some(is_whole.then(|| Answer::parse(answer)))
 }
 
-/// Asks until nobody listens any more.
+/// Polls the hub until its port is closed.
 pub(crate) async fn watch(addr: SocketAddr) -> Watched {
     let mut watched = Watched::default();
     let mut ticks = interval(EVERY);
@@ -63,17 +63,21 @@ pub(crate) async fn watch(addr: SocketAddr) -> Watched {
     }
 }
 
-/// Checks the order and the pace: `closes` are the times at which clients saw their ends, of `total` connections.
+/// Checks the order and the pace. `closes` are the times at which clients saw their connections end; the hub had `total`
+/// connections.
 pub(crate) fn assert_even(pace: Pace, watched: &Watched, mut closes: Vec<Instant>, total: usize) {
     closes.sort();
     let first = closes.first().expect("somebody was closed");
-    assert!(watched.ready.is_none_or(|asked| asked < *first), "it called itself ready after its first close");
+    assert!(
+        watched.ready.is_none_or(|asked| asked < *first),
+        "the hub answered that it is ready after its first close"
+    );
     for (number, at) in (1..).zip(&closes) {
         let earliest = pace.grace + pace.time.mul_f64(f64::from(number) / total as f64);
         let passed = *at - pace.told;
         assert!(passed >= earliest, "close {number} of {total} after {passed:?}, due after {earliest:?}");
     }
-    // A wave at the end is never early. Ten groups a second are planned.
+    // A hub that closes all connections at the end closes none too early. `pace.rs` plans ten groups a second.
     let groups = watched.closed.iter().filter(|closed| (1..total).contains(*closed)).count();
     assert!(groups >= 3, "{:?} of {total} were closed, from one question to the next", watched.closed);
 }
