@@ -1,4 +1,4 @@
-//! The network layer: sockets, TLS, readiness, who is on the other side, and how many may come.
+//! The network layer: sockets, TLS, readiness, the addresses of peers, and how many may connect.
 
 pub(crate) mod address;
 pub(crate) mod admission;
