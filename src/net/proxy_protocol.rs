@@ -125,7 +125,7 @@ mod tests {
         [&SIGNATURE[..], &[0x20 | command, family], &len, rest].concat()
     }
 
-    /// See docs/threats.md, row 24. The bytes after the header belong to the next protocol, from the first one.
+    /// docs/threats.md, row 24. The bytes after the header belong to the next protocol, from the first one.
     #[tokio::test]
     async fn both_versions_name_the_client_and_leave_what_follows() {
         let v4 = [198, 51, 100, 7, 10, 0, 0, 1, 0x12, 0x34, 0, 80];

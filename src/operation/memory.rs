@@ -163,7 +163,7 @@ fn cgroup_max(root: &Path) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// See docs/threats.md, row 30. At 85 and 95 %, and back with a distance.
+    /// docs/threats.md, row 30. At 85 and 95 %, and back with a distance.
     #[test]
     fn stages_begin_at_their_share_and_end_below_it() {
         let memory = Memory::new(1_000);

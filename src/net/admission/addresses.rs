@@ -128,7 +128,7 @@ mod tests {
         IpAddr::from(Ipv4Addr::from_bits(number)).into()
     }
 
-    /// See docs/threats.md, row 13: the limit is allowed, one more is not, and a connection that ends makes room.
+    /// docs/threats.md, row 13: the limit is allowed, one more is not, and a connection that ends makes room.
     #[test]
     fn address_has_as_many_connections_as_it_may_have() {
         let (mut table, now) = (AddressTable::default(), Instant::now());
@@ -141,7 +141,7 @@ mod tests {
         assert_eq!(connect(&mut table, key(1), now, 3), Ok(()));
     }
 
-    /// See docs/threats.md, row 3: forty at once, then ten a second.
+    /// docs/threats.md, row 3: forty at once, then ten a second.
     #[test]
     fn address_connects_as_fast_as_it_may() {
         let (mut table, now) = (AddressTable::default(), Instant::now());

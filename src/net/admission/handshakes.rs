@@ -188,7 +188,7 @@ mod tests {
         tokio::time::timeout(Duration::from_millis(1), guard.evicted()).await.is_ok()
     }
 
-    /// See docs/threats.md, row 2: unfinished handshakes of one address make room for each other, and for no other.
+    /// docs/threats.md, row 2: unfinished handshakes of one address make room for each other, and for no other.
     #[tokio::test(start_paused = true)]
     async fn oldest_handshake_of_an_address_makes_room_for_its_next_one() {
         let handshakes = Handshakes::new();
