@@ -1,6 +1,6 @@
-# Sums folded stacks by who spent the time: in the kernel by what it was asked for, outside of it by the innermost
-# frame that belongs to somebody. The standard library has no share of its own: it works for whoever called it.
-# Prints "samples ours libc tokio crates send receive read epoll kernel", all but the first in percent.
+# Sums folded stacks by what spent the time: in the kernel by system call, outside of it by the innermost frame of
+# throng, the C library, tokio or another crate. The standard library has no share of its own: it works for its caller.
+# Prints "samples ours libc tokio crates send receive read epoll kernel", all but the first in per cent.
 
 BEGIN {
     crates = "hyper|hyper_util|fastwebsockets|httparse|http|crossbeam_channel|dashmap|parking_lot|parking_lot_core"

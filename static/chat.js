@@ -1,22 +1,22 @@
 /**
- * A chat page: one channel, its log, and a line to write in.
+ * The chat page: one channel, its log, and a field to write in.
  *
- * The channel comes from the page's own address (`?channel=name`). What is typed leaves the field only once it is sent,
- * and what does not come back from the hub is spoken of.
+ * The channel comes from the page's own address (`?channel=name`). Typed text stays in the field until it is sent, and
+ * lines that the hub does not send back are reported as possibly lost.
  */
 
 import { Connection } from "./connection.js";
 import { Log } from "./log.js";
 
 const CHANNEL_DEFAULT = "lobby";
-/** What the hub accepts as a channel's name. */
+/** The channel names that the hub accepts. */
 const CHANNEL_NAME = /^[A-Za-z0-9_.:#$@-]{1,255}$/;
-/** Control characters, and those that turn the direction of the text around them. */
+/** Control characters, and characters that change the direction of the text around them. */
 const NAME_FORBIDDEN = /[\p{Cc}\u061C\u200E\u200F\u2028-\u202E\u2066-\u2069]/u;
 const NAME_CHARACTERS_MAX = 32;
-/** The hub takes messages of less than 64 KiB, counted in UTF-8. */
+/** In UTF-8; one byte less than the hub's default limit, `message_bytes_max`. */
 const MESSAGE_BYTES_MAX = 64 * 1024 - 1;
-/** Sent lines waited for; past it the oldest are no longer recognised as our own. */
+/** Sent lines to wait for; beyond it the oldest are no longer recognised as our own. */
 const UNCONFIRMED_MAX = 200;
 
 const $ = (id) => document.getElementById(id);
@@ -28,7 +28,7 @@ const log = new Log({ element: $("log"), welcome: $("welcome"), jump: $("jump") 
 let channel = null;
 let connection = null;
 let state = { kind: "idle" };
-/** What was sent and has not come back: the hub echoes every line to its sender. */
+/** Lines that were sent and have not come back yet: the hub sends every line back to its sender. */
 let unconfirmed = [];
 
 // The channel.
@@ -37,7 +37,7 @@ function channelFromUrl() {
   return new URLSearchParams(location.search).get("channel") || CHANNEL_DEFAULT;
 }
 
-/** Returns the address of the socket beside this page, whatever path a proxy serves it under. */
+/** Returns the address of the socket next to this page, whatever path a proxy serves the page under. */
 function socketUrl(name) {
   const url = new URL("ws", location.origin + location.pathname);
   url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
@@ -51,10 +51,10 @@ function showChannelError(text) {
   channelField.setAttribute("aria-invalid", String(text !== ""));
 }
 
-/** Joins a channel and returns true, or says what is wrong with its name. */
+/** Joins a channel and returns true, or shows what is wrong with its name and returns false. */
 function join(name) {
   if (!CHANNEL_NAME.test(name)) {
-    showChannelError("A channel’s name is 1 to 255 plain letters, digits or _ . : # $ @ -");
+    showChannelError("A channel name has 1 to 255 characters: letters a to z, digits, and _ . : # $ @ -");
     return false;
   }
   showChannelError("");
@@ -107,23 +107,23 @@ function showState(next) {
   showHint();
 }
 
-/** The wait is not part of the live region's text: a screen reader would read out every second. */
+/** The countdown is not part of the live region: a screen reader would read out every second. */
 function showCountdown() {
   const seconds = Math.max(1, Math.ceil((state.until - Date.now()) / 1_000));
   countdown.textContent = state.until === undefined ? "" : `in ${seconds} s`;
 }
 
-/** Writes to the log what a reader of the log has to know: where lines may be missing, and why. */
+/** Adds a notice to the log where lines may be missing, with the reason. */
 function announce({ kind, isReturn, wasOpen, code, reason }) {
-  // 1005 and 1006 are the browser's own way to say that there was no close frame with a code.
+  // With 1005 and 1006 the browser itself reports that there was no close frame, or none with a code.
   const why = code === undefined || code === 1005 || code === 1006 ? "" : ` (${`${code} ${reason}`.trim()})`;
-  if (isReturn) log.addNotice("Reconnected; messages in between were missed.", "good");
+  if (isReturn) log.addNotice("Reconnected. Messages sent in the meantime are not shown.", "good");
   if (kind === "refused") log.addNotice(`Disconnected${why}. The hub asked not to reconnect.`, "bad");
   else if (wasOpen) log.addNotice(`Connection lost${why}. Reconnecting…`, "bad");
   if (wasOpen) giveBackUnconfirmed();
 }
 
-/** Says how many lines may be lost, and puts the last of them back to be sent again. */
+/** Reports how many lines may be lost, and puts the last one back into the field. */
 function giveBackUnconfirmed() {
   if (unconfirmed.length === 0) return;
   const isPutBack = messageField.value === "";
@@ -133,7 +133,7 @@ function giveBackUnconfirmed() {
   unconfirmed = [];
 }
 
-/** Splits a coalesced message; blank lines, which the hub passes on, would only be gaps in the log. */
+/** Splits a message into its lines; blank ones, which the hub passes on, would only be gaps in the log. */
 function receive(data) {
   if (typeof data !== "string") return;
   for (const text of data.split("\n")) {
@@ -144,12 +144,12 @@ function receive(data) {
 
 function isOwn(line) {
   const at = unconfirmed.findIndex((sent) => sent.line === line);
-  // Lines of one sender stay in order, so what was sent before this one and is not back was dropped.
+  // Lines of one sender keep their order, so earlier ones that have not come back were dropped.
   if (at >= 0) unconfirmed.splice(0, at + 1);
   return at >= 0;
 }
 
-// The line to write in.
+// The field to write in.
 
 function nameProblem() {
   const name = nameField.value.trim();
@@ -164,7 +164,7 @@ function composedLine() {
 
 function messageProblem() {
   const line = composedLine();
-  // UTF-16 never needs more than three bytes of UTF-8 a unit: most lines need no counting.
+  // A UTF-16 unit takes at most three bytes of UTF-8, so most lines need no counting.
   if (line.length * 3 <= MESSAGE_BYTES_MAX) return "";
   const excess = new TextEncoder().encode(line).length - MESSAGE_BYTES_MAX;
   if (excess <= 0) return "";
@@ -172,12 +172,12 @@ function messageProblem() {
   return `The message is ${bytes} too long: the limit is 64 KiB.`;
 }
 
-/** Shows why sending is impossible, if it is; the button stays focusable so that the reason can be read there. */
+/** Shows why a line cannot be sent, if so. The button stays focusable so that screen readers can read the reason. */
 function showHint() {
   const [wrongName, wrongMessage] = [nameProblem(), messageProblem()];
-  // A first connection usually comes at once: a remark on it would only flash.
+  // The first connection is usually there at once: a hint would only flash.
   const isAway = state.kind !== "connected" && !(state.kind === "connecting" && !state.isRetry);
-  const away = isAway ? "Not connected: what you write stays here until you can send it." : "";
+  const away = isAway ? "Not connected. Your text stays here until you can send it." : "";
   nameField.setAttribute("aria-invalid", String(wrongName !== ""));
   messageField.setAttribute("aria-invalid", String(wrongMessage !== ""));
   const problem = wrongName || wrongMessage || away;
@@ -202,14 +202,14 @@ function sendFromField(event) {
   log.follow();
 }
 
-/** Enter in the name field means "that is my name", not "send". */
+/** Enter in the name field moves on to the message and sends nothing. */
 function nameEntered(event) {
   if (event.key !== "Enter" || event.isComposing) return;
   event.preventDefault();
   messageField.focus();
 }
 
-/** Storage may be switched off; then the name lasts as long as the page. */
+/** Storage may be disabled; then the name is kept as long as the page is open. */
 function rememberName() {
   showHint();
   if (nameProblem() !== "") return;

@@ -1,8 +1,8 @@
 /**
- * A connection: one channel of the hub, held open across losses.
+ * A connection to one channel of the hub that reconnects by itself.
  *
- * A loss is followed by another attempt after a random wait, so that the clients of a hub that restarted do not all
- * come back in the same instant. A close code from 4500 to 4999 says "do not come back": then only `open` tries again.
+ * Each attempt comes after a random wait, so that the clients of a hub that restarts do not all return at the same
+ * moment. A close code from 4500 to 4999 means "do not reconnect": then only `open` tries again.
  *
  * `onState` gets one of
  * - `{ kind: "connecting", isRetry }`: `isRetry` if the attempt before it failed or was lost
@@ -11,15 +11,15 @@
  * - `{ kind: "refused", wasOpen, code, reason }`
  */
 
-/** Upper edge of the first wait: short enough to go unnoticed, wide enough to spread a room full of clients. */
+/** Bound of the first wait: too short to be noticed, long enough to spread the clients of a hub. */
 const BACKOFF_BASE_MS = 500;
-/** Upper edge of any wait: nobody should have to look for a button after half a minute. */
+/** Bound of any wait: a reader waits half a minute without reaching for a button. */
 const BACKOFF_MAX_MS = 30_000;
-/** A connection that lived this long starts the back-off anew; a shorter one may be a hub that fails under load. */
+/** A connection that lived this long resets the back-off; one that ends earlier may mean a hub that is overloaded. */
 const STABLE_MS = 5_000;
-/** A handshake without an answer; browsers alone would wait for minutes. */
+/** Time for a handshake; browsers by themselves wait for minutes. */
 const CONNECT_TIMEOUT_MS = 10_000;
-/** Unsent bytes in the browser; beyond them the line is stalled and more text would only pile up. */
+/** Unsent bytes in the browser; beyond them the network is stalled and more text would only pile up. */
 const BUFFERED_BYTES_MAX = 1024 * 1024;
 
 export class Connection {
@@ -37,7 +37,7 @@ export class Connection {
     this.#handlers = handlers;
   }
 
-  /** Connects now, whatever was going on before. */
+  /** Connects now; an attempt or connection before it is dropped. */
   open() {
     this.close();
     const socket = new WebSocket(this.#url);
@@ -49,7 +49,7 @@ export class Connection {
     this.#handlers.onState({ kind: "connecting", isRetry: this.#failures > 0 });
   }
 
-  /** Ends the connection and all attempts, without a word to the handlers. */
+  /** Ends the connection and all attempts without calling the handlers. */
   close() {
     clearTimeout(this.#timer);
     this.#isWaiting = false;
@@ -60,12 +60,12 @@ export class Connection {
     this.#socket = null;
   }
 
-  /** Cuts a wait short, for when the network is known to be back. */
+  /** Ends a wait early, for when the network is known to be back. */
   hurry() {
     if (this.#isWaiting) this.open();
   }
 
-  /** Returns whether the text was taken; what is refused stays with the caller. */
+  /** Returns whether the text was accepted for sending. */
   send(text) {
     const socket = this.#socket;
     if (socket?.readyState !== WebSocket.OPEN || socket.bufferedAmount > BUFFERED_BYTES_MAX) return false;
@@ -93,7 +93,7 @@ export class Connection {
     this.#failures += 1;
     this.#isWaiting = true;
     this.#timer = setTimeout(() => this.open(), wait);
-    // A browser without a network may still reach a hub on this machine, so being offline shortens nothing.
+    // A browser that is offline may still reach a hub on the same machine, so the wait is the same.
     const kind = navigator.onLine ? "waiting" : "offline";
     this.#handlers.onState({ kind, until: Date.now() + wait, wasOpen, code, reason });
   }

@@ -1,22 +1,21 @@
 /**
- * A log: the newest lines of a channel, drawn once per frame.
+ * A log: the newest lines of a channel, drawn a few at a time.
  *
- * Lines are shown with `textContent` and nothing else, so markup stays text. The log is bounded, so a flood costs the tab
- * its oldest lines and not its life. Who reads at the end follows; who has scrolled up is never moved.
+ * The log is bounded, so a flood costs its oldest lines and not the tab. A reader at the end follows new lines; a reader
+ * who has scrolled up is never moved.
  */
+
+import { Authors } from "./authors.js";
+import { renderDay, renderLine } from "./line.js";
 
 /** Lines kept: several screens of reading, little enough to lay out within a frame. */
 const LINES_MAX = 2_000;
-/** Characters kept, so that long lines can not do what many lines can not. */
+/** Characters kept, so that long lines cannot do what many lines cannot. */
 const CHARACTERS_MAX = 1_000_000;
-/** Distance from the end, in pixels, that still counts as reading the newest line. */
+/** Distance from the end, in pixels, that still counts as being at the end. */
 const END_SLACK = 4;
-/** Number of author colours in the style sheet. */
-const AUTHOR_COLOURS = 6;
-/** The page's own way to write a name; the plain protocol knows none, so this is looks and proves nothing. */
-const AUTHOR = /^([^:]{1,32}): /u;
-
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+/** Lines drawn in one frame: with more of them typing would stutter during a flood. */
+const LINES_PER_FRAME = 200;
 
 export class Log {
   #element;
@@ -25,6 +24,8 @@ export class Log {
   #queue = [];
   #queueCharacters = 0;
   #shownCharacters = 0;
+  #authors = new Authors();
+  #day = "";
   #isFrameRequested = false;
   #isFollowing = true;
   #unread = 0;
@@ -40,12 +41,12 @@ export class Log {
     new ResizeObserver(() => this.#isFollowing && this.follow()).observe(element);
   }
 
-  /** Adds what somebody said. */
+  /** Adds a message of the channel. */
   addLine(text, { isOwn }) {
     this.#enqueue({ text, isChat: true, classes: isOwn ? "line own" : "line" });
   }
 
-  /** Adds what the page itself has to say; `tone` is `good` or `bad`. */
+  /** Adds a notice of the page itself; `tone` is `good` or `bad`. */
   addNotice(text, tone) {
     this.#enqueue({ text, isChat: false, classes: `notice ${tone}` });
   }
@@ -53,6 +54,8 @@ export class Log {
   clear() {
     this.#queue = [];
     this.#queueCharacters = this.#shownCharacters = 0;
+    this.#authors = new Authors();
+    this.#day = "";
     this.#welcome.hidden = false;
     this.#element.replaceChildren(this.#welcome);
     this.follow();
@@ -72,6 +75,10 @@ export class Log {
     while (this.#queue.length > LINES_MAX || this.#queueCharacters > CHARACTERS_MAX) {
       this.#queueCharacters -= this.#queue.shift().text.length;
     }
+    this.#requestFrame();
+  }
+
+  #requestFrame() {
     if (this.#isFrameRequested) return;
     this.#isFrameRequested = true;
     requestAnimationFrame(() => this.#draw());
@@ -80,32 +87,43 @@ export class Log {
   #draw() {
     this.#isFrameRequested = false;
     const batch = document.createDocumentFragment();
-    for (const line of this.#queue) {
-      const element = render(line);
-      this.#shownCharacters += element.textContent.length;
+    for (const line of this.#queue.splice(0, LINES_PER_FRAME)) {
+      this.#queueCharacters -= line.text.length;
+      this.#shownCharacters += line.text.length;
+      this.#drawDay(batch, line.at);
+      const element = renderLine(line, (author) => this.#authors.hueOf(author));
+      element.characters = line.text.length;
       batch.append(element);
       if (!line.isChat) continue;
       this.#unread += 1;
       this.#welcome.hidden = true;
     }
-    this.#queue = [];
-    this.#queueCharacters = 0;
     this.#element.append(batch);
     this.#trim();
     if (this.#isFollowing) this.follow();
     else this.#showUnread();
+    if (this.#queue.length > 0) this.#requestFrame();
+  }
+
+  /** Lines have a time of day; what was said on another day than the line before it is set apart. */
+  #drawDay(batch, at) {
+    const day = at.toDateString();
+    if (this.#day !== "" && this.#day !== day) batch.append(renderDay(at));
+    this.#day = day;
   }
 
   /** Drops the oldest lines beyond the bounds without moving what is being read. */
   #trim() {
     const element = this.#element;
-    const heightBefore = this.#isFollowing ? 0 : element.scrollHeight;
+    // Heights of lines are fractions of a pixel, which `scrollHeight` rounds: many small errors would add up.
+    const top = () => (this.#isFollowing ? 0 : element.lastElementChild.getBoundingClientRect().top);
+    const topBefore = top();
     while (element.childElementCount - 1 > LINES_MAX || this.#shownCharacters > CHARACTERS_MAX) {
       const oldest = this.#welcome.nextElementSibling;
-      this.#shownCharacters -= oldest.textContent.length;
+      this.#shownCharacters -= oldest.characters ?? 0;
       oldest.remove();
     }
-    if (!this.#isFollowing) element.scrollTop -= heightBefore - element.scrollHeight;
+    if (!this.#isFollowing) element.scrollTop += top() - topBefore;
   }
 
   #scrolled() {
@@ -125,31 +143,4 @@ export class Log {
     this.#jump.hidden = this.#unread === 0;
     this.#jump.textContent = `${this.#unread} new ${this.#unread === 1 ? "message" : "messages"} ↓`;
   }
-}
-
-function render({ text, at, isChat, classes }) {
-  const element = document.createElement("div");
-  element.className = classes;
-  const time = document.createElement("time");
-  time.dateTime = at.toISOString();
-  time.textContent = clock.format(at);
-  const body = document.createElement("p");
-  body.dir = "auto";
-  const author = isChat ? AUTHOR.exec(text)?.[1] : undefined;
-  if (author === undefined) {
-    body.textContent = text;
-  } else {
-    const name = document.createElement("bdi");
-    name.className = `author colour-${colourOf(author)}`;
-    name.textContent = author;
-    body.append(name, text.slice(author.length));
-  }
-  element.append(time, body);
-  return element;
-}
-
-function colourOf(author) {
-  let hash = 0;
-  for (const character of author) hash = (hash * 31 + character.codePointAt(0)) % 65_521;
-  return hash % AUTHOR_COLOURS;
 }

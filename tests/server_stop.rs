@@ -51,22 +51,19 @@ async fn sigterm_delivers_what_is_pending_says_service_restart_and_exits_with_0(
     }
 }
 
+/// Starts a hub that stops without grace, and connects a peer that never ends its connection.
+async fn start_with_endless_peer(shutdown_timeout: &str) -> (Process, Raw) {
+    let times = ["--lb-grace=0s", "--drain-time=0s", "--close-timeout=1h", "--shutdown-timeout", shutdown_timeout];
+    let process = Process::start(&times).await;
+    let mut endless = Raw::connect(process.addr, "/ws", b"").await;
+    endless.round_trip().await;
+    (process, endless)
+}
+
 /// A stop by hand must not wait for a peer that never ends.
 #[tokio::test]
 async fn second_signal_exits_at_once_with_130() {
-    let process = Process::start(&[
-        "--lb-grace",
-        "0s",
-        "--drain-time",
-        "0s",
-        "--close-timeout",
-        "1h",
-        "--shutdown-timeout",
-        "1h",
-    ])
-    .await;
-    let mut endless = Raw::connect(process.addr, "/ws", b"").await;
-    endless.round_trip().await;
+    let (process, mut endless) = start_with_endless_peer("1h").await;
     process.signal(Signal::TERM);
     assert_eq!(endless.closed().await, Some((1012, "shutting down".to_owned())));
     process.signal(Signal::INT);
@@ -76,19 +73,7 @@ async fn second_signal_exits_at_once_with_130() {
 /// A peer that never ends delays a stop, and does not prevent it.
 #[tokio::test]
 async fn stop_ends_after_shutdown_timeout_with_0() {
-    let process = Process::start(&[
-        "--lb-grace",
-        "0s",
-        "--drain-time",
-        "0s",
-        "--close-timeout",
-        "1h",
-        "--shutdown-timeout",
-        "200ms",
-    ])
-    .await;
-    let mut endless = Raw::connect(process.addr, "/ws", b"").await;
-    endless.round_trip().await;
+    let (process, _endless) = start_with_endless_peer("200ms").await;
     process.signal(Signal::TERM);
     assert_eq!(process.ended().await.code(), Some(0));
 }

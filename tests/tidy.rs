@@ -24,14 +24,33 @@ const IO: [&str; 9] = [
     ".await?",
 ];
 
-/// The layers from the top to the bottom. One may use those below it and none above it.
-const LAYERS: [&str; 8] = ["cli", "server", "http", "operation", "net", "session", "hub", "protocol"];
+/// The layers of a crate, from the top to the bottom. One may use those below it and none above it.
+const LAYERS: [(&str, &[&str]); 2] = [
+    ("src", &["cli", "server", "http", "operation", "net", "session", "hub", "protocol"]),
+    (
+        "loadtest/src",
+        &[
+            "cli",
+            "compare",
+            "report",
+            "scenario",
+            "coordinator",
+            "worker",
+            "audience",
+            "observe",
+            "results",
+            "config",
+            "wire",
+            "measure",
+        ],
+    ),
+];
 
 /// Modules that any layer may use, and that use no layer but `protocol`.
 const LEAVES: [&str; 3] = ["config", "metrics", "rate"];
 
 /// What else a folder or file may not mention.
-const FORBIDDEN: [(&str, &[&str]); 15] = [
+const FORBIDDEN: [(&str, &[&str]); 21] = [
     (
         "src/protocol",
         &["tokio::", "hyper", "std::net", "Instant::now", "crate::config", "crate::metrics", "crate::rate"],
@@ -46,10 +65,16 @@ const FORBIDDEN: [(&str, &[&str]); 15] = [
     ("src/config", &["tokio"]),
     ("src/metrics", &["tokio"]),
     ("src/top", &["crate::"]),
-    ("loadtest/src/wire", &["mio::", "crate::worker", "crate::coordinator", "crate::scenario", "crate::cli"]),
-    ("loadtest/src/observe", &["crate::worker", "crate::coordinator", "crate::scenario", "crate::cli"]),
-    ("loadtest/src/worker", &["crate::coordinator", "crate::scenario", "crate::cli"]),
-    ("loadtest/src/coordinator", &["crate::scenario", "crate::cli"]),
+    ("loadtest/src/compare", &["mio::", "crate::scenario", "crate::coordinator", "crate::worker"]),
+    ("loadtest/src/report", &["mio::", "crate::scenario", "crate::coordinator", "crate::worker"]),
+    ("loadtest/src/scenario", &["mio::"]),
+    ("loadtest/src/coordinator", &["mio::"]),
+    ("loadtest/src/worker", &["crate::results"]),
+    ("loadtest/src/observe", &["mio::"]),
+    ("loadtest/src/results", &["mio::"]),
+    ("loadtest/src/config", &["mio::"]),
+    ("loadtest/src/wire", &["mio::"]),
+    ("loadtest/src/measure", &["mio::"]),
 ];
 
 /// A word may stand in these files only.
@@ -103,8 +128,11 @@ fn shipped(text: &str) -> impl Iterator<Item = (usize, &str)> {
 /// Returns the rules of each folder: the layers above it, and what else it may not mention.
 fn rules() -> Vec<(String, Vec<String>)> {
     let above = |layers: &[&str]| layers.iter().map(|layer| format!("crate::{layer}")).collect::<Vec<_>>();
-    let layers = LAYERS.iter().enumerate().map(|(depth, layer)| (format!("src/{layer}"), above(&LAYERS[..depth])));
-    let leaves = LEAVES.iter().map(|leaf| (format!("src/{leaf}"), above(&LAYERS[..LAYERS.len() - 1])));
+    let layers = LAYERS.iter().flat_map(|(root, layers)| {
+        layers.iter().enumerate().map(move |(depth, layer)| (format!("{root}/{layer}"), above(&layers[..depth])))
+    });
+    let (_, upper) = LAYERS[0];
+    let leaves = LEAVES.iter().map(|leaf| (format!("src/{leaf}"), above(&upper[..upper.len() - 1])));
     let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
     let forbidden = FORBIDDEN.iter().map(|(folder, words)| ((*folder).to_owned(), owned(words)));
     layers.chain(leaves).chain(forbidden).collect()

@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::{Error, Utf8Bytes};
 /// Messages fed before a flush.
 const BATCH: usize = 64;
 
-/// Messages a receiver may lag behind.
+/// Messages that a receiver may lag by.
 const LAG_MAX: usize = 1024;
 
 #[tokio::main(flavor = "current_thread")]
@@ -37,7 +37,7 @@ async fn serve(stream: TcpStream, room: Sender<Utf8Bytes>, mut queue: Receiver<U
     let read = async {
         while let Some(Ok(message)) = source.next().await {
             if let Message::Text(text) = message {
-                // Nobody listening is no error.
+                // A room without receivers is no error.
                 drop(room.send(text));
             }
         }

@@ -1,30 +1,28 @@
-//! An audience: who subscribes to which channels, and who publishes in each.
+//! An audience: which clients subscribe to which channels, and which client publishes in each.
 //!
-//! Every process of a run computes it from the configuration alone, so nothing about it has to be sent around.
+//! Every process of a run computes it from the configuration alone, so it is never sent between them.
 
-use std::collections::BTreeSet;
-
+use crate::config::{Config, Load};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rand_distr::Zipf;
-
-use crate::config::{Config, Scenario};
+use std::collections::BTreeSet;
 
 /// Draws for each subscription. A steep law draws the same few channels again and again.
 const DRAWS_MAX: usize = 64;
 
-/// Who stands where.
+/// The subscriptions of all clients.
 #[derive(Debug)]
 pub(crate) struct Audience {
-    /// Name of the only channel, or the start of all names.
+    /// Name of the only channel, or the prefix of all names.
     name: String,
     /// `channels` only: the channels of each client, `subscriptions` of them, ascending.
     of_client: Vec<u16>,
     subscriptions: usize,
-    /// `channels` only: the first subscriber of each channel, who publishes in it.
+    /// `channels` only: the first subscriber of each channel, which publishes in it.
     publisher: Vec<Option<usize>>,
     popularity: Option<Popularity>,
-    /// All others: the first clients publish.
+    /// Number of publishers. Except in `channels`, these are the first clients.
     publishers: usize,
 }
 
@@ -36,7 +34,7 @@ pub(crate) struct Popularity {
 }
 
 impl Popularity {
-    /// The channel that the choice number `n` falls on.
+    /// Returns the channel that the choice number `n` falls on.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole and from 1 to the channels")]
     fn draw(&self, rng: &mut StdRng) -> u16 {
         rng.sample(self.zipf) as u16 - 1
@@ -44,10 +42,10 @@ impl Popularity {
 }
 
 impl Audience {
-    /// Seats everybody.
+    /// Returns the audience of a run.
     pub(crate) fn new(config: &Config) -> Self {
         let name = config.channel.clone();
-        if config.scenario != Scenario::Channels {
+        let Load::Channels { channels, subscriptions, zipf, .. } = config.load else {
             let publishers = config.publishers();
             return Self {
                 name,
@@ -57,23 +55,23 @@ impl Audience {
                 popularity: None,
                 publishers,
             };
-        }
-        let zipf = Zipf::new(config.channels as f64, config.zipf).expect("channels and exponent are positive");
+        };
+        let zipf = Zipf::new(channels as f64, zipf).expect("channels and exponent are positive");
         let popularity = Popularity { zipf, seed: config.seed };
         let mut rng = StdRng::seed_from_u64(config.seed);
-        let mut of_client = Vec::with_capacity(config.clients * config.subscriptions);
-        let mut publisher = vec![None; config.channels];
+        let mut of_client = Vec::with_capacity(config.clients * subscriptions);
+        let mut publisher = vec![None; channels];
         for client in 0..config.clients {
             let mut chosen = BTreeSet::new();
-            for _ in 0..DRAWS_MAX * config.subscriptions {
-                if chosen.len() == config.subscriptions {
+            for _ in 0..DRAWS_MAX * subscriptions {
+                if chosen.len() == subscriptions {
                     break;
                 }
                 chosen.insert(popularity.draw(&mut rng));
             }
-            // Who is that hard to please takes the most popular ones that it lacks.
+            // A client without enough draws takes the most popular channels that it lacks.
             for channel in 0.. {
-                if chosen.len() == config.subscriptions {
+                if chosen.len() == subscriptions {
                     break;
                 }
                 chosen.insert(channel);
@@ -83,27 +81,26 @@ impl Audience {
                 of_client.push(channel);
             }
         }
-        let (subscriptions, publishers) = (config.subscriptions, config.channels);
-        Self { name, of_client, subscriptions, publisher, popularity: Some(popularity), publishers }
+        Self { name, of_client, subscriptions, publisher, popularity: Some(popularity), publishers: channels }
     }
 
-    /// Publisher numbers that a client's records may have: those of its channels, or nothing if it hears everybody.
+    /// Returns publisher numbers that a client's records may have: those of its channels, or nothing if it hears all.
     pub(crate) fn heard_by(&self, client: usize) -> Option<&[u16]> {
         self.popularity?;
         self.of_client.get(client * self.subscriptions..)?.get(..self.subscriptions)
     }
 
-    /// Sequence numbers to keep per client.
+    /// Returns sequence numbers to keep per client.
     pub(crate) const fn row_len(&self) -> usize {
         if self.popularity.is_some() { self.subscriptions } else { self.publishers }
     }
 
-    /// Publisher numbers in all.
+    /// Returns publisher numbers in all.
     pub(crate) const fn publishers(&self) -> usize {
         self.publishers
     }
 
-    /// The client behind a publisher's number; nobody if its channel is empty.
+    /// Returns the client that sends for a publisher number; nothing if its channel is empty.
     pub(crate) fn client_of(&self, publisher: usize) -> Option<usize> {
         match self.popularity {
             Some(_) => self.publisher[publisher],
@@ -111,14 +108,14 @@ impl Audience {
         }
     }
 
-    /// The publisher of the message `n`: in turn, or as popular as its channel.
+    /// Returns the publisher of the message `n`: in turn, or as popular as its channel.
     pub(crate) fn publisher_of(&self, n: u64) -> usize {
         let Some(popularity) = &self.popularity else {
             return usize::try_from(n % self.publishers as u64).unwrap_or_default();
         };
         let mut rng = StdRng::seed_from_u64(popularity.seed ^ n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         loop {
-            // Somebody subscribes to something, so this ends.
+            // At least one channel has a subscriber, so this ends.
             let channel = usize::from(popularity.draw(&mut rng));
             if self.publisher[channel].is_some() {
                 return channel;
@@ -126,7 +123,7 @@ impl Audience {
         }
     }
 
-    /// The name of a publisher's channel.
+    /// Returns the name of a publisher's channel.
     pub(crate) fn channel(&self, publisher: usize) -> String {
         match self.popularity {
             Some(_) => format!("{}-{publisher}", self.name),
@@ -134,7 +131,7 @@ impl Audience {
         }
     }
 
-    /// The names of a client's channels.
+    /// Returns the names of a client's channels.
     pub(crate) fn channels(&self, client: usize) -> Vec<String> {
         match self.heard_by(client) {
             Some(channels) => channels.iter().map(|channel| self.channel(usize::from(*channel))).collect(),
@@ -142,7 +139,7 @@ impl Audience {
         }
     }
 
-    /// Subscribers of each channel that has any, ascending.
+    /// Returns subscribers of each channel that has any, ascending.
     pub(crate) fn sizes(&self) -> Vec<usize> {
         let mut sizes = vec![0; self.publisher.len()];
         for channel in &self.of_client {
@@ -159,11 +156,11 @@ mod tests {
     use super::*;
     use crate::cli::tests::config;
 
-    /// Workers must agree without talking, and popular channels must be popular.
+    /// Workers must agree without messages, and popular channels must have more subscribers.
     #[test]
-    fn seats_are_repeatable_and_follow_zipf() {
+    fn subscriptions_are_repeatable_and_follow_zipf() {
         let config =
-            config("loadtest channels --clients 2000 --channels 500 --seed 7 --face centrifuge --subscriptions 3");
+            config("loadtest channels --clients 2000 --channels 500 --seed 7 --protocol centrifuge --subscriptions 3");
         let (one, other) = (Audience::new(&config), Audience::new(&config));
         assert_eq!(one.of_client, other.of_client);
         let sizes = one.sizes();
@@ -179,9 +176,9 @@ mod tests {
 
     /// The last channel of a hundred is drawn once in ten billion times.
     #[test]
-    fn steepest_law_seats_everybody_too() {
+    fn steepest_law_gives_every_client_its_subscriptions() {
         let config =
-            config("loadtest channels --clients 9 --channels 100 --zipf 5 --face centrifuge --subscriptions 100");
+            config("loadtest channels --clients 9 --channels 100 --zipf 5 --protocol centrifuge --subscriptions 100");
         assert_eq!(Audience::new(&config).sizes(), [9; 100]);
     }
 }

@@ -3,14 +3,13 @@
 //! All processes of a machine share that clock, so a message may be sent by one worker and timed by another.
 //! `epoll_wait` rounds its timeout up to whole milliseconds, which would be measured as the server's latency.
 
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::time::Duration;
-
 use anyhow::Result;
 use mio::unix::SourceFd;
 use mio::{Interest, Poll, Token};
 use rustix::time::{ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
 use rustix::time::{clock_gettime, timerfd_create, timerfd_settime};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Duration;
 
 /// Reads the clock.
 #[inline]
@@ -20,18 +19,18 @@ pub(crate) fn now_ns() -> u64 {
     u64::try_from(now.tv_sec).unwrap_or_default() * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or_default()
 }
 
-/// Nanoseconds of a duration; the end of time if that is 584 years or more.
+/// Returns nanoseconds of a duration; `u64::MAX` if that is 584 years or more.
 #[inline]
 pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Nanoseconds between two readings, in seconds.
+/// Returns nanoseconds between two readings, in seconds.
 pub(crate) fn seconds(from_ns: u64, to_ns: u64) -> f64 {
     Duration::from_nanos(to_ns.saturating_sub(from_ns)).as_secs_f64()
 }
 
-/// Wakes the poll at a point in time.
+/// A timer that wakes a poll.
 #[derive(Debug)]
 pub(crate) struct Timer {
     fd: OwnedFd,
@@ -39,7 +38,7 @@ pub(crate) struct Timer {
 }
 
 impl Timer {
-    /// Makes a timer that wakes `poll` with `token`.
+    /// Returns a timer that wakes `poll` with `token`.
     ///
     /// # Errors
     ///
@@ -50,7 +49,7 @@ impl Timer {
         Ok(Self { fd, armed_ns: u64::MAX })
     }
 
-    /// Sets the wake-up to `due_ns`; costs a system call only if that is news.
+    /// Sets the wake-up to `due_ns`; costs a system call only if it changes.
     ///
     /// # Errors
     ///
@@ -59,7 +58,7 @@ impl Timer {
         if due_ns == self.armed_ns || due_ns == u64::MAX {
             return Ok(());
         }
-        // A zero would switch the timer off.
+        // Zero would disarm the timer.
         let left = Duration::from_nanos(due_ns.saturating_sub(now_ns).max(1));
         let it_value = Timespec { tv_sec: i64::try_from(left.as_secs())?, tv_nsec: left.subsec_nanos().into() };
         let it_interval = Timespec { tv_sec: 0, tv_nsec: 0 };

@@ -2,12 +2,12 @@
 
 use toml::Value;
 
-/// The name of the flag that a key stands for, without dashes in front.
+/// Returns the name of the flag of a key, without leading dashes.
 pub(crate) fn name(key: &str) -> String {
     key.replace('_', "-")
 }
 
-/// The words that a key and its value come to; nothing if no flag takes such a value.
+/// Returns the words of a key and its value; nothing if no flag takes such a value.
 pub(crate) fn words(key: &str, value: &Value) -> Option<Vec<String>> {
     let flag = format!("--{}", name(key));
     match value {

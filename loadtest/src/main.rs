@@ -1,68 +1,86 @@
-//! A load generator: opens WebSocket connections to a fan-out server on this machine, proves every delivery and
+//! A load generator: opens WebSocket connections to a fan-out server on this machine, verifies every delivery and
 //! measures it.
 //!
-//! One process coordinates; worker processes, which this program starts of itself, hold the clients. Arrows point down:
+//! One process coordinates; worker processes, which this program starts of itself, hold the clients. The layers, from
+//! the top; each imports only what stands to its right:
 //!
 //! ```text
-//! main -> cli, compare -> scenario -> coordinator -> worker -> wire        observe, report, config, clock: leaves
+//! main -> cli -> compare -> report -> scenario -> coordinator -> worker -> audience -> observe -> results
+//!      -> config -> wire -> measure -> clock, exit, flags, units
 //! ```
 
-mod audience;
+// From the command line down to the workers.
 mod cli;
-mod clock;
+
 mod compare;
-mod config;
-mod coordinator;
-mod flags;
-mod observe;
+
 mod report;
+
 mod scenario;
-mod stop;
-mod wire;
+
+mod coordinator;
+
 mod worker;
 
+mod audience;
+
+// Data, and the ways to get it.
+mod observe;
+
+mod results;
+
+mod config;
+
+mod wire;
+
+mod measure;
+
+// Leaves.
+mod clock;
+mod exit;
+mod flags;
+mod units;
+
+use crate::cli::{Action, Cli, ReportArgs};
+use crate::config::Config;
+use crate::coordinator::Coordinator;
+use crate::exit::{BROKEN, INTERRUPTED, RunError};
+use crate::observe::host::Environment;
+use crate::observe::{limits, syscalls};
+use crate::report::verdict::Verdict;
+use crate::report::{Report, html, table};
+use anyhow::{Context, Result};
+use clap::Parser;
+use signal_hook::consts::SIGINT;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context, Result};
-use clap::Parser;
-use signal_hook::consts::SIGINT;
-
-use crate::cli::{Cli, Command, ReportArgs};
-use crate::config::Config;
-use crate::coordinator::Coordinator;
-use crate::observe::host::Environment;
-use crate::observe::{limits, syscalls};
-use crate::report::verdict::Verdict;
-use crate::report::{Report, html, table};
-use crate::stop::{BROKEN, INTERRUPTED, Stop};
-
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
-        Command::Scenario(scenario) => run(scenario.into_config().unwrap_or_else(|error| error.exit())),
-        Command::Run(args) => run(args.into_config().unwrap_or_else(|error| error.exit())),
-        Command::Compare(args) => compare::run(&args),
-        Command::Report(args) => combine(&args),
-        Command::Worker => worker::run(),
+    let outcome = match Cli::parse().action {
+        Action::Scenario(scenario) => run(cli::config(scenario).unwrap_or_else(|error| error.exit())),
+        Action::Run(args) => run(args.into_config().unwrap_or_else(|error| error.exit())),
+        Action::Compare(args) => compare::run(&args),
+        Action::Report(args) => combine(&args),
+        Action::Worker => worker::run(),
     };
     match outcome {
         Ok(code) => code.into(),
         Err(error) => {
-            say_error(&error);
-            error.downcast_ref::<Stop>().map_or(BROKEN, Stop::exit_code).into()
+            print_error(&error);
+            error.downcast_ref::<RunError>().map_or(BROKEN, RunError::exit_code).into()
         }
     }
 }
 
-fn say_error(error: &anyhow::Error) {
-    // Nobody can be told that stderr is gone.
+fn print_error(error: &anyhow::Error) {
+    // If stderr is closed, the exit code has to do.
     drop(writeln!(std::io::stderr().lock(), "error: {error:#}"));
 }
 
-/// Runs the scenario, prints its report and returns the exit code.
+/// Returns runs the scenario, prints its report and returns the exit code.
 fn run(config: Config) -> Result<u8> {
     limits::check(&config)?;
     if config.server_syscalls {
@@ -76,21 +94,21 @@ fn run(config: Config) -> Result<u8> {
     let environment = Environment::new();
     let mut coordinator = Coordinator::start(config.clone(), interrupted)?;
     let outcome = scenario::run(&mut coordinator);
-    // The books close after a failure too: what came until then is told.
-    coordinator.close_books()?;
+    // Deliveries are accounted for after a failure as well: what came until then is reported.
+    coordinator.account()?;
     let is_interrupted = coordinator.is_interrupted();
     let results = coordinator.finish();
     let (verdict, error) = match outcome {
         Ok(()) => (Verdict::new(&config, &results, is_interrupted), None),
         Err(error) => {
-            let stop = error.downcast_ref().cloned().unwrap_or_else(|| Stop::Broken(format!("{error:#}")));
+            let stop = error.downcast_ref().cloned().unwrap_or_else(|| RunError::Broken(format!("{error:#}")));
             (Verdict::stopped(&stop, &results), Some(error))
         }
     };
     conclude(&Report::new(verdict, config, environment, results), error)
 }
 
-/// Prints and writes what there is, also of a run that could not go on.
+/// Prints and writes what there is, also for a run that failed.
 fn conclude(report: &Report, error: Option<anyhow::Error>) -> Result<u8> {
     let exit_code = report.verdict.exit_code;
     if let Some(path) = &report.config.json {
@@ -105,14 +123,14 @@ fn conclude(report: &Report, error: Option<anyhow::Error>) -> Result<u8> {
         std::io::stdout().lock().write_all(table::render(report).as_bytes())?;
     }
     if let Some(error) = error {
-        say_error(&error);
+        print_error(&error);
     }
     Ok(exit_code)
 }
 
 /// Puts reports of earlier runs into one page.
 fn combine(args: &ReportArgs) -> Result<u8> {
-    let usage = |error: anyhow::Error| Stop::Usage(format!("{error:#}"));
+    let usage = |error: anyhow::Error| RunError::Usage(format!("{error:#}"));
     let reports: Vec<Report> =
         args.files.iter().map(|file| Report::read_json(file)).collect::<Result<_>>().map_err(usage)?;
     let names: Vec<String> = args.files.iter().map(|file| name(file)).collect();
@@ -121,7 +139,7 @@ fn combine(args: &ReportArgs) -> Result<u8> {
     Ok(0)
 }
 
-/// What a run is called beside others: its file's name.
+/// Returns the name of a run among others: that of its file.
 fn name(file: &Path) -> String {
     file.file_stem().unwrap_or(file.as_os_str()).to_string_lossy().into_owned()
 }

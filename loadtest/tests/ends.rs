@@ -345,7 +345,7 @@ fn killed_worker_is_told() {
     kill_process(worker, Signal::KILL).unwrap();
     let run = running.finish();
     assert_eq!(run.code, Some(70), "{}", run.words());
-    assert!(run.stderr.contains("ended by itself"), "{}", run.stderr);
+    assert!(run.stderr.contains("ended unexpectedly"), "{}", run.stderr);
     assert!(run.figure("/results/accounting/verified") > 0.0, "the other one's books are told");
 }
 

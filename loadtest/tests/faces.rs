@@ -114,7 +114,7 @@ impl Service for Centrifuge {
 
 fn centrifuge(fault: Fault, scenario: &str, options: &[&str]) -> (Run, Vec<usize>) {
     let (server, pongs) = Centrifuge::start(fault);
-    let run = run(scenario, server, &[&["--face", "centrifuge", "--processes", "2"], options].concat());
+    let run = run(scenario, server, &[&["--protocol", "centrifuge", "--processes", "2"], options].concat());
     let mut pongs: Vec<_> = pongs.try_iter().collect();
     pongs.sort_unstable();
     (run, pongs)
@@ -206,7 +206,7 @@ impl Service for Enveloped {
 
 fn enveloped(lead: &'static str, loses: bool, options: &[&str]) -> Run {
     let server = start(Enveloped { lead, loses, count: 0 });
-    let custom = ["--face", "custom", "--hello", "SUB {channel}", "--ready", "+OK", "--channel", "lobby"];
+    let custom = ["--protocol", "custom", "--hello", "SUB {channel}", "--ready", "+OK", "--channel", "lobby"];
     let publish = ["--publish", "PUB {channel} 64\r\n{record}\r\n"];
     run("fanout", server, &[&FANOUT[..], &custom, &publish, options].concat())
 }
@@ -238,7 +238,7 @@ fn client_without_its_ready_line_is_not_connected() {
             members[from].close(4000, "say please");
         }
     }
-    let run = run("fanout", start(Deaf), &["--face", "custom", "--hello", "SUB x", "--ready", "+OK"]);
+    let run = run("fanout", start(Deaf), &["--protocol", "custom", "--hello", "SUB x", "--ready", "+OK"]);
     assert_eq!(run.code, Some(5), "{}", run.words());
     assert!(run.stderr.contains("closed with 4000 say please instead of an answer"), "{}", run.stderr);
 }

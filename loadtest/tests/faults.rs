@@ -159,7 +159,7 @@ fn corrupt_message_is_found() {
 }
 
 #[test]
-fn joined_messages_are_found() {
+fn merged_messages_are_found() {
     expect(
         |number, text, held, victim| {
             if number == AT {
@@ -169,7 +169,7 @@ fn joined_messages_are_found() {
             victim.write(&(held.drain(..).collect::<String>() + text));
         },
         1,
-        "FAIL: 2 lost, 1 joined",
+        "FAIL: 2 lost, 1 merged",
     );
 }
 

@@ -41,6 +41,8 @@ fn find(path: &str) -> Option<Page> {
     let (content_type, body): (_, &[u8]) = match path {
         "/" => ("text/html; charset=utf-8", include_bytes!("../../static/index.html")),
         "/connection.js" => ("text/javascript; charset=utf-8", include_bytes!("../../static/connection.js")),
+        "/authors.js" => ("text/javascript; charset=utf-8", include_bytes!("../../static/authors.js")),
+        "/line.js" => ("text/javascript; charset=utf-8", include_bytes!("../../static/line.js")),
         "/log.js" => ("text/javascript; charset=utf-8", include_bytes!("../../static/log.js")),
         "/chat.js" => ("text/javascript; charset=utf-8", include_bytes!("../../static/chat.js")),
         "/style.css" => ("text/css; charset=utf-8", include_bytes!("../../static/style.css")),

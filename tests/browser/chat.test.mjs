@@ -136,7 +136,7 @@ test("pages come back after a restart of the hub and say so", async () => {
   await hub.stop();
   await Promise.all([ann, bob].map((chat) => chat.notice(/Connection lost.*Reconnecting…/)));
   await hub.start();
-  await Promise.all([ann, bob].map((chat) => chat.notice("Reconnected; messages in between were missed.")));
+  await Promise.all([ann, bob].map((chat) => chat.notice("Reconnected. Messages sent in the meantime are not shown.")));
   await ann.say("still here");
   await bob.hears("still here");
 });
@@ -268,6 +268,72 @@ test("a flood leaves the newest 2,000 lines and the reader's place", async () =>
   await ann.hears("line 5499");
   assert.equal(await ann.$(".line").count(), 2_000);
   assert.ok(Math.abs((await offset()) - before) <= 1);
+});
+
+test("a flood is drawn a few lines a frame, so that typing does not stutter", async () => {
+  let socket;
+  const ann = await openPlayed((played) => (socket = played));
+  await ann.page.evaluate(() => {
+    window.drawnAtOnce = [];
+    new MutationObserver((changes) => {
+      window.drawnAtOnce.push(changes.reduce((sum, { addedNodes }) => sum + addedNodes.length, 0));
+    }).observe(document.querySelector("#log"), { childList: true });
+  });
+  socket.send(Array.from({ length: 1_500 }, (_, i) => `line ${i}`).join("\n"));
+  await ann.hears("line 1499");
+  const drawnAtOnce = await ann.page.evaluate(() => window.drawnAtOnce);
+  assert.ok(Math.max(...drawnAtOnce) <= 200, `${drawnAtOnce}`);
+  assert.equal(await ann.$(".line").count(), 1_500);
+});
+
+test("different names have different colours", async () => {
+  let socket;
+  const ann = await openPlayed((played) => (socket = played));
+  // With a colour by hash alone Alice and Bob had the same one.
+  const names = ["Alice", "Bob", "Carol", "Dave", "Eve", "Frank", "Grace", "Heidi", "Ivan", "Judy", "Mallory", "Niaj"];
+  socket.send([...names, "Alice"].map((name) => `${name}: hello`).join("\n"));
+  await ann.hears("Niaj: hello");
+  const authors = await ann.$(".author").evaluateAll((all) => all.map((one) => getComputedStyle(one).color));
+  assert.equal(new Set(authors.slice(0, names.length)).size, names.length);
+  assert.equal(authors.at(-1), authors[0], "the same name keeps its colour");
+});
+
+test("a long line is folded, and unfolded on request", async () => {
+  let socket;
+  const ann = await openPlayed((played) => (socket = played));
+  const long = `Ann: ${"word ".repeat(12_000)}end`;
+  socket.send(long);
+  await ann.$(".more").waitFor();
+  assert.ok((await ann.$(".line p").textContent()).length < 2_000);
+  await ann.$(".more").click();
+  assert.equal(await ann.$(".line p").textContent(), long);
+  assert.equal(await ann.$(".line .author").textContent(), "Ann");
+});
+
+test("addresses are links that give nothing away, and nothing else is one", async () => {
+  let socket;
+  const ann = await openPlayed((played) => (socket = played));
+  socket.send("see https://example.com/a?b=c#d. Or (http://[::1]:8080/x), not javascript:alert(1) or https:// alone");
+  await ann.$(".line a").first().waitFor();
+  const links = await ann.$(".line a").evaluateAll((all) => all.map((one) => [one.href, one.rel, one.target]));
+  const rel = "noopener noreferrer nofollow";
+  assert.deepEqual(links, [
+    ["https://example.com/a?b=c#d", rel, "_blank"],
+    ["http://[::1]:8080/x", rel, "_blank"],
+  ]);
+});
+
+test("a new day is set apart in the log", async () => {
+  let socket;
+  await context.clock.install({ time: new Date("2026-03-01T23:59:00") });
+  const ann = await openPlayed((played) => (socket = played));
+  socket.send("late");
+  await ann.hears("late");
+  await context.clock.setFixedTime(new Date("2026-03-02T00:01:00"));
+  socket.send("early");
+  await ann.hears("early");
+  assert.equal(await ann.$(".day").count(), 1);
+  assert.match(await ann.$(".day").textContent(), /2026/);
 });
 
 test("a message of 64 KiB is named and stays, one byte less is sent", async () => {

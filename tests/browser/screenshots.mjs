@@ -9,9 +9,9 @@ import { Chat, Hub, launchBrowser } from "./harness.mjs";
 const SIZES = { narrow: { width: 360, height: 720 }, wide: { width: 1200, height: 760 } };
 const TALK = [
   ["Ann", "Morning! Is the new hub up?"],
-  ["Bo", "It is. 120,000 connections on one box since six, and the fan is asleep."],
-  ["Ann", "What happens to somebody on a train?"],
-  ["Čeněk", "They get a code and a reason, not silence: 4008 slow consumer. Everyone else does not notice."],
+  ["Bo", "It is, since six, and it has not missed a message."],
+  ["Ann", "What happens to a client on a train?"],
+  ["Čeněk", "It gets a code and a reason, not silence: 4008 slow consumer. The others do not notice."],
   ["", "a line without a name"],
   ["نور", "مرحبا بالجميع"],
   ["Bo", "https://example.org/a/rather/long/address/that/has/to/break/somewhere?because=it&is=longer-than-the-screen"],

@@ -1,8 +1,16 @@
 //! A client: one socket, the unfinished end of what came from it, and the rest of what it has to get.
 
+use mio::net::TcpStream;
 use std::io::{ErrorKind, Write};
 
-use mio::net::TcpStream;
+/// Why a client is removed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum End {
+    /// It closed the connection.
+    Left,
+    /// It sent bytes that a floor does not support.
+    Refused,
+}
 
 /// One connection: 56 bytes while nothing is unfinished.
 #[derive(Debug)]

@@ -1,16 +1,15 @@
 //! A fan-out: the three loops that are the floor.
 //!
 //! Each calls the system once per member and does nothing else that costs: no allocation, look-up, lock, reference
-//! count or clock read per delivery. Each returns the number of its calls and notes in `lost` who is to be closed.
+//! count or clock read per delivery. Each returns the number of its calls and notes in `lost` the members to close.
 //!
 //! A call costs some microseconds, whatever it carries up to some kilobytes; so the price of a delivery is the price of
 //! the call divided by the messages in it, and the three loops differ in little but that number.
 
+use crate::client::Client;
 use std::io::{IoSlice, Write};
 
-use crate::client::Client;
-
-/// Bytes that may wait for a member that lags behind [`send_each`]: the limit of the hubs it stands beside, 1 MiB.
+/// Bytes that may wait for a member that lags in [`send_each`]: the limit of the hubs it is compared with, 1 MiB.
 pub(crate) const LAG_BYTES_MAX: usize = 1 << 20;
 
 /// Writes one frame to every member.
@@ -65,7 +64,7 @@ pub(crate) fn send_each(frames: &[u8], clients: &mut [Option<Client>], lost: &mu
     calls
 }
 
-/// Whoever has finished the handshake and is still there.
+/// Returns the clients that have completed the handshake.
 fn members(clients: &mut [Option<Client>]) -> impl Iterator<Item = (usize, &mut Client)> {
     let there = clients.iter_mut().enumerate().filter_map(|(index, slot)| Some((index, slot.as_mut()?)));
     there.filter(|(_, client)| client.is_member)

@@ -1,8 +1,8 @@
-//! A frame: its edges in what a client sent, and its bytes for everybody, RFC 6455 section 5.2.
+//! A frame: its edges in a client's stream, and its bytes for all members, RFC 6455 section 5.2.
 //!
 //! Whole messages only: a fragment is refused, as the load generator never sends one.
 
-use crate::room::End;
+use crate::client::End;
 
 pub(crate) const TEXT: u8 = 1;
 pub(crate) const BINARY: u8 = 2;

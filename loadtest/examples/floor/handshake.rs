@@ -1,8 +1,7 @@
 //! A handshake: where the request ends and what to answer, RFC 6455 section 4.2.
 
+use crate::client::End;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-
-use crate::room::End;
 
 /// Bytes of the longest request; the load generator sends some 160.
 const REQUEST_BYTES_MAX: usize = 8 << 10;

@@ -1,6 +1,6 @@
-//! A floor: servers that do the least that a delivery can cost, to be measured beside a hub.
+//! A floor: servers that do the least that a delivery can cost, to be compared with a hub.
 //!
-//! A delivery can not be cheaper than the system call that makes it. These programs make that call and do next to
+//! A delivery cannot be cheaper than the system call that makes it. These programs make that call and do next to
 //! nothing else, so that the same generator, in the same interleaved run, shows what a hub adds. One thread, epoll, no
 //! queue between threads; the loops that are the floor stand in `fan_out.rs`.
 //!
@@ -29,19 +29,17 @@ mod memory;
 mod mode;
 mod room;
 
-use std::io::{ErrorKind, Write, stderr, stdout};
-use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
-use std::process::ExitCode;
-
+use crate::mode::{FRAMES_MAX, Mode};
+use crate::room::Room;
 use anyhow::{Context, Result};
 use mio::net::{TcpListener, UnixStream};
 use mio::{Events, Interest, Poll, Token};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
-
-use crate::mode::{FRAMES_MAX, Mode};
-use crate::room::Room;
+use std::io::{ErrorKind, Write, stderr, stdout};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::process::ExitCode;
 
 const USAGE: &str = "usage: floor write|batch|handshake ADDRESS | floor writev K ADDRESS | floor accept N";
 
@@ -55,7 +53,7 @@ const EVENTS: usize = 1024;
 const LISTENER: Token = Token(usize::MAX - 1);
 const STOP: Token = Token(usize::MAX - 2);
 
-/// What the command line asks for.
+/// The request of the command line.
 enum Command {
     Serve(Mode, SocketAddr),
     Measure(usize),
@@ -130,7 +128,7 @@ fn serve(mode: Mode, address: SocketAddr) -> Result<()> {
                 Token(index) => room.turn(index, event),
             }
         }
-        // The turn is over: what was gathered goes out.
+        // The turn is over: the batch is sent.
         room.fan_out();
     }
 }

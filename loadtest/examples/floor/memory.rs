@@ -5,15 +5,14 @@
 //! 8 bytes: whatever a server takes beyond that is its own. The figures are slopes between two sizes, so what the
 //! program is made of does not count.
 //!
-//! The kernel does not say whose its objects are: the figure is the machine's, and wants a machine that is left alone.
+//! The kernel does not say whose its objects are: the figure is the machine's, and needs a quiet machine.
 
+use anyhow::{Context, Result, ensure};
+use mio::{Interest, Poll, Token};
 use std::fs;
 use std::io::{Write, stdout};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::Duration;
-
-use anyhow::{Context, Result, ensure};
-use mio::{Interest, Poll, Token};
 
 /// The first size is this part of the second.
 const LOW: usize = 5;

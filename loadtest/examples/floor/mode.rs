@@ -1,17 +1,16 @@
-//! A mode: what goes out when, and what a client may owe.
-
-use mio::Interest;
+//! A mode: when frames are sent, and how far a client may lag.
 
 use crate::fan_out::LAG_BYTES_MAX;
+use mio::Interest;
 
 /// Slices that `writev` takes at most, `IOV_MAX` of Linux.
 pub(crate) const FRAMES_MAX: usize = 1024;
 
 /// Bytes that are gathered at most before a turn ends, so that a client that sends without a pause fills no memory.
-/// Some 3,900 messages of the generator's usual size: it never has so many under way.
+/// Some 3,900 messages of the generator's usual size: it never has as many in flight.
 const BATCH_BYTES_MAX: usize = 256 << 10;
 
-/// What goes out when.
+/// When frames are sent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Mode {
     /// Every message at once.
@@ -25,7 +24,7 @@ pub(crate) enum Mode {
 }
 
 impl Mode {
-    /// True if a batch of this size can not wait for the end of the turn.
+    /// Whether a batch of this size has to be sent before the end of the turn.
     pub(crate) const fn is_due(self, frames: usize, bytes: usize) -> bool {
         match self {
             Self::Write => true,
@@ -34,7 +33,7 @@ impl Mode {
         }
     }
 
-    /// Bytes that may wait for a client whose socket is full.
+    /// Returns the bytes that may wait for a client whose socket is full.
     pub(crate) const fn lag_bytes_max(self) -> usize {
         match self {
             Self::Batch => LAG_BYTES_MAX,
@@ -42,7 +41,7 @@ impl Mode {
         }
     }
 
-    /// What to watch a socket for. Only who may lag has to be told that there is room again.
+    /// Returns the events to watch a socket for. Only a client that may lag needs to know that there is room again.
     pub(crate) fn interest(self) -> Interest {
         if self.lag_bytes_max() > 0 { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE }
     }

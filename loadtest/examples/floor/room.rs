@@ -1,4 +1,4 @@
-//! A room: all clients, what was read from them, and when it goes out.
+//! A room: all clients, the frames that were read from them, and when those are sent.
 //!
 //! # Life of a message
 //!
@@ -6,32 +6,21 @@
 //! [`Room::fan_out`] passes the batch to one of the loops of `fan_out.rs`: at once, when K frames are there, or when
 //! the turn of the event loop ends, as the mode says.
 
-use std::fmt;
-use std::io::{ErrorKind, IoSlice, Read, Result};
-
-use mio::event::Event;
-use mio::net::{TcpListener, TcpStream};
-use mio::{Registry, Token};
-
-use crate::client::Client;
+use crate::client::{Client, End};
 use crate::fan_out::{send_each, write_each, writev_each};
 use crate::frame::{self, Frame};
 use crate::handshake;
 use crate::mode::Mode;
+use mio::event::Event;
+use mio::net::{TcpListener, TcpStream};
+use mio::{Registry, Token};
+use std::fmt;
+use std::io::{ErrorKind, IoSlice, Read, Result};
 
-/// Bytes per read: one read takes all that the generator has under way.
+/// Bytes per read: one read takes all that the generator has in flight.
 const READ_BYTES: usize = 256 << 10;
 
-/// Why a client goes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum End {
-    /// It wants to.
-    Left,
-    /// It sent what a floor does not understand.
-    Refused,
-}
-
-/// What was done so far.
+/// Counts of the work so far.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     handshakes: u64,
@@ -54,7 +43,7 @@ impl fmt::Display for Counts {
 pub(crate) struct Room {
     mode: Mode,
     registry: Registry,
-    /// By token. A free place is taken again, so a late event may reach its successor, who then reads in vain.
+    /// By token. A free slot is reused, so a late event may reach the next client in it, which then reads in vain.
     clients: Vec<Option<Client>>,
     free: Vec<usize>,
     buffer: Vec<u8>,
@@ -81,7 +70,7 @@ impl Room {
         }
     }
 
-    /// Takes in whoever waits.
+    /// Accepts the connections that wait.
     ///
     /// # Errors
     ///
@@ -134,7 +123,7 @@ impl Room {
 
     /// Reads a client until it is empty.
     ///
-    /// A short read says "empty" without another system call, unless the client has closed.
+    /// A short read means "empty" without another system call, unless the client has closed.
     fn read(&mut self, index: usize, buffer: &mut [u8], is_closing: bool) {
         while let Some(client) = &mut self.clients[index] {
             match client.stream.read(buffer) {
@@ -151,7 +140,7 @@ impl Room {
         }
     }
 
-    /// Takes bytes as the client's stream going on.
+    /// Takes the next bytes of the client's stream.
     fn take(&mut self, index: usize, bytes: &[u8]) {
         let Some(client) = &mut self.clients[index] else { return };
         let mut joined = std::mem::take(&mut client.inbox);
@@ -196,7 +185,7 @@ impl Room {
             return if is_answered { Ok(Some(rest)) } else { Err(End::Left) };
         }
         if self.mode == Mode::Handshake {
-            // Nobody listens.
+            // Bytes after the handshake are ignored.
             return Ok((!bytes.is_empty()).then_some(&[]));
         }
         let Some((frame, rest)) = frame::cut(bytes)? else { return Ok(None) };
@@ -226,7 +215,7 @@ impl Room {
         }
     }
 
-    /// Sends the batch to every member and closes those who do not take it.
+    /// Sends the batch to every member and closes those that do not take it.
     pub(crate) fn fan_out(&mut self) {
         if self.batch.is_empty() {
             return;

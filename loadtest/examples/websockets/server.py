@@ -1,4 +1,4 @@
-"""A fan-out server on PyPI's `websockets`: every text message goes to everybody, the sender included. One thread.
+"""A fan-out server on PyPI's `websockets`: every text message goes to all clients, including the sender. One thread.
 
 The library's `broadcast` writes to all without waiting for any, so a client that reads slowly would be buffered without
 end: one with more than 1 MiB unsent is cut off.

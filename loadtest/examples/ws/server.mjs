@@ -1,4 +1,4 @@
-// A fan-out server on npm's `ws`: every text message goes to everybody, the sender included. One thread.
+// A fan-out server on npm's `ws`: every text message goes to all clients, including the sender. One thread.
 //
 // A frame per message, as the library's own broadcast example does it. A client that has more than 1 MiB unsent is cut
 // off: `send` itself never refuses.

@@ -2,28 +2,39 @@
 //!
 //! So a key is known exactly if its flag is, and a wrong one is refused with the same words and the same suggestion.
 
+use crate::flags;
+use std::io;
 use std::path::Path;
-
+use thiserror::Error;
 use toml::{Table, Value};
 
-use crate::flags;
+/// Why a scenario file is refused.
+#[derive(Debug, Error)]
+pub(super) enum FileError {
+    #[error("cannot be read: {0}")]
+    Read(#[from] io::Error),
+    #[error("{}", .0.to_string().trim_end())]
+    Toml(#[from] toml::de::Error),
+    #[error("names no scenario; begin it with scenario = \"fanout\" or another one that `loadtest --help` lists")]
+    NoScenario,
+    #[error("{key} is a {kind}, which no flag takes")]
+    NoFlag { key: String, kind: &'static str },
+    #[error("is no scenario; begin it with scenario = \"fanout\" or another one")]
+    OtherAction,
+}
 
 /// Reads a file and returns the words: the scenario, then its flags.
 ///
 /// # Errors
 ///
-/// Fails with a sentence when the file can not be read, is no TOML, or names no scenario.
-pub(super) fn words(path: &Path) -> Result<Vec<String>, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("can not be read: {error}"))?;
-    let table: Table = text.parse().map_err(|error: toml::de::Error| error.to_string().trim_end().to_owned())?;
-    let scenario = table
-        .get("scenario")
-        .and_then(Value::as_str)
-        .ok_or("names no scenario; begin it with scenario = \"fanout\" or another one that `loadtest --help` lists")?;
+/// Fails when the file cannot be read, is not TOML, or names no scenario.
+pub(super) fn words(path: &Path) -> Result<Vec<String>, FileError> {
+    let table: Table = std::fs::read_to_string(path)?.parse()?;
+    let scenario = table.get("scenario").and_then(Value::as_str).ok_or(FileError::NoScenario)?;
     let mut words = vec![scenario.to_owned()];
     for (key, value) in table.iter().filter(|(key, _)| *key != "scenario") {
         let flag = flags::words(key, value);
-        words.extend(flag.ok_or_else(|| format!("{key} is a {}, which no flag takes", value.type_str()))?);
+        words.extend(flag.ok_or_else(|| FileError::NoFlag { key: key.clone(), kind: value.type_str() })?);
     }
     Ok(words)
 }
@@ -32,7 +43,7 @@ pub(super) fn words(path: &Path) -> Result<Vec<String>, String> {
 mod tests {
     use super::*;
 
-    fn words_of(text: &str) -> Result<Vec<String>, String> {
+    fn words_of(text: &str) -> Result<Vec<String>, FileError> {
         // Tests run at the same time, each with a file of its own.
         let name = format!("loadtest-words-{}-{:?}.toml", std::process::id(), std::thread::current().id());
         let path = std::env::temp_dir().join(name);
@@ -56,8 +67,8 @@ mod tests {
 
     #[test]
     fn bad_files_are_refused_with_the_reason() {
-        assert!(words_of("rate = 1").unwrap_err().contains("names no scenario"));
-        assert!(words_of("scenario = ").unwrap_err().contains("line 1"));
-        assert!(words_of("scenario = 'idle'\n[server]\nx = 1").unwrap_err().contains("server is a table"));
+        assert!(words_of("rate = 1").unwrap_err().to_string().contains("names no scenario"));
+        assert!(words_of("scenario = ").unwrap_err().to_string().contains("line 1"));
+        assert!(words_of("scenario = 'idle'\n[server]\nx = 1").unwrap_err().to_string().contains("server is a table"));
     }
 }

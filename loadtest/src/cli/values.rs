@@ -1,78 +1,76 @@
-//! Values: how each kind of value on the command line is read, and the sentence that refuses it.
+//! Values: how each kind of value on the command line is parsed.
 
+use super::error::ValueError;
+use crate::report::asserts::{Assert, AssertError};
+use crate::wire::record::{SIZE_MAX, SIZE_MIN};
 use std::time::Duration;
 
-use crate::report::asserts::Assert;
-use crate::wire::record::{SIZE_MAX, SIZE_MIN};
-
-pub(super) fn positive(text: &str) -> Result<usize, String> {
-    let value = text.parse().map_err(|_| "not a whole number".to_owned())?;
-    if value == 0 { Err("must be at least 1".to_owned()) } else { Ok(value) }
+pub(super) fn positive(text: &str) -> Result<usize, ValueError> {
+    match text.parse().map_err(|_| ValueError::NotWhole)? {
+        0 => Err(ValueError::Zero),
+        value => Ok(value),
+    }
 }
 
-pub(super) fn processes(text: &str) -> Result<usize, String> {
+pub(super) fn processes(text: &str) -> Result<usize, ValueError> {
     match positive(text)? {
         value @ 1..=64 => Ok(value),
-        _ => Err("must be 1 to 64".to_owned()),
+        _ => Err(ValueError::Processes),
     }
 }
 
-pub(super) fn rate(text: &str) -> Result<f64, String> {
-    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    // Once in eleven days; the time to the next event must fit a clock.
-    if (1e-6..=1e7).contains(&value) {
-        Ok(value)
-    } else {
-        Err("must be above 0 (0.000001 at least) and at most 10,000,000".to_owned())
+pub(super) fn rate(text: &str) -> Result<f64, ValueError> {
+    let value = number(text)?;
+    // The lowest is once in eleven days: the time to the next event must fit a clock.
+    if (1e-6..=1e7).contains(&value) { Ok(value) } else { Err(ValueError::Rate) }
+}
+
+pub(super) fn share(text: &str) -> Result<f64, ValueError> {
+    let value = number(text)?;
+    if value > 0.0 && value < 1.0 { Ok(value) } else { Err(ValueError::Share) }
+}
+
+pub(super) fn exponent(text: &str) -> Result<f64, ValueError> {
+    let value = number(text)?;
+    if (0.0..=5.0).contains(&value) { Ok(value) } else { Err(ValueError::Exponent) }
+}
+
+fn number(text: &str) -> Result<f64, ValueError> {
+    text.parse().map_err(|_| ValueError::NotANumber)
+}
+
+pub(super) fn sources(text: &str) -> Result<u8, ValueError> {
+    match text.parse() {
+        Ok(value @ 1..=254) => Ok(value),
+        _ => Err(ValueError::SourceAddresses),
     }
 }
 
-pub(super) fn share(text: &str) -> Result<f64, String> {
-    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if value > 0.0 && value < 1.0 { Ok(value) } else { Err("must be between 0 and 1, as in 0.1".to_owned()) }
+pub(super) fn size(text: &str) -> Result<usize, ValueError> {
+    let value = text.parse().map_err(|_| ValueError::NotBytes)?;
+    if (SIZE_MIN..=SIZE_MAX).contains(&value) { Ok(value) } else { Err(ValueError::Size(value)) }
 }
 
-pub(super) fn exponent(text: &str) -> Result<f64, String> {
-    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if (0.0..=5.0).contains(&value) { Ok(value) } else { Err("must be 0 to 5".to_owned()) }
+pub(super) fn duration(text: &str) -> Result<Duration, ValueError> {
+    Ok(humantime::parse_duration(text)?)
 }
 
-pub(super) fn sources(text: &str) -> Result<u8, String> {
-    let value: u8 = text.parse().map_err(|_| "not a number from 1 to 254".to_owned())?;
-    if (1..=254).contains(&value) { Ok(value) } else { Err("not a number from 1 to 254".to_owned()) }
-}
-
-pub(super) fn size(text: &str) -> Result<usize, String> {
-    let value: usize = text.parse().map_err(|_| "not a whole number of bytes".to_owned())?;
-    if (SIZE_MIN..=SIZE_MAX).contains(&value) {
-        return Ok(value);
-    }
-    Err(format!(
-        "{value} bytes can not hold a record (marker, publisher, sequence, time, checksum, end mark); \
-         choose {SIZE_MIN} to {SIZE_MAX}"
-    ))
-}
-
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|error| format!("{error}; write it as 30s, 1m30s or 250ms"))
-}
-
-/// A time that something is divided into.
-pub(super) fn period(text: &str) -> Result<Duration, String> {
+/// Parses a duration that something is divided by.
+pub(super) fn period(text: &str) -> Result<Duration, ValueError> {
     let period = duration(text)?;
-    if period.is_zero() { Err("must be above 0".to_owned()) } else { Ok(period) }
+    if period.is_zero() { Err(ValueError::NoTime) } else { Ok(period) }
 }
 
-/// A channel's name goes into JSON and addresses as it is.
-pub(super) fn channel(text: &str) -> Result<String, String> {
+/// Parses a channel's name, which goes into JSON and addresses as it is.
+pub(super) fn channel(text: &str) -> Result<String, ValueError> {
     let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte);
     if !text.is_empty() && text.len() <= 200 && text.bytes().all(is_good) {
         return Ok(text.to_owned());
     }
-    Err("must be 1 to 200 letters, digits, or _ - . :".to_owned())
+    Err(ValueError::Channel)
 }
 
-/// A condition that is not understood is refused now, not after an hour of load.
-pub(super) fn condition(text: &str) -> Result<String, String> {
+/// Checks a condition, so that a wrong one is refused now and not after an hour of load.
+pub(super) fn condition(text: &str) -> Result<String, AssertError> {
     Assert::parse(text).map(|_| text.to_owned())
 }

@@ -1,30 +1,29 @@
-//! A run: this program once more, as a user would type it, and what its report says.
+//! One run of a comparison: this program once more, as a user would type it, and the contents of its report.
 
+use super::interrupt::Interrupt;
+use super::plan::{Places, Plan, Server};
+use super::process::Group;
+use super::workspace::{last_words, log_to};
+use crate::exit::{BROKEN, INTERRUPTED, INVALID, PASS, RunError, USAGE};
+use crate::report::Report;
+use crate::report::figures::{self, Value};
 use std::path::Path;
 use std::process::{Command, ExitStatus};
 
-use crate::compare::file::{Places, Plan, Server};
-use crate::compare::interrupt::Interrupt;
-use crate::compare::process::Group;
-use crate::compare::workspace::{last_words, log_to};
-use crate::report::Report;
-use crate::report::figures::{self, Value};
-use crate::stop::{BROKEN, INTERRUPTED, INVALID, PASS, Stop, USAGE};
-
-/// What came out of one run.
+/// The outcome of one run.
 #[derive(Clone, Debug)]
-pub(super) struct Run {
+pub(super) struct RunOutcome {
     /// From 1.
     pub(super) round: usize,
     /// The first line of its report, or why there is none.
     pub(super) verdict: String,
     pub(super) exit_code: u8,
-    /// Those that say something about the server; empty if none do.
+    /// Those that are valid for the server; empty if none are.
     pub(super) figures: Vec<Value>,
 }
 
-impl Run {
-    /// Makes a run that came to nothing.
+impl RunOutcome {
+    /// Returns the outcome of a run without a report.
     pub(super) const fn failed(round: usize, verdict: String, exit_code: u8) -> Self {
         Self { round, verdict, exit_code, figures: Vec::new() }
     }
@@ -51,16 +50,16 @@ pub(super) struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// Runs the scenario against the server.
+    /// Returns runs the scenario against the server.
     ///
     /// # Errors
     ///
-    /// [`Stop::Usage`] when the generator does not understand the file's flags, [`Stop::Interrupted`] on Ctrl-C,
-    /// [`Stop::Broken`] when it does not start.
-    pub(super) fn run(&self, round: usize, interrupt: &Interrupt) -> Result<Run, Stop> {
+    /// [`RunError::Usage`] when the generator refuses the flags of the list, [`RunError::Interrupted`] on Ctrl-C,
+    /// [`RunError::Broken`] when it does not start.
+    pub(super) fn run(&self, round: usize, interrupt: &Interrupt) -> Result<RunOutcome, RunError> {
         let folder = Path::new(&self.places.tmp);
         let (json, log) = (folder.join("report.json"), folder.join("generator.log"));
-        let broken = |error: std::io::Error| Stop::Broken(format!("failed to start the generator: {error}"));
+        let broken = |error: std::io::Error| RunError::Broken(format!("failed to start the generator: {error}"));
         let mut command = self.command();
         command.args(self.arguments(&json));
         log_to(&mut command, &log).map_err(broken)?;
@@ -83,7 +82,7 @@ impl Call<'_> {
         let Self { plan, server, places, pid, .. } = self;
         let mut arguments = plan.scenario.arguments(&server.flags);
         arguments.push(format!("--url={}", server.url));
-        arguments.extend(server.face.iter().map(|face| format!("--face={face}")));
+        arguments.extend(server.protocol.iter().map(|protocol| format!("--protocol={protocol}")));
         arguments.extend(server.metrics.iter().map(|url| format!("--server-metrics={url}")));
         arguments.push(format!("--server-pid={pid}"));
         arguments.push(format!("--json={}", json.display()));
@@ -92,27 +91,30 @@ impl Call<'_> {
     }
 }
 
-fn read(round: usize, status: ExitStatus, json: &Path, log: &Path) -> Result<Run, Stop> {
+fn read(round: usize, status: ExitStatus, json: &Path, log: &Path) -> Result<RunOutcome, RunError> {
     let words = || last_words(log).trim_start().to_owned();
     let Some(code) = status.code().and_then(|code| u8::try_from(code).ok()) else {
-        return Ok(Run::failed(round, format!("the generator ended with {status}"), BROKEN));
+        return Ok(RunOutcome::failed(round, format!("the generator ended with {status}"), BROKEN));
     };
     if code == USAGE {
-        return Err(Stop::Usage(format!("the generator does not understand [scenario] or `flags`:\n    {}", words())));
+        return Err(RunError::Usage(format!(
+            "the generator does not understand [scenario] or `flags`:\n    {}",
+            words()
+        )));
     }
     if !json.exists() {
         // One line, as all ends without a report are.
         let words = words();
         let last = words.lines().last().unwrap_or_default().trim().trim_start_matches("error: ").to_owned();
-        return Ok(Run::failed(round, last, if code == PASS { BROKEN } else { code }));
+        return Ok(RunOutcome::failed(round, last, if code == PASS { BROKEN } else { code }));
     }
     let report = match Report::read_json(json) {
         Ok(report) => report,
-        Err(error) => return Ok(Run::failed(round, format!("{error:#}"), BROKEN)),
+        Err(error) => return Ok(RunOutcome::failed(round, format!("{error:#}"), BROKEN)),
     };
     // The generator's limits, or half a run, are no figures of the server.
-    let figures = if matches!(code, INVALID | INTERRUPTED) { Vec::new() } else { figures::all(&report) };
-    Ok(Run { round, verdict: report.verdict.line, exit_code: code, figures })
+    let figures = if matches!(code, INVALID | INTERRUPTED) { Vec::new() } else { figures::all(&report.results) };
+    Ok(RunOutcome { round, verdict: report.verdict.line, exit_code: code, figures })
 }
 
 #[cfg(test)]
@@ -130,12 +132,12 @@ mod tests {
         command = ["x"]
         url = "ws://127.0.0.1:{port}/ws"
         metrics = "http://127.0.0.1:{port}/metrics"
-        face = "custom"
+        protocol = "custom"
         flags = { hello = "hi {channel}" }
     "#;
 
-    /// Runs a shell script in the generator's place.
-    fn run(script: &str) -> Result<Run, Stop> {
+    /// Returns runs a shell script in the generator's place.
+    fn run(script: &str) -> Result<RunOutcome, RunError> {
         let plan = Plan::parse(&FILE.replace("PLACE", script)).unwrap();
         let workspace = Workspace::new().unwrap();
         let places = Places { port: 8080, dir: ".".to_owned(), tmp: workspace.path().display().to_string() };
@@ -149,7 +151,7 @@ mod tests {
         let run = run("echo $0 $* | sed 's/=[^ ]*json/=J/'; exit 3").unwrap();
         assert_eq!(
             run.verdict,
-            "loadtest idle --clients=10 --hello=hi {channel} --url=ws://127.0.0.1:8080/ws --face=custom \
+            "loadtest idle --clients=10 --hello=hi {channel} --url=ws://127.0.0.1:8080/ws --protocol=custom \
              --server-metrics=http://127.0.0.1:8080/metrics --server-pid=7 --json=J --quiet"
         );
         assert_eq!(run.exit_code, 3);
@@ -170,6 +172,6 @@ mod tests {
     #[test]
     fn bad_usage_ends_the_comparison() {
         let stop = run("echo 'unexpected argument --hello'; exit 2").unwrap_err();
-        assert!(matches!(&stop, Stop::Usage(text) if text.contains("unexpected argument --hello")), "{stop:?}");
+        assert!(matches!(&stop, RunError::Usage(text) if text.contains("unexpected argument --hello")), "{stop:?}");
     }
 }

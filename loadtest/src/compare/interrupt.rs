@@ -1,16 +1,14 @@
-//! An interrupt: Ctrl-C, or whatever else asks the program to end, noted rather than obeyed at once.
+//! An interrupt: Ctrl-C, or another signal to end, recorded instead of obeyed at once.
 //!
-//! Children live in process groups of their own, so a terminal does not tell them; who waits for one looks here.
+//! Children live in process groups of their own, so a terminal does not signal them; waits look here instead.
 
+use crate::exit::RunError;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-
-use crate::stop::Stop;
-
-/// Says if the program was asked to end.
+/// Whether the program was asked to end.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Interrupt(Arc<AtomicBool>);
 
@@ -22,7 +20,7 @@ impl Interrupt {
     /// Fails when the system refuses a handler.
     pub(super) fn catch() -> io::Result<Self> {
         let interrupt = Self::default();
-        // Whoever starts an hour of rounds with `nohup` wants to close the terminal.
+        // A comparison that was started with `nohup` must survive the end of the terminal.
         let hangup = (!is_ignored(SIGHUP)).then_some(SIGHUP);
         for signal in [SIGINT, SIGTERM].into_iter().chain(hangup) {
             signal_hook::flag::register(signal, Arc::clone(&interrupt.0))?;
@@ -34,10 +32,10 @@ impl Interrupt {
     ///
     /// # Errors
     ///
-    /// [`Stop::Interrupted`].
-    pub(super) fn check(&self) -> Result<(), Stop> {
+    /// [`RunError::Interrupted`].
+    pub(super) fn check(&self) -> Result<(), RunError> {
         // Nothing else is published with the flag.
-        if self.0.load(Ordering::Relaxed) { Err(Stop::Interrupted) } else { Ok(()) }
+        if self.0.load(Ordering::Relaxed) { Err(RunError::Interrupted) } else { Ok(()) }
     }
 }
 

@@ -1,18 +1,16 @@
 //! The file of comparisons, a list: every run's figures, the medians, and the plan they come from.
 
+use super::rounds::Comparison;
+use super::rows::rows;
+use super::stats::{Spread, Standing};
+use super::table;
+use crate::observe::host::Environment;
+use anyhow::{Context, Result};
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
-
-use anyhow::{Context, Result};
-use serde::Serialize;
-
-use crate::compare::rounds::Comparison;
-use crate::compare::rows::rows;
-use crate::compare::stats::{Spread, Standing};
-use crate::compare::table;
-use crate::observe::host::Environment;
 
 /// The version of the file's shape.
 const FORMAT: u32 = 1;
@@ -59,7 +57,7 @@ struct Entry {
 ///
 /// # Errors
 ///
-/// Fails when it can not be written.
+/// Fails when it cannot be written.
 pub(super) fn write(path: &Path, comparisons: &[Comparison<'_>], environment: &Environment) -> Result<()> {
     let written: Vec<_> = comparisons.iter().map(|comparison| written(comparison, environment)).collect();
     let file = File::create(path).with_context(|| format!("failed to create {}", path.display()))?;

@@ -1,96 +1,33 @@
-//! A comparison: several servers under one scenario, in interleaved rounds, so that what disturbs the machine disturbs
-//! all of them.
+//! A comparison: several servers under one scenario, in interleaved rounds, so that a disturbance of the machine
+//! affects all of them.
 //!
 //! A run in a comparison is a command line that a user could type: the program starts itself again, with the server's
 //! address and process number, and reads the report back. Each run has a server of its own, freshly started.
 //!
 //! # When something fails
 //!
-//! - A run without `PASS` is kept, counted and named in the first lines; its figures count unless they say nothing.
+//! - A run without `PASS` is kept, counted and named in the first lines; its figures count unless they are invalid.
 //! - A server that does not start ends the comparison in the first round; later it is a failed run, since hours of
 //!   figures are worth more than a clean end.
-//! - Ctrl-C ends the children, and shows what there is.
+//! - Ctrl-C ends the children and shows the results so far.
 
-mod file;
+// From the command line to the runs.
+mod command;
+mod plan;
+mod rounds;
+
+// One run: a server, the generator, and their processes.
 mod generator;
 mod interrupt;
-mod json;
 mod process;
-mod rounds;
-mod rows;
 mod server;
+mod workspace;
+
+// The output.
+mod json;
+mod rows;
 mod stats;
 mod summary;
 mod table;
-mod workspace;
 
-use std::io::Write;
-use std::path::PathBuf;
-
-use anyhow::{Context, Result};
-
-use crate::compare::file::Plan;
-use crate::compare::interrupt::Interrupt;
-use crate::compare::rounds::Comparison;
-use crate::observe::host::Environment;
-use crate::stop::{FAIL, INTERRUPTED, PASS};
-
-/// Which of these servers is faster, and by how much?
-///
-/// Starts each server of the list, runs the scenario against it, stops it, and takes the next one: A B C, A B C, ...
-/// The table has the medians, their ratios to the first server and the spread from the lowest to the highest run. A
-/// difference inside the spread is none.
-///
-/// The list is a TOML file; loadtest/examples/compare/ has some, and loadtest/examples/README.md explains the keys. Of
-/// several lists, one after the other, a summary at the end shows the figure that each names as its headline.
-#[derive(Debug, clap::Args)]
-pub(crate) struct CompareArgs {
-    /// Lists of servers, each with a scenario.
-    #[arg(value_name = "FILE.toml", required = true)]
-    pub(crate) files: Vec<PathBuf>,
-    /// Runs of each server, instead of what the file says; below 5, a spread says little.
-    #[arg(long, value_name = "N")]
-    pub(crate) rounds: Option<usize>,
-    /// Compare these servers only, by name; the first of them in the file is what the ratios are to.
-    #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
-    pub(crate) only: Vec<String>,
-    /// Write every run's figures and the medians to this file.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) json: Option<PathBuf>,
-}
-
-/// Compares, prints the table and returns the exit code.
-///
-/// # Errors
-///
-/// Fails with a [`Stop`](crate::stop::Stop) when the file is bad, a server does not start, or nothing was run before
-/// Ctrl-C.
-pub(crate) fn run(args: &CompareArgs) -> Result<u8> {
-    let narrowed = |file: &PathBuf| Plan::read(file)?.narrowed(args.rounds, &args.only);
-    let plans: Vec<Plan> = args.files.iter().map(narrowed).collect::<Result<_, _>>()?;
-    let interrupt = Interrupt::catch()?;
-    let program = std::env::current_exe().context("failed to find this program's own file")?;
-    let environment = Environment::new();
-    let mut comparisons = Vec::new();
-    for plan in &plans {
-        let comparison = rounds::run(&program, plan, &interrupt)?;
-        std::io::stdout().lock().write_all(table::render(&comparison, &environment).as_bytes())?;
-        let is_interrupted = comparison.is_interrupted;
-        comparisons.push(comparison);
-        if is_interrupted {
-            break;
-        }
-    }
-    std::io::stdout().lock().write_all(summary::render(&comparisons).as_bytes())?;
-    if let Some(path) = &args.json {
-        json::write(path, &comparisons, &environment)?;
-    }
-    Ok(exit_code(&comparisons))
-}
-
-fn exit_code(comparisons: &[Comparison<'_>]) -> u8 {
-    if comparisons.iter().any(|comparison| comparison.is_interrupted) {
-        return INTERRUPTED;
-    }
-    if comparisons.iter().any(|comparison| comparison.failed() > 0) { FAIL } else { PASS }
-}
+pub(crate) use command::{CompareArgs, run};

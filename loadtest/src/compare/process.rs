@@ -1,20 +1,18 @@
-//! A process group: a child and whatever it starts, gone with the value that owns it.
+//! A process group: a child and its descendants, which end with the value that owns them.
 //!
 //! # Invariants
 //!
-//! - The child is reaped last, so its number belongs to nobody else when its group is told to end.
+//! - The child is reaped last, so its number is not reused while its group is being ended.
 
+use super::interrupt::Interrupt;
+use crate::exit::RunError;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
-
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
-
-use crate::compare::interrupt::Interrupt;
-use crate::stop::Stop;
 
 /// How long a child may take to end when it is asked to, before it is made to.
 const GRACE: Duration = Duration::from_secs(5);
@@ -28,7 +26,7 @@ pub(super) struct Group {
     child: Child,
     /// Readable once the child has ended.
     exit: OwnedFd,
-    /// What was found when the child was reaped.
+    /// Present once the child is reaped.
     status: Option<ExitStatus>,
 }
 
@@ -37,7 +35,7 @@ impl Group {
     ///
     /// # Errors
     ///
-    /// Fails when the program can not be started.
+    /// Fails when the program cannot be started.
     pub(super) fn spawn(command: &mut Command) -> io::Result<Self> {
         let mut child = command.process_group(0).stdin(Stdio::null()).spawn()?;
         match pidfd_open(Pid::from_child(&child), PidfdFlags::empty()) {
@@ -50,7 +48,7 @@ impl Group {
         }
     }
 
-    /// The process number of the child.
+    /// Returns the process number of the child.
     pub(super) fn id(&self) -> u32 {
         self.child.id()
     }
@@ -66,7 +64,7 @@ impl Group {
     /// # Errors
     ///
     /// Fails when the program is asked to end before that.
-    pub(super) fn wait(&self, interrupt: &Interrupt) -> Result<(), Stop> {
+    pub(super) fn wait(&self, interrupt: &Interrupt) -> Result<(), RunError> {
         while !self.ends_within(GLANCE) {
             interrupt.check()?;
         }
@@ -74,13 +72,13 @@ impl Group {
         interrupt.check()
     }
 
-    /// Ends the group and says how the child ended.
+    /// Ends the group and returns how the child ended.
     ///
-    /// What the child has started gets [`GRACE`] as long as the child itself is there, and no longer.
+    /// Descendants get [`GRACE`] as long as the child itself exists, and no longer.
     ///
     /// # Errors
     ///
-    /// Fails when the child can not be waited for.
+    /// Fails when the child cannot be waited for.
     pub(super) fn end(&mut self) -> io::Result<ExitStatus> {
         self.end_after(GRACE)
     }
@@ -90,7 +88,7 @@ impl Group {
             return Ok(status);
         }
         let group = Pid::from_child(&self.child);
-        // It fails for a group that is gone already, which is what is wanted.
+        // It fails for a group that is gone already, which is fine.
         // A hub that leaves a balancer gracefully takes its time after SIGTERM; a person at a terminal gets an end.
         kill_process_group(group, Signal::INT).ok();
         self.ends_within(grace);
@@ -103,17 +101,16 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // There is nobody left to tell.
+        // An error could not be reported to anyone.
         drop(self.end());
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use std::io::Read;
     use std::os::unix::process::ExitStatusExt;
-
-    use super::*;
 
     /// A server behind a shell, or one that ignores SIGINT, must not outlive its run.
     #[test]

@@ -1,18 +1,16 @@
 //! Rounds: one run of each server in turn, again and again, with a line on stderr for each.
 
+use super::generator::{Call, RunOutcome};
+use super::interrupt::Interrupt;
+use super::plan::{Places, Plan, Server};
+use super::server::{self, Running};
+use super::workspace::Workspace;
+use crate::exit::{GONE, RunError, UNREACHABLE};
+use anyhow::{Context, Result};
 use std::io::Write;
 use std::path::Path;
 
-use anyhow::{Context, Result};
-
-use crate::compare::file::{Places, Plan, Server};
-use crate::compare::generator::{Call, Run};
-use crate::compare::interrupt::Interrupt;
-use crate::compare::server::{self, Running};
-use crate::compare::workspace::Workspace;
-use crate::stop::{GONE, Stop, UNREACHABLE};
-
-/// What the line of a run shows: the first two that it has.
+/// Figures in the line of a run: the first two that it has.
 const SHOWN: [&str; 7] = [
     "server_rss_per_connection",
     "back_100",
@@ -23,23 +21,23 @@ const SHOWN: [&str; 7] = [
     "connects_per_s",
 ];
 
-/// What came out of all runs.
+/// The outcomes of all runs.
 #[derive(Debug)]
 pub(super) struct Comparison<'a> {
     pub(super) plan: &'a Plan,
     /// Of each server, in the order of the plan.
-    pub(super) runs: Vec<Vec<Run>>,
-    /// True if Ctrl-C came before the last run.
+    pub(super) runs: Vec<Vec<RunOutcome>>,
+    /// Whether Ctrl-C came before the last run.
     pub(super) is_interrupted: bool,
 }
 
 impl Comparison<'_> {
-    /// Runs that were made.
+    /// Returns runs that were made.
     pub(super) fn made(&self) -> usize {
         self.runs.iter().map(Vec::len).sum()
     }
 
-    /// Runs that did not pass.
+    /// Returns runs that did not pass.
     pub(super) fn failed(&self) -> usize {
         self.runs.iter().flatten().filter(|run| !run.is_pass()).count()
     }
@@ -49,7 +47,7 @@ impl Comparison<'_> {
 ///
 /// # Errors
 ///
-/// Fails when a server can not be set up or does not start, when the generator does not understand the plan, and on
+/// Fails when a server cannot be set up or does not start, when the generator does not understand the plan, and on
 /// Ctrl-C before the first run has ended.
 pub(super) fn run<'a>(program: &Path, plan: &'a Plan, interrupt: &Interrupt) -> Result<Comparison<'a>> {
     let stage = Stage { program, plan, interrupt };
@@ -63,7 +61,7 @@ pub(super) fn run<'a>(program: &Path, plan: &'a Plan, interrupt: &Interrupt) -> 
         for (server, runs) in plan.server.iter().zip(&mut comparison.runs) {
             let run = match stage.run(server, round) {
                 Ok(run) => run,
-                Err(error) if matches!(error.downcast_ref(), Some(Stop::Interrupted)) => {
+                Err(error) if matches!(error.downcast_ref(), Some(RunError::Interrupted)) => {
                     comparison.is_interrupted = true;
                     return if comparison.made() > 0 { Ok(comparison) } else { Err(error) };
                 }
@@ -76,7 +74,7 @@ pub(super) fn run<'a>(program: &Path, plan: &'a Plan, interrupt: &Interrupt) -> 
     Ok(comparison)
 }
 
-/// What does not change from run to run.
+/// Everything that all runs have in common.
 struct Stage<'a> {
     program: &'a Path,
     plan: &'a Plan,
@@ -91,16 +89,16 @@ impl Stage<'_> {
     }
 
     /// Makes one run, with a server and a folder of its own; both are gone after it, the server first.
-    fn run(&self, server: &Server, round: usize) -> Result<Run> {
+    fn run(&self, server: &Server, round: usize) -> Result<RunOutcome> {
         let Self { program, plan, interrupt } = self;
         let (workspace, places) = self.places()?;
         let log = workspace.path().join("server.log");
         let mut running = match Running::start(server, &places, plan.start_timeout, log, interrupt) {
             Ok(running) => running,
-            Err(Stop::Unreachable(why)) if round > 1 => {
+            Err(RunError::Unreachable(why)) if round > 1 => {
                 say(&why);
                 let reason = why.lines().next().unwrap_or_default().to_owned();
-                return Ok(Run::failed(round, reason, UNREACHABLE));
+                return Ok(RunOutcome::failed(round, reason, UNREACHABLE));
             }
             Err(stop) => return Err(stop.into()),
         };
@@ -124,8 +122,8 @@ impl Stage<'_> {
     }
 }
 
-/// What a run came to, on one line.
-fn line(run: &Run) -> String {
+/// Returns the outcome of a run in one line.
+fn line(run: &RunOutcome) -> String {
     let figures = SHOWN.iter().filter_map(|key| run.figure(key)).take(2);
     let figures: String =
         figures.map(|figure| format!("  {} {}", figure.label, figure.unit.write(figure.value))).collect();
@@ -133,6 +131,6 @@ fn line(run: &Run) -> String {
 }
 
 fn say(line: &str) {
-    // A comparison goes on without anybody to watch it.
+    // A comparison goes on if stderr is closed.
     drop(writeln!(std::io::stderr().lock(), "{line}"));
 }

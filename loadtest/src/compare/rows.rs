@@ -1,11 +1,11 @@
 //! Rows: each figure of a comparison, with a spread per server.
 
-use crate::compare::generator::Run;
-use crate::compare::rounds::Comparison;
-use crate::compare::stats::{Spread, Standing};
+use super::generator::RunOutcome;
+use super::rounds::Comparison;
+use super::stats::{Spread, Standing};
 use crate::report::figures::{Better, Figure, OF_PHASE, OF_RUN, Unit};
 
-/// Rows that are shown even if there is nothing but 0 in them: that nothing was lost is a finding.
+/// Rows that are shown even if all values are 0: that no message was lost is a finding.
 const ALWAYS_SHOWN: [&str; 2] = ["lost", "closed"];
 
 /// A figure of all servers.
@@ -20,19 +20,19 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// A server's median as a multiple of the first server's.
+    /// Returns a server's median as a multiple of the first server's.
     pub(super) fn ratio(&self, server: usize) -> Option<f64> {
         let (own, base) = self.pair(server)?;
         own.ratio(&base)
     }
 
-    /// How a server stands against the first one.
+    /// Returns how a server compares with the first one.
     pub(super) fn standing(&self, server: usize) -> Option<Standing> {
         let (own, base) = self.pair(server)?;
         own.standing(&base, self.better)
     }
 
-    /// The first server is not compared with itself.
+    /// Returns the first server is not compared with itself.
     fn pair(&self, server: usize) -> Option<(Spread, Spread)> {
         if server == 0 { None } else { self.spreads[server].zip(self.spreads[0]) }
     }
@@ -42,7 +42,7 @@ impl Row {
     }
 }
 
-/// Every figure that has something to say, in the order of a report.
+/// Returns every figure that any server has, in the order of a report.
 pub(super) fn rows(comparison: &Comparison<'_>) -> Vec<Row> {
     let of_phase = OF_PHASE.iter().map(|figure| row(comparison, figure));
     let of_run = OF_RUN.iter().map(|figure| row(comparison, figure));
@@ -52,6 +52,6 @@ pub(super) fn rows(comparison: &Comparison<'_>) -> Vec<Row> {
 
 fn row<T>(comparison: &Comparison<'_>, figure: &Figure<T>) -> Row {
     let Figure { key, label, unit, better, .. } = *figure;
-    let spread = |runs: &Vec<Run>| Spread::of(runs.iter().filter_map(|run| Some(run.figure(key)?.value)));
+    let spread = |runs: &Vec<RunOutcome>| Spread::of(runs.iter().filter_map(|run| Some(run.figure(key)?.value)));
     Row { key, label, unit, better, spreads: comparison.runs.iter().map(spread).collect() }
 }

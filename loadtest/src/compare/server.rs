@@ -1,28 +1,26 @@
 //! A server under test: set up once, started for each run, and gone after it.
 
+use super::interrupt::Interrupt;
+use super::plan::{Places, Server};
+use super::process::Group;
+use super::workspace::{last_words, log_to};
+use crate::exit::RunError;
+use crate::wire::target::Target;
+use rand::Rng;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
-use rand::Rng;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
-use crate::compare::file::{Places, Server};
-use crate::compare::interrupt::Interrupt;
-use crate::compare::process::Group;
-use crate::compare::workspace::{last_words, log_to};
-use crate::stop::Stop;
-use crate::wire::target::Target;
-
-/// Ports for servers: registered ones, below those that Linux gives to clients.
+/// Ports for servers: below those that Linux assigns to clients.
 const PORTS: std::ops::Range<u16> = 20_000..32_768;
 
 /// Ports tried before there seems to be none.
 const PORT_TRIES: usize = 100;
 
-/// Between two looks at a server that does not listen yet: short beside any interpreter's start.
+/// Time between two attempts to reach a server that does not listen yet: short compared with any interpreter's start.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A loopback connection is there at once, or a backlog is full.
@@ -35,7 +33,7 @@ pub(super) struct Running {
     log: PathBuf,
 }
 
-/// Finds a port that nobody uses.
+/// Returns a port that is free.
 ///
 /// # Errors
 ///
@@ -48,21 +46,21 @@ pub(super) fn free_port() -> io::Result<u16> {
     candidates.into_iter().find(is_free).ok_or_else(|| io::ErrorKind::AddrInUse.into())
 }
 
-/// Raises the limit of descriptors as far as it goes: servers inherit it, and not all raise it themselves.
+/// Raises the limit of descriptors as far as allowed: servers inherit it, and not all raise it themselves.
 pub(super) fn raise_descriptors() {
     let maximum = getrlimit(Resource::Nofile).maximum;
-    // Whoever needs more than there are says so.
+    // A server that needs more reports it itself.
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).ok();
 }
 
-/// Runs a server's setup to its end.
+/// Returns runs a server's setup to its end.
 ///
 /// # Errors
 ///
-/// [`Stop::Unreachable`] when it fails, with its last words.
-pub(super) fn set_up(server: &Server, places: &Places, log: &Path, interrupt: &Interrupt) -> Result<(), Stop> {
+/// [`RunError::Unreachable`] when it fails, with its last words.
+pub(super) fn set_up(server: &Server, places: &Places, log: &Path, interrupt: &Interrupt) -> Result<(), RunError> {
     let text = places.fill(&server.setup.join(" "));
-    let fail = |why: String| Stop::Unreachable(format!("server `{}`: setup `{text}` {why}", server.name));
+    let fail = |why: String| RunError::Unreachable(format!("server `{}`: setup `{text}` {why}", server.name));
     let mut group =
         spawn(&server.setup, server, places, log).map_err(|error| fail(format!("does not start: {error}")))?;
     group.wait(interrupt)?;
@@ -90,19 +88,19 @@ impl Running {
     ///
     /// # Errors
     ///
-    /// [`Stop::Unreachable`] when it does not, with its last words.
+    /// [`RunError::Unreachable`] when it does not, with its last words.
     pub(super) fn start(
         server: &Server,
         places: &Places,
         timeout: Duration,
         log: PathBuf,
         interrupt: &Interrupt,
-    ) -> Result<Self, Stop> {
-        let fail = |why: String| Stop::Unreachable(format!("server `{}`: {why}", server.name));
-        let address = Target::parse(&places.fill(&server.url)).map_err(&fail)?.address;
+    ) -> Result<Self, RunError> {
+        let fail = |why: String| RunError::Unreachable(format!("server `{}`: {why}", server.name));
+        let address = Target::parse(&places.fill(&server.url)).map_err(|error| fail(error.to_string()))?.address;
         if is_open(address) {
             return Err(fail(format!(
-                "somebody listens at {address} already; end that, or write {{port}} in `command` and `url`"
+                "another process listens at {address} already; end it, or write {{port}} in `command` and `url`"
             )));
         }
         let group = spawn(&server.command, server, places, &log).map_err(|error| {
@@ -129,22 +127,22 @@ impl Running {
         }
     }
 
-    /// The number of the process to charge.
+    /// Returns the number of the process to charge.
     pub(super) fn id(&self) -> u32 {
         self.group.id()
     }
 
-    /// Says how it ended, if it did so of its own accord.
+    /// Returns how it ended, if it was not the comparison that ended it.
     pub(super) fn own_end(&mut self) -> Option<ExitStatus> {
         self.group.ends_within(Duration::ZERO).then(|| self.group.end().ok()).flatten()
     }
 
-    /// The last lines it wrote, with a heading.
+    /// Returns the last lines it wrote, with a heading.
     pub(super) fn words(&self) -> String {
         format!("\n  last words of the server:{}", last_words(&self.log))
     }
 
-    fn listens(&self, address: SocketAddr, timeout: Duration, interrupt: &Interrupt) -> Result<Waited, Stop> {
+    fn listens(&self, address: SocketAddr, timeout: Duration, interrupt: &Interrupt) -> Result<Waited, RunError> {
         let deadline = Instant::now() + timeout;
         loop {
             interrupt.check()?;
@@ -185,14 +183,14 @@ mod tests {
             command: command.clone(),
             url: "ws://127.0.0.1:{port}/".to_owned(),
             metrics: None,
-            face: None,
+            protocol: None,
             flags: Default::default(),
             env: [("WORD".to_owned(), "at {port}".to_owned())].into(),
             setup: command,
         }
     }
 
-    fn start(server: &Server, port: u16) -> Result<Running, Stop> {
+    fn start(server: &Server, port: u16) -> Result<Running, RunError> {
         let workspace = Workspace::new().unwrap();
         let places = Places { port, dir: ".".to_owned(), tmp: ".".to_owned() };
         let log = workspace.path().join("log");
@@ -202,8 +200,8 @@ mod tests {
     #[test]
     fn early_end_shows_the_last_words() {
         let port = free_port().unwrap();
-        let Err(Stop::Unreachable(text)) = start(&server("echo no luck $WORD >&2; exit 9"), port) else {
-            panic!("it can not have started")
+        let Err(RunError::Unreachable(text)) = start(&server("echo no luck $WORD >&2; exit 9"), port) else {
+            panic!("it cannot have started")
         };
         assert!(text.contains("server `x`: ended (exit status: 9)"), "{text}");
         assert!(text.contains(&format!("no luck at {port}")), "{text}");
@@ -220,12 +218,12 @@ mod tests {
         assert!(text.contains("`no/such/program` does not start: No such file"), "{text}");
     }
 
-    /// Otherwise the figures would be a stranger's.
+    /// Otherwise the figures would be those of another server.
     #[test]
     fn taken_port_is_refused() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let text = start(&server("exit 0"), listener.local_addr().unwrap().port()).unwrap_err().to_string();
-        assert!(text.contains("somebody listens"), "{text}");
+        assert!(text.contains("another process listens"), "{text}");
     }
 
     #[test]

@@ -1,8 +1,7 @@
-//! A spread: what several runs of one server have in common, and how it stands against another's.
-
-use serde::Serialize;
+//! A spread: median and range of several runs of one server, and how they compare with another's.
 
 use crate::report::figures::Better;
+use serde::Serialize;
 
 /// The middle and the ends of a figure's values.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -14,7 +13,7 @@ pub(super) struct Spread {
     pub(super) runs: usize,
 }
 
-/// How a server's figure stands against the first server's.
+/// How a server's figure compares with the first server's.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Standing {
@@ -25,7 +24,7 @@ pub(super) enum Standing {
 }
 
 impl Spread {
-    /// Sums up some values; nothing if there are none.
+    /// Returns the spread of some values; nothing if there are none.
     pub(super) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
@@ -36,7 +35,7 @@ impl Spread {
         Some(Self { median, min, max, runs })
     }
 
-    /// This median as a multiple of the base's; nothing if that has no meaning.
+    /// Returns this median as a multiple of the base's; nothing if that has no meaning.
     pub(super) fn ratio(&self, base: &Self) -> Option<f64> {
         if self.median == base.median {
             return Some(1.0);
@@ -44,7 +43,7 @@ impl Spread {
         (base.median > 0.0 && self.median >= 0.0).then(|| self.median / base.median)
     }
 
-    /// Judges the difference to the base; nothing if the figure has no good direction, or one run each is all there is.
+    /// Judges the difference to the base; nothing if the figure has no good direction, or there is only one run each.
     pub(super) fn standing(&self, base: &Self, better: Better) -> Option<Standing> {
         let is_higher_better = match better {
             Better::Higher => true,
@@ -104,7 +103,7 @@ mod tests {
         assert_eq!(high.standing(&low, Better::Neither), None);
     }
 
-    /// Medians differ in any two sets of runs; a comparison that calls that a win is worth nothing.
+    /// Medians differ in any two sets of runs; a comparison that calls that a win is worthless.
     #[test]
     fn overlapping_spreads_are_alike() {
         let (low, high) = (spread(&[1.0, 2.0, 3.5]), spread(&[3.0, 4.0, 5.0]));

@@ -1,10 +1,10 @@
 //! A summary: of several comparisons, the one figure that each names as its headline, side by side.
 
-use crate::compare::rounds::Comparison;
-use crate::compare::rows::{Row, rows};
-use crate::compare::table::{Cells, median, width};
+use super::rounds::Comparison;
+use super::rows::{Row, rows};
+use super::table::{Cells, median, width};
 
-/// Renders the headlines; nothing of a single comparison, whose table says it all.
+/// Renders the headlines; nothing for a single comparison, whose table is complete.
 pub(super) fn render(comparisons: &[Comparison<'_>]) -> String {
     if comparisons.len() < 2 {
         return String::new();
@@ -19,7 +19,7 @@ pub(super) fn render(comparisons: &[Comparison<'_>]) -> String {
     text
 }
 
-/// The list's name, the figure's, and what each server has of it.
+/// Returns the list's name, the figure's, and the value of each server.
 fn line(comparison: &Comparison<'_>) -> Option<[String; 3]> {
     let plan = comparison.plan;
     let headline = plan.headline.as_deref()?;

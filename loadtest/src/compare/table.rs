@@ -1,16 +1,16 @@
 //! A table: the comparison as it is read on a terminal, verdict first; a column per server, a row per figure.
 
-use crate::compare::generator::Run;
-use crate::compare::rounds::Comparison;
-use crate::compare::rows::{Row, rows};
-use crate::compare::stats::{Spread, Standing};
+use super::generator::RunOutcome;
+use super::rounds::Comparison;
+use super::rows::{Row, rows};
+use super::stats::{Spread, Standing};
 use crate::observe::host::Environment;
 use crate::report::figures::Unit;
 
 /// From here on counts and rates are written in thousands or millions, so that several columns fit on a screen.
 const LARGE: f64 = 100_000.0;
 
-/// Says how it went, in one line.
+/// Returns the outcome in one line.
 pub(super) fn verdict(comparison: &Comparison<'_>) -> String {
     let (plan, made, failed) = (comparison.plan, comparison.made(), comparison.failed());
     let servers = plural(plan.server.len(), "server");
@@ -22,7 +22,7 @@ pub(super) fn verdict(comparison: &Comparison<'_>) -> String {
     }
 }
 
-/// The scenario as it is typed.
+/// Returns the scenario as it is typed.
 pub(super) fn scenario(comparison: &Comparison<'_>) -> String {
     comparison.plan.scenario.arguments(&Default::default()).join(" ")
 }
@@ -41,9 +41,9 @@ pub(super) fn render(comparison: &Comparison<'_>, environment: &Environment) -> 
     text + &format!("{cpu}, {cores_allowed} of {cores} cores, Linux {kernel}, loopback\n")
 }
 
-/// Names the runs of a server that did not pass, each reason once.
-fn failures(name: &str, runs: &[Run]) -> String {
-    let failed: Vec<&Run> = runs.iter().filter(|run| !run.is_pass()).collect();
+/// Returns names the runs of a server that did not pass, each reason once.
+fn failures(name: &str, runs: &[RunOutcome]) -> String {
+    let failed: Vec<&RunOutcome> = runs.iter().filter(|run| !run.is_pass()).collect();
     let mut reasons: Vec<&str> = failed.iter().map(|run| run.verdict.as_str()).collect();
     reasons.sort_unstable();
     reasons.dedup();
@@ -89,7 +89,7 @@ fn value(text: String) -> Cells {
     [text, String::new()]
 }
 
-fn passed(runs: &[Run]) -> String {
+fn passed(runs: &[RunOutcome]) -> String {
     format!("{} of {}", runs.iter().filter(|run| run.is_pass()).count(), runs.len())
 }
 
@@ -105,7 +105,7 @@ pub(super) fn median(row: &Row, server: usize) -> Cells {
     [written(row.unit, spread.median), format!("{ratio}{mark}")]
 }
 
-/// The lowest and the highest value, with the unit once if it is the same; nothing if they are.
+/// Returns the lowest and the highest value, with the unit once if both have the same; nothing if the values are equal.
 fn ends(unit: Unit, spread: Option<&Spread>) -> String {
     let Some(spread) = spread else { return String::new() };
     let (min, max) = (written(unit, spread.min), written(unit, spread.max));
@@ -140,7 +140,7 @@ fn legend(comparison: &Comparison<'_>) -> String {
     let Some((first, [_, ..])) = comparison.plan.server.split_first() else { return "\n".to_owned() };
     let name = &first.name;
     if comparison.plan.rounds == 1 {
-        return format!("\nx: to {name}; one run each says nothing about the spread, take more rounds\n");
+        return format!("\nx: to {name}; one run each has no spread, use more rounds\n");
     }
     format!("\nmedians, with the lowest and highest run below; x: to {name}; + better, - worse, ~ the runs overlap\n")
 }
@@ -156,11 +156,11 @@ fn plural(count: usize, noun: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::file::Plan;
-    use crate::report::Phase;
+    use crate::compare::plan::Plan;
+    use crate::exit::{FAIL, INVALID, PASS};
+    use crate::measure::histogram::Summary;
     use crate::report::figures::OF_PHASE;
-    use crate::report::latency::Summary;
-    use crate::stop::{FAIL, INVALID, PASS};
+    use crate::results::Phase;
 
     fn plan(servers: &[&str], rounds: usize) -> Plan {
         let mut text = format!("rounds = {rounds}\n[scenario]\nname = \"saturate\"\nclients = 10\n");
@@ -170,11 +170,11 @@ mod tests {
         Plan::parse(&text).unwrap()
     }
 
-    fn run(round: usize, deliveries_per_second: f64, p99_us: u64) -> Run {
+    fn run(round: usize, deliveries_per_second: f64, p99_us: u64) -> RunOutcome {
         let latency = Summary { count: 1, p99_us, ..Summary::default() };
         let phase = Phase { deliveries_per_second, latency, ..Phase::default() };
         let figures = OF_PHASE.iter().filter_map(|figure| figure.of(&phase)).collect();
-        Run { round, verdict: "PASS".to_owned(), exit_code: PASS, figures }
+        RunOutcome { round, verdict: "PASS".to_owned(), exit_code: PASS, figures }
     }
 
     fn line<'a>(text: &'a str, label: &str) -> Vec<&'a str> {
@@ -201,8 +201,8 @@ mod tests {
     #[test]
     fn failed_runs_are_named_and_invalid_ones_do_not_count() {
         let plan = plan(&["a", "b"], 2);
-        let lossy = Run { verdict: "FAIL: 3 lost".to_owned(), exit_code: FAIL, ..run(2, 9.0e6, 1) };
-        let invalid = Run::failed(2, "INVALID: generator-bound".to_owned(), INVALID);
+        let lossy = RunOutcome { verdict: "FAIL: 3 lost".to_owned(), exit_code: FAIL, ..run(2, 9.0e6, 1) };
+        let invalid = RunOutcome::failed(2, "INVALID: generator-bound".to_owned(), INVALID);
         let runs = vec![vec![run(1, 1.0e6, 1), lossy], vec![run(1, 1.0e6, 1), invalid]];
         let text = render(&Comparison { plan: &plan, runs, is_interrupted: false }, &Environment::new());
         assert!(text.starts_with("FAIL: 2 of 4 runs failed; 2 servers, 2 rounds, saturate\n"), "{text}");
@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn absent_figures_are_dashes_and_a_single_server_has_no_ratios() {
         let two = plan(&["a", "b"], 1);
-        let runs = vec![vec![run(1, 1.0e6, 1)], vec![Run::failed(1, "x".to_owned(), FAIL)]];
+        let runs = vec![vec![run(1, 1.0e6, 1)], vec![RunOutcome::failed(1, "x".to_owned(), FAIL)]];
         let comparison = Comparison { plan: &two, runs, is_interrupted: true };
         assert!(verdict(&comparison).starts_with("INTERRUPTED: 2 of 2 runs made; 2 servers, 1 round"));
         let text = render(&comparison, &Environment::new());

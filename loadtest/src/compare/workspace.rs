@@ -1,4 +1,5 @@
-//! A workspace: a temporary folder for what children write, gone with the value, and the last words found in it.
+//! A workspace: a temporary folder for the output of children, removed with the value, and the last lines of that
+//! output.
 
 use std::fs::{DirBuilder, File};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -9,7 +10,7 @@ use std::process::{Command, Stdio};
 /// Lines of a child's output that are shown when it fails: enough for a panic or the end of a compiler's complaint.
 const LAST_LINES: usize = 12;
 
-/// Bytes that are read for them, so that a server that logs each message costs nothing here.
+/// Bytes that are read for them, so that the log of a server may have any length.
 const LAST_BYTES: u64 = 8192;
 
 /// A folder of this process alone.
@@ -17,15 +18,15 @@ const LAST_BYTES: u64 = 8192;
 pub(super) struct Workspace(PathBuf);
 
 impl Workspace {
-    /// Makes the folder.
+    /// Creates the folder.
     ///
     /// # Errors
     ///
-    /// Fails when the system's folder for temporary files can not be written to.
+    /// Fails when the system's folder for temporary files cannot be written to.
     pub(super) fn new() -> io::Result<Self> {
         let nanos = std::time::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_nanos());
         let path = std::env::temp_dir().join(format!("loadtest-{}-{nanos}", std::process::id()));
-        // Nobody else can have put a link there: the call fails if anything has this name.
+        // No other process can have put a link there: the call fails if anything has this name.
         DirBuilder::new().mode(0o700).create(&path)?;
         Ok(Self(path))
     }
@@ -37,23 +38,23 @@ impl Workspace {
 
 impl Drop for Workspace {
     fn drop(&mut self) {
-        // What can not be removed is in a folder for temporary files.
+        // Files that cannot be removed are in a folder for temporary files.
         drop(std::fs::remove_dir_all(&self.0));
     }
 }
 
-/// Sends what a command writes, both ways, to a file.
+/// Redirects stdout and stderr of a command to a file.
 ///
 /// # Errors
 ///
-/// Fails when the file can not be created.
+/// Fails when the file cannot be created.
 pub(super) fn log_to(command: &mut Command, log: &Path) -> io::Result<()> {
     let file = File::create(log)?;
     command.stderr(Stdio::from(file.try_clone()?)).stdout(Stdio::from(file));
     Ok(())
 }
 
-/// The last lines of a child's output, indented, each on a line of its own; says so if there are none.
+/// Returns the last lines of a child's output, indented, each on a line of its own, or a note that there are none.
 pub(super) fn last_words(log: &Path) -> String {
     let text = tail(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();

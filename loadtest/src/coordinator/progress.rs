@@ -1,16 +1,14 @@
-//! The progress: what happens right now, once a second, on stderr. One line that changes on a terminal, one after the
-//! other elsewhere.
+//! The progress: what happens now, once a second, on stderr. A terminal shows one line that changes, other outputs get
+//! a line each.
 
+use crate::clock::{nanos, now_ns, seconds};
+use crate::results::Sample;
+use crate::units::{bytes, count, micros, percent, rate};
+use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
-
-use crate::clock::{nanos, now_ns, seconds};
-use crate::report::Sample;
-use crate::report::text::{bytes, count, micros, percent, rate};
-
-/// Where the lines go.
+/// The output, and the current stage.
 #[derive(Debug)]
 pub(super) struct Progress {
     is_quiet: bool,
@@ -20,13 +18,13 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Finds out where to write.
+    /// Returns the progress line of stderr: a bar if that is a terminal.
     pub(super) fn new(is_quiet: bool) -> Self {
         let bar = (!is_quiet && std::io::stderr().is_terminal()).then(ProgressBar::no_length);
         Self { is_quiet, bar, stage: String::new(), stage_since_ns: now_ns() }
     }
 
-    /// Names what is going on. With a length the bar fills up, without it turns.
+    /// Begins a stage. The bar fills up in `length`; without one it spins.
     pub(super) fn stage(&mut self, stage: &str, length: Option<Duration>) {
         stage.clone_into(&mut self.stage);
         self.stage_since_ns = now_ns();
@@ -44,14 +42,14 @@ impl Progress {
         bar.tick();
     }
 
-    /// Leaves the terminal to the report.
+    /// Removes the progress line, to make room for the report.
     pub(super) fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
     }
 
-    /// Shows a second.
+    /// Shows a sample.
     pub(super) fn show(&self, sample: &Sample, wanted: usize) {
         if self.is_quiet {
             return;
@@ -64,7 +62,7 @@ impl Progress {
                 bar.tick();
             }
             None => {
-                // Nobody can be told that stderr is gone.
+                // If stderr is closed there is no other place to write to.
                 let at = seconds(0, nanos(Duration::from_secs_f64(sample.at_s)));
                 drop(writeln!(std::io::stderr().lock(), "{at:>6.1}s {:<8} {line}", self.stage));
             }
@@ -72,7 +70,7 @@ impl Progress {
     }
 }
 
-/// Everything of a second that fits a line.
+/// Returns the figures of a sample that fit a line.
 fn line(sample: &Sample, wanted: usize) -> String {
     let mut line = format!("{}/{} connected", count(sample.connected), count(wanted as u64));
     if sample.deliveries_per_second > 0.0 || sample.p50_us.is_some() {

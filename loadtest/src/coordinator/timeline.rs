@@ -1,14 +1,13 @@
-//! The timeline: one sample a second, put together from the workers' ticks and from what the server shows.
-
-use std::time::Duration;
+//! The timeline: one sample a second, from the workers' ticks and the server's process.
 
 use crate::clock::{nanos, now_ns, seconds};
+use crate::measure::histogram::Histogram;
 use crate::observe::host::tcp_memory_bytes;
 use crate::observe::server::ServerProcess;
 use crate::observe::watch::Watch;
-use crate::report::Sample;
-use crate::report::latency::Latency;
-use crate::worker::order::Tick;
+use crate::results::Sample;
+use crate::worker::messages::Tick;
+use std::time::Duration;
 
 /// Time between two samples.
 const SECOND: Duration = Duration::from_secs(1);
@@ -16,7 +15,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Ticks fall on whole seconds; this later, all of them have come.
 const DELAY: Duration = Duration::from_millis(150);
 
-/// What is known so far.
+/// The samples so far, and the state that the next one needs.
 #[derive(Debug)]
 pub(super) struct Timeline {
     started_ns: u64,
@@ -24,7 +23,7 @@ pub(super) struct Timeline {
     stage: String,
     /// The newest of each worker.
     ticks: Vec<Tick>,
-    latency: Latency,
+    latency: Histogram,
     /// Totals of the last sample.
     last_ns: u64,
     sent: u64,
@@ -41,7 +40,7 @@ impl Timeline {
             due_ns: next(started_ns),
             stage: String::new(),
             ticks: vec![Tick::default(); workers],
-            latency: Latency::new(),
+            latency: Histogram::new(),
             last_ns: started_ns,
             sent: 0,
             verified: 0,
@@ -51,12 +50,12 @@ impl Timeline {
         }
     }
 
-    /// Names what is going on from now on.
+    /// Names the stage of the samples from now on.
     pub(super) fn stage(&mut self, name: &str) {
         name.clone_into(&mut self.stage);
     }
 
-    /// When the next sample is due.
+    /// Returns when the next sample is due.
     pub(super) const fn due_ns(&self) -> u64 {
         self.due_ns
     }
@@ -67,17 +66,17 @@ impl Timeline {
         self.ticks[worker] = tick;
     }
 
-    /// Seconds so far.
+    /// Returns seconds so far.
     pub(super) const fn len(&self) -> usize {
         self.samples.len()
     }
 
-    /// The samples so far.
+    /// Returns the samples so far.
     pub(super) fn samples(&self) -> &[Sample] {
         &self.samples
     }
 
-    /// True if every worker said after `since_ns` that none of its clients is open.
+    /// Whether every worker has reported after `since_ns` that none of its clients is open.
     pub(super) fn is_empty_since(&self, since_ns: u64) -> bool {
         self.ticks.iter().all(|tick| tick.at_ns > since_ns && tick.open == 0)
     }
@@ -87,7 +86,7 @@ impl Timeline {
         std::mem::take(&mut self.samples)
     }
 
-    /// Closes a second.
+    /// Takes a sample and returns it.
     pub(super) fn sample(&mut self, watch: &mut Watch) -> Sample {
         let now = now_ns();
         self.due_ns = next(now);
@@ -109,7 +108,7 @@ impl Timeline {
             p99_us: quantile(0.99),
             max_us: is_timed.then(|| nanos(self.latency.max()) / 1_000),
             lost: total(|tick| tick.lost),
-            // Its first sample would charge the server's whole life to one second.
+            // Without an earlier sample, the CPU time of the server's whole life would count for one second.
             server_cpu_share: self.server_cpu_ns.zip(cpu_ns).map(|(last, now)| seconds(last, now) / elapsed),
             server_rss: watch.server.as_ref().and_then(ServerProcess::rss_bytes),
             server_descriptors: watch.server.as_ref().and_then(ServerProcess::descriptors),

@@ -1,11 +1,10 @@
 //! The machine: this thread's CPU time, stolen time, TCP memory, and what a reader needs to judge the figures.
 
+use rustix::process::{Resource, getrlimit};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
-
-use rustix::process::{Resource, getrlimit};
-use serde::{Deserialize, Serialize};
 
 /// Time of this process's main thread so far, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
@@ -22,7 +21,7 @@ pub(crate) fn thread_time() -> ThreadTime {
     ThreadTime { run_ns: fields.next().unwrap_or_default(), wait_ns: fields.next().unwrap_or_default() }
 }
 
-/// Clock ticks of all cores so far: those the hypervisor gave to others, and all.
+/// Returns clock ticks of all cores so far: those the hypervisor gave to others, and all.
 pub(crate) fn stolen_ticks() -> (u64, u64) {
     let text = fs::read_to_string("/proc/stat").unwrap_or_default();
     let line = text.lines().next().unwrap_or_default();
@@ -31,7 +30,7 @@ pub(crate) fn stolen_ticks() -> (u64, u64) {
     (fields.get(7).copied().unwrap_or_default(), fields.iter().sum())
 }
 
-/// Memory of the buffers of all TCP sockets, in bytes.
+/// Returns memory of the buffers of all TCP sockets, in bytes.
 pub(crate) fn tcp_memory_bytes() -> u64 {
     let text = fs::read_to_string("/proc/net/sockstat").unwrap_or_default();
     let line = text.lines().find(|line| line.starts_with("TCP:")).unwrap_or_default();
@@ -39,14 +38,14 @@ pub(crate) fn tcp_memory_bytes() -> u64 {
     pages.unwrap_or_default() * rustix::param::page_size() as u64
 }
 
-/// Memory of the kernel's objects, in bytes.
+/// Returns memory of the kernel's objects, in bytes.
 pub(crate) fn slab_bytes() -> u64 {
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("Slab:")).unwrap_or_default();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or_default() * 1024
 }
 
-/// Memory of this process, in bytes.
+/// Returns memory of this process, in bytes.
 pub(crate) fn own_rss_bytes() -> u64 {
     let text = fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages = text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
@@ -71,7 +70,7 @@ pub(crate) struct Environment {
 }
 
 impl Environment {
-    /// Looks around.
+    /// Reads the environment of this process.
     pub(crate) fn new() -> Self {
         let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let models =
@@ -93,7 +92,7 @@ impl Environment {
     }
 }
 
-/// Reads the settings that a reader wants to know when two machines disagree.
+/// Reads settings that explain differences between two machines.
 fn settings() -> BTreeMap<String, String> {
     let read = |path: &str| {
         let text = fs::read_to_string(path).unwrap_or_default();

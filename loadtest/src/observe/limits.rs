@@ -1,11 +1,10 @@
 //! The limits of the machine that a run would hit, checked before it begins.
 
+use crate::config::Config;
+use crate::exit::RunError;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::config::Config;
-use crate::stop::Stop;
-
-/// Descriptors of a process besides its connections: standard streams, poll, timer, files of `/proc`.
+/// Descriptors of a process in addition to its connections: standard streams, poll, timer, files of `/proc`.
 const DESCRIPTORS_SPARE: u64 = 32;
 
 /// Ports of a source address, with `net.ipv4.ip_local_port_range` as Linux has it.
@@ -15,8 +14,8 @@ const PORTS: usize = 28_000;
 ///
 /// # Errors
 ///
-/// Fails when it can not be raised that far, or there are not enough ports.
-pub(crate) fn check(config: &Config) -> Result<(), Stop> {
+/// Fails when it cannot be raised that far, or there are not enough ports.
+pub(crate) fn check(config: &Config) -> Result<(), RunError> {
     let connections = config.connections() + config.validators;
     let sources = usize::from(config.source_addresses);
     if connections.div_ceil(sources) > PORTS {
@@ -24,7 +23,7 @@ pub(crate) fn check(config: &Config) -> Result<(), Stop> {
         let text = format!(
             "{connections} connections need more than the {PORTS} ports of an address; use --source-addresses {wanted}"
         );
-        return Err(Stop::Limits(text));
+        return Err(RunError::Limits(text));
     }
     let each = connections.div_ceil(config.processes) as u64 + config.validators as u64;
     let wanted = each + DESCRIPTORS_SPARE;
@@ -39,7 +38,7 @@ pub(crate) fn check(config: &Config) -> Result<(), Stop> {
     }
     let maximum = limit.maximum.unwrap_or(wanted);
     let processes = (connections as u64).div_ceil(maximum.saturating_sub(DESCRIPTORS_SPARE).max(1));
-    Err(Stop::Limits(format!(
+    Err(RunError::Limits(format!(
         "{each} connections in a process need {wanted} descriptors and the hard limit is {maximum}; use --processes \
          {processes}, fewer --clients, or raise the limit (ulimit -Hn, LimitNOFILE)"
     )))

@@ -1,11 +1,10 @@
-//! Metrics: counters from the server's own Prometheus or OpenMetrics page, read beside the run.
+//! Metrics: counters from the server's own Prometheus or OpenMetrics page, read during the run.
 
+use crate::wire::target::Target;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread::JoinHandle;
 use std::time::Duration;
-
-use crate::wire::target::Target;
 
 /// A page that takes longer is not worth waiting for.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -13,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The longest page read.
 const PAGE_MAX: u64 = 4 << 20;
 
-/// What the server has counted since it began; absent if its page does not say.
+/// The server's counters since it began; absent if its page does not have them.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Counters {
     /// throng's own: writes to sockets, and messages in them.

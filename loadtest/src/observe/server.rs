@@ -1,13 +1,12 @@
 //! A server process as `/proc` shows it: CPU time over all threads, memory, descriptors; its children included, since
 //! some servers are several processes.
 
+use crate::exit::RunError;
 use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
 
-use crate::stop::Stop;
-
-/// The processes to charge.
+/// The processes whose resources are measured.
 #[derive(Debug)]
 pub(crate) struct ServerProcess {
     pid: u32,
@@ -32,18 +31,18 @@ impl ServerProcess {
     ///
     /// # Errors
     ///
-    /// Fails when there is none or it belongs to somebody else.
-    pub(crate) fn new(pid: u32) -> Result<Self, Stop> {
+    /// Fails when there is none or it belongs to another user.
+    pub(crate) fn new(pid: u32) -> Result<Self, RunError> {
         let process = Self { pid, threads: HashMap::new() };
         if process.rss_bytes().is_none() || fs::read_dir(format!("/proc/{pid}/fd")).is_err() {
-            return Err(Stop::Usage(format!(
-                "--server-pid {pid} is no process of yours; ask `pgrep -n NAME` for the number"
+            return Err(RunError::Usage(format!(
+                "--server-pid {pid} is not a process of yours; find it with `pgrep -n NAME`"
             )));
         }
         Ok(process)
     }
 
-    /// The process and all that descend from it.
+    /// Returns the process and all its descendants.
     pub(crate) fn pids(&self) -> Vec<u32> {
         let mut pids = vec![self.pid];
         let mut at = 0;
@@ -81,7 +80,7 @@ impl ServerProcess {
         is_there.then_some(cpu)
     }
 
-    /// Resident memory; cheap enough for several times a second.
+    /// Returns resident memory; cheap enough for several times a second.
     pub(crate) fn rss_bytes(&self) -> Option<u64> {
         let rss = |pid: &u32| {
             let text = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
@@ -91,7 +90,7 @@ impl ServerProcess {
         self.sum(rss)
     }
 
-    /// Resident memory with shared pages divided among those who share; walks all of the process's pages.
+    /// Returns resident memory with shared pages divided among the processes that share them; walks all pages.
     pub(crate) fn pss_bytes(&self) -> Option<u64> {
         let pss = |pid: &u32| {
             let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
@@ -101,7 +100,7 @@ impl ServerProcess {
         self.sum(pss)
     }
 
-    /// Open descriptors.
+    /// Returns open descriptors.
     pub(crate) fn descriptors(&self) -> Option<u64> {
         let descriptors = |pid: &u32| {
             let folder = format!("/proc/{pid}/fd");
@@ -112,13 +111,13 @@ impl ServerProcess {
         self.sum(descriptors)
     }
 
-    /// Adds up over the processes that are there; nothing if none is.
+    /// Returns the sum over the processes that exist; nothing if none does.
     fn sum(&self, figure: impl Fn(&u32) -> Option<u64>) -> Option<u64> {
         self.pids().iter().filter_map(figure).reduce(|sum, value| sum + value)
     }
 }
 
-/// User and system time in clock ticks.
+/// Returns user and system time in clock ticks.
 fn ticks(pid: u32) -> Option<(u64, u64)> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name in parentheses may hold anything; 11 fields stand between it and the times.
@@ -136,7 +135,7 @@ fn switches(task: &std::path::Path) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// A server may be a shell that starts the real one: its child is charged too.
+    /// A server may be a shell that starts the real one: its child is measured too.
     #[test]
     fn children_are_charged() {
         let mut shell = std::process::Command::new("sh")

@@ -1,8 +1,7 @@
-//! The stalls: when the server ended the connections that nobody reads.
+//! Stalled connections: when the server closed those that are not read.
 //!
-//! A stalled client can not be told: the close frame and the FIN stand behind the data it does not read. On one machine
-//! the server's end of the connection can be looked at, though: `/proc/net/tcp` shows when it leaves the established
-//! state.
+//! A stalled client does not see it: the close frame and the FIN are queued after the data that it does not read. On
+//! one machine the server's end can be observed, though: `/proc/net/tcp` shows when it leaves the established state.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -14,7 +13,7 @@ pub(crate) struct Stalls {
     /// 0 until clients stall.
     since_ns: u64,
     /// Connections that are not known to have ended, by their own address.
-    standing: HashMap<SocketAddr, usize>,
+    established: HashMap<SocketAddr, usize>,
     /// When the server ended a connection, by client.
     ends: HashMap<usize, u64>,
     server_port: u16,
@@ -23,20 +22,20 @@ pub(crate) struct Stalls {
 impl Stalls {
     /// Starts the watch over `clients`, given by address.
     pub(crate) fn begin(&mut self, now_ns: u64, server_port: u16, clients: HashMap<SocketAddr, usize>) {
-        *self = Self { since_ns: now_ns, standing: clients, ends: HashMap::new(), server_port };
+        *self = Self { since_ns: now_ns, established: clients, ends: HashMap::new(), server_port };
     }
 
-    /// Looks at the server's ends; costs nothing when nobody stands.
+    /// Looks at the server's ends; costs nothing when no stalled connection is left.
     pub(crate) fn look(&mut self, now_ns: u64) {
-        if self.standing.is_empty() {
+        if self.established.is_empty() {
             return;
         }
         let established = established(self.server_port);
-        let gone = self.standing.extract_if(|address, _| !established.contains(&key(*address)));
+        let gone = self.established.extract_if(|address, _| !established.contains(&key(*address)));
         self.ends.extend(gone.map(|(_, client)| (client, now_ns)));
     }
 
-    /// Seconds from the stall to each end, sorted.
+    /// Returns seconds from the stall to each end, sorted.
     pub(crate) fn seconds(&self) -> Vec<f64> {
         let mut seconds: Vec<f64> = self.ends.values().map(|end| crate::clock::seconds(self.since_ns, *end)).collect();
         seconds.sort_by(f64::total_cmp);
@@ -44,8 +43,8 @@ impl Stalls {
     }
 }
 
-/// A peer as the kernel's tables print it: the last 32 bits of the address, and the port. Servers may listen on either
-/// family.
+/// Returns the key of a peer as the kernel's tables print it: the last 32 bits of the address, and the port. Servers
+/// may listen on either family.
 fn key(address: SocketAddr) -> (u32, u16) {
     let octets = match address.ip() {
         IpAddr::V4(ip) => ip.octets(),
@@ -57,7 +56,7 @@ fn key(address: SocketAddr) -> (u32, u16) {
     (u32::from_ne_bytes(octets), address.port())
 }
 
-/// The peers of the established connections whose own port is `port`.
+/// Returns the peers of the established connections whose own port is `port`.
 fn established(port: u16) -> HashSet<(u32, u16)> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
     tables.iter().flat_map(|table| table.lines().skip(1)).filter_map(|line| row(line, port)).collect()
@@ -77,7 +76,7 @@ fn row(line: &str, port: u16) -> Option<(u32, u16)> {
 mod tests {
     use super::*;
 
-    /// The server's end is found in the kernel's table while it stands, and not after.
+    /// The server's end is found in the kernel's table while it is open, and not after.
     #[test]
     fn established_connection_is_in_the_table() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

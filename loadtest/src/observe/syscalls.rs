@@ -1,37 +1,38 @@
 //! System calls of the server, counted by `perf` where the machine has it and allows it.
 //!
-//! Counting costs the server some 100 ns per call, so it is done only when it is asked for.
+//! Counting costs the server some 100 ns per call, so it is done only on request.
 
+use crate::exit::RunError;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-
-use crate::stop::Stop;
 
 /// Every entry into the kernel.
 const EVENT: &str = "raw_syscalls:sys_enter";
 
-/// A count under way.
+/// A count in progress.
 #[derive(Debug)]
 pub(crate) struct Count {
     perf: Child,
     seconds: f64,
 }
 
-/// Makes sure that a count will work.
+/// Checks that counting is possible.
 ///
 /// # Errors
 ///
-/// Fails when there is no `perf`, or it may not count here.
-pub(crate) fn check() -> Result<(), Stop> {
+/// Fails when there is no `perf`, or it is not allowed to count.
+pub(crate) fn check() -> Result<(), RunError> {
     let output = Command::new("perf").args(["stat", "-e", EVENT, "true"]).output();
     match output {
         Ok(output) if output.status.success() && !String::from_utf8_lossy(&output.stderr).contains("<not") => Ok(()),
         Ok(output) => {
             let text = String::from_utf8_lossy(&output.stderr);
             let why = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned();
-            Err(Stop::Limits(format!("--server-syscalls: perf can not count {EVENT} here: {why}; leave the flag out")))
+            Err(RunError::Limits(format!(
+                "--server-syscalls: perf cannot count {EVENT} here: {why}; leave the flag out"
+            )))
         }
-        Err(error) => Err(Stop::Limits(format!(
+        Err(error) => Err(RunError::Limits(format!(
             "--server-syscalls needs perf (Debian: linux-perf), which did not start: {error}; leave the flag out"
         ))),
     }

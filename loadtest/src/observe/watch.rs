@@ -1,12 +1,12 @@
-//! A watch: samples the server's and the kernel's memory while a run goes on, and keeps the peaks.
+//! A watch: samples the server's and the kernel's memory during a run, and keeps the peaks.
 
+use super::host::{slab_bytes, stolen_ticks, tcp_memory_bytes};
+use super::server::{Cpu, ServerProcess};
+use crate::clock::seconds;
+use crate::measure::Memory;
 use anyhow::Result;
 
-use crate::observe::host::{slab_bytes, stolen_ticks, tcp_memory_bytes};
-use crate::observe::server::{Cpu, ServerProcess};
-use crate::report::Memory;
-
-/// What is being watched.
+/// The server's process, if known, and the peaks so far.
 #[derive(Debug)]
 pub(crate) struct Watch {
     pub(crate) server: Option<ServerProcess>,
@@ -19,6 +19,14 @@ pub(crate) struct Watch {
 pub(crate) struct Moment {
     pub(crate) server: Option<Cpu>,
     pub(crate) stolen: (u64, u64),
+}
+
+impl Moment {
+    /// Returns the CPU time that the server has used since `before`, in seconds.
+    pub(crate) fn cpu_seconds_since(&self, before: &Self) -> Option<f64> {
+        let (before, after) = before.server.zip(self.server)?;
+        Some(seconds(before.total_ns, after.total_ns))
+    }
 }
 
 impl Watch {
@@ -48,13 +56,13 @@ impl Watch {
         }
     }
 
-    /// Looks at the memory figures that can peak.
+    /// Reads the memory figures that have peaks.
     pub(crate) fn sample(&mut self) {
         self.rss_peak = self.rss_peak.max(self.rss());
         self.tcp_peak = self.tcp_peak.max(tcp_memory_bytes());
     }
 
-    /// The server's resident memory now; 0 if nobody said which process it is.
+    /// Returns the server's resident memory; 0 if its process is not known.
     pub(crate) fn rss(&self) -> u64 {
         self.server.as_ref().and_then(ServerProcess::rss_bytes).unwrap_or_default()
     }

@@ -1,7 +1,8 @@
 //! Assertions: conditions on figures that set the exit code, as in `p99<50ms`.
 
-use crate::report::Findings;
-use crate::report::figures::{OF_PHASE, OF_RUN, Unit, find};
+use super::figures::{OF_PHASE, OF_RUN, Unit, find};
+use crate::results::Findings;
+use thiserror::Error;
 
 /// A condition.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +21,17 @@ enum Operator {
     Greater,
     GreaterOrEqual,
     Equal,
+}
+
+/// Why a condition is refused.
+#[derive(Debug, Error)]
+pub(crate) enum AssertError {
+    #[error("'{0}' compares nothing; write a figure, one of < <= > >= =, and a limit, as in p99<50ms")]
+    NoOperator(String),
+    #[error("there is no figure '{0}'; the figures are {names}", names = names())]
+    UnknownFigure(String),
+    #[error("'{limit}' is no limit for {name}; write it as in {name}<{example}", example = example(*.unit))]
+    BadLimit { limit: String, name: String, unit: Unit },
 }
 
 /// Longer ones first: `<=` begins like `<`.
@@ -59,24 +71,24 @@ impl Assert {
     ///
     /// # Errors
     ///
-    /// Fails with a sentence when there is no such figure, or the limit is no value of its unit.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let at = text.find(['<', '>', '=']).ok_or_else(|| {
-            format!("'{text}' compares nothing; write a figure, one of < <= > >= =, and a limit, as in p99<50ms")
-        })?;
+    /// Fails when there is no such figure, or the limit is no value of its unit.
+    pub(crate) fn parse(text: &str) -> Result<Self, AssertError> {
+        let no_operator = || AssertError::NoOperator(text.to_owned());
+        let at = text.find(['<', '>', '=']).ok_or_else(no_operator)?;
         let (name, rest) = text.split_at(at);
-        let name = name.trim();
+        // The label of a figure whose key is older, see `OF_RUN`.
+        let name = if name.trim() == "merged" { "joined" } else { name.trim() };
         let (operator, limit) = OPERATORS
             .iter()
             .find_map(|(sign, operator)| rest.strip_prefix(sign).map(|limit| (*operator, limit.trim())))
-            .ok_or_else(|| format!("'{text}' has no operator"))?;
-        let unit = unit(name).ok_or_else(|| format!("there is no figure '{name}'; the figures are {}", names()))?;
-        let limit = value(unit, limit)
-            .ok_or_else(|| format!("'{limit}' is no limit for {name}; write it as in {name}<{}", example(unit)))?;
+            .ok_or_else(no_operator)?;
+        let unit = unit(name).ok_or_else(|| AssertError::UnknownFigure(name.to_owned()))?;
+        let bad_limit = || AssertError::BadLimit { limit: limit.to_owned(), name: name.to_owned(), unit };
+        let limit = value(unit, limit).ok_or_else(bad_limit)?;
         Ok(Self { name: name.to_owned(), operator, limit, unit })
     }
 
-    /// Says what does not hold, if it does not.
+    /// Returns what does not hold, if it does not.
     pub(crate) fn fault(&self, findings: &Findings) -> Option<String> {
         let limit = self.unit.write(self.limit);
         let sign = self.operator.sign();
@@ -88,7 +100,7 @@ impl Assert {
     }
 }
 
-/// The unit of a figure; the name may begin with a phase's.
+/// Returns the unit of a figure; the name may begin with a phase's.
 fn unit(name: &str) -> Option<Unit> {
     let of_phase = |key: &str| OF_PHASE.iter().find(|figure| figure.key == key).map(|figure| figure.unit);
     let of_run = || OF_RUN.iter().find(|figure| figure.key == name).map(|figure| figure.unit);
@@ -134,7 +146,7 @@ const fn example(unit: Unit) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Phase;
+    use crate::results::Phase;
 
     fn fault(condition: &str) -> Option<String> {
         let mut phase = Phase { name: "calm".to_owned(), server_rss_peak: 3 << 20, ..Phase::default() };
@@ -147,8 +159,17 @@ mod tests {
 
     #[test]
     fn conditions_are_judged_in_their_units() {
-        for good in ["p99<50ms", "p99<=20ms", "p99 >= 20000", "lost=0", "lost == 0", "calm.p99<1s", "generator_cpu<80%"]
-        {
+        for good in [
+            "p99<50ms",
+            "p99<=20ms",
+            "p99 >= 20000",
+            "lost=0",
+            "lost == 0",
+            "joined=0",
+            "merged=0",
+            "calm.p99<1s",
+            "generator_cpu<80%",
+        ] {
             assert_eq!(fault(good), None, "{good}");
         }
         assert_eq!(fault("p99<20ms").as_deref(), Some("p99 20.0 ms is not < 20.0 ms"));
@@ -165,9 +186,9 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_refused() {
-        assert!(Assert::parse("p99").unwrap_err().contains("compares nothing"));
-        assert!(Assert::parse("p98<1ms").unwrap_err().contains("p99.9"));
-        assert!(Assert::parse("p99<fast").unwrap_err().contains("p99<50ms"));
-        assert!(Assert::parse("lost<1s").unwrap_err().contains("lost<1000"));
+        assert!(Assert::parse("p99").unwrap_err().to_string().contains("compares nothing"));
+        assert!(Assert::parse("p98<1ms").unwrap_err().to_string().contains("p99.9"));
+        assert!(Assert::parse("p99<fast").unwrap_err().to_string().contains("p99<50ms"));
+        assert!(Assert::parse("lost<1s").unwrap_err().to_string().contains("lost<1000"));
     }
 }

@@ -3,8 +3,8 @@
 //! The terminal table, `--assert`, `compare` and the HTML page all read these lists, so a figure has one name and one
 //! way to be written. A figure that a run does not have is absent.
 
-use crate::report::text::{bytes, count, micros, percent, rate};
-use crate::report::{Findings, Phase, Report, Round};
+use crate::results::{Findings, Phase, Round};
+use crate::units::{bytes, count, micros, percent, rate};
 
 /// How a figure is written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -103,7 +103,7 @@ fn latency(phase: &Phase, value_us: u64) -> Option<f64> {
     (phase.latency.count > 0).then_some(value_us as f64)
 }
 
-/// What is known of every phase.
+/// The figures of a phase.
 pub(crate) const OF_PHASE: &[Figure<Phase>] = &[
     figure("messages_per_s", "messages/s", Unit::PerSecond, Better::Neither, |p| Some(p.sent_per_second)),
     figure("deliveries_per_s", "deliveries/s", Unit::PerSecond, Better::Higher, |p| Some(p.deliveries_per_second)),
@@ -148,7 +148,7 @@ pub(crate) const OF_PHASE: &[Figure<Phase>] = &[
     figure("stolen", "stolen by hypervisor", Unit::Share, Better::Neither, |p| Some(p.stolen_share)),
 ];
 
-/// A size that is 0 because nobody could read it is no figure.
+/// Returns a size as a figure, unless it is 0 because it could not be read.
 fn known(size: u64) -> Option<f64> {
     (size > 0).then_some(size as f64)
 }
@@ -157,13 +157,14 @@ fn round(findings: &Findings, is_jittered: bool) -> Option<&Round> {
     findings.storm.as_ref()?.rounds.iter().find(|round| (round.jitter_s > 0.0) == is_jittered)
 }
 
-/// What is known of a run as a whole; the second half only by some scenarios.
+/// The figures of a run as a whole; the second half only in some scenarios.
 pub(crate) const OF_RUN: &[Figure<Findings>] = &[
     figure("lost", "lost", Unit::Count, Better::Lower, |f| Some(f.accounting.counts.lost as f64)),
     figure("duplicated", "duplicated", Unit::Count, Better::Lower, |f| Some(f.accounting.counts.duplicated as f64)),
     figure("reordered", "reordered", Unit::Count, Better::Lower, |f| Some(f.accounting.counts.reordered as f64)),
     figure("corrupt", "corrupt", Unit::Count, Better::Lower, |f| Some(f.accounting.counts.corrupt as f64)),
-    figure("joined", "joined", Unit::Count, Better::Lower, |f| Some(f.accounting.counts.joined as f64)),
+    // The key is part of the file format, and older than the label.
+    figure("joined", "merged", Unit::Count, Better::Lower, |f| Some(f.accounting.counts.merged as f64)),
     figure("split", "split", Unit::Count, Better::Lower, |f| Some(f.accounting.counts.split as f64)),
     figure("closed", "closed by the server", Unit::Count, Better::Lower, |f| {
         Some(f.closes.iter().map(|close| close.count).sum::<usize>() as f64)
@@ -270,10 +271,10 @@ pub(crate) fn find(findings: &Findings, name: &str) -> Option<Value> {
     figure.of(phases.iter().find(|candidate| candidate.name == phase)?)
 }
 
-/// Every figure of a report: those of the run, then those of its last phase.
-pub(crate) fn all(report: &Report) -> Vec<Value> {
-    let of_run = OF_RUN.iter().filter_map(|figure| figure.of(&report.results));
-    let last = report.results.phases.last();
+/// Returns every figure of a run: those of its last phase, then those of the whole run.
+pub(crate) fn all(findings: &Findings) -> Vec<Value> {
+    let of_run = OF_RUN.iter().filter_map(|figure| figure.of(findings));
+    let last = findings.phases.last();
     let of_phase = last.into_iter().flat_map(|phase| OF_PHASE.iter().filter_map(|figure| figure.of(phase)));
     of_phase.chain(of_run).collect()
 }

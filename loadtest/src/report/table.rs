@@ -1,9 +1,11 @@
 //! A table: the report as it is read on a terminal, verdict first.
 
-use crate::config::{Axis, Config, Scenario};
-use crate::report::figures::{OF_PHASE, OF_RUN};
-use crate::report::text::{bytes, count, micros, percent, rate};
-use crate::report::{CloseCount, Findings, Phase, Ramp, Report, Slow, Storm};
+use super::Report;
+use super::figures::{OF_PHASE, OF_RUN};
+use super::headline::headline;
+use crate::measure::CloseCount;
+use crate::results::{Findings, Phase, Ramp, Slow, Storm};
+use crate::units::{bytes, count, micros, percent, rate};
 
 /// Figures of a run that have a row of their own, in words, or a table.
 const IN_WORDS: [&str; 16] = [
@@ -74,62 +76,6 @@ pub(crate) fn render(report: &Report) -> String {
     text
 }
 
-/// Says what was done, in one line.
-pub(crate) fn headline(config: &Config) -> String {
-    let Config { size, duration, warmup, .. } = config;
-    let (clients, duration, warmup) =
-        (count(config.clients as u64), humantime::format_duration(*duration), humantime::format_duration(*warmup));
-    let per_second = rate(config.rate);
-    match config.scenario {
-        Scenario::Idle => {
-            format!("idle: {} then {clients} connections, held {duration}", count(config.clients_low as u64))
-        }
-        Scenario::Fanout => format!(
-            "fanout: 1 publisher, {clients} receivers, {per_second} messages/s of {size} B, {duration} after {warmup}"
-        ),
-        Scenario::Saturate => format!(
-            "saturate: 1 publisher, {clients} receivers, {} messages of {size} B under way, {duration} after {warmup}",
-            config.window
-        ),
-        Scenario::Chat => format!(
-            "chat: {clients} members, each {per_second} messages/s of {size} B to all, {duration} after {warmup}"
-        ),
-        Scenario::Burst => format!(
-            "burst: {} messages of {size} B at once every {}, {clients} receivers, {duration} after {warmup}",
-            config.burst,
-            humantime::format_duration(config.every)
-        ),
-        Scenario::Slow => format!(
-            "slow: {clients} receivers, {per_second} messages/s of {size} B, {duration} calm, {duration} with {} \
-             stalled",
-            config.stalled
-        ),
-        Scenario::Storm => format!(
-            "storm: {clients} receivers, cut at once, back at once, then spread over {}",
-            humantime::format_duration(config.jitter)
-        ),
-        Scenario::Churn => format!(
-            "churn: {clients} receivers, {per_second} messages/s of {size} B, {duration} calm, {duration} with {} \
-             arrivals/s",
-            rate(config.churn_rate)
-        ),
-        Scenario::Ramp => format!(
-            "ramp: {} from {} by {}, {duration} a step, until p99 is above {}",
-            if config.axis == Axis::Clients { "clients" } else { "messages/s" },
-            rate(config.ramp_from),
-            rate(config.ramp_step),
-            humantime::format_duration(config.p99_max)
-        ),
-        Scenario::Channels => format!(
-            "channels: {clients} clients with {} of {} channels each, {per_second} messages/s of {size} B, {duration} \
-             after {warmup}",
-            config.subscriptions,
-            count(config.channels as u64)
-        ),
-        Scenario::Soak => format!("soak: {clients} receivers, {per_second} messages/s of {size} B for {duration}"),
-    }
-}
-
 fn connections(table: &mut Table, results: &Findings) {
     let connections = &results.connections;
     let mut text = format!("{} ", count(connections.opened as u64));
@@ -148,15 +94,15 @@ fn connections(table: &mut Table, results: &Findings) {
     if accounting.expected > 0 {
         table.row("verified", [format!("{} of {} deliveries", count(counts.verified), count(accounting.expected))]);
         let faults =
-            [counts.lost, counts.duplicated, counts.reordered, counts.corrupt, counts.joined, counts.split].map(count);
-        let [lost, duplicated, reordered, corrupt, joined, split] = faults;
+            [counts.lost, counts.duplicated, counts.reordered, counts.corrupt, counts.merged, counts.split].map(count);
+        let [lost, duplicated, reordered, corrupt, merged, split] = faults;
         table.row("faults", [format!(
-            "{lost} lost, {duplicated} duplicated, {reordered} reordered, {corrupt} corrupt, {joined} joined, {split} \
+            "{lost} lost, {duplicated} duplicated, {reordered} reordered, {corrupt} corrupt, {merged} merged, {split} \
              split"
         )]);
     }
     if accounting.validated > 0 {
-        table.row("seen by fastwebsockets", [format!("{} deliveries, too", count(accounting.validated))]);
+        table.row("seen by fastwebsockets", [format!("{} deliveries as well", count(accounting.validated))]);
     }
     let closed: usize = results.closes.iter().map(|close| close.count).sum();
     let missed = if closed == 0 {
@@ -189,7 +135,7 @@ fn of_phases(table: &mut Table, phases: &[Phase]) {
     }
 }
 
-/// What only some scenarios have.
+/// Adds the rows of single scenarios.
 fn of_run(table: &mut Table, results: &Findings) {
     for figure in OF_RUN.iter().filter(|figure| !IN_WORDS.contains(&figure.key)) {
         if let Some(value) = figure.of(results) {
@@ -205,7 +151,7 @@ fn of_run(table: &mut Table, results: &Findings) {
     }
     if let Some(channels) = &results.channels {
         table.row(
-            "channels with anybody",
+            "channels with subscribers",
             [format!(
                 "{} of {}; the largest has {} subscribers, the median {}",
                 count(channels.occupied as u64),
@@ -223,9 +169,9 @@ fn stalled(table: &mut Table, slow: &Slow) {
         [first, .., last] => format!("after {first:.1} to {last:.1} s"),
         [only] => format!("after {only:.1} s"),
     };
-    table.row("stalled ones ended", [format!("{} of {}, {when}", slow.ended, slow.stalled)]);
-    let how = if slow.closes.is_empty() { "all still open".to_owned() } else { ends(&slow.closes) };
-    table.row("found on reading out", [how]);
+    table.row("stalled connections closed", [format!("{} of {}, {when}", slow.ended, slow.stalled)]);
+    let how = if slow.closes.is_empty() { "none, all still open".to_owned() } else { ends(&slow.closes) };
+    table.row("closed with, read afterwards", [how]);
 }
 
 /// Counts, codes and reasons in one line.
@@ -246,7 +192,7 @@ fn storm_table(storm: &Storm) -> Table {
         }),
     );
     let back =
-        |round: &crate::report::Round| format!("{} of {}", count(round.back as u64), count(round.clients as u64));
+        |round: &crate::results::Round| format!("{} of {}", count(round.back as u64), count(round.clients as u64));
     table.row("back", rounds.iter().map(back));
     table.row("99 % back after", rounds.iter().map(|round| seconds(round.back_99_s)));
     table.row("100 % back after", rounds.iter().map(|round| seconds(round.back_100_s)));

@@ -1,15 +1,12 @@
-//! A verdict: the judgement on the findings of a run, in one line, and what a reader should know besides.
+//! A verdict: the result of checking the findings of a run, in one line, with notes on doubtful figures.
 
-use serde::{Deserialize, Serialize};
-
+use super::asserts::Assert;
 use crate::config::{Config, Scenario};
-use crate::report::asserts::Assert;
-use crate::report::text::{count, percent};
-use crate::report::{CloseCount, Findings, Phase};
-use crate::stop::{FAIL, INTERRUPTED, INVALID, PASS, Stop};
-
-/// A generator that uses more of its core has no time left to prove that it is not the bottleneck.
-pub(crate) const CPU_SHARE_MAX: f64 = 0.8;
+use crate::exit::{FAIL, INTERRUPTED, INVALID, PASS, RunError};
+use crate::measure::CloseCount;
+use crate::results::{Findings, GENERATOR_CPU_SHARE_MAX, Phase};
+use crate::units::{count, percent};
+use serde::{Deserialize, Serialize};
 
 /// Above this share of stolen time, tail latencies are the hypervisor's.
 const STOLEN_SHARE_MAX: f64 = 0.03;
@@ -17,29 +14,30 @@ const STOLEN_SHARE_MAX: f64 = 0.03;
 /// A generator that waits longer for a core reads late, and latencies grow by it.
 const WAITING_SHARE_MAX: f64 = 0.1;
 
-/// The judgement.
+/// The verdict.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Verdict {
     /// The first line of the report.
     pub(crate) line: String,
     pub(crate) exit_code: u8,
-    /// What a reader should know before believing the figures.
+    /// Notes that put the figures in doubt.
     pub(crate) notes: Vec<String>,
 }
 
 impl Verdict {
-    /// Judges a run that ended by itself, or by Ctrl-C.
+    /// Returns the verdict on a run that ended by itself, or by Ctrl-C.
     pub(crate) fn new(config: &Config, findings: &Findings, is_interrupted: bool) -> Self {
-        if let Some(stop) = foreign(findings) {
+        if let Some(stop) = other_protocol(findings) {
             return Self::stopped(&stop, findings);
         }
         let mut faults = faults(findings);
-        // What a whole run would have shown is not missed in a part of one.
+        // A part of a run is not expected to show everything.
         if !is_interrupted {
             faults.extend(shortcomings(config, findings));
         }
         let busiest = findings.phases.iter().map(|phase| phase.generator.cpu_share).fold(0.0, f64::max);
-        let is_bound = !is_interrupted && busiest > CPU_SHARE_MAX && config.scenario != Scenario::Saturate;
+        let is_bound =
+            !is_interrupted && busiest > GENERATOR_CPU_SHARE_MAX && config.load.scenario() != Scenario::Saturate;
         let (word, exit_code) = match (is_bound, faults.is_empty(), is_interrupted) {
             (true, ..) => ("INVALID", INVALID),
             (_, false, _) => ("FAIL", FAIL),
@@ -56,23 +54,23 @@ impl Verdict {
         Self { line, exit_code, notes: notes(findings) }
     }
 
-    /// Judges a run that could not go on.
-    pub(crate) fn stopped(stop: &Stop, findings: &Findings) -> Self {
+    /// Returns the verdict on a run that failed.
+    pub(crate) fn stopped(stop: &RunError, findings: &Findings) -> Self {
         Self { line: format!("STOPPED: {stop}"), exit_code: stop.exit_code(), notes: notes(findings) }
     }
 }
 
-/// A server that answers everything and no record with a record speaks something else.
-fn foreign(findings: &Findings) -> Option<Stop> {
+/// Returns the error for a server that never sent a record back: it speaks another protocol.
+fn other_protocol(findings: &Findings) -> Option<RunError> {
     let accounting = &findings.accounting;
-    let stranger = accounting.first_stranger.as_ref().filter(|_| accounting.counts.verified == 0)?;
+    let unexpected = accounting.first_unexpected.as_ref().filter(|_| accounting.counts.verified == 0)?;
     let text =
-        format!("the server speaks another protocol: none of its lines is a record, the first began with {stranger}");
+        format!("the server speaks another protocol: none of its lines is a record, the first began with {unexpected}");
 
-    Some(Stop::Protocol(text))
+    Some(RunError::Protocol(text))
 }
 
-/// Lists what must not happen and did.
+/// Lists faults of the deliveries and connections.
 fn faults(findings: &Findings) -> Vec<String> {
     let counts = &findings.accounting.counts;
     let kinds = [
@@ -80,7 +78,7 @@ fn faults(findings: &Findings) -> Vec<String> {
         (counts.duplicated, "duplicated"),
         (counts.reordered, "reordered"),
         (counts.corrupt, "corrupt"),
-        (counts.joined, "joined"),
+        (counts.merged, "merged"),
         (counts.split, "split"),
     ];
     let counted = kinds.into_iter().filter(|(number, _)| *number > 0);
@@ -92,7 +90,7 @@ fn faults(findings: &Findings) -> Vec<String> {
     faults
 }
 
-/// Lists what was to happen and did not.
+/// Lists expectations that were not met.
 fn shortcomings(config: &Config, findings: &Findings) -> Vec<String> {
     let mut faults = Vec::new();
     for round in findings.storm.iter().flat_map(|storm| &storm.rounds) {
@@ -113,15 +111,15 @@ fn shortcomings(config: &Config, findings: &Findings) -> Vec<String> {
     faults
 }
 
-/// Lists what puts the figures in doubt without making them wrong.
+/// Lists reasons to doubt the figures.
 fn notes(findings: &Findings) -> Vec<String> {
     let mut notes = Vec::new();
-    if let Some(stranger) = &findings.accounting.first_stranger {
-        notes.push(format!("the first line that was no record began with: {stranger}"));
+    if let Some(unexpected) = &findings.accounting.first_unexpected {
+        notes.push(format!("the first line that was not a record began with: {unexpected}"));
     }
     let unaccepted = findings.accounting.unaccepted;
     if unaccepted > 0 {
-        notes.push(format!("{} messages of publishers that were closed reached nobody", count(unaccepted)));
+        notes.push(format!("{} messages of publishers that were closed reached no client", count(unaccepted)));
     }
     if let Some(ramp) = &findings.ramp {
         notes.push(format!("the ramp ended after {} steps: {}", ramp.steps.len(), ramp.end));
@@ -130,14 +128,14 @@ fn notes(findings: &Findings) -> Vec<String> {
     notes
 }
 
-/// Adds what puts a phase in doubt.
+/// Adds reasons to doubt the figures of a phase.
 fn doubt(phase: &Phase, notes: &mut Vec<String>) {
     let name = &phase.name;
     if phase.stolen_share > STOLEN_SHARE_MAX {
         let share = percent(phase.stolen_share);
         notes.push(format!("{name}: {share} of the time was stolen by the hypervisor: repeat it"));
     }
-    if phase.generator.cpu_share > CPU_SHARE_MAX {
+    if phase.generator.cpu_share > GENERATOR_CPU_SHARE_MAX {
         let share = percent(phase.generator.cpu_share);
         notes.push(format!("{name}: the generator used {share} of its core: the server may be able to do more"));
     }
@@ -154,8 +152,8 @@ fn doubt(phase: &Phase, notes: &mut Vec<String>) {
 mod tests {
     use super::*;
     use crate::cli::tests::config;
-    use crate::report::{Ramp, Round, Step, Storm};
-    use crate::stop::GONE;
+    use crate::exit::GONE;
+    use crate::results::{Ramp, Round, Step, Storm};
 
     /// Judges a run of `line` that delivered something while the generator used `cpu_share` of its core.
     fn verdict(line: &str, cpu_share: f64, change: impl FnOnce(&mut Findings)) -> Verdict {
@@ -183,7 +181,7 @@ mod tests {
         assert_eq!((verdict.line.as_str(), verdict.exit_code), (line, FAIL));
     }
 
-    /// Figures of a busy generator are worthless in an open loop. A closed loop only says less than the server can do.
+    /// Figures of a busy generator are invalid in an open loop. In a closed loop they are a lower bound.
     #[test]
     fn busy_generator_is_invalid_in_an_open_loop_only() {
         let verdict_open = verdict("loadtest chat", 0.93, |_| {});
@@ -213,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn who_never_comes_back_is_a_fault() {
+    fn client_that_never_comes_back_is_a_fault() {
         let verdict = verdict("loadtest storm", 0.1, |findings| {
             let round = Round { back: 990, clients: 1000, ..Round::default() };
             findings.storm = Some(Storm { rounds: vec![round] });
@@ -237,7 +235,7 @@ mod tests {
 
     #[test]
     fn stop_keeps_its_code() {
-        let verdict = Verdict::stopped(&Stop::Gone("it left".to_owned()), &Findings::default());
+        let verdict = Verdict::stopped(&RunError::Gone("it left".to_owned()), &Findings::default());
         assert_eq!((verdict.line.as_str(), verdict.exit_code), ("STOPPED: it left", GONE));
     }
 }

@@ -1,27 +1,25 @@
-//! Channels: what if the same people stand in many channels, few of them crowded and most nearly empty.
-
-use anyhow::Result;
+//! Channels: what if the clients are spread over many channels, a few large and most nearly empty.
 
 use crate::audience::Audience;
 use crate::coordinator::Coordinator;
-use crate::report::Channels;
-use crate::worker::order::Drive;
+use crate::results::Channels;
+use crate::worker::messages::Drive;
+use anyhow::Result;
 
-/// Connects everybody to their channels and publishes where the people are.
-pub(super) fn run(run: &mut Coordinator) -> Result<()> {
-    let config = run.config.clone();
-    let sizes = Audience::new(&config).sizes();
+/// Connects all clients to their channels and publishes, the more in a channel the more popular it is.
+pub(super) fn run(run: &mut Coordinator, rate: f64, channels: usize, subscriptions: usize) -> Result<()> {
+    let sizes = Audience::new(&run.config).sizes();
     let before = run.watch.memory().server_rss;
     run.connect_all()?;
     let growth = run.watch.memory().server_rss as f64 - before as f64;
-    let subscriptions = config.clients * config.subscriptions;
+    let subscriptions = run.config.clients * subscriptions;
     run.findings.channels = Some(Channels {
-        channels: config.channels,
+        channels,
         occupied: sizes.len(),
         subscriptions,
         largest: sizes.last().copied().unwrap_or_default(),
         median: sizes.get(sizes.len() / 2).copied().unwrap_or_default(),
         server_rss_per_subscription: (before > 0).then(|| growth / subscriptions as f64),
     });
-    run.measure_load("measure", Drive::Rate(config.rate))
+    run.measure_load("measure", Drive::Rate(rate))
 }

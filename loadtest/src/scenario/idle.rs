@@ -1,19 +1,18 @@
 //! Idle: what a connection costs while nothing happens.
 //!
-//! The price is the slope between two numbers of connections, so that what the server needs without any is not divided
-//! among them.
-
-use anyhow::Result;
+//! The cost is the slope between two numbers of connections, so that the server's base memory is not counted.
 
 use crate::clock::{now_ns, seconds};
-use crate::coordinator::{Coordinator, cpu_seconds};
-use crate::report::{Idle, Memory};
-use crate::stop::Stop;
-use crate::worker::order::{Command, Event};
+use crate::coordinator::Coordinator;
+use crate::exit::RunError;
+use crate::measure::Memory;
+use crate::results::Idle;
+use crate::worker::messages::{Event, Request};
+use anyhow::Result;
 
 /// Connects in two steps, rests before each measurement, and holds.
-pub(super) fn run(run: &mut Coordinator) -> Result<()> {
-    let (low, high) = (run.config.clients_low, run.config.clients);
+pub(super) fn run(run: &mut Coordinator, low: usize) -> Result<()> {
+    let high = run.config.clients;
     run.findings.connections = run.connect_to(low)?;
     let (memory_low, own_low) = settle(run)?;
     run.findings.connections = run.connect_to(high)?;
@@ -23,7 +22,7 @@ pub(super) fn run(run: &mut Coordinator) -> Result<()> {
     let (before, start) = (run.watch.moment(), now_ns());
     run.hold(duration)?;
     let held_seconds = seconds(start, now_ns());
-    let used = cpu_seconds(&before, &run.watch.moment()).unwrap_or_default();
+    let used = run.watch.moment().cpu_seconds_since(&before).unwrap_or_default();
     let slope = |low_bytes: u64, high_bytes: u64| (high_bytes as f64 - low_bytes as f64) / (high - low) as f64;
     run.findings.idle = Some(Idle {
         connections_low: low,
@@ -47,11 +46,11 @@ fn settle(run: &mut Coordinator) -> Result<(Memory, u64)> {
     run.stage("settle", Some(warmup));
     run.rest(warmup)?;
     if run.is_interrupted() {
-        return Err(Stop::Interrupted.into());
+        return Err(RunError::Interrupted.into());
     }
     let mut own = 0;
-    for books in run.ask(&Command::Books, Event::books)? {
-        own += books.rss_bytes;
+    for received in run.ask(&Request::Received, Event::received)? {
+        own += received.rss_bytes;
     }
     Ok((run.watch.memory(), own))
 }

@@ -1,27 +1,25 @@
-//! Ramp: how far it goes until latency breaks a limit.
+//! Ramp: how much load until latency exceeds a limit.
 //!
 //! Step by step more clients, or more messages per second, each step measured for itself; the last one that kept the
-//! limit and lost nothing is the knee. A step in which the generator was the bottleneck ends the ramp, too: what comes
-//! after it would be the generator's knee.
+//! limit and lost nothing is the knee. A step in which the generator was the bottleneck ends the ramp as well: the
+//! knee would be its own.
 
+use crate::config::{Axis, RampLoad};
+use crate::coordinator::{Coordinator, Window};
+use crate::results::{GENERATOR_CPU_SHARE_MAX, Phase, Ramp, Step};
+use crate::units::{micros, percent};
+use crate::worker::messages::Drive;
 use anyhow::Result;
 
-use crate::config::Axis;
-use crate::coordinator::{Coordinator, Window};
-use crate::report::text::{micros, percent};
-use crate::report::verdict::CPU_SHARE_MAX;
-use crate::report::{Phase, Ramp, Step};
-use crate::worker::order::Drive;
-
-/// Climbs.
-pub(super) fn run(run: &mut Coordinator) -> Result<()> {
+/// Measures step by step until one exceeds a limit.
+pub(super) fn run(run: &mut Coordinator, load: &RampLoad) -> Result<()> {
     let config = run.config.clone();
-    let p99_max_us = u64::try_from(config.p99_max.as_micros()).unwrap_or(u64::MAX);
-    let mut ramp = Ramp { axis: config.axis, p99_max_us, steps: Vec::new(), knee: None, end: String::new() };
-    for number in 0..config.ramp_steps {
-        let value = config.ramp_from + config.ramp_step * number as f64;
-        let (clients, rate) = match config.axis {
-            Axis::Clients => (whole(value), config.rate),
+    let p99_max_us = u64::try_from(load.p99_max.as_micros()).unwrap_or(u64::MAX);
+    let mut ramp = Ramp { axis: load.axis, p99_max_us, steps: Vec::new(), knee: None, end: String::new() };
+    for number in 0..load.steps_max {
+        let value = load.from + load.step * number as f64;
+        let (clients, rate) = match load.axis {
+            Axis::Clients => (whole(value), load.rate),
             Axis::Rate => (config.clients, value),
         };
         // The publisher comes on top.
@@ -29,7 +27,7 @@ pub(super) fn run(run: &mut Coordinator) -> Result<()> {
         if total > run.findings.connections.opened {
             match run.connect_to(total) {
                 Ok(connections) => run.findings.connections = connections,
-                // The steps until now stand.
+                // The steps so far are valid.
                 Err(_) if run.is_interrupted() && number > 0 => break,
                 Err(error) => return Err(error),
             }
@@ -46,7 +44,7 @@ pub(super) fn run(run: &mut Coordinator) -> Result<()> {
         } else if run.findings.phases.is_empty() {
             run.findings.phases = vec![phase];
         }
-        ramp.end = end.clone().unwrap_or_else(|| format!("all {} steps held: raise --steps", config.ramp_steps));
+        ramp.end = end.clone().unwrap_or_else(|| format!("all {} steps held: raise --steps", load.steps_max));
         run.findings.ramp = Some(ramp.clone());
         if end.is_some() || run.is_interrupted() {
             break;
@@ -70,7 +68,7 @@ fn step(clients: usize, rate: f64, phase: &Phase, is_within: bool) -> Step {
     }
 }
 
-/// Says why a step does not hold, if it does not.
+/// Returns why a step does not hold, if it does not.
 fn end(phase: &Phase, p99_max_us: u64, lost: u64, closed: usize) -> Option<String> {
     let p99_us = phase.latency.p99_us;
     if lost > 0 {
@@ -79,9 +77,9 @@ fn end(phase: &Phase, p99_max_us: u64, lost: u64, closed: usize) -> Option<Strin
     if closed > 0 {
         return Some(format!("the server closed {closed} connections"));
     }
-    if phase.generator.cpu_share > CPU_SHARE_MAX {
+    if phase.generator.cpu_share > GENERATOR_CPU_SHARE_MAX {
         let share = percent(phase.generator.cpu_share);
-        return Some(format!("the generator used {share} of its core: its knee, not the server's"));
+        return Some(format!("the generator used {share} of its core: the knee is its own, not the server's"));
     }
     if phase.latency.count == 0 {
         return Some("nothing was delivered".to_owned());

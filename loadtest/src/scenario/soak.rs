@@ -1,21 +1,20 @@
 //! Soak: does anything grow with time.
 //!
-//! A long, even load; straight lines through the samples of its window say how fast memory and descriptors grow. A
+//! A long, even load; straight lines through the samples of its window show how fast memory and descriptors grow. A
 //! slope needs time: what grows by less than a page in the window is not seen.
 
-use anyhow::Result;
-
 use crate::coordinator::Coordinator;
-use crate::report::{Sample, Soak};
-use crate::worker::order::Drive;
+use crate::results::{Sample, Soak};
+use crate::worker::messages::Drive;
+use anyhow::Result;
 
 /// Seconds of an hour.
 const HOUR: f64 = 3600.0;
 
-/// Connects everybody, loads, and draws the lines.
-pub(super) fn run(run: &mut Coordinator) -> Result<()> {
+/// Connects all clients, applies the load, and fits the lines.
+pub(super) fn run(run: &mut Coordinator, rate: f64) -> Result<()> {
     run.connect_all()?;
-    run.measure_load("soak", Drive::Rate(run.config.rate))?;
+    run.measure_load("soak", Drive::Rate(rate))?;
     let samples: Vec<_> = run.samples().iter().filter(|sample| sample.stage == "soak").cloned().collect();
     let line = |figure: fn(&Sample) -> Option<f64>| {
         slope(samples.iter().filter_map(|sample| Some((sample.at_s, figure(sample)?)))).map(|slope| slope * HOUR)
@@ -29,7 +28,7 @@ pub(super) fn run(run: &mut Coordinator) -> Result<()> {
     Ok(())
 }
 
-/// The slope of the straight line that fits best (least squares); nothing of fewer than two points.
+/// Returns the slope of the straight line that fits best (least squares); nothing of fewer than two points.
 fn slope(points: impl Iterator<Item = (f64, f64)>) -> Option<f64> {
     let points: Vec<_> = points.collect();
     let len = points.len() as f64;

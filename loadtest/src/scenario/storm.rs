@@ -1,17 +1,15 @@
-//! Storm: how long until everybody is back after a cut.
+//! Storm: how long until all clients are back after a cut.
 //!
-//! All connections are cut at once, twice. First everybody comes back at once, as clients without jitter do; then each
-//! at a random moment of the jitter's window. Behind each round a short load proves that who is back also receives.
-
-use std::time::Duration;
-
-use anyhow::Result;
+//! All connections are cut at once, twice. First all clients reconnect at once, as clients without jitter do; then each
+//! at a random moment within the jitter. After each round a short load proves that the clients receive again.
 
 use crate::clock::{nanos, now_ns};
-use crate::coordinator::{Coordinator, Window, cpu_seconds};
-use crate::report::latency::Latency;
-use crate::report::{Round, Storm};
-use crate::worker::order::{Command, Drive, Event};
+use crate::coordinator::{Coordinator, Window};
+use crate::measure::histogram::Histogram;
+use crate::results::{Round, Storm};
+use crate::worker::messages::{Drive, Event, Request};
+use anyhow::Result;
+use std::time::Duration;
 
 /// Time that the workers have to hear of the cut.
 const HEADSTART: Duration = Duration::from_millis(100);
@@ -20,10 +18,10 @@ const HEADSTART: Duration = Duration::from_millis(100);
 const REST: Duration = Duration::from_secs(2);
 
 /// Runs the rounds.
-pub(super) fn run(run: &mut Coordinator) -> Result<()> {
+pub(super) fn run(run: &mut Coordinator, rate: f64, jitter: Duration) -> Result<()> {
     run.connect_all()?;
     run.findings.storm = Some(Storm::default());
-    for (name, jitter) in [("at once", Duration::ZERO), ("spread", run.config.jitter)] {
+    for (name, jitter) in [("at once", Duration::ZERO), ("spread", jitter)] {
         run.stage("rest", Some(REST));
         run.rest(REST)?;
         if run.is_interrupted() {
@@ -35,7 +33,7 @@ pub(super) fn run(run: &mut Coordinator) -> Result<()> {
         if !is_whole {
             break;
         }
-        let drive = Drive::Rate(run.config.rate);
+        let drive = Drive::Rate(rate);
         let phase = Window { name, drive, warmup: Duration::ZERO, duration: run.config.warmup, churn_rate: 0.0 };
         let phase = run.measure(&phase)?;
         run.findings.phases.push(phase);
@@ -43,25 +41,25 @@ pub(super) fn run(run: &mut Coordinator) -> Result<()> {
     Ok(())
 }
 
-/// Cuts everybody, and waits for the returns.
+/// Cuts all connections, and waits for the clients to return.
 fn round(run: &mut Coordinator, name: &'static str, jitter: Duration) -> Result<Round> {
     run.stage(name, None);
     run.watch.take_peaks();
     let at_ns = now_ns() + nanos(HEADSTART);
     let give_up_ns = at_ns + nanos(jitter + run.config.duration);
     let before = run.watch.moment();
-    let mut returns = Latency::new();
+    let mut returns = Histogram::new();
     let (mut attempts, mut clients) = (0, 0);
-    let storm = Command::Storm { at_ns, jitter_ns: nanos(jitter), give_up_ns };
+    let storm = Request::Storm { at_ns, jitter_ns: nanos(jitter), give_up_ns };
     for part in run.ask(&storm, Event::returned)? {
         returns.merge(&part.returns);
         attempts += part.attempts;
         clients += part.clients;
     }
-    let cpu = cpu_seconds(&before, &run.watch.moment());
+    let cpu = run.watch.moment().cpu_seconds_since(&before);
     let back = usize::try_from(returns.count())?;
     let (server_rss_peak, _) = run.watch.take_peaks();
-    // Of all who were cut, not only of those who came back.
+    // Of all clients that were cut, not only of those that came back.
     let share_back = |percent: usize| {
         let wanted = (clients * percent).div_ceil(100);
         (clients > 0 && back >= wanted).then(|| returns.quantile(wanted as f64 / back as f64).as_secs_f64())

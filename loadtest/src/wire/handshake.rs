@@ -9,16 +9,16 @@ const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 /// The longest answer read. Servers send some 130 bytes; proxies add headers, not kilobytes.
 const ANSWER_MAX: usize = 16 * 1024;
 
-/// What the bytes so far say.
+/// The meaning of the bytes so far.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) enum Answer {
     /// The header has not ended.
     Unfinished,
-    /// The server agreed; frames start at this byte.
+    /// The server accepted; frames start at this byte.
     Agreed(usize),
     /// It did not, for this reason.
     Refused(String),
-    /// It does not even speak HTTP, or not WebSocket, for this reason.
+    /// It does not speak HTTP or WebSocket, for this reason.
     Foreign(String),
 }
 

@@ -1,7 +1,7 @@
 //! The wire: bytes to meaning and back, without I/O.
 
-pub(crate) mod face;
 pub(crate) mod handshake;
+pub(crate) mod protocol;
 pub(crate) mod reader;
 pub(crate) mod record;
 pub(crate) mod target;

@@ -13,11 +13,10 @@
 //!
 //! - The result depends on the stream alone, not on how it was cut into reads.
 
+use super::protocol::Protocol;
+use super::record::MARKER;
 use memchr::memmem::Finder;
 use thiserror::Error;
-
-use crate::wire::face::Face;
-use crate::wire::record::MARKER;
 
 /// Bytes of a line that may stand around a record, in protocols that wrap it. JSON wrappers take some 100.
 const WRAPPING_MAX: usize = 4096;
@@ -25,14 +24,14 @@ const WRAPPING_MAX: usize = 4096;
 /// Bytes of the longest header a server may send: no mask.
 const HEADER_MAX: usize = 10;
 
-/// Where a reader puts what it found.
+/// The consumer of what a reader finds.
 pub(crate) trait Sink {
     /// Takes a line of the record's size; false if it is not a record, which includes anything with a newline in it.
     fn record(&mut self, line: &[u8]) -> bool;
-    /// Takes note of a line that is no record: its length, and as much of its start as a record has.
-    fn stranger(&mut self, len: usize, start: &[u8]);
-    /// Takes a line that may be without a record, and is.
-    fn other(&mut self, line: &[u8]);
+    /// Counts a line that is not a record: its length, and as much of its start as a record has.
+    fn unexpected(&mut self, len: usize, start: &[u8]);
+    /// Takes a line without a record, in a protocol that has such lines.
+    fn without_record(&mut self, line: &[u8]);
     /// Takes a whole control frame.
     fn control(&mut self, opcode: u8, payload: &[u8]);
 }
@@ -49,9 +48,9 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    /// Makes the shape of `face`'s lines with records of `size` bytes.
-    pub(crate) fn new(face: &Face, size: usize) -> Self {
-        let marker = face.marker();
+    /// Returns the shape of `protocol`'s lines with records of `size` bytes.
+    pub(crate) fn new(protocol: &Protocol, size: usize) -> Self {
+        let marker = protocol.marker();
         let finder = marker.map(|marker| {
             let needle = if marker.is_empty() { &MARKER[..] } else { marker.as_bytes() };
             Finder::new(needle).into_owned()
@@ -59,7 +58,7 @@ impl Shape {
         Self { size, finder, offset: marker.map_or(0, str::len) }
     }
 
-    /// Bytes of a line that are worth keeping.
+    /// Returns bytes of a line that are worth keeping.
     const fn line_max(&self) -> usize {
         self.size + if self.finder.is_some() { WRAPPING_MAX } else { 0 }
     }
@@ -68,16 +67,16 @@ impl Shape {
     pub(crate) fn judge(&self, line: &[u8], len: usize, sink: &mut impl Sink) {
         let Some(finder) = &self.finder else {
             if len != self.size || !sink.record(line) {
-                sink.stranger(len, &line[..line.len().min(self.size)]);
+                sink.unexpected(len, &line[..line.len().min(self.size)]);
             }
             return;
         };
-        let Some(at) = finder.find(line) else { return sink.other(line) };
+        let Some(at) = finder.find(line) else { return sink.without_record(line) };
         let rest = &line[(at + self.offset).min(line.len())..];
         match rest.split_at_checked(self.size) {
-            None => sink.stranger(rest.len(), rest),
-            Some((record, _)) if !sink.record(record) => sink.stranger(self.size, record),
-            Some((_, after)) if finder.find(after).is_some() => sink.stranger(rest.len(), after),
+            None => sink.unexpected(rest.len(), rest),
+            Some((record, _)) if !sink.record(record) => sink.unexpected(self.size, record),
+            Some((_, after)) if finder.find(after).is_some() => sink.unexpected(rest.len(), after),
             Some(_) => {}
         }
     }

@@ -15,11 +15,11 @@ impl Sink for Found {
         is_record
     }
 
-    fn stranger(&mut self, len: usize, start: &[u8]) {
-        self.0.push(format!("stranger {len} {}", start.escape_ascii()));
+    fn unexpected(&mut self, len: usize, start: &[u8]) {
+        self.0.push(format!("unexpected {len} {}", start.escape_ascii()));
     }
 
-    fn other(&mut self, line: &[u8]) {
+    fn without_record(&mut self, line: &[u8]) {
         self.0.push(format!("other {}", line.escape_ascii()));
     }
 
@@ -49,13 +49,13 @@ fn read(pieces: &[&[u8]]) -> Result<Vec<String>, Violation> {
     let mut reader = Reader::default();
     let mut found = Found::default();
     for piece in pieces {
-        reader.feed(piece, &Shape::new(&Face::Plain, 4), &mut found)?;
+        reader.feed(piece, &Shape::new(&Protocol::Plain, 4), &mut found)?;
     }
     Ok(found.0)
 }
 
-/// A stream with everything in it: joined lines, fragments that cut a line, controls between fragments, all three
-/// lengths.
+/// A stream with everything in it: lines of several records, fragments that cut a line, controls between fragments, all
+/// three lengths.
 fn stream() -> Vec<u8> {
     let long = b"long\n".repeat(30);
     let huge = b"huge\n".repeat(14_000);
@@ -80,7 +80,7 @@ fn stream() -> Vec<u8> {
 }
 
 #[test]
-fn lines_records_and_strangers_are_told_apart() {
+fn records_other_lines_and_unexpected_ones_are_distinguished() {
     let found = read(&[&stream()]).unwrap();
     let expected = [
         "record aaaa",
@@ -89,13 +89,13 @@ fn lines_records_and_strangers_are_told_apart() {
         "control 9 ping",
         "record dddd",
         "record eeee",
-        "stranger 0 ",
+        "unexpected 0 ",
         "record ffff",
-        "stranger 0 ",
-        "stranger 8 join",
-        "stranger 3 hal",
-        "stranger 1 f",
-        "stranger 4 xbad",
+        "unexpected 0 ",
+        "unexpected 8 join",
+        "unexpected 3 hal",
+        "unexpected 1 f",
+        "unexpected 4 xbad",
         "record gggg",
     ];
     assert_eq!(found[..expected.len()], expected);
@@ -134,14 +134,14 @@ fn unfinished_line_holds_no_more_than_a_record() {
         reader
             .feed(
                 &frame(if reader.in_message { 0x00 } else { 0x01 }, &[b'y'; 100]),
-                &Shape::new(&Face::Plain, 4),
+                &Shape::new(&Protocol::Plain, 4),
                 &mut found,
             )
             .unwrap();
     }
     assert!(reader.line.capacity() <= 8);
-    reader.feed(&frame(0x80, b""), &Shape::new(&Face::Plain, 4), &mut found).unwrap();
-    assert_eq!(found.0, ["stranger 10000 yyyy"]);
+    reader.feed(&frame(0x80, b""), &Shape::new(&Protocol::Plain, 4), &mut found).unwrap();
+    assert_eq!(found.0, ["unexpected 10000 yyyy"]);
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn wrapped_records_are_found_at_every_cut() {
         frame(0x81, b"{\"@lt"),
     ]
     .concat();
-    let shape = Shape::new(&Face::Centrifuge, 4);
+    let shape = Shape::new(&Protocol::Centrifuge, 4);
     for cut in 0..stream.len() {
         let mut found = Found::default();
         let mut reader = Reader::default();
@@ -182,19 +182,19 @@ fn wrapped_records_are_found_at_every_cut() {
             "record @lt1",
             "other {}",
             "record @lt1",
-            "stranger 10 @lt1\\\"}",
+            "unexpected 10 @lt1\\\"}",
             "other {\\\"@lt",
         ];
         assert_eq!(found.0, expected, "cut at {cut}");
     }
 }
 
-/// A marker of the user's own says where the record begins.
+/// A marker of the user shows where the record begins.
 #[test]
-fn record_behind_a_marker_is_found() {
-    let custom = crate::wire::face::Custom { marker: "data:".to_owned(), ..Default::default() };
+fn record_after_a_marker_is_found() {
+    let custom = crate::wire::protocol::Custom { marker: "data:".to_owned(), ..Default::default() };
     let mut found = Found::default();
-    let shape = Shape::new(&Face::Custom(custom), 4);
+    let shape = Shape::new(&Protocol::Custom(custom), 4);
     Reader::default().feed(&frame(0x81, b"MSG 7\r\ndata:abcd\r\ndata:ab"), &shape, &mut found).unwrap();
-    assert_eq!(found.0, ["other MSG 7\\r", "record abcd", "stranger 2 ab"]);
+    assert_eq!(found.0, ["other MSG 7\\r", "record abcd", "unexpected 2 ab"]);
 }

@@ -17,10 +17,10 @@
 /// Bytes before the padding.
 const HEAD: usize = 40;
 
-/// Says "a record of version 1 starts here".
+/// The start of a record of version 1.
 pub(crate) const MARKER: [u8; 4] = *b"@lt1";
 
-/// Says "and it is whole".
+/// The end of a record.
 const END: u8 = b'$';
 
 /// The shortest record: head and end mark.
@@ -29,7 +29,7 @@ pub(crate) const SIZE_MIN: usize = HEAD + 1;
 /// The longest record. A chat message is far below, and 1 MiB times a few publishers still fits the send buffers.
 pub(crate) const SIZE_MAX: usize = 1 << 20;
 
-/// What a record says.
+/// The contents of a record.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Record {
     pub(crate) publisher: u16,
@@ -50,7 +50,7 @@ pub(crate) struct Format {
 }
 
 impl Format {
-    /// Makes the format of records of `size` bytes, which must be within [`SIZE_MIN`] and [`SIZE_MAX`].
+    /// Returns the format of records of `size` bytes, which must be within [`SIZE_MIN`] and [`SIZE_MAX`].
     pub(crate) fn new(size: usize, seed: u64) -> Self {
         let padding = size.clamp(SIZE_MIN, SIZE_MAX) - SIZE_MIN;
         let alphabet = b"abcdefghijklmnopqrstuvwxyz0123456789";
@@ -58,7 +58,7 @@ impl Format {
         Self { size: SIZE_MIN + padding, seed, tail }
     }
 
-    /// Bytes of a record.
+    /// Returns bytes of a record.
     pub(crate) const fn size(&self) -> usize {
         self.size
     }
@@ -81,8 +81,7 @@ impl Format {
     ///
     /// # Hot path
     ///
-    /// Once per delivery. The checksum covers the raw digits, so they are decoded without looking for strangers among
-    /// them.
+    /// Once per delivery. The checksum covers the raw digits, so they are decoded without a check of each.
     #[inline]
     pub(crate) fn decode(&self, line: &[u8]) -> Option<Record> {
         let (head, rest) = line.split_first_chunk::<32>()?;
@@ -133,7 +132,7 @@ const fn to_hex(value: u32) -> [u8; 8] {
     (x + 0x30 * ONES + letters * 39).to_be_bytes()
 }
 
-/// The way back from [`to_hex`].
+/// Returns the value of eight digits, the inverse of [`to_hex`].
 #[inline]
 const fn from_hex(digits: [u8; 8]) -> u32 {
     let word = u64::from_be_bytes(digits);

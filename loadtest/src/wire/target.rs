@@ -1,16 +1,16 @@
 //! A target: a `ws://`, `wss://` or `http://` address on this machine, taken apart.
 
-use std::fmt;
-use std::net::{SocketAddr, ToSocketAddrs};
-
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::{fmt, io};
+use thiserror::Error;
 
-/// Where to connect and what to ask for.
+/// An address and a request path.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Target {
     /// As it was written.
     text: String,
-    /// TLS is spoken there.
+    /// Whether the address speaks TLS.
     pub(crate) is_encrypted: bool,
     pub(crate) address: SocketAddr,
     /// Host and port, for the `Host` header.
@@ -19,27 +19,38 @@ pub(crate) struct Target {
     pub(crate) path: String,
 }
 
+/// Why an address is refused.
+#[derive(Debug, Error)]
+pub(crate) enum TargetError {
+    #[error("the scheme must be ws:// or wss:// (http:// for metrics)")]
+    Scheme,
+    #[error("{host}: {source}")]
+    Resolve { host: String, source: io::Error },
+    #[error("{0} is not on this machine; use a loopback address such as 127.0.0.1")]
+    NotLocal(String),
+}
+
 impl Target {
-    /// Takes a URL apart.
+    /// Parses a URL.
     ///
     /// # Errors
     ///
     /// Fails on other schemes and on addresses that are not loopback: the generator has no right to load another
     /// machine, and the server's CPU could not be read there.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, TargetError> {
         let (is_encrypted, rest) = match text.split_once("://") {
             Some(("ws" | "http", rest)) => (false, rest),
             Some(("wss", rest)) => (true, rest),
-            _ => return Err("the scheme must be ws:// or wss:// (http:// for metrics)".to_owned()),
+            _ => return Err(TargetError::Scheme),
         };
         let (host, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
         let port = if is_encrypted { 443 } else { 80 };
         let host = if has_port { host.to_owned() } else { format!("{host}:{port}") };
-        let mut addresses = host.to_socket_addrs().map_err(|error| format!("{host}: {error}"))?;
-        let address = addresses
-            .find(|address| address.ip().is_loopback())
-            .ok_or_else(|| format!("{host} is not on this machine; use a loopback address such as 127.0.0.1"))?;
+        let resolved = host.to_socket_addrs();
+        let mut addresses = resolved.map_err(|source| TargetError::Resolve { host: host.clone(), source })?;
+        let address = addresses.find(|address| address.ip().is_loopback());
+        let address = address.ok_or_else(|| TargetError::NotLocal(host.clone()))?;
         let slash = if path.starts_with('/') { "" } else { "/" };
         Ok(Self { text: text.to_owned(), is_encrypted, address, path: format!("{slash}{path}"), host })
     }
@@ -81,6 +92,6 @@ mod tests {
     fn other_schemes_and_machines_are_refused() {
         assert!(Target::parse("https://127.0.0.1/ws").is_err());
         assert!(Target::parse("127.0.0.1:8080").is_err());
-        assert!(Target::parse("ws://192.0.2.1:8080/ws").unwrap_err().contains("not on this machine"));
+        assert!(Target::parse("ws://192.0.2.1:8080/ws").unwrap_err().to_string().contains("not on this machine"));
     }
 }

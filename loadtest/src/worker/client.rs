@@ -1,14 +1,17 @@
 //! A client: one connection's socket, reader and unsent bytes. About 130 bytes while idle.
 
-use std::io::{ErrorKind, Write};
-
+use super::stream::Stream;
 use crate::wire::reader::Reader;
-use crate::worker::stream::Stream;
+use std::io::{ErrorKind, Write};
+use std::time::Duration;
+
+/// A server that completes no handshake for this long is not going to.
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where a connection is in its life.
 #[derive(Debug)]
 pub(crate) enum State {
-    /// It is going to be opened, later.
+    /// To be opened later.
     Waiting,
     /// The request is not sent; the TCP handshake may not be over.
     Connecting,
@@ -37,37 +40,42 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Makes a client that is not connected.
+    /// Returns a client that is not connected.
     pub(crate) fn new() -> Self {
         Self { stream: None, state: State::Waiting, reader: Reader::default(), begun_ns: 0, out: Vec::new() }
     }
 
-    /// Begins anew with a socket whose TCP handshake has begun.
+    /// Starts over with a socket whose TCP handshake has begun.
     pub(crate) fn begin(&mut self, stream: Stream, now_ns: u64) {
         *self = Self { stream: Some(stream), state: State::Connecting, begun_ns: now_ns, ..Self::new() };
     }
 
-    /// Lets the socket go.
+    /// Closes the socket.
     pub(crate) fn end(&mut self, state: State) {
         *self = Self { state, ..Self::new() };
     }
 
-    /// True while messages flow and are read.
+    /// Whether an attempt to connect is in progress.
+    pub(crate) const fn is_connecting(&self) -> bool {
+        matches!(self.state, State::Connecting | State::Shaking(_) | State::Greeting(_))
+    }
+
+    /// Whether messages flow and are read.
     pub(crate) const fn is_open(&self) -> bool {
         matches!(self.state, State::Open)
     }
 
-    /// True once frames may come.
+    /// Whether frames may come.
     pub(crate) const fn is_talking(&self) -> bool {
         matches!(self.state, State::Open | State::Greeting(_))
     }
 
-    /// Bytes written by [`Self::queue`] that the kernel did not take yet.
+    /// Returns the bytes written by [`Self::queue`] that the kernel did not take yet.
     pub(crate) const fn unsent(&self) -> usize {
         self.out.len()
     }
 
-    /// True while anything waits for the socket, encrypted or not.
+    /// Whether anything waits for the socket, encrypted or not.
     pub(crate) fn is_held_back(&self) -> bool {
         !self.out.is_empty() || self.stream.as_ref().is_some_and(Stream::is_held_back)
     }
@@ -108,7 +116,7 @@ impl Client {
     /// Writes what the kernel takes. A dead socket swallows everything: its end is seen by reading.
     pub(crate) fn flush(&mut self) {
         let Some(stream) = &mut self.stream else { return };
-        // What is encrypted already goes first; whether it could is seen by the next write, or by reading.
+        // Bytes that are encrypted already go first. A failure shows in the next write, or by reading.
         let _ = stream.push();
         let mut done = 0;
         while done < self.out.len() {

@@ -1,6 +1,6 @@
-//! An engine: the connections of one worker, the poll they hang on, and the one loop that reads and sends.
+//! An engine: the connections of one worker, the poll that reports their sockets, and the loop that reads and sends.
 //!
-//! One thread, edge-triggered, one read buffer for everybody.
+//! One thread, edge-triggered, one read buffer for all clients.
 //!
 //! # Hot path
 //!
@@ -13,33 +13,32 @@
 //! - A client is registered once per socket, for reading and writing: the edge of an empty send buffer comes only if it
 //!   was full.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::io::{ErrorKind, Read};
-use std::time::Duration;
-
-use anyhow::Result;
-use mio::event::Event;
-use mio::{Events, Poll, Token};
-
+use super::arrivals::Arrivals;
+use super::client::State;
+use super::close_log::CloseLog;
+use super::connector::Connector;
+use super::link::CoordinatorLink;
+use super::messages::{Event, Job};
+use super::pool::Pool;
+use super::publisher::Publisher;
+use super::read_tally::Note;
+use super::requests::Requests;
+use super::share::Share;
+use super::tally::Tally;
+use super::ticker::Ticker;
+use super::validators::Validators;
 use crate::audience::Audience;
 use crate::clock::{Timer, now_ns};
 use crate::config::Config;
-use crate::report::latency::Latency;
-use crate::stop::Stop;
-use crate::wire::face::Meaning;
+use crate::exit::RunError;
+use crate::wire::protocol::Meaning;
 use crate::wire::reader::Shape;
 use crate::wire::record::Format;
-use crate::worker::arrivals::Arrivals;
-use crate::worker::client::{Client, State};
-use crate::worker::closes::Closes;
-use crate::worker::coordinator::Coordinator;
-use crate::worker::order::{Command, Job, Share};
-use crate::worker::retries::Retries;
-use crate::worker::source::Source;
-use crate::worker::stream::Tls;
-use crate::worker::tally::{Note, Tally};
-use crate::worker::ticker::Ticker;
-use crate::worker::validate::Validators;
+use anyhow::Result;
+use mio::{Events, Poll, Token};
+use std::io::{ErrorKind, Read};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Bytes of the read buffer. A receive buffer of Linux grows to 6 MiB at most, by default; most reads bring far less.
 const READ_BUFFER: usize = 4 << 20;
@@ -50,109 +49,84 @@ const EVENTS: usize = 4096;
 /// The token of the timer; clients have their index.
 const TIMER: Token = Token(usize::MAX - 1);
 
-/// The token of a command from the coordinator.
-const COMMAND: Token = Token(usize::MAX - 2);
+/// The token of a request from the coordinator.
+const REQUEST: Token = Token(usize::MAX - 2);
 
-/// The longest wait: the once-a-second figures are looked at between waits.
+/// The longest wait: the ticker is asked between waits.
 const WAIT_MAX: Duration = Duration::from_millis(50);
 
 /// All connections of a worker, and what they received.
 #[derive(Debug)]
 pub(crate) struct Engine {
-    pub(super) config: Config,
+    pub(super) config: Arc<Config>,
     pub(super) share: Share,
-    pub(super) coordinator: Coordinator,
-    /// Commands that came while another was carried out.
-    pub(super) commands: VecDeque<Command>,
-    pub(super) is_interrupted: bool,
-    pub(super) poll: Poll,
-    events: Events,
-    timer: Timer,
-    pub(super) buffer: Box<[u8]>,
-    pub(super) clients: Vec<Client>,
-    /// Clients that are open or stalled now.
-    pub(super) open: usize,
-    /// Ports that were asked for.
-    pub(super) binds: usize,
-    /// Handshakes under way.
-    pub(super) under_way: usize,
-    /// From the first SYN to the end of the handshake.
-    pub(super) handshake: Latency,
-    pub(super) retries: Retries,
+    pub(super) requests: Requests,
+    polling: Polling,
+    pub(super) pool: Pool,
+    pub(super) connector: Connector,
     pub(super) arrivals: Arrivals,
-    pub(super) refusals: BTreeMap<String, u64>,
-    shape: Shape,
+    pub(super) publisher: Publisher,
+    reading: Reading,
     pub(super) tally: Tally,
-    notes: Vec<Note>,
-    pub(super) source: Source,
-    /// Everything that was sent has come, and nothing is being sent.
-    pub(super) is_quiet: bool,
-    /// The next message waits for its publisher's socket, not for the clock.
-    pub(super) is_held_back: bool,
-    /// Messages sent, by publisher: of this worker's own as it goes, of others as the coordinator said last.
-    pub(super) sent: Vec<u32>,
-    /// How much later than due the messages were written.
-    pub(super) lateness: Latency,
-    pub(super) closes: Closes,
-    /// How TLS handshakes are begun, if the target is encrypted.
-    pub(super) tls: Option<Tls>,
+    pub(super) closes: CloseLog,
     /// Only in the first worker, once it has connected.
     pub(super) validators: Option<Validators>,
     pub(super) ticker: Ticker,
 }
 
+/// What the engine waits with.
+#[derive(Debug)]
+struct Polling {
+    poll: Poll,
+    events: Events,
+    timer: Timer,
+}
+
+/// What clients are read with.
+#[derive(Debug)]
+struct Reading {
+    buffer: Box<[u8]>,
+    shape: Shape,
+    /// Everything but records that the last read brought; empty between two reads.
+    notes: Vec<Note>,
+}
+
 impl Engine {
-    /// Makes an engine without connections.
+    /// Returns an engine without connections.
     ///
     /// # Errors
     ///
     /// Fails when the process has no descriptor left.
-    pub(crate) fn new(job: Job, coordinator: impl FnOnce(mio::Waker) -> Coordinator) -> Result<Self> {
+    pub(crate) fn new(job: Job) -> Result<Self> {
         let Job { config, share } = job;
+        let config = Arc::new(config);
         let poll = Poll::new()?;
-        let coordinator = coordinator(mio::Waker::new(poll.registry(), COMMAND)?);
+        let link = CoordinatorLink::listen(mio::Waker::new(poll.registry(), REQUEST)?);
+        let connector = Connector::new(Arc::clone(&config), share, poll.registry().try_clone()?)?;
         let audience = Audience::new(&config);
         let format = Format::new(config.size, config.seed);
-        let timed = config.connections() - config.stalled.max(config.churners);
+        // The last clients of the run are there to be slow or to leave, and are not timed.
+        let timed = config.connections() - config.load.stalled().max(config.load.churners());
+        let timer = Timer::new(&poll, TIMER)?;
         Ok(Self {
             share,
-            coordinator,
-            commands: VecDeque::new(),
-            is_interrupted: false,
-            timer: Timer::new(&poll, TIMER)?,
-            poll,
-            events: Events::with_capacity(EVENTS),
-            buffer: vec![0; READ_BUFFER].into_boxed_slice(),
-            clients: Vec::with_capacity(share.count(config.connections())),
-            open: 0,
-            binds: 0,
-            under_way: 0,
-            handshake: Latency::new(),
-            retries: Retries::default(),
+            requests: Requests::new(link),
+            polling: Polling { poll, events: Events::with_capacity(EVENTS), timer },
+            pool: Pool::new(share.count(config.connections())),
+            connector,
             arrivals: Arrivals::default(),
-            refusals: BTreeMap::new(),
-            shape: Shape::new(&config.face, config.size),
-            sent: vec![0; audience.publishers()],
+            publisher: Publisher::new(share, config.protocol.clone(), audience.publishers()),
+            reading: Reading {
+                buffer: vec![0; READ_BUFFER].into_boxed_slice(),
+                shape: Shape::new(&config.protocol, config.size),
+                notes: Vec::new(),
+            },
             tally: Tally::new(format, audience, share, timed),
-            notes: Vec::new(),
-            source: Source::Silent,
-            is_quiet: true,
-            is_held_back: false,
-            lateness: Latency::new(),
-            closes: Closes::default(),
-            tls: Tls::with(&config.url).map_err(anyhow::Error::msg)?,
+            closes: CloseLog::default(),
             validators: None,
             ticker: Ticker::new(now_ns()),
             config,
         })
-    }
-
-    /// Messages sent by this worker's publishers.
-    pub(super) fn sent_total(&self) -> u64 {
-        let own = |publisher: &usize| {
-            self.tally.audience.client_of(*publisher).is_some_and(|client| self.share.local(client).is_some())
-        };
-        (0..self.sent.len()).filter(own).map(|publisher| u64::from(self.sent[publisher])).sum()
     }
 
     /// Runs until the clock says `until_ns`, or it is interrupted.
@@ -161,86 +135,111 @@ impl Engine {
     ///
     /// As [`Self::turn`].
     pub(super) fn run_until(&mut self, until_ns: u64) -> Result<()> {
-        while now_ns() < until_ns && !self.is_interrupted {
+        while now_ns() < until_ns && !self.requests.is_interrupted() {
             self.turn(until_ns)?;
         }
         Ok(())
     }
 
-    /// Waits for something to happen, at most until `until_ns`, and does what is to be done.
+    /// Waits for events, at most until `until_ns`, and handles them and everything that is due.
     ///
     /// # Errors
     ///
     /// Fails when the server refuses a handshake or breaks the protocol, and when the coordinator is gone.
     pub(super) fn turn(&mut self, until_ns: u64) -> Result<()> {
-        self.send_due();
-        self.reconnect_due()?;
-        self.churn_due()?;
-        let now = now_ns();
-        let due = self.source.due_ns();
-        self.timer.arm(due.min(self.retries.due_ns()).min(self.arrivals.due_ns()), now)?;
-        let wait = match due {
-            // It fell due just now.
-            due if due <= now && !self.is_held_back => Duration::ZERO,
-            // The timer wakes a wait for the next message, to the microsecond; the poll's own timeout would be late.
-            _ => Duration::from_nanos(until_ns.saturating_sub(now)).min(WAIT_MAX),
-        };
-        let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
-        match self.poll.poll(&mut events, Some(wait)) {
-            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error.into()),
-            _ => {}
-        }
+        self.publisher.send_due(&mut self.pool, &self.tally);
+        self.connector.connect_due(&mut self.pool)?;
+        self.arrivals.turn_due(&mut self.pool, &mut self.connector)?;
+        let mut events = self.wait(until_ns)?;
         for event in &events {
             match event.token() {
                 TIMER => {}
-                COMMAND => self.take_commands()?,
+                REQUEST => self.requests.take()?,
                 Token(index) => self.handle(index, event)?,
             }
         }
-        self.events = events;
-        self.tick()
-    }
-
-    /// Puts what the coordinator asks for in line; an interrupt works at once.
-    fn take_commands(&mut self) -> Result<()> {
-        while let Some(command) = self.coordinator.command()? {
-            match command {
-                Command::Interrupt => self.is_interrupted = true,
-                command => self.commands.push_back(command),
-            }
+        std::mem::swap(&mut self.polling.events, &mut events);
+        if self.ticker.is_due() {
+            let sent = self.publisher.sent_total(&self.tally.audience);
+            let tick = self.ticker.tick(&mut self.tally, self.pool.open(), sent);
+            self.requests.answer(&Event::Tick(tick))?;
         }
         Ok(())
     }
 
+    /// Waits for events and returns them, so that handling them may change the engine.
+    fn wait(&mut self, until_ns: u64) -> Result<Events> {
+        let Polling { poll, events, timer } = &mut self.polling;
+        let now = now_ns();
+        let due = self.publisher.due_ns();
+        timer.arm(due.min(self.connector.retries.due_ns()).min(self.arrivals.due_ns()), now)?;
+        let wait = match due {
+            // It fell due just now.
+            due if due <= now && !self.publisher.is_held_back() => Duration::ZERO,
+            // The timer wakes a wait for the next message, to the microsecond; the poll's own timeout would be late.
+            _ => Duration::from_nanos(until_ns.saturating_sub(now)).min(WAIT_MAX),
+        };
+        let mut events = std::mem::replace(events, Events::with_capacity(0));
+        match poll.poll(&mut events, Some(wait)) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => Err(error.into()),
+            _ => Ok(events),
+        }
+    }
+
+    /// Waits for requests only, whatever the clients' sockets report.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the coordinator is gone.
+    pub(super) fn wait_for_request(&mut self) -> Result<()> {
+        // The engine's own events may be in use where it failed.
+        match self.polling.poll.poll(&mut Events::with_capacity(8), None) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => Err(error.into()),
+            _ => self.requests.take(),
+        }
+    }
+
     /// Passes an event to the client it belongs to.
-    fn handle(&mut self, index: usize, event: &Event) -> Result<()> {
-        let Some(client) = self.clients.get_mut(index) else { return Ok(()) };
+    fn handle(&mut self, index: usize, event: &mio::event::Event) -> Result<()> {
+        let Some(client) = self.pool.get_mut(index) else { return Ok(()) };
         if event.is_writable() && client.is_held_back() && !matches!(client.state, State::Connecting) {
             client.flush();
         }
         let is_news = event.is_readable() || event.is_error();
         match client.state {
-            State::Connecting => self.connected(index)?,
+            State::Connecting => self.connector.connected(&mut self.pool, index, &self.tally.audience)?,
             State::Shaking(_) if is_news => self.shake(index, event.is_read_closed())?,
             State::Open | State::Greeting(_) if is_news => self.read(index, event.is_read_closed())?,
             _ => {}
         }
-        self.send_due();
+        self.publisher.send_due(&mut self.pool, &self.tally);
         Ok(())
+    }
+
+    /// Reads the response to a client's handshake and, if that is over, what came right after it.
+    fn shake(&mut self, index: usize, is_closing: bool) -> Result<()> {
+        let Some(early) = self.connector.shake(&mut self.pool, index, is_closing)? else { return Ok(()) };
+        // While messages flow it is unknown which of them a new connection receives first.
+        self.tally.open(index, self.publisher.is_quiet.then_some(&self.publisher.sent[..]));
+        let channels = self.tally.audience.channels(self.share.global(index));
+        self.connector.greet(&mut self.pool, index, &channels);
+        self.reading.buffer[..early.len()].copy_from_slice(&early);
+        self.take(index, early.len())?;
+        self.read(index, is_closing)
     }
 
     /// Reads a client until it is empty.
     ///
     /// # Hot path
     ///
-    /// Once per event. A short read says "empty" without another system call, unless the server has closed.
+    /// Once per event. A short read means "empty" without another system call, unless the server has closed.
     pub(super) fn read(&mut self, index: usize, is_closing: bool) -> Result<()> {
-        while let Some(stream) = &mut self.clients[index].stream {
-            match stream.read(&mut self.buffer) {
+        while let Some(stream) = &mut self.pool[index].stream {
+            match stream.read(&mut self.reading.buffer) {
                 Ok(0) => self.closed(index, 1006, "without a close frame")?,
                 Ok(len) => {
                     self.take(index, len)?;
-                    if len < self.buffer.len() && !is_closing {
+                    if len < self.reading.buffer.len() && !is_closing {
                         break;
                     }
                 }
@@ -252,29 +251,24 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes the first `len` bytes of the read buffer as `index`'s stream going on.
+    /// Takes the first `len` bytes of the read buffer as the next bytes of a client's stream.
     fn take(&mut self, index: usize, len: usize) -> Result<()> {
-        let client = &mut self.clients[index];
-        let mut inbox = self.tally.inbox(index, now_ns(), &mut self.notes);
-        let fed = client.reader.feed(&self.buffer[..len], &self.shape, &mut inbox);
-        inbox.close();
+        let client = &mut self.pool[index];
+        let Reading { buffer, shape, notes } = &mut self.reading;
+        let mut read = self.tally.read(index, now_ns(), notes);
+        let fed = client.reader.feed(&buffer[..len], shape, &mut read);
+        read.close();
         if let Err(violation) = fed {
             let number = self.share.global(index);
-            return Err(Stop::Protocol(format!("the server sent connection {number} {violation}")).into());
+            return Err(RunError::Protocol(format!("the server sent connection {number} {violation}")).into());
         }
-        if self.notes.is_empty() { Ok(()) } else { self.answer(index) }
+        if self.reading.notes.is_empty() { Ok(()) } else { self.answer(index) }
     }
 
-    /// Takes bytes that came with the answer to the handshake.
-    pub(super) fn take_early(&mut self, index: usize, bytes: &[u8]) -> Result<()> {
-        self.buffer[..bytes.len()].copy_from_slice(bytes);
-        self.take(index, bytes.len())
-    }
-
-    /// Answers what the last read brought besides records.
+    /// Answers everything but records that the last read brought.
     fn answer(&mut self, index: usize) -> Result<()> {
-        for note in std::mem::take(&mut self.notes) {
-            let client = &mut self.clients[index];
+        for note in std::mem::take(&mut self.reading.notes) {
+            let client = &mut self.pool[index];
             if !client.is_talking() {
                 break;
             }
@@ -292,25 +286,26 @@ impl Engine {
                     client.shrink();
                 }
                 Note::Control { .. } => {}
-                Note::Line(line) => match self.config.face.meaning(&line) {
+                Note::Line(line) => match self.config.protocol.meaning(&line) {
                     Meaning::Nothing => {}
-                    Meaning::Ready => self.greeted(index)?,
+                    Meaning::Ready => self.connector.greeted(&mut self.pool, index),
                     Meaning::Reply(text) => client.say(text),
-                    Meaning::Refused(why) => self.refuse(index, format!("answered {why}"))?,
+                    Meaning::Refused(why) => {
+                        self.connector.refuse(&mut self.pool, index, format!("answered {why}"))?;
+                    }
                 },
             }
         }
         Ok(())
     }
 
-    /// Notes the end of a connection that the server ended, and lets its descriptor go.
+    /// Notes that the server closed a connection, and closes its socket.
     fn closed(&mut self, index: usize, code: u16, reason: &str) -> Result<()> {
-        if matches!(self.clients[index].state, State::Greeting(_)) {
+        if matches!(self.pool[index].state, State::Greeting(_)) {
             let why = format!("closed with {code} {reason} instead of an answer to the first message");
-            return self.refuse(index, why);
+            return self.connector.refuse(&mut self.pool, index, why);
         }
-        self.open -= 1;
-        self.clients[index].end(State::Closed);
+        self.pool.close(index, State::Closed);
         self.closes.note(self.share.global(index), code, reason);
         Ok(())
     }

@@ -1,13 +1,13 @@
-//! A source: decides when the next message is due, and who sends it.
+//! A source: decides when the next message is due, and which publisher sends it.
 //!
 //! Open loop: a clock decides, and a message is stamped with the time it was due even if it is sent later. Closed loop:
 //! the publisher's own copies decide.
 
-use std::time::Duration;
-
+use super::messages::{Drive, TimedLoad};
+use super::share::Share;
 use crate::audience::Audience;
 use crate::clock::nanos;
-use crate::worker::order::{Drive, Load, Share};
+use std::time::Duration;
 
 /// When to send.
 #[derive(Clone, Debug)]
@@ -16,7 +16,7 @@ pub(crate) enum Source {
     Silent,
     /// On a clock.
     Clock(Schedule),
-    /// As long as fewer than this many messages of publisher 0 are under way.
+    /// As long as fewer than this many messages of publisher 0 are in flight.
     Window(u32),
 }
 
@@ -37,21 +37,21 @@ pub(crate) struct Schedule {
 enum Pace {
     /// Evenly, this many per second.
     Even(f64),
-    /// So many at once, so often.
+    /// `messages` at once, every `every_ns`.
     Bursts { messages: u64, every_ns: u64 },
 }
 
 impl Schedule {
-    fn new(pace: Pace, load: &Load, share: Share, audience: &Audience) -> Self {
+    fn new(pace: Pace, load: &TimedLoad, share: Share, audience: &Audience) -> Self {
         let (start_ns, end_ns) = (load.start_ns, load.end_ns);
         let mut schedule = Self { start_ns, end_ns, pace, share, next: 0, publisher: 0 };
         schedule.seek(audience);
         schedule
     }
 
-    /// When the next message is due; `u64::MAX` if there is none.
+    /// Returns when the next message is due; `u64::MAX` if there is none.
     pub(crate) fn due_ns(&self) -> u64 {
-        // From the number, not from the message before it: nothing adds up.
+        // Computed from the number, not from the message before it, so errors do not add up.
         let after = match self.pace {
             Pace::Even(rate) => nanos(Duration::from_secs_f64(self.next as f64 / rate)),
             Pace::Bursts { messages, every_ns } => self.next / messages * every_ns,
@@ -60,7 +60,7 @@ impl Schedule {
         if due < self.end_ns { due } else { u64::MAX }
     }
 
-    /// Whose turn it is.
+    /// Returns the publisher of the next message.
     pub(crate) const fn publisher(&self) -> usize {
         self.publisher
     }
@@ -84,8 +84,8 @@ impl Schedule {
 }
 
 impl Source {
-    /// Makes the source of a load.
-    pub(crate) fn new(load: &Load, share: Share, audience: &Audience) -> Self {
+    /// Returns the source of a load.
+    pub(crate) fn new(load: &TimedLoad, share: Share, audience: &Audience) -> Self {
         let clock = |pace| Self::Clock(Schedule::new(pace, load, share, audience));
         match load.drive {
             Drive::Rate(rate) => clock(Pace::Even(rate)),
@@ -95,7 +95,7 @@ impl Source {
         }
     }
 
-    /// When the source wants to be asked; `u64::MAX` if the clock has no say.
+    /// Returns when the next message is due; `u64::MAX` if the clock does not decide.
     pub(crate) fn due_ns(&self) -> u64 {
         match self {
             Self::Clock(schedule) => schedule.due_ns(),
@@ -112,7 +112,7 @@ mod tests {
     fn schedules(drive: Drive, seconds: u64, workers: usize) -> (Audience, Vec<Schedule>) {
         let audience = Audience::new(&config("loadtest chat --clients 5"));
         let end_ns = 7 + nanos(Duration::from_secs(seconds));
-        let load = Load { drive, start_ns: 7, open_ns: 7, end_ns, patience_ns: 0, churn_rate: 0.0 };
+        let load = TimedLoad { drive, start_ns: 7, open_ns: 7, end_ns, patience_ns: 0, churn_rate: 0.0 };
         let sources = (0..workers).map(|index| Source::new(&load, Share { index, of: workers }, &audience));
         let schedules = sources.map(|source| match source {
             Source::Clock(schedule) => schedule,
@@ -122,8 +122,8 @@ mod tests {
         (audience, schedules)
     }
 
-    /// A plan must not drift: after an hour, the last message is still due where the rate says. Workers share it: none
-    /// is sent twice, none by nobody.
+    /// A plan must not drift: after an hour, the last message is still due at the time of its rate. Workers share it:
+    /// each message is sent by exactly one.
     #[test]
     fn schedule_neither_drifts_nor_overruns_however_many_share_it() {
         for workers in 1..4 {

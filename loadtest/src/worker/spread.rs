@@ -1,7 +1,7 @@
 //! A spread: how long each message took to its first and to its last receiver.
 //!
-//! The last receiver is who sees the whole cost of a fan-out; percentiles over all deliveries hide it. Only one
-//! publisher's messages are followed, so that a sequence number says which message it is.
+//! The last receiver sees the whole cost of a fan-out; percentiles over all deliveries hide it. Only one
+//! publisher's messages are followed, so that a sequence number identifies the message.
 
 /// Messages followed in one window: at 500 messages per second, half an hour.
 const MESSAGES_MAX: usize = 1 << 20;

@@ -1,18 +1,9 @@
 //! A stream: a client's socket, plain or encrypted, which does not block.
-//!
-//! The server is on this machine, so whatever certificate it shows is believed: what is measured is the price of
-//! encryption, not who is who.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::sync::Arc;
-
+use super::tls::Tls;
 use mio::net::TcpStream;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CipherSuite, ClientConfig, ClientConnection, DigitallySignedStruct, Error as TlsError, SignatureScheme};
-
-use crate::wire::target::Target;
+use rustls::ClientConnection;
+use std::io::{self, ErrorKind, Read, Write};
 
 /// A client's socket.
 #[derive(Debug)]
@@ -37,7 +28,7 @@ impl Stream {
         &self.socket
     }
 
-    /// True while something encrypted waits for the socket.
+    /// Whether something encrypted waits for the socket.
     pub(crate) fn is_held_back(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.wants_write())
     }
@@ -55,13 +46,13 @@ fn push(tls: &mut ClientConnection, socket: &mut TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// A full socket keeps what is encrypted; the next edge writes it.
+/// Ignores a full socket: it keeps the encrypted bytes, and the next edge writes them.
 fn unless_full(pushed: io::Result<()>) -> io::Result<()> {
     pushed.or_else(|error| if error.kind() == ErrorKind::WouldBlock { Ok(()) } else { Err(error) })
 }
 
 impl Read for Stream {
-    /// As of a plain socket, a short read says that nothing more is there.
+    /// Reads as a plain socket does: after a short read nothing more is there.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let Some(tls) = &mut self.tls else { return self.socket.read(buffer) };
         let mut taken = 0;
@@ -78,7 +69,7 @@ impl Read for Stream {
                     Err(error) if taken == 0 => return Err(error),
                     Err(_) => break,
                 },
-                // The end without a goodbye.
+                // The peer closed without a close_notify.
                 Err(_) => break,
             }
         }
@@ -97,79 +88,5 @@ impl Write for Stream {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-/// How TLS handshakes are begun.
-#[derive(Clone, Debug)]
-pub(crate) struct Tls {
-    pub(crate) settings: Arc<ClientConfig>,
-    pub(crate) name: ServerName<'static>,
-}
-
-impl Tls {
-    /// Returns how they are with a target; `None` if it is not encrypted.
-    ///
-    /// # Errors
-    ///
-    /// When the host can not be a server's name.
-    pub(crate) fn with(target: &Target) -> Result<Option<Self>, String> {
-        if !target.is_encrypted {
-            return Ok(None);
-        }
-        let host = target.host.rsplit_once(':').map_or(target.host.as_str(), |(host, _)| host);
-        let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(|error| error.to_string())?;
-        let mut provider = ring::default_provider();
-        // What browsers ask for first.
-        provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
-        let provider = Arc::new(provider);
-        let settings = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
-        let settings = settings.map_err(|error| error.to_string())?.dangerous();
-        let believing = Arc::new(Believing(provider));
-        let settings = settings.with_custom_certificate_verifier(believing).with_no_client_auth();
-        Ok(Some(Self { settings: Arc::new(settings), name }))
-    }
-
-    fn begin(&self) -> Result<ClientConnection, TlsError> {
-        ClientConnection::new(Arc::clone(&self.settings), self.name.clone())
-    }
-}
-
-/// Believes any certificate whose key signs.
-#[derive(Debug)]
-struct Believing(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Believing {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, TlsError> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
     }
 }

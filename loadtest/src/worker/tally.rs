@@ -1,33 +1,19 @@
-//! A tally: what every client received from every publisher, and what is wrong with it.
+//! A tally: what every client received from every publisher, and the faults in it.
 //!
 //! Per (client, publisher it hears) it keeps the sequence number that comes next, 4 bytes. A jump ahead is a loss until
 //! the missing records come after all, which makes them reordered; what came before is a duplicate. The missing ranges
-//! are kept only where something is missing. Who arrives while messages flow begins with the first one it sees.
-//!
-//! # Hot path
-//!
-//! [`Inbox::record`] runs once per delivery: decode, compare, count. The clock is read once per read, and messages that
-//! were sent and read together make one entry in the histogram.
+//! are kept only where something is missing. A client that connects during a load begins with the first one it sees.
 
-use std::collections::HashMap;
-use std::ops::Range;
-
+use super::gaps::Gaps;
+use super::read_tally::{Batch, Note, ReadTally, UNSEEN};
+use super::share::Share;
+use super::spread::Spread;
 use crate::audience::Audience;
-use crate::report::Counts;
-use crate::report::latency::Latency;
-use crate::wire::reader::Sink;
-use crate::wire::record::{Format, Record};
-use crate::worker::order::Share;
-use crate::worker::spread::Spread;
+use crate::measure::Counts;
+use crate::measure::histogram::Histogram;
+use crate::wire::record::Format;
 
-/// Instead of a sequence number: the next record decides which it is.
-pub(crate) const UNSEEN: u32 = u32::MAX;
-
-/// Missing ranges remembered in all. A server that drops records at random makes many; beyond this, late ones count as
-/// duplicates.
-const GAPS_MAX: usize = 1 << 16;
-
-/// The books of a worker.
+/// The deliveries to the clients of a worker.
 #[derive(Debug)]
 pub(crate) struct Tally {
     pub(crate) format: Format,
@@ -38,53 +24,21 @@ pub(crate) struct Tally {
     gaps: Gaps,
     pub(crate) counts: Counts,
     /// Of the records intended within the measured window.
-    pub(crate) latency: Latency,
-    /// Of those before it, since the last tick: for who watches, and in no figure.
-    pub(crate) warm_up: Latency,
+    pub(crate) latency: Histogram,
+    /// Of those before it, since the last tick: for the progress line, and in no figure.
+    pub(crate) warm_up: Histogram,
     pub(crate) spread: Spread,
     /// Latencies of clients from here on, of the whole run, are not counted: they are there to be slow or to leave.
     timed_clients: usize,
-    /// Records intended earlier belong to a warm-up. Known before the first of them is sent: a window that opened when
-    /// this process gets to it would forget what came before that from a quicker one.
+    /// Records intended earlier belong to a warm-up. It is set before the first of them is sent: set when the window
+    /// opens here, it would exclude messages of a worker that opened its window a little earlier.
     pub(crate) timed_from_ns: u64,
     /// The start of the first line that was no record.
-    pub(crate) first_stranger: Option<String>,
-}
-
-/// Ranges of sequence numbers that were jumped over, by client and publisher.
-#[derive(Debug, Default)]
-struct Gaps {
-    ranges: HashMap<(usize, u16), Vec<Range<u32>>>,
-    len: usize,
-}
-
-impl Gaps {
-    fn add(&mut self, key: (usize, u16), range: Range<u32>) {
-        if self.len < GAPS_MAX {
-            self.ranges.entry(key).or_default().push(range);
-            self.len += 1;
-        }
-    }
-
-    /// What a client missed in an earlier life is of no interest in the next.
-    fn forget(&mut self, client: usize) {
-        self.ranges.retain(|(owner, _), _| *owner != client);
-        self.len = self.ranges.values().map(Vec::len).sum();
-    }
-
-    /// Takes one number out; false if it was not missing.
-    fn remove(&mut self, key: (usize, u16), sequence: u32) -> bool {
-        let Some(ranges) = self.ranges.get_mut(&key) else { return false };
-        let Some(at) = ranges.iter().position(|range| range.contains(&sequence)) else { return false };
-        let range = ranges.swap_remove(at);
-        let parts = [range.start..sequence, sequence + 1..range.end];
-        ranges.extend(parts.into_iter().filter(|part| !part.is_empty()));
-        true
-    }
+    pub(crate) first_unexpected: Option<String>,
 }
 
 impl Tally {
-    /// Opens the books of the clients of `share`, of which those below `timed_clients` are timed.
+    /// Returns an empty tally of the clients of `share`, of which those below `timed_clients` are timed.
     pub(crate) fn new(format: Format, audience: Audience, share: Share, timed_clients: usize) -> Self {
         Self {
             format,
@@ -93,19 +47,20 @@ impl Tally {
             next: Vec::new(),
             gaps: Gaps::default(),
             counts: Counts::default(),
-            latency: Latency::new(),
-            warm_up: Latency::new(),
+            latency: Histogram::new(),
+            warm_up: Histogram::new(),
             spread: Spread::default(),
             timed_clients,
             timed_from_ns: 0,
-            first_stranger: None,
+            first_unexpected: None,
         }
     }
 
-    /// Opens, or opens anew, the page of `client`, which is going to see what comes after `sent`, or whatever comes.
+    /// Begins, or begins again, the row of `client`, which expects what comes after `sent`. Without `sent`, its first
+    /// record decides.
     pub(crate) fn open(&mut self, client: usize, sent: Option<&[u32]>) {
         let len = self.audience.row_len();
-        if self.gaps.len > 0 {
+        if !self.gaps.is_empty() {
             self.gaps.forget(client);
         }
         if self.next.len() < (client + 1) * len {
@@ -118,7 +73,7 @@ impl Tally {
         }
     }
 
-    /// The publishers that `client` hears, with the sequence number that comes next of each.
+    /// Returns the publishers that `client` hears, with the sequence number that comes next of each.
     pub(crate) fn row(&self, client: usize) -> impl Iterator<Item = (usize, u32)> {
         let len = self.audience.row_len();
         let heard = self.audience.heard_by(self.share.global(client));
@@ -127,7 +82,7 @@ impl Tally {
         row.map(move |(position, next)| (heard.map_or(position, |heard| usize::from(heard[position])), *next))
     }
 
-    /// How many of the `sent` records have not come to `client`, apart from the ones counted as lost.
+    /// Returns how many of the `sent` records have not come to `client`, apart from the ones counted as lost.
     pub(crate) fn missing(&self, client: usize, sent: &[u32]) -> u64 {
         // `UNSEEN` is beyond everything that was sent.
         self.row(client).map(|(publisher, next)| u64::from(sent[publisher].saturating_sub(next))).sum()
@@ -140,11 +95,11 @@ impl Tally {
         }
     }
 
-    /// Opens `client`'s page for what one read brought at `now_ns`; what needs an answer goes to `notes`.
-    pub(crate) fn inbox<'a>(&'a mut self, client: usize, now_ns: u64, notes: &'a mut Vec<Note>) -> Inbox<'a> {
+    /// Returns `client`'s row for what one read brought at `now_ns`; what needs an answer goes to `notes`.
+    pub(crate) fn read<'a>(&'a mut self, client: usize, now_ns: u64, notes: &'a mut Vec<Note>) -> ReadTally<'a> {
         let len = self.audience.row_len();
         let global = self.share.global(client);
-        Inbox {
+        ReadTally {
             row: &mut self.next[client * len..][..len],
             heard: self.audience.heard_by(global),
             is_timed: global < self.timed_clients,
@@ -155,150 +110,12 @@ impl Tally {
             warm_up: &mut self.warm_up,
             spread: &mut self.spread,
             timed_from_ns: self.timed_from_ns,
-            first_stranger: &mut self.first_stranger,
+            first_unexpected: &mut self.first_unexpected,
             client,
             now_ns,
             notes,
-            run: Run::default(),
+            batch: Batch::default(),
         }
-    }
-}
-
-/// Something that came and is no record.
-#[derive(Debug)]
-pub(crate) enum Note {
-    /// A control frame.
-    Control { opcode: u8, payload: Vec<u8> },
-    /// A line of a protocol that has other lines.
-    Line(Vec<u8>),
-}
-
-/// One client's page of the books, open for one read.
-#[derive(Debug)]
-pub(crate) struct Inbox<'a> {
-    row: &'a mut [u32],
-    heard: Option<&'a [u16]>,
-    is_timed: bool,
-    format: &'a Format,
-    gaps: &'a mut Gaps,
-    counts: &'a mut Counts,
-    latency: &'a mut Latency,
-    warm_up: &'a mut Latency,
-    spread: &'a mut Spread,
-    timed_from_ns: u64,
-    first_stranger: &'a mut Option<String>,
-    client: usize,
-    now_ns: u64,
-    notes: &'a mut Vec<Note>,
-    run: Run,
-}
-
-/// Deliveries of one read whose messages were meant to be sent at the same time: they have the same latency.
-#[derive(Clone, Copy, Debug, Default)]
-struct Run {
-    intended_ns: u64,
-    count: u64,
-}
-
-impl Inbox<'_> {
-    /// Ends the read.
-    #[inline]
-    pub(crate) fn close(mut self) {
-        self.end_run();
-    }
-
-    /// Counts the latency of the run.
-    #[inline]
-    fn end_run(&mut self) {
-        let count = std::mem::take(&mut self.run.count);
-        if count > 0 {
-            self.latency.record_n(self.now_ns.saturating_sub(self.run.intended_ns), count);
-        }
-    }
-
-    /// Where the publisher's sequence number stands in the row.
-    #[inline]
-    fn position(&self, publisher: u16) -> Option<usize> {
-        match self.heard {
-            None => Some(usize::from(publisher)),
-            Some(heard) => heard.iter().position(|heard| *heard == publisher),
-        }
-    }
-
-    /// Files a record that is not the next one; false if it came before.
-    #[cold]
-    fn out_of_turn(&mut self, record: Record, position: usize) -> bool {
-        let key = (self.client, record.publisher);
-        let next = &mut self.row[position];
-        if *next == UNSEEN {
-            *next = record.sequence + 1;
-            return true;
-        }
-        if record.sequence > *next {
-            self.counts.lost += u64::from(record.sequence - *next);
-            self.gaps.add(key, *next..record.sequence);
-            *next = record.sequence + 1;
-            return true;
-        }
-        let is_late = self.gaps.remove(key, record.sequence);
-        if is_late {
-            self.counts.lost -= 1;
-            self.counts.reordered += 1;
-        } else {
-            self.counts.duplicated += 1;
-        }
-        is_late
-    }
-}
-
-impl Sink for Inbox<'_> {
-    #[inline]
-    fn record(&mut self, line: &[u8]) -> bool {
-        let Some(record) = self.format.decode(line) else { return false };
-        let Some(position) = self.position(record.publisher) else { return false };
-        let Some(next) = self.row.get_mut(position) else { return false };
-        if record.sequence == *next {
-            *next += 1;
-        } else if !self.out_of_turn(record, position) {
-            return true;
-        }
-        self.counts.verified += 1;
-        if self.is_timed {
-            let latency = self.now_ns.saturating_sub(record.intended_ns);
-            if record.intended_ns < self.timed_from_ns {
-                self.warm_up.record(latency);
-                return true;
-            }
-            if record.intended_ns != self.run.intended_ns {
-                self.end_run();
-                self.run.intended_ns = record.intended_ns;
-            }
-            self.run.count += 1;
-            self.spread.record(record.sequence, latency);
-        }
-        true
-    }
-
-    #[cold]
-    fn stranger(&mut self, len: usize, start: &[u8]) {
-        let size = self.format.size();
-        let count = match len {
-            len if len < size => &mut self.counts.split,
-            len if len > size => &mut self.counts.joined,
-            _ => &mut self.counts.corrupt,
-        };
-        *count += 1;
-        self.first_stranger.get_or_insert_with(|| start[..start.len().min(60)].escape_ascii().to_string());
-    }
-
-    #[cold]
-    fn other(&mut self, line: &[u8]) {
-        self.notes.push(Note::Line(line.to_vec()));
-    }
-
-    #[cold]
-    fn control(&mut self, opcode: u8, payload: &[u8]) {
-        self.notes.push(Note::Control { opcode, payload: payload.to_vec() });
     }
 }
 
@@ -306,8 +123,9 @@ impl Sink for Inbox<'_> {
 mod tests {
     use super::*;
     use crate::cli::tests::config;
-    use crate::wire::face::Face;
-    use crate::wire::reader::{Reader, Shape};
+    use crate::wire::protocol::Protocol;
+    use crate::wire::reader::{Reader, Shape, Sink};
+    use crate::wire::record::Record;
 
     /// Feeds client 1, which has seen `sent`, one text message and returns the counts.
     fn counts_after(sent: Option<&[u32]>, message: impl FnOnce(&Format) -> Vec<u8>) -> Counts {
@@ -319,8 +137,8 @@ mod tests {
         let len = u16::try_from(payload.len()).unwrap().to_be_bytes();
         let frame = [&[0x81, 126, len[0], len[1]][..], &payload].concat();
         let mut notes = Vec::new();
-        let mut inbox = tally.inbox(1, 5_000, &mut notes);
-        Reader::default().feed(&frame, &Shape::new(&Face::Plain, 64), &mut inbox).unwrap();
+        let mut read = tally.read(1, 5_000, &mut notes);
+        Reader::default().feed(&frame, &Shape::new(&Protocol::Plain, 64), &mut read).unwrap();
         tally.counts
     }
 
@@ -352,18 +170,18 @@ mod tests {
         let mut tally = Tally::new(Format::new(64, 0), audience, Share { index: 0, of: 1 }, 2);
         tally.open(0, Some(&[0]));
         let mut notes = Vec::new();
-        let mut inbox = tally.inbox(0, 9_000_000, &mut notes);
+        let mut read = tally.read(0, 9_000_000, &mut notes);
         for (sequence, intended_ns) in [(0, 1_000_000), (1, 1_000_000), (2, 4_000_000), (3, 1_000_000)] {
             let mut line = Vec::new();
-            inbox.format.encode(Record { publisher: 0, sequence, intended_ns }, &mut line);
-            assert!(inbox.record(&line));
+            read.format.encode(Record { publisher: 0, sequence, intended_ns }, &mut line);
+            assert!(read.record(&line));
         }
-        inbox.close();
+        read.close();
         let buckets: Vec<_> = tally.latency.buckets().iter().map(|b| (b.value_us / 1_000, b.count)).collect();
         assert_eq!(buckets, [(5, 1), (8, 3)], "milliseconds and deliveries");
     }
 
-    /// Who arrives in the middle has lost nothing, and can lose something from then on.
+    /// A client that connects while messages flow has lost nothing, and can lose something from then on.
     #[test]
     fn newcomer_begins_with_the_first_record_it_sees() {
         let counts = counts_after(None, |format| lines(format, &[7, 8, 10]));
@@ -400,9 +218,9 @@ mod tests {
     }
 
     #[test]
-    fn joined_records_are_found() {
+    fn merged_records_are_found() {
         let counts = counts(|format| [lines(format, &[0, 1]), lines(format, &[2, 3])].concat());
-        assert_eq!((counts.verified, counts.joined, counts.lost), (2, 1, 2));
+        assert_eq!((counts.verified, counts.merged, counts.lost), (2, 1, 2));
     }
 
     #[test]

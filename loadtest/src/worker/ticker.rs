@@ -1,62 +1,46 @@
-//! A ticker: tells the coordinator once a second how things stand.
+//! A ticker: reports the state of a worker to the coordinator once a second.
 
-use std::time::Duration;
-
-use anyhow::Result;
-
+use super::messages::Tick;
+use super::tally::Tally;
 use crate::clock::{nanos, now_ns};
+use crate::measure::histogram::Histogram;
 use crate::observe::host::thread_time;
-use crate::report::latency::Latency;
-use crate::worker::engine::Engine;
-use crate::worker::order::{Event, Tick};
+use std::time::Duration;
 
 /// Time between two ticks. They fall on whole seconds of the clock, so that those of all workers mean the same second.
 const SECOND: Duration = Duration::from_secs(1);
 
-/// When the next tick is due, and what the last one has told.
+/// When the next tick is due, and what the ticks so far have reported.
 #[derive(Debug)]
 pub(super) struct Ticker {
     next_ns: u64,
-    told: Latency,
+    reported: Histogram,
 }
 
 impl Ticker {
     pub(super) fn new(now_ns: u64) -> Self {
-        Self { next_ns: now_ns.next_multiple_of(nanos(SECOND)), told: Latency::new() }
+        Self { next_ns: now_ns.next_multiple_of(nanos(SECOND)), reported: Histogram::new() }
     }
 
-    /// What is counted from now on is news, because the histogram begins anew.
+    /// Follows a reset of the tally's histogram.
     pub(super) fn reset(&mut self) {
-        self.told.reset();
+        self.reported.reset();
     }
-}
 
-impl Engine {
-    /// Tells how things stand, when it is time to.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the coordinator is gone.
-    pub(super) fn tick(&mut self) -> Result<()> {
-        if now_ns() < self.ticker.next_ns {
-            return Ok(());
-        }
-        let mut latency = self.tally.latency.since(&self.ticker.told);
-        self.ticker.told.merge(&latency);
+    pub(super) fn is_due(&self) -> bool {
+        now_ns() >= self.next_ns
+    }
+
+    /// Returns the state of a worker with `open` clients, which has `sent` messages.
+    pub(super) fn tick(&mut self, tally: &mut Tally, open: usize, sent: u64) -> Tick {
+        let mut latency = tally.latency.since(&self.reported);
+        self.reported.merge(&latency);
         // Buckets are merged by the coordinator, whatever their order.
-        latency.extend(self.tally.warm_up.buckets());
-        self.tally.warm_up.reset();
-        let tick = Tick {
-            at_ns: now_ns(),
-            open: self.open,
-            sent: self.sent_total(),
-            verified: self.tally.counts.verified,
-            lost: self.tally.counts.lost,
-            latency,
-            own: thread_time(),
-        };
-        self.coordinator.say(&Event::Tick(tick))?;
-        self.ticker.next_ns = (now_ns() + 1).next_multiple_of(nanos(SECOND));
-        Ok(())
+        latency.extend(tally.warm_up.buckets());
+        tally.warm_up.reset();
+        let now = now_ns();
+        self.next_ns = (now + 1).next_multiple_of(nanos(SECOND));
+        let (verified, lost) = (tally.counts.verified, tally.counts.lost);
+        Tick { at_ns: now, open, sent, verified, lost, latency, own: thread_time() }
     }
 }

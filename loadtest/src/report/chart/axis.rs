@@ -1,4 +1,4 @@
-//! An axis: where a value stands between the edges of a plot, and which values get a tick.
+//! An axis: the place of a value between the edges of a plot, and the values that get a tick.
 
 use crate::report::figures::Unit;
 
@@ -46,7 +46,7 @@ const DECADES_DENSE_MAX: f64 = 3.1;
 const NINES: [(f64, &str); 6] =
     [(0.5, "50 %"), (0.9, "90 %"), (0.99, "99 %"), (0.999, "99.9 %"), (0.9999, "99.99 %"), (0.99999, "99.999 %")];
 
-/// Beyond five nines a run has too few messages to say anything.
+/// Beyond five nines a run has too few messages for a figure.
 const SHARE_MAX: f64 = 0.999_99;
 
 impl Axis {
@@ -73,7 +73,7 @@ impl Axis {
         Some(Range { axis: self, low, high })
     }
 
-    /// The distance between two ticks up to `high`: 1, 2 or 5 times a power of ten, or of 1024 for bytes.
+    /// Returns the distance between two ticks up to `high`: 1, 2 or 5 times a power of ten, or of 1024 for bytes.
     fn step(self, high: f64) -> f64 {
         let thousand = if matches!(self.unit, Unit::Bytes | Unit::BytesPerHour) { 1024.0_f64 } else { 1000.0 };
         let mut scale = 1.0;
@@ -89,7 +89,7 @@ impl Axis {
     }
 }
 
-/// The nearest of 1, 2 and 5 below and above, and never twice the same.
+/// Returns the nearest of 1, 2 and 5 below and above, and never twice the same.
 fn spread(low: f64, high: f64) -> (f64, f64) {
     let decade = |value: f64| 10_f64.powf(value.log10().floor());
     let below = |value: f64| {
@@ -106,7 +106,7 @@ fn spread(low: f64, high: f64) -> (f64, f64) {
 }
 
 impl Range {
-    /// Places a value: 0 is the low edge, 1 the high one. What is outside stands on the edge.
+    /// Places a value: 0 is the low edge, 1 the high one. Values outside are placed on the edge.
     pub(super) fn place(&self, value: f64) -> f64 {
         let (low, high, value) = (self.bend(self.low), self.bend(self.high), self.bend(value));
         ((value - low) / (high - low)).clamp(0.0, 1.0)
@@ -149,7 +149,7 @@ impl Range {
     }
 }
 
-/// Drops the zeros behind the point, which say nothing on a tick: `10.0 ms` is `10 ms`.
+/// Removes trailing zeros, which are noise on a tick: `10.0 ms` is `10 ms`.
 pub(super) fn brief(text: &str) -> String {
     let (number, unit) = text.split_once(' ').map_or((text, ""), |(number, unit)| (number, unit));
     if !number.contains('.') {
@@ -204,7 +204,7 @@ mod tests {
         assert!((at[1] - 0.2).abs() < 1e-6 && (at[3] - 0.6).abs() < 1e-6 && (at[5] - 1.0).abs() < 1e-6, "{at:?}");
     }
 
-    /// A run that did nothing, or the same all the time, must not divide by zero.
+    /// A run without values, or with equal ones, must not divide by zero.
     #[test]
     fn edges_exist_for_empty_equal_and_absurd_values() {
         for scale in [Scale::Linear, Scale::Log, Scale::Nines] {

@@ -1,6 +1,6 @@
 //! Thinning: a line of any length becomes one that has no more points than can be seen.
 
-/// Columns of a plot that are told apart. A plot is at most some 700 pixels wide, and a line has two points in each.
+/// Columns of a plot that are distinguished. A plot is at most some 700 pixels wide, and a line has two points in each.
 const COLUMNS: usize = 480;
 
 /// A point of a line. Without a `y` there is a gap.
@@ -41,7 +41,7 @@ mod tests {
         (0..len).map(|at| (f64::from(at) / f64::from(len), value(at))).collect()
     }
 
-    /// One bad second in ten hours is what a soak is run for.
+    /// A soak is run to find one bad second in ten hours.
     #[test]
     fn long_line_gets_short_and_keeps_its_spikes() {
         let spike = |at| if at == 20_123 { 0.9 } else { f64::from(at % 7) / 10.0 };

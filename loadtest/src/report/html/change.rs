@@ -1,14 +1,14 @@
-//! A comparison: how a figure of one run stands to the same figure of the first.
+//! A change: how a figure of one run compares with the same figure of the first.
 
 use crate::report::figures::{Better, Unit, Value};
 
-/// Two full rounds of the same test agree within this share; what differs less is called the same.
+/// Two full rounds of the same test agree within this share; smaller differences are called the same.
 pub(super) const SAME: f64 = 0.03;
 
-/// How a figure stands to the first run's.
+/// How a figure compares with the first run's.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Change {
-    /// Absent where a ratio would be one to nothing.
+    /// Absent where the first figure is 0.
     ratio: Option<f64>,
     kind: Kind,
     is_up: bool,
@@ -40,7 +40,7 @@ impl Change {
         Some(Self { ratio: (before > 0.0 && after >= 0.0).then(|| after / before), kind, is_up })
     }
 
-    /// Says it in words and with an arrow; the colour only repeats it.
+    /// Returns it in words and with an arrow; the colour only repeats it.
     pub(super) fn html(self) -> String {
         let (class, word) = match self.kind {
             Kind::Same => ("same", " same"),

@@ -1,23 +1,23 @@
-//! The pictures of a page: which lines are drawn, in which colour.
+//! The charts of a page: which lines are drawn, in which colour.
 //!
 //! A colour is a run; if there is one run only, a quantity.
 
+use super::named_report::NamedReport;
+use super::plots::{bands, clock, over_time, returned, series, spectrum};
 use crate::config::{Axis as RampAxis, Scenario};
-use crate::report::chart::{Axis, Band, Chart, Line, Mark, Scale, Series};
+use crate::report::chart::{Axis, Band, Chart, Line, Mark, Scale, Series, draw};
 use crate::report::figures::Unit;
-use crate::report::html::Run;
-use crate::report::html::plots::{bands, clock, over_time, returned, series, spectrum};
-use crate::report::text::{count, micros, rate};
-use crate::report::{Sample, Step};
+use crate::results::{Sample, Step};
+use crate::units::{count, micros, rate};
 
-/// With more runs in one picture, the highest latency of each second hides what is below it.
+/// With more runs in one chart, the highest latency of each second hides what is below it.
 const MAXIMA_RUNS_MAX: usize = 2;
 
-/// With more phases, their spectra can not be told apart.
+/// With more phases, their spectra cannot be distinguished.
 const SPECTRA_MAX: usize = 4;
 
 /// Everything that can be drawn of these runs; the picture that answers the question comes first.
-pub(super) fn section(runs: &[Run<'_>]) -> String {
+pub(super) fn section(runs: &[NamedReport<'_>]) -> String {
     let own = [returns(runs), ramp(runs, "Latency", Scale::Log, &LATENCIES)];
     let common = [latency(runs), spectra(runs)];
     let flow = [
@@ -40,7 +40,7 @@ pub(super) fn section(runs: &[Run<'_>]) -> String {
     let resources =
         [timeline(runs, "Memory", Unit::Bytes, &MEMORY), timeline(runs, "CPU, of one core", Unit::Share, &CPU)];
     let charts = own.into_iter().chain(common).chain(flow).chain(resources);
-    let html: String = charts.flatten().filter_map(|chart| chart.draw()).collect();
+    let html: String = charts.flatten().filter_map(|chart| draw(&chart)).collect();
     if html.is_empty() {
         return html;
     }
@@ -76,21 +76,21 @@ const SHARES: [OfStep; 2] = [
     ((1, "generator"), Line::Dashed, Unit::Share, |step| Some(step.generator_cpu_share)),
 ];
 
-/// The stages of the first run: those of the others are much the same.
-fn stages(runs: &[Run<'_>]) -> Vec<Band> {
+/// Returns the stages of the first run: those of the others are much the same.
+fn stages(runs: &[NamedReport<'_>]) -> Vec<Band> {
     runs.first().map_or_else(Vec::new, |run| bands(&run.report.results, clock(runs).1))
 }
 
-fn timeline(runs: &[Run<'_>], title: &str, unit: Unit, quantities: &[OfSample]) -> Option<Chart> {
+fn timeline(runs: &[NamedReport<'_>], title: &str, unit: Unit, quantities: &[OfSample]) -> Option<Chart> {
     let (x, scale) = clock(runs);
     let mut lines = Vec::new();
     for run in runs {
         for (key, line, read) in quantities {
-            lines.push(series(runs, run, *key, *line, over_time(run, scale, read)));
+            lines.push(series(runs, run, key.0, key.1, *line, over_time(run, scale, read)));
         }
     }
     let y = Axis { title: axis_title(unit), scale: Scale::Linear, unit };
-    // A line of zeros says that nothing was measured.
+    // A line of zeros means that nothing was measured.
     let has_some = lines.iter().flat_map(|line| &line.points).any(|(_, y)| y.is_some_and(|y| y > 0.0));
     has_some.then(|| Chart { title: title.to_owned(), x, y, series: lines, bands: stages(runs), marks: Vec::new() })
 }
@@ -105,7 +105,7 @@ const fn axis_title(unit: Unit) -> &'static str {
     }
 }
 
-fn latency(runs: &[Run<'_>]) -> Option<Chart> {
+fn latency(runs: &[NamedReport<'_>]) -> Option<Chart> {
     // The highest first, as the eye finds them, and so that the lower ones are drawn over it.
     let mut quantities: Vec<OfSample> = Vec::new();
     if runs.len() <= MAXIMA_RUNS_MAX {
@@ -119,14 +119,14 @@ fn latency(runs: &[Run<'_>]) -> Option<Chart> {
 }
 
 /// Connections are worth a picture where they are meant to change.
-fn connections(runs: &[Run<'_>]) -> Option<Chart> {
-    let scenario = runs.first()?.report.config.scenario;
+fn connections(runs: &[NamedReport<'_>]) -> Option<Chart> {
+    let scenario = runs.first()?.report.config.load.scenario();
     let is_moving = matches!(scenario, Scenario::Idle | Scenario::Storm | Scenario::Churn | Scenario::Ramp);
     let connected: OfSample = ((0, "connections"), Line::Solid, |sample| Some(sample.connected as f64));
     is_moving.then(|| timeline(runs, "Connections", Unit::Count, &[connected])).flatten()
 }
 
-fn spectra(runs: &[Run<'_>]) -> Option<Chart> {
+fn spectra(runs: &[NamedReport<'_>]) -> Option<Chart> {
     let mut lines = Vec::new();
     let common = last_common_phase(runs);
     for run in runs {
@@ -141,7 +141,7 @@ fn spectra(runs: &[Run<'_>]) -> Option<Chart> {
         for (number, phase) in results.phases.iter().enumerate().filter(|(number, _)| is_shown(*number)) {
             // Runs have a colour, so phases need a line; phases of one run have a colour of their own.
             let line = if runs.len() > 1 && number == 0 && last > 0 { Line::Dashed } else { Line::Solid };
-            lines.push(series(runs, run, (lines.len(), &phase.name), line, spectrum(&phase.latency.buckets)));
+            lines.push(series(runs, run, lines.len(), &phase.name, line, spectrum(&phase.latency.buckets)));
         }
     }
     Some(Chart {
@@ -154,15 +154,15 @@ fn spectra(runs: &[Run<'_>]) -> Option<Chart> {
     })
 }
 
-/// The last phase that all runs went through: others can not be compared.
-fn last_common_phase<'a>(runs: &[Run<'a>]) -> Option<&'a str> {
+/// Returns the last phase that all runs went through: others cannot be compared.
+fn last_common_phase<'a>(runs: &[NamedReport<'a>]) -> Option<&'a str> {
     let (first, others) = runs.split_first()?;
     let mut names = first.report.results.phases.iter().rev().map(|phase| phase.name.as_str());
     names.find(|name| others.iter().all(|run| run.report.results.phases.iter().any(|phase| phase.name == *name)))
 }
 
-/// A quantity of each step against what was raised, with the knee, and the limit if it is a latency.
-fn ramp(runs: &[Run<'_>], title: &str, scale: Scale, quantities: &[OfStep]) -> Option<Chart> {
+/// Returns a quantity of each step against what was raised, with the knee, and the limit if it is a latency.
+fn ramp(runs: &[NamedReport<'_>], title: &str, scale: Scale, quantities: &[OfStep]) -> Option<Chart> {
     let axis = runs.iter().find_map(|run| run.report.results.ramp.as_ref())?.axis;
     let unit = quantities.first()?.2;
     let (mut lines, mut marks) = (Vec::new(), Vec::new());
@@ -175,7 +175,7 @@ fn ramp(runs: &[Run<'_>], title: &str, scale: Scale, quantities: &[OfStep]) -> O
         for (key, line, _, read) in quantities {
             let mut points: Vec<_> = ramp.steps.iter().map(|step| (raised(step), read(step))).collect();
             points.sort_by(|a, b| a.0.total_cmp(&b.0));
-            lines.push(Series { has_dots: true, ..series(runs, run, *key, *line, points) });
+            lines.push(Series { has_dots: true, ..series(runs, run, key.0, key.1, *line, points) });
         }
         let limit = format!("limit {}", micros(ramp.p99_max_us));
         let is_drawn = |mark: &Mark| matches!(mark, Mark::Level { label, .. } if *label == limit);
@@ -198,8 +198,8 @@ fn ramp(runs: &[Run<'_>], title: &str, scale: Scale, quantities: &[OfStep]) -> O
     Some(Chart { title: format!("{title} against {against}"), x, y, series: lines, bands: Vec::new(), marks })
 }
 
-/// Who was back how soon.
-fn returns(runs: &[Run<'_>]) -> Option<Chart> {
+/// Returns the share of clients that were back, over time.
+fn returns(runs: &[NamedReport<'_>]) -> Option<Chart> {
     let mut lines = Vec::new();
     for run in runs {
         for (number, round) in run.report.results.storm.iter().flat_map(|storm| &storm.rounds).enumerate() {
@@ -207,7 +207,7 @@ fn returns(runs: &[Run<'_>]) -> Option<Chart> {
             let name =
                 if is_jittered { format!("spread over {:.1} s", round.jitter_s) } else { "all at once".to_owned() };
             let line = if is_jittered { Line::Dashed } else { Line::Solid };
-            lines.push(series(runs, run, (number, &name), line, returned(round)));
+            lines.push(series(runs, run, number, &name, line, returned(round)));
         }
     }
     Some(Chart {

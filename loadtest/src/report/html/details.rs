@@ -1,15 +1,16 @@
-//! What only one scenario knows: steps of a ramp, rounds of a storm, the ends of stalled receivers.
+//! Details of single scenarios: steps of a ramp, rounds of a storm, the ends of stalled receivers.
 
-use crate::report::html::Run;
-use crate::report::html::tables::{Table, cell, section};
-use crate::report::text::{bytes, count, micros, percent, rate};
-use crate::report::{Channels, Churn, Idle, Memory, Ramp, Slow, Storm};
+use super::named_report::NamedReport;
+use super::tables::{Table, cell, section};
+use crate::measure::Memory;
+use crate::results::{Channels, Churn, Idle, Ramp, Slow, Storm};
+use crate::units::{bytes, count, micros, percent, rate};
 
-/// A kind of memory: its name and where it stands.
+/// A kind of memory: its name and its value.
 type OfMemory = (&'static str, fn(&Memory) -> u64);
 
-/// What there is of it, run by run.
-pub(super) fn section_of(runs: &[Run<'_>]) -> String {
+/// Returns the details of each run.
+pub(super) fn section_of(runs: &[NamedReport<'_>]) -> String {
     let mut html = String::new();
     for run in runs {
         let results = &run.report.results;
@@ -74,7 +75,7 @@ fn ramp(ramp: &Ramp) -> String {
     }
     let mut end = Table::new(vec![String::new()]);
     end.row("p99 at most", vec![cell(&micros(ramp.p99_max_us))]);
-    end.row("went no further because", vec![cell(&ramp.end)]);
+    end.row("ended because", vec![cell(&ramp.end)]);
     table.html() + &end.html()
 }
 
@@ -84,7 +85,7 @@ fn storm(storm: &Storm) -> String {
         if round.jitter_s > 0.0 { format!("spread over {:.1} s", round.jitter_s) } else { "all at once".to_owned() }
     });
     let mut table = Table::new(head.collect());
-    let mut row = |name: &str, read: &dyn Fn(&crate::report::Round) -> String| {
+    let mut row = |name: &str, read: &dyn Fn(&crate::results::Round) -> String| {
         table.row(name, storm.rounds.iter().map(read).collect());
     };
     row("back", &|round| cell(&format!("{} of {}", count(round.back as u64), count(round.clients as u64))));

@@ -1,17 +1,17 @@
-//! Runs that never were, as pages have to show them: with noise, gaps, faults and markup in what a server says.
+//! Invented runs, as pages have to show them: with noise, gaps, faults, and markup in the texts of a server.
 
-use std::time::Duration;
-
-use crate::config::{Axis, Config, Scenario};
+use crate::config::{Axis, Config, Load, RampLoad, Scenario};
+use crate::measure::histogram::{Histogram, Summary};
+use crate::measure::{CloseCount, Counts, Memory, Refusal};
 use crate::observe::host::Environment;
-use crate::report::latency::{Latency, Summary};
+use crate::report::Report;
 use crate::report::verdict::Verdict;
-use crate::report::{
-    Accounting, CloseCount, Connections, Counts, Findings, GeneratorUse, Idle, Memory, Phase, Ramp, Refusal, Report,
-    Round, Sample, ServerUse, Slow, Step, Storm,
+use crate::results::{
+    Accounting, Connections, Findings, GeneratorUse, Idle, Phase, Ramp, Round, Sample, ServerUse, Slow, Step, Storm,
 };
-use crate::wire::face::Face;
+use crate::wire::protocol::Protocol;
 use crate::wire::target::Target;
+use std::time::Duration;
 
 const MIB: u64 = 1 << 20;
 
@@ -41,9 +41,9 @@ fn whole(value: f64) -> u64 {
     value as u64
 }
 
-/// A distribution with a body around `typical_us` and a tail of a few percent.
+/// Returns a distribution with a body around `typical_us` and a tail of a few percent.
 fn latency(noise: &mut Noise, typical_us: f64, count: u32) -> Summary {
-    let mut latency = Latency::new();
+    let mut latency = Histogram::new();
     for _ in 0..count {
         let body = typical_us * (0.5 + noise.next() + noise.next());
         let tail = if noise.next() > 0.98 { 1.0 + 3.0 * -noise.next().max(1e-6).ln() } else { 1.0 };
@@ -52,34 +52,33 @@ fn latency(noise: &mut Noise, typical_us: f64, count: u32) -> Summary {
     latency.summary()
 }
 
-/// What a command line makes: what the scenario does not use is 0.
+fn load(scenario: Scenario) -> Load {
+    let rate = 100.0;
+    match scenario {
+        Scenario::Idle => Load::Idle { clients_low: 2_000 },
+        Scenario::Slow => Load::Slow { rate, stalled: 100 },
+        Scenario::Storm => Load::Storm { rate, jitter: Duration::from_secs(5) },
+        Scenario::Ramp => Load::Ramp(RampLoad {
+            axis: Axis::Clients,
+            from: 1000.0,
+            step: 1000.0,
+            steps_max: 20,
+            p99_max: Duration::from_millis(50),
+            rate,
+        }),
+        Scenario::Soak => Load::Soak { rate },
+        _ => Load::Fanout { rate },
+    }
+}
+
 fn config(scenario: Scenario) -> Config {
-    let (is_ramp, is_slow) = (scenario == Scenario::Ramp, scenario == Scenario::Slow);
-    let seconds = |is_used: bool, seconds| Duration::from_secs(if is_used { seconds } else { 0 });
     Config {
-        scenario,
+        load: load(scenario),
         url: Target::parse("ws://127.0.0.1:8080/ws?channel=lobby").unwrap(),
-        face: Face::Plain,
+        protocol: Protocol::Plain,
         channel: "loadtest".to_owned(),
         clients: 10_000,
-        clients_low: if scenario == Scenario::Idle { 2_000 } else { 0 },
-        rate: 100.0,
-        window: 0,
         size: 128,
-        burst: 0,
-        every: Duration::ZERO,
-        stalled: if is_slow { 100 } else { 0 },
-        jitter: seconds(scenario == Scenario::Storm, 5),
-        churn_rate: 0.0,
-        churners: 0,
-        axis: Axis::Clients,
-        ramp_from: if is_ramp { 1000.0 } else { 0.0 },
-        ramp_step: if is_ramp { 1000.0 } else { 0.0 },
-        ramp_steps: if is_ramp { 20 } else { 0 },
-        p99_max: seconds(is_ramp, 1) / 20,
-        channels: 0,
-        subscriptions: 0,
-        zipf: 0.0,
         validators: 4,
         duration: Duration::from_secs(60),
         warmup: Duration::from_secs(10),
@@ -153,7 +152,7 @@ const fn memory(server_rss: u64) -> Memory {
     Memory { server_rss, server_pss: server_rss - MIB, kernel_tcp: 30 * MIB, kernel_slab: 220 * MIB }
 }
 
-/// Stages of so many seconds each; latency is absent while nothing is delivered.
+/// Stages with a length in seconds each; latency is absent while nothing is delivered.
 fn timeline(noise: &mut Noise, stages: &[(&str, u32, f64)]) -> Vec<Sample> {
     let mut timeline: Vec<Sample> = Vec::new();
     for (stage, seconds, typical_us) in stages {
@@ -210,7 +209,7 @@ fn findings(phases: Vec<Phase>, timeline: Vec<Sample>) -> Findings {
     }
 }
 
-/// One publisher, everybody listens, nothing goes wrong. `speed` 1 is a good day.
+/// One publisher, all clients receive, nothing fails. `speed` 1 is a fast server.
 pub(super) fn fanout(seed: u64, speed: f64) -> Report {
     let mut noise = Noise::new(seed);
     let typical_us = 4_800.0 / speed;
@@ -227,7 +226,7 @@ pub(super) fn hostile() -> Report {
     let results = &mut report.results;
     results.accounting.counts.lost = 3_117;
     results.accounting.counts.corrupt = 1;
-    results.accounting.first_stranger = Some(format!("{script}\u{1b}[31m &amp; \"quoted\""));
+    results.accounting.first_unexpected = Some(format!("{script}\u{1b}[31m &amp; \"quoted\""));
     results.closes = vec![
         CloseCount { code: 3008, reason: format!("slow {script}"), count: 12 },
         CloseCount { code: 1006, reason: String::new(), count: 1 },
@@ -291,7 +290,7 @@ pub(super) fn ramp(seed: u64, speed: f64) -> Report {
 pub(super) fn storm(seed: u64, speed: f64) -> Report {
     let mut noise = Noise::new(seed);
     let mut round = |jitter_s: f64, typical_s: f64| {
-        let mut returns = Latency::new();
+        let mut returns = Histogram::new();
         for _ in 0..9_990 {
             returns.record(whole((typical_s * noise.next().sqrt() / speed + jitter_s * noise.next()) * 1e9));
         }
@@ -363,7 +362,7 @@ pub(super) fn idle() -> Report {
     report
 }
 
-/// So many hours of a steady load.
+/// `hours` of a steady load.
 pub(super) fn soak(seed: u64, hours: u32) -> Report {
     let mut noise = Noise::new(seed);
     let phases = vec![phase(&mut noise, "measure", 4_800.0, 1e6)];

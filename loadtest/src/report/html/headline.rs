@@ -1,23 +1,21 @@
-//! The top of a page: the verdict, the question, the figures that answer it, and what puts them in doubt.
+//! The top of a page: the verdict, the question, the figures that answer it, and doubts about them.
 
+use super::change::Change;
+use super::named_report::NamedReport;
+use super::words::{State, protocol, question, scenario, sentence};
+use crate::config::{Axis, Config, Load, RampLoad};
+use crate::report::escape::escape;
+use crate::report::figures;
+use crate::units::count;
+use humantime::format_rfc3339_seconds;
 use std::time::{Duration, UNIX_EPOCH};
 
-use humantime::format_rfc3339_seconds;
-
-use crate::config::{Axis, Config, Scenario};
-use crate::report::chart::escape;
-use crate::report::figures;
-use crate::report::html::Run;
-use crate::report::html::change::Change;
-use crate::report::html::words::{State, deed, face, question, scenario};
-use crate::report::text::count;
-
-/// What a steady load is judged by.
+/// The main figures of a steady load.
 const STEADY: &[&str] =
     &["deliveries_per_s", "p50", "p99", "max", "lost", "server_cpu_per_delivery", "server_rss_peak"];
 
-/// The verdict in large letters, what was asked, and what was done.
-pub(super) fn header(runs: &[Run<'_>]) -> String {
+/// Returns the verdict in large letters, the question and the load.
+pub(super) fn header(runs: &[NamedReport<'_>]) -> String {
     let Some(first) = runs.first() else { return String::new() };
     let config = &first.report.config;
     let mut html = format!("<header>\n<p class=\"eyebrow\">loadtest <b>{}</b></p>\n", scenario(config));
@@ -26,8 +24,8 @@ pub(super) fn header(runs: &[Run<'_>]) -> String {
         _ => html += &verdicts(runs),
     }
     html += &format!("<p class=\"question\">{}</p>\n", question(config));
-    // Runs that did the same are told about once.
-    let deeds: Vec<_> = runs.iter().map(|run| deed(&run.report.config)).collect();
+    // The same load is described once.
+    let deeds: Vec<_> = runs.iter().map(|run| sentence(&run.report.config)).collect();
     if deeds.iter().all(|deed| *deed == deeds[0]) {
         html += &format!("<p class=\"deed\">{}</p>\n", escape(&deeds[0]));
     } else {
@@ -37,13 +35,13 @@ pub(super) fn header(runs: &[Run<'_>]) -> String {
     }
     if let [run] = runs {
         let time = escape(&time(run.report.environment.unix_time_s));
-        html += &format!("<p class=\"deed\">{}, {}, {time}.</p>\n", escape(&config.url.to_string()), face(config));
+        html += &format!("<p class=\"deed\">{}, {}, {time}.</p>\n", escape(&config.url.to_string()), protocol(config));
     }
     html + "</header>\n"
 }
 
 /// One line for all runs, which is the heading, and one for each.
-fn verdicts(runs: &[Run<'_>]) -> String {
+fn verdicts(runs: &[NamedReport<'_>]) -> String {
     let worst = runs.iter().map(|run| State::of(run.report)).max().unwrap_or(State::Pass);
     let passed = runs.iter().filter(|run| State::of(run.report) == State::Pass).count();
     let (word, len) = (worst.class().to_uppercase(), runs.len());
@@ -75,7 +73,7 @@ fn verdict(tag: &str, state: State, line: &str) -> String {
     )
 }
 
-/// A point in time, in UTC.
+/// Returns a point in time, in UTC.
 pub(super) fn time(unix_time_s: u64) -> String {
     UNIX_EPOCH.checked_add(Duration::from_secs(unix_time_s)).map_or_else(
         || "an unknown time".to_owned(),
@@ -83,10 +81,10 @@ pub(super) fn time(unix_time_s: u64) -> String {
     )
 }
 
-/// The figures that answer the question, by name.
-fn keys(config: &Config) -> Vec<&'static str> {
-    let own: &[&str] = match (config.scenario, config.axis) {
-        (Scenario::Idle, _) => &[
+/// Returns the keys of the figures that answer the question.
+const fn keys(config: &Config) -> &'static [&'static str] {
+    match &config.load {
+        Load::Idle { .. } => &[
             "server_rss_per_connection",
             "server_pss_per_connection",
             "slab_per_connection",
@@ -94,7 +92,7 @@ fn keys(config: &Config) -> Vec<&'static str> {
             "connects_per_s",
             "handshake_p99",
         ],
-        (Scenario::Slow, _) => &[
+        Load::Slow { .. } => &[
             "healthy_p99_ratio",
             "p50",
             "p99",
@@ -104,7 +102,7 @@ fn keys(config: &Config) -> Vec<&'static str> {
             "server_rss_per_stalled",
             "kernel_tcp_per_stalled",
         ],
-        (Scenario::Storm, _) => &[
+        Load::Storm { .. } => &[
             "back_99",
             "back_100",
             "jittered_back_99",
@@ -113,25 +111,24 @@ fn keys(config: &Config) -> Vec<&'static str> {
             "storm_cpu_per_connection",
             "storm_rss_peak",
         ],
-        (Scenario::Churn, _) => {
-            &["arrivals_per_s", "arrival_p99", "p50", "p99", "max", "lost", "server_rss_per_arrival"]
-        }
+        Load::Churn { .. } => &["arrivals_per_s", "arrival_p99", "p50", "p99", "max", "lost", "server_rss_per_arrival"],
         // The last phase is the one that broke the limit: its latency is no headline.
-        (Scenario::Ramp, Axis::Clients) => &["knee_clients", "knee_deliveries_per_s", "lost", "server_rss_peak"],
-        (Scenario::Ramp, Axis::Rate) => &["knee_rate", "knee_deliveries_per_s", "lost", "server_rss_peak"],
-        (Scenario::Channels, _) => {
+        Load::Ramp(RampLoad { axis: Axis::Clients, .. }) => {
+            &["knee_clients", "knee_deliveries_per_s", "lost", "server_rss_peak"]
+        }
+        Load::Ramp(RampLoad { axis: Axis::Rate, .. }) => {
+            &["knee_rate", "knee_deliveries_per_s", "lost", "server_rss_peak"]
+        }
+        Load::Channels { .. } => {
             &["deliveries_per_s", "p50", "p99", "max", "lost", "server_cpu_per_delivery", "server_rss_per_subscription"]
         }
-        (Scenario::Soak, _) => {
-            &["rss_slope", "deliveries_per_s", "p50", "p99", "max", "lost", "server_cpu_per_delivery"]
-        }
-        (Scenario::Fanout | Scenario::Saturate | Scenario::Chat | Scenario::Burst, _) => STEADY,
-    };
-    own.to_vec()
+        Load::Soak { .. } => &["rss_slope", "deliveries_per_s", "p50", "p99", "max", "lost", "server_cpu_per_delivery"],
+        Load::Fanout { .. } | Load::Saturate { .. } | Load::Chat { .. } | Load::Burst { .. } => STEADY,
+    }
 }
 
-/// The figures that answer the question, large. With several runs, the first one's, and the others' below it.
-pub(super) fn cards(runs: &[Run<'_>]) -> String {
+/// Returns the figures that answer the question, large. With several runs, the first one's, and the others' below it.
+pub(super) fn cards(runs: &[NamedReport<'_>]) -> String {
     let Some(first) = runs.first() else { return String::new() };
     let mut html = String::new();
     for key in keys(&first.report.config) {
@@ -159,12 +156,12 @@ pub(super) fn cards(runs: &[Run<'_>]) -> String {
     if html.is_empty() { html } else { format!("<dl class=\"cards\">\n{html}</dl>\n") }
 }
 
-/// What a figure is to be seen against.
-fn remark(run: &Run<'_>, key: &str) -> String {
+/// Returns the reference that a figure has to be read with.
+fn remark(run: &NamedReport<'_>, key: &str) -> String {
     let results = &run.report.results;
     let is_of_phase = figures::OF_PHASE.iter().any(|figure| figure.key == key);
     let text = match (key, results.phases.as_slice()) {
-        ("lost", _) => format!("of {} due", count(results.accounting.expected)),
+        ("lost", _) => format!("of {} expected", count(results.accounting.expected)),
         ("stalled_ended", _) => format!("of {}", count(results.slow.as_ref().map_or(0, |slow| slow.stalled) as u64)),
         (_, [.., _, last]) if is_of_phase => format!("in phase {}", last.name),
         _ => return String::new(),
@@ -172,8 +169,8 @@ fn remark(run: &Run<'_>, key: &str) -> String {
     format!("<small>{}</small>", escape(&text))
 }
 
-/// What a reader should know before believing the figures.
-pub(super) fn notes(runs: &[Run<'_>]) -> String {
+/// Notes that put the figures in doubt.
+pub(super) fn notes(runs: &[NamedReport<'_>]) -> String {
     let is_alone = runs.len() == 1;
     let mut html = String::new();
     for run in runs {
@@ -185,5 +182,5 @@ pub(super) fn notes(runs: &[Run<'_>]) -> String {
     if html.is_empty() {
         return html;
     }
-    format!("<section class=\"notes\">\n<h2>Before you believe the figures</h2>\n<ul>\n{html}</ul>\n</section>\n")
+    format!("<section class=\"notes\">\n<h2>Doubts about the figures</h2>\n<ul>\n{html}</ul>\n</section>\n")
 }

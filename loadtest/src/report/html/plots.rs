@@ -1,16 +1,17 @@
-//! The points of the pictures: what a run's samples, histograms and rounds look like as lines.
+//! The points of the charts: samples, histograms and rounds as lines.
 
+use super::named_report::NamedReport;
+use crate::measure::histogram::Bucket;
 use crate::report::chart::{Axis, Band, Line, Point, Scale, Series};
 use crate::report::figures::Unit;
-use crate::report::html::Run;
-use crate::report::latency::Bucket;
-use crate::report::{Findings, Round, Sample};
+use crate::results::{Findings, Round, Sample};
 
 /// A line in the colour of its run; of a run that is alone, in the colour of its quantity.
 pub(super) fn series(
-    runs: &[Run<'_>],
-    run: &Run<'_>,
-    (colour, name): (usize, &str),
+    runs: &[NamedReport<'_>],
+    run: &NamedReport<'_>,
+    colour: usize,
+    name: &str,
     line: Line,
     points: Vec<Point>,
 ) -> Series {
@@ -21,8 +22,8 @@ pub(super) fn series(
     Series { group: run.name.to_owned(), name, colour: run.colour, line, has_dots: false, points }
 }
 
-/// The axis of time that suits the longest of these runs, and how many of its units a second is.
-pub(super) fn clock(runs: &[Run<'_>]) -> (Axis, f64) {
+/// Returns the axis of time that suits the longest of these runs, and how many of its units a second is.
+pub(super) fn clock(runs: &[NamedReport<'_>]) -> (Axis, f64) {
     let ends = runs.iter().filter_map(|run| Some(run.report.results.timeline.last()?.at_s));
     let (title, scale) = match ends.fold(0.0, f64::max) {
         ..600.0 => ("seconds since the start", 1.0),
@@ -32,12 +33,12 @@ pub(super) fn clock(runs: &[Run<'_>]) -> (Axis, f64) {
     (Axis { title, scale: Scale::Linear, unit: Unit::Each }, scale)
 }
 
-/// A quantity of each second, at the end of it.
-pub(super) fn over_time(run: &Run<'_>, scale: f64, read: impl Fn(&Sample) -> Option<f64>) -> Vec<Point> {
+/// Returns a quantity of each second, at the end of it.
+pub(super) fn over_time(run: &NamedReport<'_>, scale: f64, read: impl Fn(&Sample) -> Option<f64>) -> Vec<Point> {
     run.report.results.timeline.iter().map(|sample| (sample.at_s * scale, read(sample))).collect()
 }
 
-/// Seconds of the same stage; those of phases, which are what was measured, are shaded.
+/// Returns the stages; the measured phases among them are shaded.
 pub(super) fn bands(results: &Findings, scale: f64) -> Vec<Band> {
     let mut from = 0.0;
     let stages = results.timeline.chunk_by(|a, b| a.stage == b.stage);
@@ -52,10 +53,10 @@ pub(super) fn bands(results: &Findings, scale: f64) -> Vec<Band> {
         .collect()
 }
 
-/// The latency that each share of the deliveries did not exceed.
+/// Returns the latency that each share of the deliveries did not exceed.
 pub(super) fn spectrum(buckets: &[Bucket]) -> Vec<Point> {
     let total: u64 = buckets.iter().map(|bucket| bucket.count).sum();
-    // The slowest delivery has no share behind it: it is drawn half a delivery before the end.
+    // The slowest delivery is at 100 %, which has no place on this axis: it is drawn half a delivery before.
     let end = 1.0 - 0.5 / total.max(1) as f64;
     let mut seen = 0;
     let shares = buckets.iter().map(|bucket| {
@@ -67,7 +68,7 @@ pub(super) fn spectrum(buckets: &[Bucket]) -> Vec<Point> {
     first.into_iter().chain(shares).collect()
 }
 
-/// The share of the clients that were back after so many seconds.
+/// Returns the share of the clients that were back, by seconds after the cut.
 pub(super) fn returned(round: &Round) -> Vec<Point> {
     let mut back = 0;
     let buckets = round.returns.buckets.iter().map(|bucket| {
@@ -81,8 +82,8 @@ pub(super) fn returned(round: &Round) -> Vec<Point> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Phase;
-    use crate::report::latency::Summary;
+    use crate::measure::histogram::Summary;
+    use crate::results::Phase;
 
     #[test]
     fn stages_become_bands_without_gaps() {

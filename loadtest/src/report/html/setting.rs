@@ -1,20 +1,18 @@
 //! Where and how a run was made: the machine, its settings, the command, the configuration.
 
-use std::collections::BTreeMap;
-
+use super::headline::time;
+use super::named_report::NamedReport;
+use super::tables::{Table, cell, section};
 use serde_json::Value;
-
-use crate::report::html::Run;
-use crate::report::html::headline::time;
-use crate::report::html::tables::{Table, cell, section};
+use std::collections::BTreeMap;
 
 /// Names and values of one run, by name.
 type Settings = BTreeMap<String, String>;
 
-/// The machine, the command, the settings that shape a result.
-pub(super) fn environment(runs: &[Run<'_>]) -> String {
+/// Returns the machine, the command, the settings that shape a result.
+pub(super) fn environment(runs: &[NamedReport<'_>]) -> String {
     let facts = ["time", "command", "commit", "CPU", "cores", "kernel"];
-    let of_run = |run: &Run<'_>| {
+    let of_run = |run: &NamedReport<'_>| {
         let environment = &run.report.environment;
         let cores = format!("{}, of which {} may be used", environment.cores, environment.cores_allowed);
         let commit = environment.commit.clone().unwrap_or_default();
@@ -38,9 +36,9 @@ pub(super) fn environment(runs: &[Run<'_>]) -> String {
     section("Environment", &table(runs, &names, &settings))
 }
 
-/// Everything the run was asked for. What a scenario does not use is 0 and left out.
-pub(super) fn configuration(runs: &[Run<'_>]) -> String {
-    let of_run = |run: &Run<'_>| {
+/// Returns the configuration. Values that a scenario does not use are 0 and omitted.
+pub(super) fn configuration(runs: &[NamedReport<'_>]) -> String {
+    let of_run = |run: &NamedReport<'_>| {
         let mut settings = Settings::new();
         flatten(&mut settings, "", &serde_json::to_value(&run.report.config).unwrap_or_default());
         settings
@@ -78,9 +76,9 @@ fn flatten(settings: &mut Settings, name: &str, value: &Value) {
     settings.insert(name.to_owned(), text);
 }
 
-/// A row per name; where runs differ, it says so.
-fn table(runs: &[Run<'_>], names: &[String], settings: &[Settings]) -> String {
-    let head = if runs.len() > 1 { runs.iter().map(Run::label).collect() } else { vec![String::new()] };
+/// Returns a row per name, marked where runs differ.
+fn table(runs: &[NamedReport<'_>], names: &[String], settings: &[Settings]) -> String {
+    let head = if runs.len() > 1 { runs.iter().map(NamedReport::label).collect() } else { vec![String::new()] };
     let mut table = Table::new(head);
     for name in names {
         let values: Vec<_> = settings.iter().map(|settings| settings.get(name)).collect();

@@ -1,19 +1,18 @@
 //! The tables of a page: figures by phase, where every delivery went, and how connections ended.
 
-use std::collections::BTreeMap;
-
-use crate::report::chart::escape;
+use super::change::{Change, SAME};
+use super::named_report::NamedReport;
+use crate::report::escape::escape;
 use crate::report::figures::{Figure, OF_PHASE, OF_RUN, Value};
-use crate::report::html::Run;
-use crate::report::html::change::{Change, SAME};
-use crate::report::text::count;
-use crate::report::{Findings, Phase};
+use crate::results::{Findings, Phase};
+use crate::units::count;
+use std::collections::BTreeMap;
 
 /// With more phases, each compared in a table of its own, only the last is unfolded.
 const OPEN_PHASES_MAX: usize = 3;
 
-/// Figures of a run that the accounting shows.
-const ACCOUNTED: [&str; 6] = ["lost", "duplicated", "reordered", "corrupt", "joined", "split"];
+/// Labels of the figures that the accounting shows.
+const ACCOUNTED: [&str; 6] = ["lost", "duplicated", "reordered", "corrupt", "merged", "split"];
 
 /// A dash where a run has no such figure.
 const ABSENT: &str = "<td class=\"absent\">\u{2013}</td>";
@@ -55,7 +54,7 @@ impl Table {
     }
 }
 
-/// A cell with text.
+/// Returns a cell with text.
 pub(super) fn cell(text: &str) -> String {
     format!("<td>{}</td>", escape(text))
 }
@@ -64,8 +63,8 @@ fn cell_of(value: Option<Value>) -> String {
     value.map_or_else(|| ABSENT.to_owned(), |value| cell(&value.unit.write(value.value)))
 }
 
-/// The titles of columns, one per run and one for each comparison.
-pub(super) fn columns(runs: &[Run<'_>]) -> Vec<String> {
+/// Returns the titles of columns, one per run and one for each comparison.
+pub(super) fn columns(runs: &[NamedReport<'_>]) -> Vec<String> {
     match runs {
         [_] => vec![String::new()],
         [first, ..] => {
@@ -78,7 +77,7 @@ pub(super) fn columns(runs: &[Run<'_>]) -> Vec<String> {
     }
 }
 
-/// A cell for each run and each comparison.
+/// Returns a cell for each run and each comparison.
 fn compared(values: &[Option<Value>]) -> Vec<String> {
     let mut cells = Vec::new();
     for (number, value) in values.iter().enumerate() {
@@ -112,15 +111,15 @@ fn rows<T: 'static>(
     }
 }
 
-/// Every figure: of the phases, then of the runs.
-pub(super) fn figures(runs: &[Run<'_>]) -> String {
+/// Returns every figure: of the phases, then of the runs.
+pub(super) fn figures(runs: &[NamedReport<'_>]) -> String {
     let mut html = match runs {
         [run] => of_phases(&run.report.results.phases),
         _ => of_phases_compared(runs),
     };
     let mut table = Table::new(columns(runs));
     let findings: Vec<_> = runs.iter().map(|run| Some(&run.report.results)).collect();
-    rows(&mut table, OF_RUN.iter().filter(|figure| !ACCOUNTED.contains(&figure.key)), &findings, true);
+    rows(&mut table, OF_RUN.iter().filter(|figure| !ACCOUNTED.contains(&figure.label)), &findings, true);
     html += &section("The run as a whole", &table.html());
     html
 }
@@ -135,8 +134,8 @@ fn of_phases(phases: &[Phase]) -> String {
     section("Figures", &table.html())
 }
 
-/// A table per phase, in the order in which the first run that has it went through them.
-fn of_phases_compared(runs: &[Run<'_>]) -> String {
+/// Returns a table per phase, in the order in which the first run that has it went through them.
+fn of_phases_compared(runs: &[NamedReport<'_>]) -> String {
     let mut names: Vec<&str> = Vec::new();
     for phase in runs.iter().flat_map(|run| &run.report.results.phases) {
         if !names.contains(&phase.name.as_str()) {
@@ -145,7 +144,7 @@ fn of_phases_compared(runs: &[Run<'_>]) -> String {
     }
     let mut html = String::new();
     for (number, name) in names.iter().enumerate() {
-        let phase = |run: &Run<'_>| run.report.results.phases.iter().position(|phase| phase.name == *name);
+        let phase = |run: &NamedReport<'_>| run.report.results.phases.iter().position(|phase| phase.name == *name);
         let phases: Vec<_> = runs.iter().map(|run| phase(run).map(|at| &run.report.results.phases[at])).collect();
         let mut table = Table::new(columns(runs));
         rows(&mut table, OF_PHASE.iter(), &phases, true);
@@ -164,29 +163,29 @@ fn of_phases_compared(runs: &[Run<'_>]) -> String {
     if html.is_empty() { html } else { section("Figures", &(legend + &html)) }
 }
 
-/// A fate of deliveries: its name and where its number stands.
+/// A kind of deliveries: its name and its number.
 type Fate = (&'static str, fn(&Findings) -> u64);
 
-/// Where every delivery went.
-pub(super) fn accounting(runs: &[Run<'_>]) -> String {
-    // Where nobody published, nothing went anywhere.
+/// Returns where every delivery went.
+pub(super) fn accounting(runs: &[NamedReport<'_>]) -> String {
+    // Without a publisher there are no deliveries.
     if runs.iter().all(|run| run.report.results.accounting.expected == 0) {
         return String::new();
     }
-    let head = if runs.len() > 1 { runs.iter().map(Run::label).collect() } else { vec![String::new()] };
+    let head = if runs.len() > 1 { runs.iter().map(NamedReport::label).collect() } else { vec![String::new()] };
     let mut table = Table::new(head);
     let rows: [Fate; 11] = [
-        ("due", |f| f.accounting.expected),
+        ("expected", |f| f.accounting.expected),
         ("verified", |f| f.accounting.counts.verified),
-        ("verified by a second client", |f| f.accounting.validated),
+        ("verified by fastwebsockets", |f| f.accounting.validated),
         ("lost", |f| f.accounting.counts.lost),
         ("duplicated", |f| f.accounting.counts.duplicated),
         ("reordered", |f| f.accounting.counts.reordered),
         ("corrupt", |f| f.accounting.counts.corrupt),
-        ("joined", |f| f.accounting.counts.joined),
+        ("merged", |f| f.accounting.counts.merged),
         ("split", |f| f.accounting.counts.split),
-        ("due to connections that were closed", |f| f.accounting.undelivered_closed),
-        ("messages of publishers that were closed", |f| f.accounting.unaccepted),
+        ("missed by closed connections", |f| f.accounting.undelivered_closed),
+        ("unread messages of closed publishers", |f| f.accounting.unaccepted),
     ];
     for (name, read) in rows {
         let is_fault = ACCOUNTED.contains(&name);
@@ -197,18 +196,18 @@ pub(super) fn accounting(runs: &[Run<'_>]) -> String {
         });
         table.row(name, cells.collect());
     }
-    let strangers: Vec<_> = runs.iter().map(|run| run.report.results.accounting.first_stranger.as_deref()).collect();
-    if strangers.iter().any(Option::is_some) {
-        let cells = strangers.into_iter().map(|line| {
+    let unexpected: Vec<_> = runs.iter().map(|run| run.report.results.accounting.first_unexpected.as_deref()).collect();
+    if unexpected.iter().any(Option::is_some) {
+        let cells = unexpected.into_iter().map(|line| {
             line.map_or_else(|| ABSENT.to_owned(), |line| format!("<td><code>{}</code></td>", escape(line)))
         });
-        table.row("first line that was no record", cells.collect());
+        table.row("first line that was not a record", cells.collect());
     }
     section("Where every delivery went", &table.html())
 }
 
 /// Connections that the server ended or did not accept.
-pub(super) fn ends(runs: &[Run<'_>]) -> String {
+pub(super) fn ends(runs: &[NamedReport<'_>]) -> String {
     let mut counts: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     for (number, run) in runs.iter().enumerate() {
         let results = &run.report.results;
@@ -221,7 +220,8 @@ pub(super) fn ends(runs: &[Run<'_>]) -> String {
             counts.entry(name).or_insert_with(|| vec![0; runs.len()])[number] += count;
         }
     }
-    let head = if runs.len() > 1 { runs.iter().map(Run::label).collect() } else { vec!["connections".to_owned()] };
+    let head =
+        if runs.len() > 1 { runs.iter().map(NamedReport::label).collect() } else { vec!["connections".to_owned()] };
     let mut table = Table::new(head);
     for (name, counts) in counts {
         table.row(&name, counts.into_iter().map(|number| cell(&count(number))).collect());
@@ -229,7 +229,7 @@ pub(super) fn ends(runs: &[Run<'_>]) -> String {
     section("Connections that the server ended or refused", &table.html())
 }
 
-/// A part of the page with a title; nothing if it has no content.
+/// Returns a part of the page with a title; nothing if it has no content.
 pub(super) fn section(title: &str, content: &str) -> String {
     if content.is_empty() {
         return String::new();

@@ -1,11 +1,10 @@
 //! What a page must be, whatever a run was. `tests/browser` looks at the same pages in a browser.
 
+use super::*;
+use crate::report::html::fixture::{fanout, hostile, idle, ramp, slow, soak, storm};
+use crate::results::Findings;
 use std::path::Path;
 use std::process::Command;
-
-use super::*;
-use crate::report::Findings;
-use crate::report::html::fixture::{fanout, hostile, idle, ramp, slow, soak, storm};
 
 fn page(reports: &[Report], names: &[&str]) -> String {
     render(reports, &names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
@@ -36,7 +35,7 @@ fn environment_of(commit: &str) -> crate::observe::host::Environment {
     crate::observe::host::Environment { commit: Some(commit.to_owned()), ..report.environment }
 }
 
-/// A run that ended before anything was measured.
+/// Returns a run that ended before anything was measured.
 fn bare() -> Report {
     Report { results: Findings::default(), ..fanout(1, 1.0) }
 }
@@ -57,11 +56,11 @@ fn page_goes_from_the_verdict_to_the_configuration() {
         &page,
         &[
             "<h1 class=\"verdict fail\">",
-            "How fast does one message reach everybody?",
+            "How fast does one message reach all receivers?",
             "100 messages/s of 128 B to 10,000 receivers, for 1m.",
             "<dl class=\"cards\">",
-            "of 42,000,000 due",
-            "Before you believe the figures",
+            "of 42,000,000 expected",
+            "Doubts about the figures",
             "Latency over time",
             "Latency by percentile",
             "Deliveries per second",
@@ -78,7 +77,7 @@ fn page_goes_from_the_verdict_to_the_configuration() {
     );
 }
 
-/// A server writes close reasons, and a report may come from anybody.
+/// A server writes close reasons, and a report may come from an untrusted source.
 #[test]
 fn nothing_in_a_report_becomes_markup() {
     for (name, page) in pages() {
@@ -110,7 +109,7 @@ fn what_a_run_does_not_have_is_left_out() {
     assert!(!bare.contains("<figure") && !bare.contains("<h2>Figures"), "{bare}");
     let fanout = page(&[fanout(1, 1.0)], &["x"]);
     assert!(!fanout.contains("against clients") && !fanout.contains("after the cut"));
-    assert!(!fanout.contains("Before you believe"), "there is nothing to say");
+    assert!(!fanout.contains("Doubts about"), "there is no doubt");
     let ramp = page(&[ramp(4, 1.0)], &["x"]);
     assert!(ramp.contains("Latency against clients") && ramp.contains("limit 50.0 ms") && ramp.contains("knee 12,000"));
     let storm = page(&[storm(6, 1.0)], &["x"]);

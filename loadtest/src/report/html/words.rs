@@ -1,13 +1,12 @@
-//! The words of a page: what was asked, what was done, and how it ended.
+//! The words of a page: the question, the load and the outcome.
 
-use humantime::format_duration;
-
-use crate::config::{Axis, Config, Scenario};
+use super::named_report::NamedReport;
+use crate::config::{Axis, Config, Load, RampLoad, Scenario};
+use crate::exit::{INTERRUPTED, INVALID, PASS};
 use crate::report::Report;
-use crate::report::html::Run;
-use crate::report::text::{count, micros, rate};
-use crate::stop::{INTERRUPTED, INVALID, PASS};
-use crate::wire::face::Face;
+use crate::units::{count, micros, rate};
+use crate::wire::protocol::Protocol;
+use humantime::format_duration;
 
 /// How a run ended, the worst last.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -37,7 +36,7 @@ impl State {
         }
     }
 
-    /// A shape that is told apart without colour.
+    /// Returns a shape that is distinct without colour.
     pub(super) const fn sign(self) -> &'static str {
         match self {
             Self::Pass => "\u{2713}",
@@ -48,8 +47,8 @@ impl State {
     }
 }
 
-/// The name of the page.
-pub(super) fn title(runs: &[Run<'_>]) -> String {
+/// Returns the name of the page.
+pub(super) fn title(runs: &[NamedReport<'_>]) -> String {
     match runs {
         [] => "loadtest".to_owned(),
         [run] => {
@@ -60,9 +59,9 @@ pub(super) fn title(runs: &[Run<'_>]) -> String {
     }
 }
 
-/// The scenario, as the command line names it.
+/// Returns the scenario, as the command line names it.
 pub(super) const fn scenario(config: &Config) -> &'static str {
-    match config.scenario {
+    match config.load.scenario() {
         Scenario::Idle => "idle",
         Scenario::Fanout => "fanout",
         Scenario::Saturate => "saturate",
@@ -77,69 +76,72 @@ pub(super) const fn scenario(config: &Config) -> &'static str {
     }
 }
 
-/// What the scenario asks.
+/// Returns the question that the scenario answers.
 pub(super) const fn question(config: &Config) -> &'static str {
-    match config.scenario {
+    match config.load.scenario() {
         Scenario::Idle => "What does a connection cost while nothing happens?",
-        Scenario::Fanout => "How fast does one message reach everybody?",
-        Scenario::Saturate => "How many deliveries per second can it make?",
-        Scenario::Chat => "What if everybody talks to everybody?",
-        Scenario::Burst => "What happens to messages that come many at a time?",
+        Scenario::Fanout => "How fast does one message reach all receivers?",
+        Scenario::Saturate => "How many deliveries per second can the server make?",
+        Scenario::Chat => "What if all clients send to all clients?",
+        Scenario::Burst => "What happens to messages that are sent in bursts?",
         Scenario::Slow => "What do receivers that stop reading cost the others, and the server?",
-        Scenario::Storm => "How long until everybody is back after a cut?",
-        Scenario::Churn => "What do arrivals and departures cost those who stay?",
-        Scenario::Ramp => "How far does it go until latency breaks a limit?",
-        Scenario::Channels => "What if the same people stand in many channels?",
+        Scenario::Storm => "How long until all clients are back after a cut?",
+        Scenario::Churn => "What do arrivals and departures cost the clients that stay?",
+        Scenario::Ramp => "How much load until latency exceeds a limit?",
+        Scenario::Channels => "What if the clients are spread over many channels?",
         Scenario::Soak => "Does anything grow with time?",
     }
 }
 
-/// What was done, in one line.
-pub(super) fn deed(config: &Config) -> String {
-    let clients = count(config.clients as u64);
-    let messages = format!("{} messages/s of {} B", rate(config.rate), config.size);
+/// Returns the load in one sentence.
+pub(super) fn sentence(config: &Config) -> String {
+    let (clients, size) = (count(config.clients as u64), config.size);
     let lasting = format!("for {}", format_duration(config.duration));
-    match config.scenario {
-        Scenario::Idle => {
-            format!("{} and then {clients} connections, held {lasting}.", count(config.clients_low as u64))
+    let messages = |per_second: f64| format!("{} messages/s of {size} B", rate(per_second));
+    match &config.load {
+        Load::Idle { clients_low } => {
+            format!("{} and then {clients} connections, held {lasting}.", count(*clients_low as u64))
         }
-        Scenario::Fanout | Scenario::Soak => format!("{messages} to {clients} receivers, {lasting}."),
-        Scenario::Saturate => {
-            let window = count(config.window as u64);
-            format!("{window} messages of {} B always under way to {clients} receivers, {lasting}.", config.size)
+        Load::Fanout { rate } | Load::Soak { rate } => {
+            format!("{} to {clients} receivers, {lasting}.", messages(*rate))
         }
-        Scenario::Chat => format!("{clients} members, each with {messages}, {lasting}."),
-        Scenario::Burst => {
-            let (burst, every) = (count(config.burst as u64), format_duration(config.every));
-            format!("{burst} messages of {} B at once, every {every}, to {clients} receivers, {lasting}.", config.size)
+        Load::Saturate { window } => {
+            let window = count(*window as u64);
+            format!("{window} messages of {size} B always in flight to {clients} receivers, {lasting}.")
         }
-        Scenario::Slow => {
-            let stalled = count(config.stalled as u64);
+        Load::Chat { rate } => format!("{clients} members, each with {}, {lasting}.", messages(*rate)),
+        Load::Burst { messages, every } => {
+            let (burst, every) = (count(*messages as u64), format_duration(*every));
+            format!("{burst} messages of {size} B at once, every {every}, to {clients} receivers, {lasting}.")
+        }
+        Load::Slow { rate, stalled } => {
+            let (messages, stalled) = (messages(*rate), count(*stalled as u64));
             format!("{messages} to {clients} receivers, of which {stalled} stopped reading, {lasting}.")
         }
-        Scenario::Storm => {
-            let jitter = format_duration(config.jitter);
-            format!("{clients} clients cut off, and back: all at once, then spread over {jitter}.")
+        Load::Storm { jitter, .. } => {
+            let jitter = format_duration(*jitter);
+            format!("{clients} clients cut off and reconnected: all at once, then spread over {jitter}.")
         }
-        Scenario::Churn => {
-            let arrivals = rate(config.churn_rate);
-            format!("{messages} to {clients} receivers, {arrivals} of which came and went per second, {lasting}.")
+        Load::Churn { rate: per_second, churn_rate, .. } => {
+            let (messages, arrivals) = (messages(*per_second), rate(*churn_rate));
+            format!("{messages} to {clients} receivers, {arrivals} of which left and returned per second, {lasting}.")
         }
-        Scenario::Ramp => ramp(config, &clients),
-        Scenario::Channels => {
-            let (each, channels) = (count(config.subscriptions as u64), count(config.channels as u64));
+        Load::Ramp(ramp) => ramp_sentence(ramp, size, &clients),
+        Load::Channels { rate, channels, subscriptions, .. } => {
+            let (each, channels) = (count(*subscriptions as u64), count(*channels as u64));
+            let messages = messages(*rate);
             format!("{messages} to {clients} clients with {each} of {channels} channels each, {lasting}.")
         }
     }
 }
 
-fn ramp(config: &Config, clients: &str) -> String {
-    let limit = micros(config.p99_max.as_micros().try_into().unwrap_or(u64::MAX));
-    let (from, by, size) = (rate(config.ramp_from), rate(config.ramp_step), config.size);
-    let until = format!("until p99 is over {limit}");
-    match config.axis {
+fn ramp_sentence(ramp: &RampLoad, size: usize, clients: &str) -> String {
+    let limit = micros(ramp.p99_max.as_micros().try_into().unwrap_or(u64::MAX));
+    let (from, by) = (rate(ramp.from), rate(ramp.step));
+    let until = format!("until p99 exceeds {limit}");
+    match ramp.axis {
         Axis::Clients => {
-            let rate = rate(config.rate);
+            let rate = rate(ramp.rate);
             format!("{rate} messages/s of {size} B to {from} receivers, and {by} more each step, {until}.")
         }
         Axis::Rate => {
@@ -148,11 +150,11 @@ fn ramp(config: &Config, clients: &str) -> String {
     }
 }
 
-/// How the server was spoken to.
-pub(super) const fn face(config: &Config) -> &'static str {
-    match config.face {
-        Face::Plain => "plain text",
-        Face::Centrifuge => "Centrifuge protocol",
-        Face::Custom(_) => "a protocol of its own",
+/// Returns the client protocol.
+pub(super) const fn protocol(config: &Config) -> &'static str {
+    match config.protocol {
+        Protocol::Plain => "plain text",
+        Protocol::Centrifuge => "Centrifuge protocol",
+        Protocol::Custom(_) => "a protocol of its own",
     }
 }

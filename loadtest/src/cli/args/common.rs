@@ -1,0 +1,161 @@
+//! Flags that every scenario has.
+
+use crate::cli::error::ConfigError;
+use crate::cli::values;
+use crate::config::{Config, Load};
+use crate::wire::protocol::{Custom, Protocol, RECORD};
+use crate::wire::target::Target;
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Flags that every scenario has.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Common {
+    /// The server: ws://HOST:PORT/PATH?QUERY, or wss:// (any certificate is accepted). It must run on this machine.
+    /// `{channel}` is replaced by the channel.
+    #[arg(long, default_value = "ws://127.0.0.1:8080/ws", value_parser = Target::parse, help_heading = "Target")]
+    pub(crate) url: Target,
+    /// The client protocol.
+    #[arg(long, alias = "face", value_enum, default_value = "plain", help_heading = "Target")]
+    pub(crate) protocol: ProtocolName,
+    /// The channel to publish in, if the server has channels.
+    #[arg(long, default_value = "loadtest", value_parser = values::channel, help_heading = "Target")]
+    pub(crate) channel: String,
+    /// custom: text that every client sends after the handshake; `{channel}` is replaced by the channel.
+    #[arg(long, value_name = "TEXT", help_heading = "Target")]
+    pub(crate) hello: Option<String>,
+    /// custom: a client counts as connected once a line with this text has come.
+    #[arg(long, value_name = "TEXT", help_heading = "Target")]
+    pub(crate) ready: Option<String>,
+    /// custom: text that a publisher sends; `{record}` is replaced by the message, `{channel}` by the channel.
+    #[arg(long, value_name = "TEXT", help_heading = "Target")]
+    pub(crate) publish: Option<String>,
+    /// custom: text right before a message in a received line [default: messages are found by their own start].
+    #[arg(long, value_name = "TEXT", help_heading = "Target")]
+    pub(crate) marker: Option<String>,
+
+    /// Length of the measured window, as in 30s or 1m30s [default: 30s; ramp 5s per step, soak 10m].
+    #[arg(long, value_parser = values::duration, help_heading = "Time")]
+    pub(crate) duration: Option<Duration>,
+    /// Load before the window: verified, but in no figure. idle: rest before a measurement. storm: load after a round.
+    #[arg(long, default_value = "5s", value_parser = values::duration, help_heading = "Time")]
+    pub(crate) warmup: Duration,
+    /// How long to wait, after the last message is sent, for messages that are still in flight.
+    #[arg(long, default_value = "10s", value_parser = values::duration, help_heading = "Time")]
+    pub(crate) drain: Duration,
+
+    /// New connections per second.
+    #[arg(long, default_value = "5000", value_parser = values::rate, help_heading = "Generator")]
+    pub(crate) connect_rate: f64,
+    /// Spread the clients over this many processes, each with its own thread and descriptors.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = values::processes, help_heading = "Generator")]
+    pub(crate) processes: usize,
+    /// Connect from 127.0.0.1 to 127.0.0.N in turn; one source address has about 28,000 ports.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = values::sources, help_heading = "Generator")]
+    pub(crate) source_addresses: u8,
+    /// Additional receivers that use another WebSocket library (fastwebsockets), as a second opinion.
+    #[arg(long, value_name = "N", default_value = "0", help_heading = "Generator")]
+    pub(crate) validate: usize,
+    /// Repeat every random choice of an earlier run; its report has the seed [default: random].
+    #[arg(long, help_heading = "Generator")]
+    pub(crate) seed: Option<u64>,
+
+    /// The server's process: its CPU, memory and descriptors, and those of its children, are read from /proc.
+    #[arg(long, value_name = "PID", help_heading = "Server")]
+    pub(crate) server_pid: Option<u32>,
+    /// Prometheus page of the server: http://HOST:PORT/PATH. Adds sends per delivery (throng), and CPU and memory if
+    /// there is no PID.
+    #[arg(long, value_name = "URL", value_parser = Target::parse, help_heading = "Server")]
+    pub(crate) server_metrics: Option<Target>,
+    /// Count the server's system calls with perf, which costs about 100 ns per call.
+    #[arg(long, requires = "server_pid", help_heading = "Server")]
+    pub(crate) server_syscalls: bool,
+
+    /// A condition, as in 'p99<50ms', 'lost=0', 'server_rss_peak<=100MiB', 'calm.p99<5ms'; if it fails, the exit code
+    /// is 1.
+    #[arg(long = "assert", value_name = "CONDITION", value_parser = values::condition, help_heading = "Output")]
+    pub(crate) asserts: Vec<String>,
+    /// Write the whole report, including latency buckets, to this JSON file.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub(crate) json: Option<PathBuf>,
+    /// Write the report as one self-contained HTML page with charts.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub(crate) html: Option<PathBuf>,
+    /// Do not show progress.
+    #[arg(long, help_heading = "Output")]
+    pub(crate) quiet: bool,
+}
+
+/// A client protocol.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum ProtocolName {
+    /// Every message to all clients, lines joined by newlines: gorilla's chat example, throng's /ws, most demos.
+    Plain,
+    /// The Centrifuge client protocol v2, JSON.
+    Centrifuge,
+    /// Any other protocol of text messages: see --hello, --ready, --publish, --marker.
+    Custom,
+}
+
+impl Common {
+    /// Returns the configuration of a load with these flags.
+    ///
+    /// # Errors
+    ///
+    /// Fails when a flag does not fit the protocol.
+    pub(super) fn config(self, load: Load, clients: usize, size: usize) -> Result<Config, ConfigError> {
+        let duration = self.duration.unwrap_or(match load {
+            Load::Ramp(_) => Duration::from_secs(5),
+            Load::Soak { .. } => Duration::from_secs(600),
+            _ => Duration::from_secs(30),
+        });
+        Ok(Config {
+            load,
+            protocol: self.protocol()?,
+            url: self.url,
+            channel: self.channel,
+            clients,
+            size,
+            validators: self.validate,
+            duration,
+            warmup: self.warmup,
+            drain: self.drain,
+            connect_rate: self.connect_rate,
+            source_addresses: self.source_addresses,
+            processes: self.processes,
+            seed: self.seed.unwrap_or_else(rand::random),
+            server_pid: self.server_pid,
+            server_metrics: self.server_metrics,
+            server_syscalls: self.server_syscalls,
+            asserts: self.asserts,
+            json: self.json,
+            html: self.html,
+            quiet: self.quiet,
+        })
+    }
+
+    fn protocol(&self) -> Result<Protocol, ConfigError> {
+        let texts = [
+            ("--hello", &self.hello),
+            ("--ready", &self.ready),
+            ("--publish", &self.publish),
+            ("--marker", &self.marker),
+        ];
+        let given = texts.iter().find(|(_, text)| text.is_some());
+        match (self.protocol, given) {
+            (ProtocolName::Plain, None) => Ok(Protocol::Plain),
+            (ProtocolName::Centrifuge, None) => Ok(Protocol::Centrifuge),
+            (ProtocolName::Custom, _) => {
+                let publish = self.publish.clone().unwrap_or_else(|| RECORD.to_owned());
+                if publish.matches(RECORD).count() != 1 {
+                    return Err(ConfigError::Publish(publish));
+                }
+                let (hello, ready) = (self.hello.clone(), self.ready.clone());
+                let marker = self.marker.clone().unwrap_or_default();
+                Ok(Protocol::Custom(Custom { hello, ready, publish, marker }))
+            }
+            (_, Some((flag, _))) => Err(ConfigError::CustomOnly(flag)),
+        }
+    }
+}

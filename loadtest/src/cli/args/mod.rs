@@ -1,0 +1,8 @@
+//! The flags, by what they belong to.
+
+pub(super) mod disturbance;
+pub(super) mod scale;
+pub(super) mod steady;
+
+pub(crate) mod common;
+pub(crate) mod shared;

@@ -1,0 +1,76 @@
+//! The settings of a run: its load, and everything that all scenarios have.
+
+use super::load::Load;
+use super::{record, seconds};
+use crate::wire::protocol::Protocol;
+use crate::wire::target::Target;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything that a run needs to know.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Config {
+    #[serde(flatten, with = "record")]
+    pub(crate) load: Load,
+    pub(crate) url: Target,
+    #[serde(rename = "face")]
+    pub(crate) protocol: Protocol,
+    /// The channel, where the server has any; in `channels` the prefix of their names.
+    pub(crate) channel: String,
+    /// Receivers, or members of a chat.
+    pub(crate) clients: usize,
+    /// Length of a message in bytes.
+    pub(crate) size: usize,
+    /// Additional receivers, which fastwebsockets drives.
+    pub(crate) validators: usize,
+    /// Length of the measured window.
+    #[serde(with = "seconds")]
+    pub(crate) duration: Duration,
+    #[serde(with = "seconds")]
+    pub(crate) warmup: Duration,
+    /// The longest wait for messages in flight after the last one was sent.
+    #[serde(with = "seconds")]
+    pub(crate) drain: Duration,
+    /// New connections per second.
+    pub(crate) connect_rate: f64,
+    pub(crate) source_addresses: u8,
+    /// Worker processes.
+    pub(crate) processes: usize,
+    /// The seed of every random choice, so that it can be repeated.
+    pub(crate) seed: u64,
+    pub(crate) server_pid: Option<u32>,
+    pub(crate) server_metrics: Option<Target>,
+    /// Whether `perf` counts the server's system calls.
+    pub(crate) server_syscalls: bool,
+    /// Conditions on the figures, as written on the command line.
+    pub(crate) asserts: Vec<String>,
+    #[serde(skip)]
+    pub(crate) json: Option<PathBuf>,
+    #[serde(skip)]
+    pub(crate) html: Option<PathBuf>,
+    #[serde(skip)]
+    pub(crate) quiet: bool,
+}
+
+impl Config {
+    /// Returns the number of connections: the clients, and a publisher if the load has one of its own.
+    pub(crate) const fn connections(&self) -> usize {
+        self.clients + self.has_own_publisher() as usize
+    }
+
+    /// Whether the first connection publishes what all others receive.
+    pub(crate) const fn has_own_publisher(&self) -> bool {
+        !matches!(self.load, Load::Idle { .. } | Load::Chat { .. } | Load::Channels { .. })
+    }
+
+    /// Returns how many publisher numbers there are: those of the first connections, or of the channels.
+    pub(crate) const fn publishers(&self) -> usize {
+        match self.load {
+            Load::Idle { .. } => 0,
+            Load::Chat { .. } => self.clients,
+            Load::Channels { channels, .. } => channels,
+            _ => 1,
+        }
+    }
+}

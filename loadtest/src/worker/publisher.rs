@@ -1,0 +1,153 @@
+//! A publisher: writes the messages that are due to the sockets of the publishing clients.
+
+use super::messages::TimedLoad;
+use super::pool::Pool;
+use super::share::Share;
+use super::source::Source;
+use super::tally::Tally;
+use crate::audience::Audience;
+use crate::clock::now_ns;
+use crate::measure::histogram::Histogram;
+use crate::wire::protocol::Protocol;
+use crate::wire::record::Record;
+
+/// Bytes that a client holds for a server that does not read; then the source falls behind its clock, which shows as
+/// latency.
+const UNSENT_MAX: usize = 256 << 10;
+
+/// What is sent when, and what was sent.
+#[derive(Debug)]
+pub(super) struct Publisher {
+    share: Share,
+    protocol: Protocol,
+    source: Source,
+    /// Messages sent, by publisher: of this worker's own as it goes, of others as the coordinator said last.
+    pub(super) sent: Vec<u32>,
+    /// How much later than due the messages were written.
+    pub(super) lateness: Histogram,
+    /// Whether the next message waits for its client's socket and not for the clock.
+    is_held_back: bool,
+    /// Whether everything that was sent has come, and nothing is being sent.
+    pub(super) is_quiet: bool,
+}
+
+impl Publisher {
+    /// Returns a publisher that sends nothing yet, of the publisher numbers `0..publishers`.
+    pub(super) fn new(share: Share, protocol: Protocol, publishers: usize) -> Self {
+        Self {
+            share,
+            protocol,
+            source: Source::Silent,
+            sent: vec![0; publishers],
+            lateness: Histogram::new(),
+            is_held_back: false,
+            is_quiet: true,
+        }
+    }
+
+    /// Begins a load.
+    pub(super) fn begin(&mut self, load: &TimedLoad, audience: &Audience) {
+        self.is_quiet = false;
+        self.source = Source::new(load, self.share, audience);
+        self.lateness.reset();
+    }
+
+    /// Ends the load, sent or not.
+    pub(super) fn end(&mut self) {
+        self.source = Source::Silent;
+    }
+
+    /// Returns when the next message is due; `u64::MAX` if none is, or the clock does not decide.
+    pub(super) fn due_ns(&self) -> u64 {
+        self.source.due_ns()
+    }
+
+    /// Whether the next message waits for its client's socket and not for the clock.
+    pub(super) const fn is_held_back(&self) -> bool {
+        self.is_held_back
+    }
+
+    /// Sends what is due.
+    ///
+    /// # Hot path
+    ///
+    /// Once per client that is read; costs a clock read unless something is due.
+    pub(super) fn send_due(&mut self, pool: &mut Pool, tally: &Tally) {
+        match std::mem::replace(&mut self.source, Source::Silent) {
+            Source::Silent => {}
+            Source::Clock(mut schedule) => {
+                let now = now_ns();
+                let mut due = schedule.due_ns();
+                while due != u64::MAX {
+                    let Some(index) = self.client_of(schedule.publisher(), &tally.audience) else { break };
+                    self.is_held_back = pool[index].unsent() >= UNSENT_MAX;
+                    if due > now || self.is_held_back {
+                        break;
+                    }
+                    self.publish(pool, tally, schedule.publisher(), index, due);
+                    if due >= tally.timed_from_ns {
+                        self.lateness.record(now - due);
+                    }
+                    schedule.advance(&tally.audience);
+                    due = schedule.due_ns();
+                    // A burst of one publisher goes out in one write.
+                    let is_last = due > now || self.client_of(schedule.publisher(), &tally.audience) != Some(index);
+                    if is_last || pool[index].unsent() >= UNSENT_MAX {
+                        pool[index].flush();
+                    }
+                }
+                self.source = Source::Clock(schedule);
+            }
+            Source::Window(window) => {
+                self.source = Source::Window(window);
+                // The publisher is this worker's first client.
+                let seen = tally.row(0).next().map_or(0, |(_, next)| next);
+                let in_flight = self.sent[0].saturating_sub(seen);
+                if in_flight < window {
+                    let now = now_ns();
+                    (in_flight..window).for_each(|_| self.publish(pool, tally, 0, 0, now));
+                    pool[0].flush();
+                }
+            }
+        }
+    }
+
+    /// Returns this worker's number of the client that sends for a publisher number, if it is one of its own.
+    pub(super) fn client_of(&self, publisher: usize, audience: &Audience) -> Option<usize> {
+        self.share.local(audience.client_of(publisher)?)
+    }
+
+    /// Returns the messages sent by this worker, by publisher; 0 for those of others.
+    pub(super) fn own_sent(&self, audience: &Audience) -> Vec<u32> {
+        let own = |publisher: usize| self.client_of(publisher, audience).map_or(0, |_| self.sent[publisher]);
+        (0..self.sent.len()).map(own).collect()
+    }
+
+    /// Returns the number of messages sent by this worker.
+    pub(super) fn sent_total(&self, audience: &Audience) -> u64 {
+        let own = |publisher: &usize| self.client_of(*publisher, audience).is_some();
+        (0..self.sent.len()).filter(own).map(|publisher| u64::from(self.sent[publisher])).sum()
+    }
+
+    /// Writes one message of `publisher` to the buffer of its client `index`, if that is connected.
+    fn publish(&mut self, pool: &mut Pool, tally: &Tally, publisher: usize, index: usize, intended_ns: u64) {
+        let client = &mut pool[index];
+        let Ok(number) = u16::try_from(publisher) else { return };
+        if !client.is_open() {
+            return;
+        }
+        let format = &tally.format;
+        let record = Record { publisher: number, sequence: self.sent[publisher], intended_ns };
+        if self.protocol == Protocol::Plain {
+            client.queue(1, format.size(), |out| format.encode(record, out));
+        } else {
+            let (before, after) = self.protocol.wrapping(&tally.audience.channel(publisher));
+            client.queue(1, before.len() + format.size() + after.len(), |out| {
+                out.extend_from_slice(before.as_bytes());
+                format.encode(record, out);
+                out.extend_from_slice(after.as_bytes());
+            });
+        }
+        self.sent[publisher] += 1;
+    }
+}

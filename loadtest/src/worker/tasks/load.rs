@@ -1,0 +1,69 @@
+//! Loading: publishes, and measures from the moment the window opens to its end.
+
+use crate::clock::now_ns;
+use crate::observe::host::thread_time;
+use crate::worker::arrivals::Arrivals;
+use crate::worker::engine::Engine;
+use crate::worker::messages::{Drive, Edge, Loaded, TimedLoad};
+use crate::worker::spread::Spread;
+use anyhow::Result;
+
+/// Applies a load.
+///
+/// # Errors
+///
+/// As [`Engine::turn`].
+pub(crate) fn run(engine: &mut Engine, load: &TimedLoad) -> Result<Loaded> {
+    engine.publisher.begin(load, &engine.tally.audience);
+    engine.tally.timed_from_ns = load.open_ns;
+    engine.tally.latency.reset();
+    engine.ticker.reset();
+    // All workers have the same number here, so that they mean the same message by the same index.
+    let first = engine.publisher.sent.first().copied().unwrap_or_default();
+    let is_followed = engine.publisher.sent.len() == 1 && !matches!(load.drive, Drive::Window(_));
+    engine.tally.spread = if is_followed { Spread::follow(first) } else { Spread::default() };
+    begin_arrivals(engine, load);
+    engine.run_until(load.open_ns)?;
+    let before = edge(engine);
+    engine.run_until(load.end_ns)?;
+    let after = edge(engine);
+    // Attempts in progress may still fail without harm: retries stay on.
+    let arrivals = std::mem::take(&mut engine.arrivals).count;
+    let arrival_handshake = engine.connector.handshake.buckets();
+    finish_sending(engine, load)?;
+    Ok(Loaded {
+        before,
+        after,
+        sent: engine.publisher.own_sent(&engine.tally.audience),
+        lateness: engine.publisher.lateness.buckets(),
+        arrivals,
+        arrival_handshake,
+    })
+}
+
+/// Lets clients come and go, if the load says so.
+fn begin_arrivals(engine: &mut Engine, load: &TimedLoad) {
+    let churners = engine.config.load.churners();
+    // This worker's first client among the last ones of the run.
+    let first = engine.share.count(engine.config.connections() - churners);
+    let own = engine.pool.len().saturating_sub(first);
+    let rate = load.churn_rate * own as f64 / churners.max(1) as f64;
+    engine.arrivals = Arrivals::new(rate, first, load.start_ns, load.end_ns);
+    engine.connector.handshake.reset();
+    engine.connector.retries.switch(rate > 0.0);
+}
+
+/// Sends what was due in the last instant, and what a full socket held back; a closed loop just ends.
+fn finish_sending(engine: &mut Engine, load: &TimedLoad) -> Result<()> {
+    let give_up = load.end_ns + load.patience_ns;
+    while engine.publisher.due_ns() != u64::MAX && now_ns() < give_up && !engine.requests.is_interrupted() {
+        engine.turn(give_up)?;
+    }
+    engine.publisher.end();
+    Ok(())
+}
+
+fn edge(engine: &Engine) -> Edge {
+    let sent = engine.publisher.sent_total(&engine.tally.audience);
+    Edge { at_ns: now_ns(), sent, verified: engine.tally.counts.verified, own: thread_time() }
+}

@@ -1,0 +1,49 @@
+//! A storm: cuts all connections at once and reconnects them.
+
+use crate::clock::{nanos, now_ns};
+use crate::worker::client::State;
+use crate::worker::engine::Engine;
+use crate::worker::messages::Returned;
+use crate::worker::pool::Pool;
+use anyhow::Result;
+use rand::Rng;
+use std::time::Duration;
+
+/// Time between two looks at who is back.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Cuts all connections at `at_ns`, spreads the first attempts over `jitter_ns`, and waits until all clients are back
+/// or the clock says `give_up_ns`.
+///
+/// # Errors
+///
+/// Fails when the server breaks the protocol.
+pub(crate) fn run(engine: &mut Engine, at_ns: u64, jitter_ns: u64, give_up_ns: u64) -> Result<Returned> {
+    engine.run_until(at_ns)?;
+    engine.connector.retries.begin_storm(now_ns());
+    let mut rng = rand::rng();
+    let mut wanted = 0;
+    for index in 0..engine.pool.len() {
+        if engine.pool[index].is_open() {
+            cut(&mut engine.pool, index);
+            wanted += 1;
+            engine.connector.retries.schedule(index, at_ns + rng.random_range(0..=jitter_ns));
+        }
+    }
+    while engine.connector.retries.returned() < wanted && now_ns() < give_up_ns && !engine.requests.is_interrupted() {
+        engine.turn(now_ns() + nanos(LOOK_EVERY))?;
+    }
+    let (returns, attempts) = engine.connector.retries.end_storm();
+    engine.pool.abandon_attempts();
+    Ok(Returned { returns: returns.buckets(), attempts, clients: usize::try_from(wanted)? })
+}
+
+/// Ends a connection without a close frame, as a failing balancer does. A reset leaves no port in TIME_WAIT, of which
+/// a storm would soon have too many.
+fn cut(pool: &mut Pool, index: usize) {
+    if let Some(stream) = &pool[index].stream {
+        // If the socket is gone already, the connection is cut as well.
+        drop(socket2::SockRef::from(stream.socket()).set_linger(Some(Duration::ZERO)));
+    }
+    pool.close(index, State::Waiting);
+}
