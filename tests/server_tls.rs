@@ -376,7 +376,7 @@ async fn certificate_that_can_not_be_used_is_refused_and_the_old_one_stays() {
     for (chain, key, reason) in [
         (&expired[0], &old_key, "does not fit --tls-certificate"),
         (&expired[0], &expired[1], "is no longer valid, since 2001-12-31"),
-        (&old_key, &old_key, "there is no certificate in it"),
+        (&old_key, &old_key, "it contains no certificate"),
         (&old_chain, &old_chain, "it contains no private key; give PEM"),
         (&b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_vec(), &old_key, "cannot be read"),
     ] {

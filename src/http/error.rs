@@ -129,8 +129,9 @@ pub(crate) fn read_only(response: HttpResponse, method: &Method) -> Result<HttpR
 }
 
 /// Rounds up, to one second at least.
-const fn whole_seconds(wait: Duration) -> u64 {
-    wait.as_secs() + 1
+fn whole_seconds(wait: Duration) -> u64 {
+    let is_whole = wait.subsec_nanos() == 0;
+    (wait.as_secs() + u64::from(!is_whole)).max(1)
 }
 
 /// Returns a random time between `seconds` and twice as much, so that clients that were refused together do not return

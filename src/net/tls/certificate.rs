@@ -105,7 +105,7 @@ pub fn load(certificate: &Path, key: &Path) -> Result<Certificate, TlsError> {
         return Err(chain_error("it contains no certificate; give the chain as PEM, the server's own first".into()));
     };
     let parsed = x509_cert::Certificate::from_der(first)
-        .map_err(|error| chain_error(format!("its first certificate cannot be parsed: {error}")))?;
+        .map_err(|error| chain_error(format!("its first certificate cannot be read: {error}")))?;
     let not_after = parsed.tbs_certificate().validity().not_after.to_system_time();
     let private = PrivateKeyDer::from_pem_file(key).map_err(|error| file_error("--tls-key", key, explain(&error)))?;
     let unfit = |reason| TlsError::Unfit { key: key.to_owned(), certificate: certificate.to_owned(), reason };
