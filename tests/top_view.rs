@@ -1,7 +1,5 @@
 //! What `throng top` shows: of a made-up snapshot at every size, and of a real hub as text.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 #[path = "common/server/mod.rs"]
 mod server;
 

@@ -106,9 +106,7 @@ impl Memory {
             match pressure {
                 Pressure::Normal => tracing::info!(used, budget, "memory: enough again"),
                 Pressure::Tight => tracing::warn!(used, budget, "memory: tight; new connections are refused"),
-                Pressure::Short => {
-                    tracing::error!(used, budget, "memory: short; connections with the longest outboxes are closed")
-                }
+                Pressure::Short => tracing::error!(used, budget, "memory: short; the longest outboxes are closed"),
             }
         }
         pressure

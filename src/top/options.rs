@@ -9,7 +9,7 @@ use thiserror::Error;
 
 /// Show a running hub live: its shards, its slowest connections, its busiest channels.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "throng top", version, max_term_width = 120)]
+#[command(name = "throng top", bin_name = "throng top", version, max_term_width = 120)]
 #[command(
     after_help = "Keys: q quits, s sorts connections, p pauses, arrows scroll, ? shows help. NO_COLOR is respected."
 )]

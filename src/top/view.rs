@@ -29,7 +29,7 @@ const HELP: [&str; 13] = [
     "per write  messages that one write delivers on average",
     "p99        from arrival to the last write, at most",
     "parked     connections whose socket is full",
-    "lag        bytes that the slowest connection has not got yet",
+    "lag        bytes that the slowest client has not got yet",
     "inbox      commands that wait for the shard",
     "queued     bytes that wait in the hub for a client",
     "unsent     bytes that wait in the kernel for a client",
