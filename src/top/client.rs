@@ -12,8 +12,8 @@ use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-/// Longest time until a response is complete, besides the time over which the hub was asked to count. A hub that takes
-/// longer is in trouble, which is shown.
+/// Longest time until a response is complete, in addition to the time over which the hub was asked to count. A hub that
+/// takes longer is overloaded, and the user should see that.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Largest response: a metrics page of 64 shards has a tenth of it.

@@ -61,7 +61,7 @@ pub(super) fn draw(buffer: &mut Buffer, screen: &Screen) {
     };
     let shards = u16::try_from(snapshot.shards.len().min(SHARDS_SHOWN)).unwrap_or(1);
     let listed = snapshot.channels.as_ref().map_or(1, |rows| u16::try_from(rows.len()).unwrap_or(CHANNELS_SHOWN));
-    // A quarter of the screen at most, because connections are what one looks for.
+    // A quarter of the screen at most: connections need the space more.
     let channels = listed.clamp(1, (area.height / 4).clamp(1, CHANNELS_SHOWN));
     let parts = [
         Constraint::Length(3),
