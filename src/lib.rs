@@ -1,9 +1,12 @@
 //! throng: a WebSocket fan-out hub.
 //!
-//! Very many connections, each published message delivered to every subscriber of a channel, at the price of the
-//! system call and little more. `ARCHITECTURE.md` is the map. The layers, from the bottom: [`protocol`], [`hub`],
-//! [`session`], [`net`], [`operation`], [`http`], [`server`], [`cli`]. [`config`], [`metrics`] and [`rate`] are leaves
-//! that any layer may use; [`top`] is a client of the HTTP interface and uses no other layer.
+//! It holds very many connections and delivers each published message to every subscriber of a channel, at little more
+//! than the cost of the system call. `ARCHITECTURE.md` is the map. The layers, from the bottom: [`protocol`], [`hub`],
+//! [`session`], [`net`], `operation`, `http`, [`server`], [`cli`]. [`config`], [`metrics`] and [`rate`] are leaves that
+//! any layer may use; [`top`] is a client of the HTTP interface and uses no other layer.
+//!
+//! To run a hub in a program of your own, start with [`server::Server`] and [`config::Config`]. The other public modules
+//! are public for tests and benches.
 
 pub mod protocol;
 
@@ -13,9 +16,9 @@ pub mod session;
 
 pub mod net;
 
-pub mod operation;
+pub(crate) mod operation;
 
-pub mod http;
+pub(crate) mod http;
 
 pub mod server;
 

@@ -78,7 +78,7 @@ async fn parameter_that_means_nothing_is_refused_with_the_rule() {
         ("connections?limit=101", "limit=\"101\" is not a number from 1 to 100"),
         ("connections?limit=0", "is not a number from 1 to 100"),
         ("connections?shard=1", "shard=\"1\" is not a number from 0 to 0"),
-        ("connections?order=lag", "\"order\" is no parameter of this path; it takes sort, limit, shard"),
+        ("connections?order=lag", "\"order\" is not a parameter of this path; its parameters are sort, limit, shard"),
         ("channels?sort=name", "sort=\"name\" is not one of subscribers, publications, rate"),
         ("channels?over=soon", "over=\"soon\" is not a time"),
     ] {

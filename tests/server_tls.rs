@@ -387,8 +387,8 @@ async fn certificate_that_can_not_be_used_is_refused_and_the_old_one_stays() {
     for (chain, key, reason) in [
         (&expired[0], &old_key, "does not fit --tls-certificate"),
         (&expired[0], &expired[1], "is no longer valid, since 2001-12-31"),
-        (&old_key, &old_key, "there is no certificate in it"),
-        (&old_chain, &old_chain, "there is none in it; give PEM"),
+        (&old_key, &old_key, "it contains no certificate"),
+        (&old_chain, &old_chain, "it contains no private key; give PEM"),
         (&b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_vec(), &old_key, "cannot be read"),
     ] {
         std::fs::write(identity.chain(), chain).expect("it is ours");
@@ -412,7 +412,7 @@ async fn hub_without_the_certificate_it_needs_does_not_start() {
         (["--tls-certificate", &files[0], "--tls-key", &files[1]].to_vec(), 2, "write --addr tls+HOST:PORT"),
         (with("/nowhere.pem", &files[1]), 1, "cannot use --tls-certificate /nowhere.pem: No such file"),
         (with(&files[0], "/nowhere.pem"), 1, "cannot use --tls-key /nowhere.pem: No such file"),
-        (with(&files[0], &files[0]), 1, "there is none in it; give PEM"),
+        (with(&files[0], &files[0]), 1, "it contains no private key; give PEM"),
     ] {
         let (ended, error) = fails(&arguments).await;
         assert!(ended == Some(code) && error.contains(said), "{ended:?} {error}");

@@ -1,6 +1,4 @@
-//! What `throng top` shows: of a look that is made up, at every size; and of a real hub, as text.
-
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+//! What `throng top` shows: of a made-up snapshot at every size, and of a real hub as text.
 
 #[path = "common/server/mod.rs"]
 mod server;
@@ -9,7 +7,7 @@ use serde_json::{Value, json};
 use server::process::{Process, throng};
 use server::{Client, KEY, Raw, stream_with_buffer, within};
 use std::process::Output;
-use throng::top::{Look, Medium, Sample, Screen, printed};
+use throng::top::{Medium, Sample, Screen, Snapshot, printed};
 
 /// A metrics page after the given number of deliveries.
 fn page(deliveries: u32) -> Sample {
@@ -40,8 +38,8 @@ fn shown(connections: Result<Vec<Value>, String>, size: (u16, u16)) -> String {
     });
     let (before, now) = (page(0), page(16_000));
     let mut screen = Screen::new("http://hub:8080".to_owned(), Medium::Coloured);
-    screen.show(Look::new(Some(&before), now, connections, Ok(vec![channel])));
-    printed(&screen, size).unwrap()
+    screen.show(Snapshot::new(Some(&before), now, connections, Ok(vec![channel])));
+    printed(&screen, size)
 }
 
 /// The narrowest terminal that people have, and a wide one.
@@ -54,7 +52,7 @@ fn everything_that_matters_is_on_the_screen_at_every_size() {
             "http://hub:8080",
             "serving",
             "1.23k of 18.0k",
-            "joined 16.0",
+            "per write 16.0",
             "p99 5.00ms",
             "50.0 MiB",
             "refused 0/s",
@@ -69,7 +67,7 @@ fn everything_that_matters_is_on_the_screen_at_every_size() {
         ] {
             assert!(text.contains(part), "{part} is not on {size:?}:\n{text}");
         }
-        assert!(text.lines().count() <= usize::from(size.1) && text.lines().any(|line| line.starts_with("q end")));
+        assert!(text.lines().count() <= usize::from(size.1) && text.lines().any(|line| line.starts_with("q quit")));
         let rows = text.lines().filter(|line| line.contains("2001:db8::1234")).count();
         assert!(rows + 17 >= usize::from(size.1), "{rows} connections on {size:?}:\n{text}");
         assert_eq!(text.contains("0/1.0"), size.0 >= 110, "a wide screen shows names");
@@ -88,30 +86,30 @@ fn no_size_is_too_small() {
 #[test]
 fn list_that_is_not_told_says_why_in_its_place() {
     let text = shown(Err("give one of the hub's --admin-keys with --key".to_owned()), (80, 24));
-    assert!(text.contains("joined 16.0") && text.contains("give one of the hub's --admin-keys"), "{text}");
+    assert!(text.contains("per write 16.0") && text.contains("give one of the hub's --admin-keys"), "{text}");
 }
 
 #[test]
 fn keys_sort_scroll_pause_and_help() {
     let mut screen = Screen::new("http://hub:8080".to_owned(), Medium::Plain);
-    assert!(printed(&screen, (80, 24)).unwrap().contains("asking http://hub:8080"));
-    screen.complain("no answer from hub:8080".to_owned());
-    assert!(printed(&screen, (80, 24)).unwrap().contains("no answer from hub:8080"));
-    screen.show(Look::new(None, page(0), Ok((0..100).map(connection).collect()), Ok(vec![])));
-    let text = printed(&screen, (140, 40)).unwrap();
+    assert!(printed(&screen, (80, 24)).contains("asking http://hub:8080"));
+    screen.show_error("no answer from hub:8080".to_owned());
+    assert!(printed(&screen, (80, 24)).contains("no answer from hub:8080"));
+    screen.show(Snapshot::new(None, page(0), Ok((0..100).map(connection).collect()), Ok(vec![])));
+    let text = printed(&screen, (140, 40));
     assert!(text.contains("by lag") && text.contains(" 0/0.0 ") && text.contains("counting ..."), "{text}");
     screen.scroll(10);
-    let text = printed(&screen, (140, 40)).unwrap();
+    let text = printed(&screen, (140, 40));
     assert!(text.contains("from 11 on") && !text.contains(" 0/9.0 ") && text.contains(" 0/10.0 "), "{text}");
     screen.scroll(-100);
-    screen.sort_on();
+    screen.next_sort();
     assert_eq!(screen.sort(), "stalled");
-    screen.pause();
-    screen.help();
-    let text = printed(&screen, (80, 24)).unwrap();
+    screen.toggle_pause();
+    screen.toggle_help();
+    let text = printed(&screen, (80, 24));
     assert!(text.contains("from arrival to the last write") && text.contains("paused"), "{text}");
-    screen.complain("no answer from hub:8080".to_owned());
-    assert!(printed(&screen, (80, 24)).unwrap().contains("no answer from hub:8080; trying again"));
+    screen.show_error("no answer from hub:8080".to_owned());
+    assert!(printed(&screen, (80, 24)).contains("no answer from hub:8080; trying again"));
 }
 
 async fn top(arguments: &[&str], key: Option<&str>) -> (Option<i32>, String, String) {
@@ -158,7 +156,7 @@ async fn hub_that_is_not_there_and_wrong_options_are_said_clearly() {
     let (code, _, error) = top(&["--url", "https://hub"], None).await;
     assert!(code == Some(2) && error.contains("--internal-addr"), "{error}");
     let (code, text, _) = top(&["--help"], None).await;
-    assert!(code == Some(0) && text.contains("THRONG_TOP_KEY") && text.contains("q ends"), "{text}");
+    assert!(code == Some(0) && text.contains("THRONG_TOP_KEY") && text.contains("q quits"), "{text}");
     let process = Process::start(&["--internal-addr", "127.0.0.1:0"]).await;
     let (code, _, error) = top(&["--url", &format!("http://{}", process.addr)], None).await;
     assert!(code == Some(1) && error.contains("has no /metrics; give the hub's --internal-addr"), "{error}");

@@ -79,14 +79,14 @@ async fn lists_and_case_of_header_values_do_not_matter() {
 async fn malformed_handshakes_are_refused_with_400() {
     let server = start(|_| {}).await;
     let missing = "the header Connection: upgrade is missing";
-    let host = "exactly one Host header is needed";
-    let body = "a handshake has no body";
-    let key = "Sec-WebSocket-Key must be the base64 of 16 bytes, once";
+    let host = "exactly one Host header is required";
+    let body = "a handshake must not have a body";
+    let key = "exactly one Sec-WebSocket-Key is required, the base64 of 16 bytes";
     for (lines, rule) in [
         (with("Connection", &[]), missing),
         (with("Connection", &["Connection: keep-alive"]), missing),
         (with("Connection", &["Connection: upgraded"]), missing),
-        (with("GET", &["GET /ws HTTP/1.0"]), "HTTP/1.1 is needed"),
+        (with("GET", &["GET /ws HTTP/1.0"]), "HTTP/1.1 is required"),
         (with("Host", &[]), host),
         (with("Host", &["Host: throng.test", "Host: throng.test"]), host),
         (with("Content-Length", &["Content-Length: 1"]), body),

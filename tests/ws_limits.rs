@@ -163,7 +163,7 @@ async fn connections_max_is_allowed_one_more_is_503_and_who_leaves_makes_room() 
     let answer = exchange(server.addr, request.as_bytes()).await;
     assert_eq!(answer.status, 503);
     assert!(retry_after(&answer).is_some_and(|seconds| (5..=10).contains(&seconds)), "spread over as much again");
-    assert_eq!(answer.body, "Service Unavailable: the hub has all the connections it may have\n");
+    assert_eq!(answer.body, "Service Unavailable: the hub has reached its limit of connections\n");
     assert_eq!(get(server.addr, "/health/live").await.status, 200, "full is not dead");
 
     first.close(Some(1000)).await;
@@ -186,7 +186,7 @@ async fn channels_max_is_allowed_one_more_is_503_and_an_empty_channel_makes_room
     let answer = exchange(server.addr, request.as_bytes()).await;
     assert_eq!(answer.status, 503);
     assert!(retry_after(&answer).is_some_and(|seconds| (5..=10).contains(&seconds)), "spread over as much again");
-    assert_eq!(answer.body, "Service Unavailable: the hub has all the channels it may have\n");
+    assert_eq!(answer.body, "Service Unavailable: the hub has reached its limit of channels\n");
 
     first.close(None).await;
     second.close(None).await;

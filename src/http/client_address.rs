@@ -14,7 +14,7 @@ pub(crate) fn resolve(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> I
     if !is_in(trusted, peer) {
         return peer;
     }
-    // A balancer writes one of them; `Forwarded` is the standard one and wins.
+    // Proxies write one of the two. If both are there, the standardised `Forwarded` is used.
     let hops = if headers.contains_key(header::FORWARDED) {
         hops(headers, "forwarded").map(|hop| node(hop).and_then(parse)).collect::<Vec<_>>()
     } else {
@@ -38,7 +38,7 @@ pub(crate) fn is_forwarded(headers: &HeaderMap) -> bool {
 
 /// Returns the comma-separated entries of all lines of a header, in order.
 fn hops<'a>(headers: &'a HeaderMap, name: &'static str) -> impl Iterator<Item = &'a str> {
-    // A line that is no text is one entry that is no address.
+    // A line that is not text counts as one entry, which is not an address.
     let lines = headers.get_all(name).into_iter().map(|line| line.to_str().unwrap_or("?"));
     lines.flat_map(|line| line.split(',')).map(str::trim)
 }
@@ -50,7 +50,7 @@ fn node(element: &str) -> Option<&str> {
     Some(node.strip_prefix('"').and_then(|node| node.strip_suffix('"')).unwrap_or(node))
 }
 
-/// Reads an address, with or without a port; `unknown` and obfuscated names are none.
+/// Parses an address with or without a port. `unknown` and obfuscated identifiers are not addresses.
 fn parse(text: &str) -> Option<IpAddr> {
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     let address = bare.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()));
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn seen(peer: &str, lines: &[(&'static str, &str)], trusted: &[&str]) -> String {
+    fn resolved(peer: &str, lines: &[(&'static str, &str)], trusted: &[&str]) -> String {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
             headers.append(*name, value.parse().unwrap());
@@ -71,19 +71,20 @@ mod tests {
         resolve(peer.parse().unwrap(), &headers, &trusted).to_string()
     }
 
-    /// Threats row 23: who is believed wrongly can be anybody; who is not, is everybody behind the balancer.
+    /// docs/threats.md, row 23: with too much trust a client can claim any address; with too little all clients of a
+    /// proxy share one.
     #[test]
     fn right_most_untrusted_hop_is_the_client() {
         const XFF: &str = "x-forwarded-for";
         const FORWARDED: &str = "forwarded";
         let trusted = &["10.0.0.0/8", "fd00::/8"];
         for (peer, lines, client) in [
-            // Nobody speaks for an untrusted peer.
+            // Headers of an untrusted peer are ignored.
             ("192.0.2.1", &[(XFF, "198.51.100.7")][..], "192.0.2.1"),
             ("192.0.2.1", &[(FORWARDED, "for=198.51.100.7")], "192.0.2.1"),
             ("10.0.0.1", &[], "10.0.0.1"),
             ("10.0.0.1", &[(XFF, "198.51.100.7")], "198.51.100.7"),
-            // What the client wrote itself stands on the left.
+            // Entries that the client wrote itself are on the left.
             ("10.0.0.1", &[(XFF, "1.1.1.1, 198.51.100.7")], "198.51.100.7"),
             ("10.0.0.1", &[(XFF, "1.1.1.1, 198.51.100.7, 10.0.0.2")], "198.51.100.7"),
             ("10.0.0.1", &[(XFF, "1.1.1.1"), (XFF, "198.51.100.7")], "198.51.100.7"),
@@ -93,7 +94,7 @@ mod tests {
             ("10.0.0.1", &[(XFF, "2001:db8::1")], "2001:db8::1"),
             ("10.0.0.1", &[(XFF, "::ffff:198.51.100.7")], "198.51.100.7"),
             ("fd00::1", &[(XFF, "198.51.100.7")], "198.51.100.7"),
-            // A word that is no address ends the walk.
+            // An entry that is not an address ends the walk.
             ("10.0.0.1", &[(XFF, "198.51.100.7, nonsense")], "10.0.0.1"),
             ("10.0.0.1", &[(XFF, "198.51.100.7, nonsense, 10.0.0.2")], "10.0.0.2"),
             ("10.0.0.1", &[(XFF, "198.51.100.7, ")], "10.0.0.1"),
@@ -102,26 +103,26 @@ mod tests {
             ("10.0.0.1", &[(FORWARDED, "for=unknown")], "10.0.0.1"),
             ("10.0.0.1", &[(FORWARDED, "for=_hidden, for=10.0.0.2")], "10.0.0.2"),
             ("10.0.0.1", &[(FORWARDED, "proto=https")], "10.0.0.1"),
-            // Both: the standard one.
+            // With both headers the standardised one counts.
             ("10.0.0.1", &[(XFF, "1.1.1.1"), (FORWARDED, "for=198.51.100.7")], "198.51.100.7"),
         ] {
-            assert_eq!(seen(peer, lines, trusted), client, "{peer} {lines:?}");
+            assert_eq!(resolved(peer, lines, trusted), client, "{peer} {lines:?}");
         }
     }
 
     proptest! {
-        /// Whatever it says, an untrusted peer is who it is.
+        /// No header changes the address of an untrusted peer.
         #[test]
         fn untrusted_peer_never_changes_its_address(forwarded in "[ -~]{0,80}", list in "[0-9a-f:., \\[\\]]{0,80}") {
             let lines = [("forwarded", forwarded.as_str()), ("x-forwarded-for", list.as_str())];
-            prop_assert_eq!(seen("192.0.2.1", &lines, &["10.0.0.0/8"]), "192.0.2.1");
+            prop_assert_eq!(resolved("192.0.2.1", &lines, &["10.0.0.0/8"]), "192.0.2.1");
         }
 
-        /// Nothing that a header can hold ends the process.
+        /// No header ends the process.
         #[test]
         fn no_header_panics(forwarded in "[ -~]{0,80}", list in "[ -~]{0,80}") {
-            seen("10.0.0.1", &[("forwarded", &forwarded)], &["10.0.0.0/8"]);
-            seen("10.0.0.1", &[("x-forwarded-for", &list)], &["10.0.0.0/8"]);
+            resolved("10.0.0.1", &[("forwarded", &forwarded)], &["10.0.0.0/8"]);
+            resolved("10.0.0.1", &[("x-forwarded-for", &list)], &["10.0.0.0/8"]);
         }
     }
 }

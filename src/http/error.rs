@@ -1,4 +1,4 @@
-//! A request error: why a request was refused, and the response that says so.
+//! Request errors: why a request was refused, and the response to it.
 
 use super::response::{HttpResponse, set_header, text};
 use crate::metrics::{Metrics, Refusal};
@@ -27,17 +27,17 @@ pub(crate) enum RequestError {
     UriTooLong,
     #[error("Upgrade Required: this is a WebSocket endpoint, version 13\n")]
     UpgradeRequired,
-    #[error("Too Many Requests: this address has all the connections it may have\n")]
+    #[error("Too Many Requests: this address has reached its limit of connections\n")]
     AddressConnections,
     #[error("Too Many Requests: this address connects too fast; try again in {0} s\n")]
     AddressRate(u64),
-    #[error("Service Unavailable: too many connect at once; try again in {0} s\n")]
+    #[error("Service Unavailable: too many clients connect at once; try again in {0} s\n")]
     TotalRate(u64),
     #[error("Service Unavailable: memory is short\n")]
     Memory,
-    #[error("Service Unavailable: the hub has all the connections it may have\n")]
+    #[error("Service Unavailable: the hub has reached its limit of connections\n")]
     Full,
-    #[error("Service Unavailable: the hub has all the channels it may have\n")]
+    #[error("Service Unavailable: the hub has reached its limit of channels\n")]
     TooManyChannels,
     #[error("Service Unavailable: the hub is stopping\n")]
     Stopping,
@@ -59,8 +59,8 @@ impl RequestError {
         }
     }
 
-    /// Returns the seconds after which a retry makes sense: long enough for others to leave, short enough for people
-    /// to wait. `None` when the request itself is wrong.
+    /// Returns the seconds after which a retry makes sense: long enough that other connections may have ended, short
+    /// enough for a person to wait. `None` if the request itself is wrong.
     pub(crate) const fn retry_after(&self) -> Option<u64> {
         match self {
             Self::AddressRate(seconds) | Self::TotalRate(seconds) => Some(*seconds),
@@ -123,18 +123,20 @@ impl From<Excess> for RequestError {
     }
 }
 
-/// Returns the response to GET and HEAD, and refuses every other method.
+/// Returns the response for GET and HEAD; other methods are an error.
 pub(crate) fn read_only(response: HttpResponse, method: &Method) -> Result<HttpResponse, RequestError> {
     if [Method::GET, Method::HEAD].contains(method) { Ok(response) } else { Err(RequestError::MethodNotAllowed) }
 }
 
-/// Returns whole seconds, at least one.
-const fn whole_seconds(wait: Duration) -> u64 {
-    wait.as_secs() + 1
+/// Rounds up, to one second at least.
+fn whole_seconds(wait: Duration) -> u64 {
+    let is_whole = wait.subsec_nanos() == 0;
+    (wait.as_secs() + u64::from(!is_whole)).max(1)
 }
 
-/// Spreads retries over twice the time: a crowd that was refused together must not return together.
+/// Returns a random time between `seconds` and twice as much, so that clients that were refused together do not return
+/// together.
 fn jittered(seconds: u64) -> u64 {
-    // Each state has random keys. They need not be secret.
+    // Each `RandomState` has new keys. They need not be unpredictable.
     seconds + RandomState::new().hash_one(()) % (seconds + 1)
 }

@@ -1,4 +1,4 @@
-//! Health checks: what balancers and supervisors are told.
+//! Health checks, for balancers and supervisors.
 
 use super::error::{RequestError, read_only};
 use super::response::{HttpResponse, text};
@@ -17,6 +17,7 @@ pub(super) fn respond(state: &State, path: &str, method: &Method) -> Result<Http
     read_only(text(status, body), method)
 }
 
+/// The body names the reason, for people; balancers read the status only.
 fn readiness(state: &State) -> (StatusCode, &'static str) {
     match state.lifecycle.stage() {
         Stage::Serving if state.hub.placement().is_full() => (StatusCode::SERVICE_UNAVAILABLE, "full\n"),

@@ -40,7 +40,7 @@ pub(super) fn forbidden() -> HttpResponse {
 fn page(state: &State, format: Format) -> String {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(ProcessMetrics));
-    registry.sub_registry_with_prefix("throng").register_collector(Box::new(Snapshot::of(state)));
+    registry.sub_registry_with_prefix("throng").register_collector(Box::new(Snapshot::collect(state)));
     let mut page = String::new();
     // Writing to a string does not fail.
     let _ = encode(&mut page, &registry);
@@ -58,20 +58,20 @@ type Number = (&'static str, Kind, &'static str, u64);
 struct Snapshot {
     process: Vec<Number>,
     shards: Vec<ShardCounts>,
-    /// Commands that wait for each shard.
+    /// Commands in the inbox of each shard.
     inboxes: Vec<u64>,
-    /// Bytes that these hold.
+    /// Bytes of these commands.
     inbox_bytes: u64,
-    /// Slots that are taken on each shard.
+    /// Slots taken on each shard.
     placements: Vec<u64>,
-    /// Bytes of messages of which not everything has arrived yet.
+    /// Bytes of messages that have not arrived completely.
     partial_bytes: u64,
     credit_wait_seconds: f64,
     refusals: [u64; Refusal::LABELS.len()],
 }
 
 impl Snapshot {
-    fn of(state: &State) -> Self {
+    fn collect(state: &State) -> Self {
         let hub = &state.hub;
         Self {
             process: process(state).into_iter().chain(certificate(state)).collect(),
@@ -86,11 +86,16 @@ impl Snapshot {
     }
 }
 
-/// Returns when the certificate ends, where there is one: what to be told of before everybody else is.
+/// Returns when the certificate expires, if there is one, so that an alert can precede the expiry.
 fn certificate(state: &State) -> Option<Number> {
     let not_after = state.certificates.as_ref()?.not_after();
     let seconds = not_after.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    Some(("tls_certificate_not_after_timestamp_seconds", Kind::Gauge, "When the certificate ends, Unix time", seconds))
+    Some((
+        "tls_certificate_not_after_timestamp_seconds",
+        Kind::Gauge,
+        "When the certificate expires, Unix time",
+        seconds,
+    ))
 }
 
 fn process(state: &State) -> Vec<Number> {
@@ -100,30 +105,30 @@ fn process(state: &State) -> Vec<Number> {
     let closing = [ClosingKind::Stop, ClosingKind::Drain, ClosingKind::Shed];
     let closing = closing.into_iter().find_map(|kind| state.lifecycle.closing(kind));
     let (to_close, closed) = closing.as_deref().map_or((0, 0), |closing: &Closing| (closing.total(), closing.closed()));
-    let is_leaving = u64::from(state.lifecycle.stage() > Stage::Serving);
+    let is_not_ready = u64::from(state.lifecycle.stage() > Stage::Serving);
     vec![
-        ("connections_max", Kind::Gauge, "Connections that there may be", hub.placement().max() as u64),
+        ("connections_max", Kind::Gauge, "Limit of connections", hub.placement().max() as u64),
         ("channels", Kind::Gauge, "Channels that exist", hub.directory().len() as u64),
-        ("handshakes", Kind::Gauge, "HTTP connections, handshakes in progress among them", state.handshakes.len()),
-        ("draining", Kind::Gauge, "1 from the moment on when the hub is not ready any more", is_leaving),
-        ("closing_total_connections", Kind::Gauge, "Connections that a drain or shed closes", to_close as u64),
+        ("handshakes", Kind::Gauge, "HTTP connections, handshakes in progress included", state.handshakes.len()),
+        ("draining", Kind::Gauge, "1 while the hub is draining or stopping", is_not_ready),
+        ("closing_total_connections", Kind::Gauge, "Connections that a stop, drain or shed closes", to_close as u64),
         ("closing_closed_connections", Kind::Gauge, "Connections that it has closed so far", closed as u64),
         ("memory_budget_bytes", Kind::Gauge, "Bytes that the process may use", state.memory.budget()),
-        ("memory_stage", Kind::Gauge, "0 calm, 1 nobody is let in, 2 outboxes are cut", state.memory.pressure() as u64),
+        (
+            "memory_stage",
+            Kind::Gauge,
+            "0 normal, 1 new connections are refused, 2 the longest outboxes are closed",
+            state.memory.pressure() as u64,
+        ),
         (
             "credit_waits",
             Kind::Counter,
-            "Times a publisher waited for a shard and was not read",
+            "Times a publisher waited for a shard and its socket was not read",
             read(&metrics.credit_waits),
         ),
         ("accept_errors", Kind::Counter, "Connections that could not be accepted", read(&metrics.accept_errors)),
-        (
-            "connection_panics",
-            Kind::Counter,
-            "Connections ended by a bug in what reads them",
-            read(&metrics.connection_panics),
-        ),
-        ("shard_restarts", Kind::Counter, "Shards restarted after a bug", read(&metrics.shard_restarts)),
+        ("connection_panics", Kind::Counter, "Connections ended by a panic", read(&metrics.connection_panics)),
+        ("shard_restarts", Kind::Counter, "Shards restarted after a panic", read(&metrics.shard_restarts)),
         ("pauses", Kind::Counter, "Times the whole process did not run for a second", read(&metrics.pauses)),
         (
             "shard_stalls",
@@ -131,45 +136,66 @@ fn process(state: &State) -> Vec<Number> {
             "Times a shard had work and made no pass for a second",
             read(&metrics.shard_stalls),
         ),
-        ("log_lines_lost", Kind::Counter, "Lines of the log that nobody took in time", read(&metrics.log_lines_lost)),
+        (
+            "log_lines_lost",
+            Kind::Counter,
+            "Lines of the log that were dropped because writing was too slow",
+            read(&metrics.log_lines_lost),
+        ),
     ]
 }
 
 impl Collector for Snapshot {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let build = [("version", env!("CARGO_PKG_VERSION"))];
-        let mut family = encoder.encode_descriptor("build_info", "What runs", None, MetricType::Gauge)?;
+        let mut family = encoder.encode_descriptor("build_info", "Version of the hub", None, MetricType::Gauge)?;
         ConstGauge::new(1_i64).encode(family.encode_family(&build)?)?;
         for (name, kind, help, value) in &self.process {
-            encode_one(&mut encoder, (name, help, *kind), *value)?;
+            encode_one(&mut encoder, Metadata { name, help, kind: *kind }, *value)?;
         }
         let waited = ConstCounter::new(self.credit_wait_seconds);
-        let help = "Time that publishers waited for shards, all together";
+        let help = "Total time that publishers waited for shards";
         waited.encode(encoder.encode_descriptor("credit_wait", help, Some(&Unit::Seconds), MetricType::Counter)?)?;
         encode_memory(&mut encoder, self)?;
         encode_skew(&mut encoder, &self.shards)?;
         for (name, kind, help, read) in SHARD_COUNTS {
-            encode_shards(&mut encoder, (name, help, *kind), self.shards.iter().map(read))?;
+            encode_shards(&mut encoder, Metadata { name, help, kind: *kind }, self.shards.iter().map(read))?;
         }
-        let inboxes = ("inbox_depth", "Commands that wait for the shard", Kind::Gauge);
+        let inboxes = Metadata::gauge("inbox_depth", "Commands in the inbox of the shard");
         encode_shards(&mut encoder, inboxes, self.inboxes.iter().copied())?;
-        let placements = ("placements", "Slots taken, those of handshakes included", Kind::Gauge);
+        let placements = Metadata::gauge("placements", "Slots taken, including those reserved by handshakes");
         encode_shards(&mut encoder, placements, self.placements.iter().copied())?;
         let refusals = Refusal::LABELS.iter().zip(self.refusals);
-        encode_family(&mut encoder, ("refusals", "Connections refused", Kind::Counter), "reason", refusals)?;
+        let metadata = Metadata::counter("refusals", "Connections refused");
+        encode_family(&mut encoder, metadata, "reason", refusals)?;
         let closes = CloseReason::LABELS.iter().enumerate();
         let closes = closes.map(|(index, label)| (*label, self.shards.iter().map(|counts| counts.closes[index]).sum()));
-        encode_family(&mut encoder, ("closes", "Connections that we closed", Kind::Counter), "reason", closes)?;
+        encode_family(&mut encoder, Metadata::counter("closes", "Connections closed by the hub"), "reason", closes)?;
         encode_latency(&mut encoder, &self.shards)
     }
 }
 
-/// What is said of a metric beside its value.
-type About<'a> = (&'a str, &'a str, Kind);
+/// The metadata of a metric.
+#[derive(Clone, Copy, Debug)]
+struct Metadata<'a> {
+    name: &'a str,
+    help: &'a str,
+    kind: Kind,
+}
 
-fn encode_one(encoder: &mut DescriptorEncoder<'_>, (name, help, kind): About<'_>, value: u64) -> fmt::Result {
-    let metric = encoder.encode_descriptor(name, help, None, metric_type(kind))?;
-    match kind {
+impl<'a> Metadata<'a> {
+    fn counter(name: &'a str, help: &'a str) -> Self {
+        Self { name, help, kind: Kind::Counter }
+    }
+
+    fn gauge(name: &'a str, help: &'a str) -> Self {
+        Self { name, help, kind: Kind::Gauge }
+    }
+}
+
+fn encode_one(encoder: &mut DescriptorEncoder<'_>, metadata: Metadata<'_>, value: u64) -> fmt::Result {
+    let metric = encoder.encode_descriptor(metadata.name, metadata.help, None, metric_type(metadata.kind))?;
+    match metadata.kind {
         Kind::Counter => ConstCounter::new(value).encode(metric),
         Kind::Gauge => ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(metric),
     }
@@ -177,25 +203,25 @@ fn encode_one(encoder: &mut DescriptorEncoder<'_>, (name, help, kind): About<'_>
 
 fn encode_shards(
     encoder: &mut DescriptorEncoder<'_>,
-    about: About<'_>,
+    metadata: Metadata<'_>,
     values: impl Iterator<Item = u64>,
 ) -> fmt::Result {
-    encode_family(encoder, about, "shard", values.enumerate().map(|(shard, value)| (shard.to_string(), value)))
+    encode_family(encoder, metadata, "shard", values.enumerate().map(|(shard, value)| (shard.to_string(), value)))
 }
 
 fn encode_family<L: AsRef<str>>(
     encoder: &mut DescriptorEncoder<'_>,
-    (name, help, kind): About<'_>,
+    metadata: Metadata<'_>,
     label: &str,
     values: impl Iterator<Item = (L, u64)>,
 ) -> fmt::Result {
-    // The encoder ends a help text with a full stop by itself.
-    let help = help.trim().trim_end_matches('.');
-    let mut family = encoder.encode_descriptor(name, help, None, metric_type(kind))?;
+    // The encoder adds a full stop.
+    let help = metadata.help.trim().trim_end_matches('.');
+    let mut family = encoder.encode_descriptor(metadata.name, help, None, metric_type(metadata.kind))?;
     for (value, number) in values {
         let labels = [(label, value.as_ref())];
         let family = family.encode_family(&labels)?;
-        match kind {
+        match metadata.kind {
             Kind::Counter => ConstCounter::new(number).encode(family)?,
             Kind::Gauge => ConstGauge::new(i64::try_from(number).unwrap_or(i64::MAX)).encode(family)?,
         }
@@ -203,7 +229,7 @@ fn encode_family<L: AsRef<str>>(
     Ok(())
 }
 
-/// What holds memory that grows with load; what the allocator and the kernel add is in the process' own numbers.
+/// Encodes the memory that grows with load. That of the allocator and the kernel is part of the process metrics.
 fn encode_memory(encoder: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
     let sum = |read: fn(&ShardCounts) -> u64| snapshot.shards.iter().map(read).sum::<u64>();
     let categories = [
@@ -213,13 +239,13 @@ fn encode_memory(encoder: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fm
         ("partial_messages", snapshot.partial_bytes),
         ("slots", sum(|counts| counts.slot_bytes)),
     ];
-    let about = ("memory_bytes", "Bytes by what they are for", Kind::Gauge);
-    encode_family(encoder, about, "category", categories.into_iter())
+    let metadata = Metadata::gauge("memory_bytes", "Bytes by purpose");
+    encode_family(encoder, metadata, "category", categories.into_iter())
 }
 
-/// How unevenly shards are loaded: the most of one, as a multiple of the mean.
+/// Encodes how unevenly shards are loaded: the maximum as a multiple of the mean.
 fn encode_skew(encoder: &mut DescriptorEncoder<'_>, shards: &[ShardCounts]) -> fmt::Result {
-    const HELP: &str = "Most of one shard as a multiple of the mean: 1 is even";
+    const HELP: &str = "Maximum of a shard as a multiple of the mean; 1 is even";
     let mut family = encoder.encode_descriptor("shard_skew_ratio", HELP, None, MetricType::Gauge)?;
     for (of, read) in [("connections", connections as fn(&ShardCounts) -> u64), ("deliveries", deliveries)] {
         let (most, sum) = (shards.iter().map(read).max().unwrap_or(0), shards.iter().map(read).sum::<u64>());
@@ -238,7 +264,7 @@ fn deliveries(counts: &ShardCounts) -> u64 {
 }
 
 fn encode_latency(encoder: &mut DescriptorEncoder<'_>, shards: &[ShardCounts]) -> fmt::Result {
-    const HELP: &str = "From the arrival of a publication to the last write that was due for it, at most";
+    const HELP: &str = "Time from the arrival of a publication to the last write that was due for it";
     let mut family = encoder.encode_descriptor("delivery", HELP, Some(&Unit::Seconds), MetricType::Histogram)?;
     for (shard, counts) in shards.iter().enumerate() {
         let bounds = LATENCY_BOUNDS.iter().map(|bound| seconds(*bound)).chain([f64::INFINITY]);

@@ -1,4 +1,4 @@
-//! A metrics format: which one a scraper prefers, and the older one made of the newer.
+//! Formats of the metrics page: which one a scraper prefers, and the conversion from the newer to the older.
 
 use hyper::header::{ACCEPT, HeaderMap};
 use std::cmp::Reverse;
@@ -9,7 +9,7 @@ use std::fmt::Write;
 pub(super) enum Format {
     /// OpenMetrics 1.0.
     OpenMetrics,
-    /// Prometheus' own of version 0.0.4, which every scraper reads.
+    /// Prometheus' text format 0.0.4, which every scraper reads.
     Prometheus,
 }
 
@@ -94,8 +94,8 @@ fn thousandths(weight: &str) -> Option<u16> {
     Some(digits.min(1000))
 }
 
-/// Converts a page of counters, gauges and histograms from OpenMetrics to Prometheus' format: there, help and type of a
-/// counter have the name of its sample, and there is neither a unit nor an end.
+/// Converts a page of counters, gauges and histograms from OpenMetrics to Prometheus' format. There, the help and type of
+/// a counter have the name of its sample, and there are no lines for units or the end of the page.
 pub(super) fn to_prometheus(openmetrics: &str) -> String {
     let mut page = String::with_capacity(openmetrics.len());
     let mut help = "";

@@ -1,18 +1,18 @@
-//! The pages: the chat page and its parts, embedded in the binary.
+//! The chat page and its parts, embedded in the binary.
 
 use super::error::{RequestError, read_only};
 use super::response::{HttpResponse, set_header, text, with_body};
 use hyper::header::{self, HeaderName};
 use hyper::{Method, StatusCode};
 
-/// One embedded file.
+/// An embedded file.
 #[derive(Clone, Copy, Debug)]
 struct Page {
     content_type: &'static str,
     body: &'static [u8],
 }
 
-/// Sent with every page: it may load its own parts and talk to its own host, and nothing else.
+/// Headers of every page: it may load its own parts and connect to its own host, and nothing else.
 const HEADERS: [(HeaderName, &str); 5] = [
     (
         header::CONTENT_SECURITY_POLICY,
@@ -22,11 +22,11 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
     (header::X_FRAME_OPTIONS, "DENY"),
-    // The page belongs to the binary: after an upgrade nobody runs the old one.
+    // The page belongs to the binary, so browsers must not keep that of an older version.
     (header::CACHE_CONTROL, "no-cache"),
 ];
 
-/// Responds with a page. The path is judged before the method, as gorilla's chat example does.
+/// Responds with a page. The path is checked before the method, as in gorilla's chat example.
 pub(super) fn respond(path: &str, method: &Method) -> Result<HttpResponse, RequestError> {
     let Some(page) = find(path) else { return Ok(text(StatusCode::NOT_FOUND, "Not found\n")) };
     let mut response = with_body(StatusCode::OK, page.content_type, page.body);

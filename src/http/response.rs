@@ -1,4 +1,4 @@
-//! A response: how one is built, and one that is ready or awaits the shards.
+//! Responses: how they are built, and the future of one that may have to await the shards.
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -15,8 +15,9 @@ const TEXT: &str = "text/plain; charset=utf-8";
 
 /// A response that is ready, or one that awaits the shards.
 pub(crate) enum ResponseFuture {
+    /// `None` once it was returned.
     Ready(Option<HttpResponse>),
-    /// Boxed: rare, and the task of every handshake would be larger for it.
+    /// Boxed, because it is rare and would make the task of every handshake larger.
     Boxed(Pin<Box<dyn Future<Output = HttpResponse> + Send>>),
 }
 

@@ -25,13 +25,14 @@ pub(crate) struct Peer {
     pub(crate) is_counted: bool,
 }
 
-/// Answers the requests of one HTTP connection, and holds the upgrade that the last of them may have agreed on.
+/// Responds to the requests of one HTTP connection.
 #[derive(Debug)]
 pub(crate) struct HttpService {
     state: Arc<State>,
     endpoint: Arc<Endpoint>,
     peer: Peer,
-    /// hyper owns the service until the connection ends, so the upgrade is read from here after that.
+    /// Set by the request that is answered with 101. hyper owns the service until the connection ends, so the result of a
+    /// request is passed out of it through this cell.
     pending_upgrade: RefCell<Option<PendingUpgrade>>,
 }
 
@@ -40,7 +41,7 @@ impl HttpService {
         Self { state, endpoint, peer, pending_upgrade: RefCell::new(None) }
     }
 
-    /// Returns the upgrade that a request agreed on, if one was answered with 101.
+    /// Returns the upgrade if a request was answered with 101.
     pub(crate) fn into_pending_upgrade(self) -> Option<PendingUpgrade> {
         self.pending_upgrade.into_inner()
     }
@@ -49,11 +50,11 @@ impl HttpService {
         let is_for_operators = self.endpoint.is_internal || self.state.settings.load().internal_addr.is_none();
         let response = match request.uri().path() {
             path if path.starts_with("/admin/") && is_for_operators => {
-                return trace::follow(&request, || admin::respond(&self.state, &request));
+                return trace::in_span(&request, || admin::respond(&self.state, &request));
             }
             "/metrics" if is_for_operators => self.metrics(&request),
             path if path.starts_with("/health/") => health::respond(&self.state, path, request.method()),
-            _ if self.endpoint.is_internal => Ok(text(StatusCode::NOT_FOUND, "Not found: clients go to --addr\n")),
+            _ if self.endpoint.is_internal => Ok(text(StatusCode::NOT_FOUND, "Not found: clients connect to --addr\n")),
             "/ws" => self.upgrade(request, Protocol::Chat),
             "/echo" if self.state.settings.load().echo => self.upgrade(request, Protocol::Echo),
             path => pages::respond(path, request.method()),
@@ -72,10 +73,10 @@ impl HttpService {
         if is_allowed { metrics::respond(&self.state, request) } else { Ok(metrics::forbidden()) }
     }
 
-    /// Agrees on a WebSocket for the client of the request, and returns the 101.
+    /// Accepts a WebSocket, keeps what it needs after the response, and returns the 101.
     fn upgrade(&self, mut request: Request<Incoming>, protocol: Protocol) -> Result<HttpResponse, RequestError> {
         let client = Client { addr: self.client_address(request.headers()), is_counted: self.peer.is_counted };
-        let (response, pending) = upgrade::agree(&self.state, &mut request, protocol, client)?;
+        let (response, pending) = upgrade::accept(&self.state, &mut request, protocol, client)?;
         self.pending_upgrade.replace(Some(pending));
         Ok(response)
     }
@@ -91,8 +92,8 @@ impl HttpService {
     }
 }
 
-/// Warns once that clients of a proxy on this machine count as this machine, and so are exempt from the limits per
-/// address. Without the warning the mistake would be found by the first attack.
+/// Warns, once, that the clients of a proxy on this machine have the address of this machine, and so are exempt from the
+/// limits per address. Without the warning the first attack would reveal it.
 fn warn_of_untrusted_proxy(peer: IpAddr) {
     static WARNED: Once = Once::new();
     WARNED.call_once(|| {

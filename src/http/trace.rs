@@ -1,6 +1,6 @@
-//! The trace of an operator's request: a span that can be exported, see `cli/traces.rs`.
+//! Traces of operators' requests: spans that `cli/traces.rs` can export.
 //!
-//! Deliveries have none: a span costs more than a send.
+//! Deliveries have no spans, because a span costs more than a send.
 
 use super::response::{HttpResponse, ResponseFuture};
 use hyper::{HeaderMap, Request};
@@ -8,7 +8,7 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
 /// Runs a request inside its span, and ends the span with the response.
-pub(super) fn follow<B>(request: &Request<B>, respond: impl FnOnce() -> ResponseFuture) -> ResponseFuture {
+pub(super) fn in_span<B>(request: &Request<B>, respond: impl FnOnce() -> ResponseFuture) -> ResponseFuture {
     let span = span(request);
     match span.in_scope(respond) {
         ResponseFuture::Ready(response) => {
@@ -29,10 +29,10 @@ pub(super) fn follow<B>(request: &Request<B>, respond: impl FnOnce() -> Response
     }
 }
 
-/// Begins a span, with the names of OpenTelemetry's conventions for HTTP servers.
+/// Returns a new span, with the attributes of OpenTelemetry's conventions for HTTP servers.
 fn span<B>(request: &Request<B>) -> Span {
     let method = request.method().as_str();
-    // A client may request any path: one that is not a route is not repeated.
+    // Only routes are recorded: a client may request any path, and each would be a new name.
     let route = ["/admin/drain", "/admin/shed", "/admin/connections", "/admin/channels"];
     let route = route.into_iter().find(|route| *route == request.uri().path()).unwrap_or("/admin");
     let span = tracing::info_span!(
@@ -43,18 +43,18 @@ fn span<B>(request: &Request<B>) -> Span {
         http.route = route,
         http.response.status_code = Empty,
     );
-    adopt(&span, request.headers());
+    set_parent(&span, request.headers());
     span
 }
 
 fn end(span: &Span, response: &HttpResponse) {
-    // Signed: an unsigned number would arrive as text.
+    // Signed, because the exporter turns unsigned numbers into text.
     span.record("http.response.status_code", i64::from(response.status().as_u16()));
 }
 
-/// Makes the span a part of the trace that the request names, W3C Trace State.
+/// Makes the span part of the trace that the request names, W3C Trace Context.
 #[cfg(feature = "otel")]
-fn adopt(span: &Span, headers: &HeaderMap) {
+fn set_parent(span: &Span, headers: &HeaderMap) {
     use opentelemetry::propagation::TextMapPropagator;
     use tracing_opentelemetry::OpenTelemetrySpanExt;
 
@@ -71,9 +71,9 @@ fn adopt(span: &Span, headers: &HeaderMap) {
     }
 
     let parent = opentelemetry_sdk::propagation::TraceContextPropagator::new().extract(&Headers(headers));
-    // Fails if no collector is configured.
+    // An error if no exporter is configured.
     let _ = span.set_parent(parent);
 }
 
 #[cfg(not(feature = "otel"))]
-fn adopt(_: &Span, _: &HeaderMap) {}
+fn set_parent(_: &Span, _: &HeaderMap) {}

@@ -1,4 +1,6 @@
-//! The network layer: sockets, TLS, readiness, who is on the other side, and how many may come.
+//! The network layer: sockets, TLS, readiness, the addresses of peers, and how many may connect.
+//!
+//! [`socket`], [`runtime`] and [`tls`] are public for tests, benches and the command line.
 
 pub(crate) mod address;
 pub(crate) mod admission;

@@ -1,7 +1,8 @@
-//! The PROXY protocol, versions 1 and 2: what a balancer says of its client before the client's first byte.
+//! The PROXY protocol, versions 1 and 2: a header with which a proxy names its client before the client's first byte.
 //!
-//! An address has it or has it not (`proxy+` in `--addr`); it is never guessed, because whoever may choose could be
-//! anybody. The header is read to its last byte and no further: what follows belongs to TLS or HTTP.
+//! The header is required on addresses with `proxy+` and not understood on others. It is never detected, because a
+//! client that could choose to send one could claim any address. The header is read to its last byte and no further:
+//! TLS or HTTP follows.
 
 use super::address::is_in;
 use crate::metrics::Refusal;
@@ -13,34 +14,34 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::timeout;
 
-/// Time for the header, which a balancer sends with its first packet.
+/// Longest time until the header is complete. Proxies send it in their first packet.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The shortest header of version 1, `PROXY UNKNOWN` and a line's end; none of version 2 is as short.
+/// The shortest header: version 1 with `PROXY UNKNOWN` and the end of the line. In version 2 all are longer.
 const HEADER_BYTES_MIN: usize = 15;
 
-/// The longest line of version 1, with its end, section 2.1 of the specification.
+/// The longest line of version 1 including its end, section 2.1 of the specification.
 const LINE_BYTES_MAX: usize = 107;
 
-/// What version 2 begins with, section 2.2.
+/// The first bytes of version 2, section 2.2.
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 
-/// Bytes of version 2 before the addresses.
+/// Bytes of a version 2 header before the addresses.
 const HEAD_BYTES: usize = 16;
 
-/// Longest header of version 2 that is taken, extensions included: what fits the smallest packet that IPv4 hosts must
-/// take whole, section 2.2.
+/// Longest version 2 header that is accepted, extensions included: as long as fits into the smallest packet that every
+/// IPv4 host must accept unfragmented, section 2.2.
 const HEADER_BYTES_MAX: usize = 536;
 
-/// Reads the header at the begin of a connection from `peer`, and returns the client it names.
+/// Reads the header at the beginning of a connection from `peer`, and returns the client that it names.
 ///
 /// # Errors
 ///
-/// Why the connection has to be closed.
+/// The reason to close the connection: `peer` is not trusted, the header is malformed, or it is late.
 ///
 /// # Cancel safety
 ///
-/// Not cancel safe: what was read is lost, and with it the connection.
+/// Not cancel safe: the bytes that were read are lost, so the connection has to be closed.
 pub(crate) async fn client(
     stream: &mut (impl AsyncRead + Unpin),
     peer: IpAddr,
@@ -56,7 +57,7 @@ pub(crate) async fn client(
     }
 }
 
-/// Reads one header, not a byte more.
+/// Reads one header and no byte after it.
 async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
     let mut header = vec![0; HEADER_BYTES_MIN];
     stream.read_exact(&mut header).await?;
@@ -70,7 +71,7 @@ async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
         stream.read_exact(&mut header[HEAD_BYTES..]).await?;
         return Ok(header);
     }
-    // A line has no length of its own; it is short.
+    // Version 1 has no length field, so it is read byte by byte. It is short, and once per connection.
     while !header.ends_with(b"\n") {
         if header.len() == LINE_BYTES_MAX || !header.starts_with(b"PROXY ") {
             return Err(io::ErrorKind::InvalidData.into());
@@ -80,7 +81,7 @@ async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
     Ok(header)
 }
 
-/// Returns whom a whole header names: the balancer itself when it asks for its own sake, as health checks do.
+/// Returns the client that a complete header names. Without one it is the proxy itself, as for its health checks.
 fn parse(header: &[u8], peer: IpAddr) -> Option<IpAddr> {
     let client = match HeaderResult::parse(header) {
         HeaderResult::V1(Ok(header)) => match header.addresses {
@@ -107,7 +108,7 @@ mod tests {
 
     const PEER: &str = "10.0.0.1";
 
-    /// Sends bytes as a balancer would, and returns the client and what is left for HTTP.
+    /// Sends bytes as a proxy would, and returns the client and the bytes that are left for HTTP.
     async fn seen(bytes: &[u8]) -> (Result<String, Refusal>, Vec<u8>) {
         let (mut balancer, mut hub) = tokio::io::duplex(4096);
         balancer.write_all(bytes).await.unwrap();
@@ -124,7 +125,7 @@ mod tests {
         [&SIGNATURE[..], &[0x20 | command, family], &len, rest].concat()
     }
 
-    /// Threats row 24. What follows belongs to somebody else, to the byte.
+    /// docs/threats.md, row 24. The bytes after the header belong to the next protocol, from the first one.
     #[tokio::test]
     async fn both_versions_name_the_client_and_leave_what_follows() {
         let v4 = [198, 51, 100, 7, 10, 0, 0, 1, 0x12, 0x34, 0, 80];
@@ -167,7 +168,7 @@ mod tests {
 
     #[tokio::test]
     async fn header_of_a_stranger_is_not_even_read() {
-        let (_stranger, mut hub) = tokio::io::duplex(64);
+        let (_client, mut hub) = tokio::io::duplex(64);
         assert_eq!(client(&mut hub, PEER.parse().unwrap(), &[]).await, Err(Refusal::ProxyProtocol));
     }
 
@@ -180,7 +181,7 @@ mod tests {
     }
 
     proptest! {
-        /// Bytes of whoever reaches the port end nothing but their connection.
+        /// No bytes of a peer end more than its connection.
         #[test]
         fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..600), is_second in any::<bool>()) {
             let start: &[u8] = if is_second { SIGNATURE } else { b"PROXY " };

@@ -1,31 +1,34 @@
-//! Readiness: what one read brought, and how the runtime learns that a socket is full.
+//! Readiness: the result of one read, and how the runtime learns that a socket is full.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-/// What one read brought.
+/// The result of one read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Received<T> {
-    /// Bytes, or what came of them.
+    /// Bytes were read; holds their number, or the result of processing them.
     Bytes(T),
-    /// None yet.
+    /// No bytes are there yet.
     Nothing,
-    /// The peer has ended, or the connection broke.
+    /// The peer has ended its side, or the connection is broken.
     End,
 }
 
-/// Tells the runtime that a socket is full, so that it calls back. The socket is asked once more inside `try_io`, which
-/// sees an event that came since the write; without that the connection could wait for ever.
+/// Tells the runtime that a socket is full, so that it wakes the task when the socket is writable again.
+///
+/// Writes bypass the runtime, so the socket may have become writable between the write and this call, and the event for
+/// it may be consumed already. Therefore it is polled once more inside `try_io`, which keeps an event that arrives
+/// meanwhile. Otherwise the connection could wait for ever.
 pub(crate) fn note_full(stream: &TcpStream) {
-    let ask = || if is_writable(stream)? { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) };
-    // Whatever it says, the next question is `poll_writable`.
-    let _ = stream.try_io(Interest::WRITABLE, ask);
+    let check = || if is_writable(stream)? { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) };
+    // The caller calls `poll_writable` next, which returns the result.
+    let _ = stream.try_io(Interest::WRITABLE, check);
 }
 
 fn is_writable(stream: &TcpStream) -> io::Result<bool> {
-    let mut asked = [PollFd::new(stream, PollFlags::OUT)];
-    let at_once = Timespec::default();
-    Ok(poll(&mut asked, Some(&at_once))? > 0)
+    let mut descriptors = [PollFd::new(stream, PollFlags::OUT)];
+    let no_wait = Timespec::default();
+    Ok(poll(&mut descriptors, Some(&no_wait))? > 0)
 }

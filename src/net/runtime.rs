@@ -1,4 +1,4 @@
-//! A runtime: the threads that everything runs on, and the cores that they run on.
+//! The runtime: the threads that all tasks run on, and the cores that these may be pinned to.
 
 use crate::config::Tuning;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -6,17 +6,18 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::runtime::{Builder, Runtime};
 
-/// What `top -H` and /proc call a thread.
+/// The name of a thread in `top -H` and `/proc`.
 const THREAD_NAME: &str = "throng-worker";
 
-/// Socket events that a thread takes with one system call: tokio's own 1024 would be a long turn of readers.
+/// Socket events that a thread takes with one system call. With tokio's default of 1024 the readers that these wake would
+/// delay the shards for too long.
 const EVENTS_MAX: usize = 256;
 
-/// Starts the threads.
+/// Starts the worker threads.
 ///
 /// # Errors
 ///
-/// What the system says: threads, descriptors or permission to ask for the allowed cores are missing.
+/// The error of the system: it has no thread or descriptor left, or does not tell the allowed cores.
 pub fn build(tuning: &Tuning) -> io::Result<Runtime> {
     let threads = tuning.threads.unwrap_or(1);
     let mut builder = Builder::new_multi_thread();
@@ -32,7 +33,7 @@ pub fn build(tuning: &Tuning) -> io::Result<Runtime> {
         builder.on_thread_start(move || {
             // Relaxed: the number stands for itself.
             let number = started.fetch_add(1, Ordering::Relaxed);
-            // Later ones are not workers: they look up a name and end.
+            // Later threads are not workers: they run blocking tasks, such as the look-up of a name.
             if number < threads {
                 pin(cores[number % cores.len()]);
             }
@@ -51,8 +52,8 @@ fn allowed_cores() -> io::Result<Vec<usize>> {
 fn pin(core: usize) {
     let mut only = CpuSet::new();
     only.set(core);
-    // It runs all the same, wherever the system puts it.
+    // Not fatal: without pinning it is only slower.
     if let Err(error) = sched_setaffinity(None, &only) {
-        tracing::warn!(core, %error, "a thread is not pinned");
+        tracing::warn!(core, %error, "cannot pin a thread");
     }
 }

@@ -1,4 +1,4 @@
-//! A socket as the hub and the readers use it: non-blocking, one system call per call, encrypted or not.
+//! A socket, encrypted or not: shared by the reader of a connection and by its sink, non-blocking.
 
 use super::readiness::{Received, note_full};
 use super::tcp_info;
@@ -15,17 +15,17 @@ use std::task::{Context, Poll, Waker};
 use tokio::io::Interest;
 use tokio::net::{TcpSocket, TcpStream};
 
-/// What the send buffer of a full socket is raised by for its last bytes; the kernel doubles it. The rest of a frame
-/// is at most 64 KiB by default.
+/// Bytes by which the send buffer of a full socket is raised for a close frame and what precedes it. The kernel doubles
+/// it. The rest of a frame is at most 64 KiB by default.
 const CLOSING_BYTES: usize = 64 * 1024;
 
 /// One connection's socket, shared by its reader and its sink.
 #[derive(Debug)]
 pub struct Socket {
     stream: TcpStream,
-    /// On the cache line of the descriptor, which every write needs: asking costs nothing.
+    /// On the cache line of the descriptor, which every write needs, so the check for it costs nothing.
     encryption: Option<Box<Encryption>>,
-    /// Who is behind it; of IPv4 the mapped address, which takes 8 bytes less than what could be either.
+    /// The address of the client; IPv4 is mapped, which takes 8 bytes less than an `IpAddr`.
     client: Ipv6Addr,
 }
 
@@ -40,7 +40,7 @@ impl Socket {
         Self { encryption: Some(Box::new(Encryption::new(connection))), ..Self::plain(stream) }
     }
 
-    /// Notes who is behind it.
+    /// Sets the address of the client, as known after the headers of proxies were read.
     pub(crate) fn with_client(self, client: IpAddr) -> Self {
         let client = match client {
             IpAddr::V4(client) => client.to_ipv6_mapped(),
@@ -49,17 +49,17 @@ impl Socket {
         Self { client, ..self }
     }
 
-    /// Returns what came in with the bytes of HTTP and was decrypted with them; nobody would be called for it.
+    /// Returns the bytes that were decrypted together with the request. The socket does not become readable for them.
     pub(crate) fn prefetched(&self) -> Vec<u8> {
         self.encryption.as_ref().map_or_else(Vec::new, |encryption| encryption.decrypted())
     }
 
-    /// Waits for bytes. An error is readable too.
+    /// Waits for bytes, the end of the stream, or an error.
     pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.stream.poll_read_ready(cx).map(drop)
     }
 
-    /// Reads what is there, without waiting.
+    /// Reads without waiting.
     pub(crate) fn receive(&self, buffer: &mut [u8]) -> Received<usize> {
         match &self.encryption {
             None => receive(&self.stream, buffer),
@@ -67,7 +67,7 @@ impl Socket {
         }
     }
 
-    /// Ends the write side after what was sent.
+    /// Ends the write side; bytes that were sent before still arrive.
     pub(crate) fn finish(&self) {
         if let Some(encryption) = &self.encryption {
             encryption.close_notify(&self.stream);
@@ -99,8 +99,9 @@ impl SocketSink {
     ///
     /// # Hot path
     ///
-    /// Once per delivery of a message: one system call. The runtime's own record of the socket is not looked at: a
-    /// cache line per connection, cold after every pause, and 4 % of a delivery. Who is full is parked, not asked.
+    /// Once per delivery of a message: one system call. The runtime's own record of the readiness is not read: that is a
+    /// cache line per connection, cold after every pause, and 4 % of a delivery. It is not needed, because full sockets
+    /// are parked and not written to.
     fn write_once(&self, offered: usize, write: impl FnOnce(SockRef<'_>) -> io::Result<usize>) -> Sent {
         match write(SockRef::from(&self.socket.stream)) {
             Ok(taken) if taken == offered => Sent::All,
@@ -172,12 +173,12 @@ impl Sink for SocketSink {
     }
 }
 
-/// Sets on a listener what every connection needs: nothing is delayed to be coalesced, and what the kernel holds for
-/// one is bounded. Linux hands that on to whom it accepts, who so costs no system call for it.
+/// Sets the options that every connection needs on its listener: no delay (Nagle), and bounds for the kernel's buffers.
+/// On Linux accepted sockets inherit them, so a connection costs no system call for it.
 ///
 /// # Errors
 ///
-/// What `setsockopt` says.
+/// The error of `setsockopt`.
 pub(crate) fn prepare(listener: &TcpSocket, limits: &Limits) -> io::Result<()> {
     let socket = SockRef::from(listener);
     socket.set_tcp_nodelay(true)?;
@@ -185,12 +186,13 @@ pub(crate) fn prepare(listener: &TcpSocket, limits: &Limits) -> io::Result<()> {
     socket.set_tcp_notsent_lowat(limits.notsent_bytes)
 }
 
-/// Reads what is there, without waiting.
+/// Reads without waiting.
 fn receive(stream: &TcpStream, buffer: &mut [u8]) -> Received<usize> {
     let mut taken = 0;
     let result = stream.try_io(Interest::READABLE, || {
         taken = (&*SockRef::from(stream)).read(buffer)?;
-        // A short read emptied the socket: clearing the readiness here spares the EAGAIN.
+        // A short read has emptied the socket. `WouldBlock` makes the runtime clear the readiness, which saves another
+        // read that would only fail with EAGAIN.
         let is_short = 0 < taken && taken < buffer.len();
         if is_short { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
     });

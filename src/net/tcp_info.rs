@@ -1,13 +1,13 @@
-//! What the kernel knows of a TCP connection: `TCP_INFO` of tcp(7).
+//! The state of a TCP connection in the kernel: `TCP_INFO` of tcp(7).
 //!
-//! The one module that needs `unsafe`: no crate in the tree reads this option, and those that do generate their struct
-//! with a C compiler's headers.
+//! The one module that needs `unsafe`: no crate in the tree reads this option, and crates that do generate their struct
+//! from C headers.
 //!
 //! # Safety
 //!
-//! `getsockopt` writes at most as many bytes as it is told to, here the size of the struct it is given, which consists
-//! of integers alone: zeros are a value of it, and so is whatever the kernel writes. An older kernel writes less, and
-//! the rest stays zero. The descriptor is borrowed, so it is open for as long as the call lasts.
+//! `getsockopt` writes at most as many bytes as its argument says, here the size of the struct. The struct consists of
+//! integers, so all zeros are a valid value, and so are any bytes that the kernel writes. An older kernel writes fewer
+//! bytes, and the rest stays zero. The descriptor is borrowed, so it is open during the call.
 #![expect(unsafe_code, reason = "argued above")]
 
 use crate::hub::sink::Tcp;
@@ -15,13 +15,13 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
-/// Asks the kernel; `None` of a socket that is not TCP, or that is gone.
+/// Returns the state of a connection; `None` if the socket is not TCP, or closed.
 pub(crate) fn query(socket: BorrowedFd<'_>) -> Option<Tcp> {
     let mut info = MaybeUninit::<libc::tcp_info>::zeroed();
     let mut len = libc::socklen_t::try_from(size_of::<libc::tcp_info>()).ok()?;
-    let (descriptor, place) = (socket.as_raw_fd(), info.as_mut_ptr().cast());
-    // SAFETY: see the header; `place` and `len` describe `info`.
-    let result = unsafe { libc::getsockopt(descriptor, libc::IPPROTO_TCP, libc::TCP_INFO, place, &raw mut len) };
+    let (descriptor, value) = (socket.as_raw_fd(), info.as_mut_ptr().cast());
+    // SAFETY: see the header; `value` and `len` describe `info`.
+    let result = unsafe { libc::getsockopt(descriptor, libc::IPPROTO_TCP, libc::TCP_INFO, value, &raw mut len) };
     // SAFETY: see the header; zeroed integers are initialised.
     let info = unsafe { info.assume_init() };
     (result == 0).then(|| Tcp {
@@ -41,7 +41,7 @@ mod tests {
     use std::os::unix::net::UnixStream;
     use std::time::Instant;
 
-    /// The struct of the C library is what the kernel writes: numbers that are known stand where they should.
+    /// The struct of the C library has the kernel's layout: fields whose values are known have these values.
     #[test]
     fn unsent_bytes_and_round_trips_are_those_of_the_socket() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -107,9 +107,7 @@ impl Memory {
             match pressure {
                 Pressure::Normal => tracing::info!(used, budget, "memory: enough again"),
                 Pressure::Tight => tracing::warn!(used, budget, "memory: tight; new connections are refused"),
-                Pressure::Short => {
-                    tracing::error!(used, budget, "memory: short; connections with the longest outboxes are closed")
-                }
+                Pressure::Short => tracing::error!(used, budget, "memory: short; the longest outboxes are closed"),
             }
         }
         pressure
@@ -160,7 +158,7 @@ fn cgroup_max(root: &Path) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// See docs/threats.md, row 30. At 85 and 95 %, and back with a distance.
+    /// docs/threats.md, row 30. At 85 and 95 %, and back with a distance.
     #[test]
     fn stages_begin_at_their_share_and_end_below_it() {
         let memory = Memory::new(1_000);

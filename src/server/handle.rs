@@ -37,7 +37,7 @@ impl ServerHandle {
     pub async fn reconfigure(&self, config: &Config) -> Result<(), ReloadError> {
         let state = &self.state;
         let config = reload::merge(&state.settings.load(), config);
-        // First what can fail: after it every step succeeds.
+        // The only step that can fail comes first, so that an error changes nothing.
         self.reload_certificate(&config)?;
         state.memory.set_max(config.admission.memory_max);
         let limits = Arc::new(config.limits.clone());

@@ -76,7 +76,7 @@ impl Listener {
         loop {
             // Without room connections wait in the kernel, where they cost least, instead of evicting each other.
             let handshakes_max = state.settings.load().limits.handshakes_max;
-            state.handshakes.has_room(handshakes_max).await;
+            state.handshakes.wait_for_room(handshakes_max).await;
             match self.accept().await {
                 Ok(accepted) => {
                     backoff = Backoff::default();

@@ -1,34 +1,36 @@
-//! `throng top`: a live view of a running hub, from what the hub tells an operator over HTTP.
+//! `throng top`: a live view of a running hub, from what the hub tells operators over HTTP.
 //!
-//! It knows nothing of the hub but its routes: it can look at one on another machine, and of another version.
+//! It depends on the routes of the hub and on nothing else of it, so it can show a hub on another machine, and of
+//! another version. Public are [`run`], and what tests need to render a screen without a terminal.
 
-mod ask;
-mod live;
-mod look;
 mod options;
+
+mod client;
 mod sample;
+mod snapshot;
+
 mod screen;
 mod units;
 mod view;
 
-pub use look::Look;
-pub use options::{Options, Place};
+mod event_loop;
+
+pub use options::{HubUrl, HubUrlError, Options};
 pub use sample::Sample;
 pub use screen::{Medium, Screen};
-pub use view::draw;
+pub use snapshot::Snapshot;
+pub use view::printed;
 
-use ask::{Asker, Trouble};
 use clap::Parser;
-use ratatui::Terminal;
-use ratatui::backend::TestBackend;
+use client::HubClient;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-/// Size of a look that is printed: what fits a wide page, and shows ten connections and ten channels.
-const PRINTED: (u16, u16) = (120, 38);
+/// Columns and lines of a printed snapshot: as wide as most pages, with room for ten connections and ten channels.
+const PRINTED_SIZE: (u16, u16) = (120, 38);
 
-/// Looks at a hub until told to stop, or once.
+/// Runs the command line `throng top`. Shows the hub until the user quits, or prints one snapshot.
 pub fn run(arguments: Vec<OsString>, medium: Medium) -> ExitCode {
     let options = match Options::try_parse_from(arguments) {
         Ok(options) => options,
@@ -38,14 +40,14 @@ pub fn run(arguments: Vec<OsString>, medium: Medium) -> ExitCode {
         }
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let looked = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
+    let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
         if options.once || !io::stdout().is_terminal() {
             runtime.block_on(print(&options))
         } else {
-            runtime.block_on(live::run(&options, medium))
+            runtime.block_on(event_loop::run(&options, medium))
         }
     });
-    match looked {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "throng top: {error:#}");
@@ -54,30 +56,12 @@ pub fn run(arguments: Vec<OsString>, medium: Medium) -> ExitCode {
     }
 }
 
-/// Prints one look as text. It takes as long as it counts: rates need two moments.
+/// Prints one snapshot as text. Takes as long as the interval, because rates need two samples.
 async fn print(options: &Options) -> anyhow::Result<()> {
-    let asker = Asker::new(options);
+    let client = HubClient::new(options);
     let mut screen = Screen::new(options.url.to_string(), Medium::Printed);
-    let first = asker.metrics().await.map_err(Trouble::into_error)?;
-    let look = asker.look(Some(&first), screen.sort(), options.interval).await.map_err(Trouble::into_error)?;
-    screen.show(look);
-    let _ = io::stdout().lock().write_all(printed(&screen, PRINTED)?.as_bytes());
+    let first = client.sample().await?;
+    screen.show(client.snapshot(Some(&first), screen.sort(), options.interval).await?);
+    let _ = io::stdout().lock().write_all(printed(&screen, PRINTED_SIZE).as_bytes());
     Ok(())
-}
-
-/// Returns a screen of that many columns and lines as text.
-///
-/// # Errors
-///
-/// None in practice: memory takes what is drawn.
-pub fn printed(screen: &Screen, (width, height): (u16, u16)) -> anyhow::Result<String> {
-    let mut terminal = Terminal::new(TestBackend::new(width, height))?;
-    let frame = terminal.draw(|frame| draw(frame, screen))?;
-    let mut text = String::new();
-    for y in 0..height {
-        let line: String = (0..width).map(|x| frame.buffer[(x, y)].symbol()).collect();
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    Ok(text.trim_end().to_owned() + "\n")
 }

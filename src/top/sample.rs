@@ -1,9 +1,9 @@
-//! A sample: the numbers of a metrics page at one moment.
+//! A sample: the numbers of a metrics page.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// The numbers of one moment, by name and labels.
+/// The numbers of a metrics page, by name and labels.
 #[derive(Clone, Debug)]
 pub struct Sample {
     at: Instant,
@@ -14,11 +14,11 @@ pub struct Sample {
 type Labels = BTreeMap<String, String>;
 
 impl Sample {
-    /// Reads a page of OpenMetrics or Prometheus text. What is not a number is left out: a page of another version is
-    /// shown as far as it is understood.
+    /// Parses a page in Prometheus' format or OpenMetrics. Skips lines that it does not understand, so that the page of
+    /// another version is shown as far as possible.
     pub fn parse(page: &str) -> Self {
         let mut numbers = BTreeMap::<_, Vec<_>>::new();
-        for (name, labels, number) in page.lines().filter(|line| !line.starts_with('#')).filter_map(line) {
+        for (name, labels, number) in page.lines().filter(|line| !line.starts_with('#')).filter_map(parse_line) {
             numbers.entry(name).or_default().push((labels, number));
         }
         Self { at: Instant::now(), numbers }
@@ -43,15 +43,16 @@ impl Sample {
         self.all(name).first()?.0.get(label).map(String::as_str)
     }
 
-    /// Returns the upper bounds and the counts, of this shard or of all, of what a histogram counted since `before`.
+    /// Returns the buckets of a histogram, of one shard or of all: their upper bounds, and cumulative counts since
+    /// `before`.
     pub fn buckets(&self, before: &Self, name: &str, shard: Option<&str>) -> Vec<(f64, f64)> {
         let cumulative = |sample: &Self| {
             let mut counts = BTreeMap::<u64, (f64, f64)>::new();
             for (labels, count) in sample.all(&format!("{name}_bucket")) {
-                let is_asked_for = shard.is_none() || labels.get("shard").map(String::as_str) == shard;
+                let is_selected = shard.is_none() || labels.get("shard").map(String::as_str) == shard;
                 let Some(bound) = labels.get("le").and_then(|bound| bound.parse::<f64>().ok()) else { continue };
-                if is_asked_for {
-                    // Positive numbers are ordered as their bits are.
+                if is_selected {
+                    // The bits of positive numbers have the same order as the numbers.
                     counts.entry(bound.to_bits()).or_insert((bound, 0.0)).1 += count;
                 }
             }
@@ -72,19 +73,19 @@ impl Sample {
     }
 }
 
-/// Reads `name{label="value",...} number`.
-fn line(line: &str) -> Option<(String, Labels, f64)> {
+/// Parses `name{label="value",...} number`.
+fn parse_line(line: &str) -> Option<(String, Labels, f64)> {
     let (name, rest) = match line.split_once('{') {
         Some((name, rest)) => {
             let (labels, number) = rest.rsplit_once('}')?;
-            return Some((name.to_owned(), pairs(labels), number.split_whitespace().next()?.parse().ok()?));
+            return Some((name.to_owned(), parse_labels(labels), number.split_whitespace().next()?.parse().ok()?));
         }
         None => line.split_once(' ')?,
     };
     Some((name.to_owned(), Labels::new(), rest.split_whitespace().next()?.parse().ok()?))
 }
 
-fn pairs(labels: &str) -> Labels {
+fn parse_labels(labels: &str) -> Labels {
     let pairs = labels.split("\",").filter_map(|pair| pair.split_once("=\""));
     pairs.map(|(name, value)| (name.to_owned(), value.trim_end_matches('"').to_owned())).collect()
 }
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn histogram_tells_what_came_since() {
+    fn histogram_is_the_difference_of_two_samples() {
         let (before, now) = (Sample::parse(PAGE), Sample::parse(&PAGE.replace("} 2", "} 9").replace("} 5", "} 13")));
         assert_eq!(now.buckets(&before, "h", None), [(0.1, 7.0), (f64::INFINITY, 8.0)]);
         assert_eq!(now.buckets(&before, "h", Some("1")), []);

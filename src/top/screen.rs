@@ -1,29 +1,29 @@
-//! The screen: what was seen last, and what the person in front of it has chosen.
+//! The screen: the last snapshot, and what the user has chosen.
 
-use super::Look;
+use super::Snapshot;
 use ratatui::style::{Color, Style};
 
-/// How connections can be sorted: the hub's words.
+/// Orders of connections, as the hub names them.
 const SORTS: [&str; 3] = ["lag", "stalled", "age"];
 
-/// What it is shown on.
+/// The output that a screen is drawn on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Medium {
     /// A terminal with colours.
     Coloured,
-    /// A terminal without.
+    /// A terminal without colours.
     Plain,
-    /// Text, which nobody can press a key on.
+    /// Text, without the line of keys.
     Printed,
 }
 
-/// What a person sees and has chosen.
+/// The state of the live view.
 #[derive(Debug)]
 pub struct Screen {
     pub(super) url: String,
     pub(super) medium: Medium,
-    pub(super) look: Option<Look>,
-    pub(super) trouble: Option<String>,
+    pub(super) snapshot: Option<Snapshot>,
+    pub(super) error: Option<String>,
     sort: usize,
     pub(super) scrolled: usize,
     pub(super) is_paused: bool,
@@ -31,50 +31,50 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Returns a screen that has nothing to show yet.
+    /// Returns a screen without a snapshot.
     pub fn new(url: String, medium: Medium) -> Self {
         let (sort, scrolled) = (0, 0);
-        Self { url, medium, look: None, trouble: None, sort, scrolled, is_paused: false, is_helping: false }
+        Self { url, medium, snapshot: None, error: None, sort, scrolled, is_paused: false, is_helping: false }
     }
 
-    /// Shows a look from here on.
-    pub fn show(&mut self, look: Look) {
-        (self.look, self.trouble) = (Some(look), None);
+    /// Replaces the snapshot, and removes the error.
+    pub fn show(&mut self, snapshot: Snapshot) {
+        (self.snapshot, self.error) = (Some(snapshot), None);
     }
 
-    /// Says what is wrong; what was seen last stays.
-    pub fn complain(&mut self, trouble: String) {
-        self.trouble = Some(trouble);
+    /// Shows an error, next to the last snapshot.
+    pub fn show_error(&mut self, error: String) {
+        self.error = Some(error);
     }
 
-    /// Returns what connections are sorted by.
+    /// Returns the order of connections.
     pub fn sort(&self) -> &'static str {
         SORTS[self.sort]
     }
 
-    /// Sorts by the next.
-    pub fn sort_on(&mut self) {
+    /// Switches to the next order of connections.
+    pub fn next_sort(&mut self) {
         (self.sort, self.scrolled) = ((self.sort + 1) % SORTS.len(), 0);
     }
 
-    /// Moves the list of connections.
+    /// Scrolls the list of connections.
     pub fn scroll(&mut self, lines: isize) {
-        let most = self.look.as_ref().and_then(|look| look.slowest.as_ref().ok()).map_or(0, Vec::len);
-        self.scrolled = self.scrolled.saturating_add_signed(lines).min(most.saturating_sub(1));
+        let count = self.snapshot.as_ref().and_then(|snapshot| snapshot.connections.as_ref().ok()).map_or(0, Vec::len);
+        self.scrolled = self.scrolled.saturating_add_signed(lines).min(count.saturating_sub(1));
     }
 
-    /// Stops, or goes on.
-    pub fn pause(&mut self) {
+    /// Pauses, or continues.
+    pub fn toggle_pause(&mut self) {
         self.is_paused = !self.is_paused;
     }
 
-    /// Returns whether what is shown stays.
+    /// Returns whether the snapshot has to stay.
     pub fn is_paused(&self) -> bool {
         self.is_paused
     }
 
-    /// Explains, or does not any more.
-    pub fn help(&mut self) {
+    /// Shows the help, or hides it.
+    pub fn toggle_help(&mut self) {
         self.is_helping = !self.is_helping;
     }
 
@@ -82,7 +82,8 @@ impl Screen {
         if self.medium == Medium::Coloured { Style::new().fg(colour) } else { Style::new() }
     }
 
-    /// What wants to be looked at. Colours that a dark and a light ground both show, and bold for those without.
+    /// The style of what needs attention. The colours are visible on dark and light backgrounds; without colours it is
+    /// bold.
     pub(super) fn warning(&self) -> Style {
         self.colour(Color::Yellow).bold()
     }

@@ -1,53 +1,67 @@
-//! The view: a look as tables on a screen of any size, in the terminal's own colours.
+//! The view: draws a snapshot as tables, on a screen of any size and in the colours of the terminal.
 
-use super::look::{ChannelRow, ConnectionRow, Look, ShardRow};
 use super::screen::{Medium, Screen};
+use super::snapshot::{ChannelRow, ConnectionRow, ShardRow, Snapshot};
 use super::units;
-use ratatui::Frame;
-use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Constraint, Layout, Position, Rect, Size};
 use ratatui::style::{Style, Stylize};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Borders, Clear, Paragraph, Row, Table};
+use ratatui::widgets::{Block, Borders, Clear, Paragraph, Row, Table, Widget};
 
-/// Shards that are shown one by one; a screen is small.
+/// Most shards that are shown; a screen is small.
 const SHARDS_SHOWN: usize = 16;
 
-/// Channels that are shown when connections want the rest of the screen.
+/// Most channels that are shown; connections get the rest of the screen.
 const CHANNELS_SHOWN: u16 = 10;
 
-/// Columns from which on a connection is named and its state is told.
+/// Columns from which on the id and the state of a connection are shown.
 const WIDE: u16 = 110;
 
-const KEYS: &str = "q end  s sort  p pause  \u{2191}\u{2193} scroll  ? help";
+const KEYS: &str = "q quit  s sort  p pause  \u{2191}\u{2193} scroll  ? help";
 
 const HELP: [&str; 13] = [
-    "q, Esc, Ctrl-C   end",
+    "q, Esc, Ctrl-C   quit",
     "s                sort connections by lag, stall, age",
-    "p, space         pause; what is shown stays",
+    "p, space         pause or continue",
     "\u{2191} \u{2193}, j k         scroll connections",
     "",
-    "joined    messages that leave in one write",
-    "p99       from arrival to the last write, at most",
-    "parked    sockets that are full",
-    "lag       the longest log that somebody waits for",
-    "inbox     commands that wait for the shard",
-    "queued    bytes that wait in the hub for a client",
-    "unsent    bytes that wait in the kernel",
-    "resent    segments that the network lost",
+    "per write  messages that one write delivers on average",
+    "p99        from arrival to the last write, at most",
+    "parked     connections whose socket is full",
+    "lag        bytes that the slowest client has not got yet",
+    "inbox      commands that wait for the shard",
+    "queued     bytes that wait in the hub for a client",
+    "unsent     bytes that wait in the kernel for a client",
+    "resent     TCP segments that were sent again",
 ];
 
-/// Draws the screen.
-pub fn draw(frame: &mut Frame<'_>, screen: &Screen) {
-    let area = frame.area();
-    let Some(look) = &screen.look else {
-        let text = screen.trouble.as_ref().map_or_else(|| format!("asking {} ...", screen.url), |text| text.clone());
+/// Returns a screen of the given size as text, without colours.
+pub fn printed(screen: &Screen, size: impl Into<Size>) -> String {
+    let mut buffer = Buffer::empty(Rect::from((Position::ORIGIN, size.into())));
+    draw(&mut buffer, screen);
+    let mut text = String::new();
+    for y in 0..buffer.area.height {
+        let line: String = (0..buffer.area.width).map(|x| buffer[(x, y)].symbol()).collect();
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text.trim_end().to_owned() + "\n"
+}
+
+/// Draws the screen over the whole buffer.
+pub(super) fn draw(buffer: &mut Buffer, screen: &Screen) {
+    let area = buffer.area;
+    let Some(snapshot) = &screen.snapshot else {
+        let text = screen.error.clone().unwrap_or_else(|| format!("asking {} ...", screen.url));
         let [body, foot] = Layout::vertical([Constraint::Fill(1), Constraint::Length(1)]).areas(area);
-        frame.render_widget(Paragraph::new(text).style(screen.warning()), body);
-        frame.render_widget(foot_line(screen), foot);
+        Paragraph::new(text).style(screen.warning()).render(body, buffer);
+        foot_line(screen).render(foot, buffer);
         return;
     };
-    let shards = u16::try_from(look.shards.len().min(SHARDS_SHOWN)).unwrap_or(1);
-    let listed = look.busiest.as_ref().map_or(1, |rows| u16::try_from(rows.len()).unwrap_or(CHANNELS_SHOWN));
+    let shards = u16::try_from(snapshot.shards.len().min(SHARDS_SHOWN)).unwrap_or(1);
+    let listed = snapshot.channels.as_ref().map_or(1, |rows| u16::try_from(rows.len()).unwrap_or(CHANNELS_SHOWN));
+    // A quarter of the screen at most: connections need the space more.
     let channels = listed.clamp(1, (area.height / 4).clamp(1, CHANNELS_SHOWN));
     let parts = [
         Constraint::Length(3),
@@ -57,72 +71,72 @@ pub fn draw(frame: &mut Frame<'_>, screen: &Screen) {
         Constraint::Length(1),
     ];
     let [head, shards, connections, channels, foot] = Layout::vertical(parts).areas(area);
-    frame
-        .render_widget(Paragraph::new(vec![head_line(screen, look), load_line(look), health_line(screen, look)]), head);
-    frame.render_widget(shard_table(screen, look), shards);
-    draw_connections(frame, screen, look, connections);
-    draw_channels(frame, look, channels);
-    frame.render_widget(foot_line(screen), foot);
+    let lines = vec![head_line(screen, snapshot), load_line(snapshot), health_line(screen, snapshot)];
+    Paragraph::new(lines).render(head, buffer);
+    Widget::render(shard_table(screen, snapshot), shards, buffer);
+    draw_connections(buffer, screen, snapshot, connections);
+    draw_channels(buffer, snapshot, channels);
+    foot_line(screen).render(foot, buffer);
     if screen.is_helping {
-        draw_help(frame, area);
+        draw_help(buffer, area);
     }
 }
 
-fn head_line<'a>(screen: &'a Screen, look: &'a Look) -> Line<'a> {
-    let state = match look.is_draining {
+fn head_line<'a>(screen: &'a Screen, snapshot: &'a Snapshot) -> Line<'a> {
+    let state = match snapshot.is_draining {
         true => Span::styled("draining", screen.bad()),
         false => Span::styled("serving", screen.good()),
     };
-    let share = format!("{} of {}", units::count(look.connections), units::count(look.connections_max));
+    let share = format!("{} of {}", units::count(snapshot.connections_open), units::count(snapshot.connections_max));
     let mut spans =
-        vec![Span::from(format!("throng {}", look.version)).bold(), format!("  {}  ", screen.url).into(), state];
-    if let Some(uptime) = look.uptime {
+        vec![Span::from(format!("throng {}", snapshot.version)).bold(), format!("  {}  ", screen.url).into(), state];
+    if let Some(uptime) = snapshot.uptime {
         spans.push(format!("  up {}", units::age(uptime)).into());
     }
     spans.extend(["   connections ".dim(), share.bold()]);
     Line::from(spans)
 }
 
-fn load_line(look: &Look) -> Line<'static> {
-    let Some(rates) = &look.rates else { return Line::from("counting ...".dim()) };
+fn load_line(snapshot: &Snapshot) -> Line<'static> {
+    let Some(rates) = &snapshot.rates else { return Line::from("counting ...".dim()) };
     let or_none = |number: Option<String>| number.unwrap_or_else(|| "-".to_owned());
-    named([
+    named_values([
         ("deliveries ", units::count(rates.deliveries) + "/s", Style::new()),
         ("bytes ", units::bytes(rates.bytes) + "/s", Style::new()),
-        ("joined ", or_none(rates.coalescing().map(|joined| format!("{joined:.1}"))), Style::new()),
+        ("per write ", or_none(rates.per_write().map(|number| format!("{number:.1}"))), Style::new()),
         ("p50 ", or_none(rates.p50.map(latency)), Style::new()),
         ("p99 ", or_none(rates.p99.map(latency)), Style::new()),
     ])
 }
 
-fn health_line(screen: &Screen, look: &Look) -> Line<'static> {
+fn health_line(screen: &Screen, snapshot: &Snapshot) -> Line<'static> {
     let rate = |number: Option<f64>| number.map_or_else(|| "-".to_owned(), |rate| units::count(rate) + "/s");
-    let rates = look.rates.as_ref();
+    let rates = snapshot.rates.as_ref();
     let refusals = rates.map(|rates| rates.refusals);
     let refused = if refusals.is_some_and(|rate| rate > 0.0) { screen.warning() } else { Style::new() };
-    named([
+    named_values([
         ("cores ", rates.map_or_else(|| "-".to_owned(), |rates| format!("{:.2}", rates.cores)), Style::new()),
-        ("memory ", units::bytes(look.resident_bytes), Style::new()),
+        ("memory ", units::bytes(snapshot.resident_bytes), Style::new()),
         ("refused ", rate(refusals), refused),
         ("closed ", rate(rates.map(|rates| rates.closes)), Style::new()),
     ])
 }
 
-/// Returns values behind their names.
-fn named<const N: usize>(values: [(&'static str, String, Style); N]) -> Line<'static> {
+/// Returns a line of names and values.
+fn named_values<const N: usize>(values: [(&'static str, String, Style); N]) -> Line<'static> {
     let spans = values
         .into_iter()
-        .flat_map(|(name, value, style)| [name.dim(), Span::styled(value, style).bold(), "   ".into()]);
+        .flat_map(|(name, value, style)| [name.dim(), Span::styled(value, style).bold(), "  ".into()]);
     Line::from(spans.collect::<Vec<_>>())
 }
 
 /// Returns the upper bound of a latency; the last bucket has none.
 fn latency(seconds: f64) -> String {
-    if seconds.is_finite() { units::wait(seconds) } else { ">10s".to_owned() }
+    if seconds.is_finite() { units::latency(seconds) } else { ">10s".to_owned() }
 }
 
-fn titled(title: String) -> Block<'static> {
-    Block::new().borders(Borders::TOP).border_style(Style::new().dim()).title(Span::from(title).bold())
+fn titled(title: impl Into<String>) -> Block<'static> {
+    Block::new().borders(Borders::TOP).border_style(Style::new().dim()).title(Span::from(title.into()).bold())
 }
 
 fn header(names: &[&'static str]) -> Row<'static> {
@@ -133,7 +147,7 @@ fn right(text: impl Into<String>) -> Line<'static> {
     Line::from(text.into()).right_aligned()
 }
 
-fn shard_table(screen: &Screen, look: &Look) -> Table<'static> {
+fn shard_table(screen: &Screen, snapshot: &Snapshot) -> Table<'static> {
     let row = |shard: &ShardRow| {
         let or_none = |number: Option<String>| right(number.unwrap_or_else(|| "-".to_owned()));
         let marked = |line: Line<'static>, is_marked| if is_marked { line.style(screen.warning()) } else { line };
@@ -142,27 +156,27 @@ fn shard_table(screen: &Screen, look: &Look) -> Table<'static> {
             right(units::count(shard.connections)),
             right(units::count(shard.channels)),
             or_none(shard.deliveries.map(units::count)),
-            or_none(shard.coalescing.map(|joined| format!("{joined:.1}"))),
+            or_none(shard.per_write.map(|number| format!("{number:.1}"))),
             or_none(shard.p99.map(latency)),
             marked(right(units::count(shard.parked)), shard.parked > 0.0),
             marked(right(units::bytes(shard.lag_bytes)), shard.lag_bytes > 0.0),
             right(units::count(shard.inbox)),
         ])
     };
-    let names = ["shard", "connections", "channels", "deliver/s", "joined", "p99", "parked", "lag", "inbox"];
-    let widths = [5, 11, 8, 9, 6, 6, 6, 8, 6].map(Constraint::Length);
-    let rows = look.shards.iter().take(SHARDS_SHOWN).map(row);
-    let hidden = look.shards.len().saturating_sub(SHARDS_SHOWN);
+    let names = ["shard", "connections", "channels", "deliver/s", "per write", "p99", "parked", "lag", "inbox"];
+    let widths = [5, 11, 8, 9, 9, 6, 6, 8, 6].map(Constraint::Length);
+    let rows = snapshot.shards.iter().take(SHARDS_SHOWN).map(row);
+    let hidden = snapshot.shards.len().saturating_sub(SHARDS_SHOWN);
     let title = if hidden > 0 { format!("shards, {hidden} more not shown ") } else { "shards ".to_owned() };
     Table::new(rows, widths).header(header(&names)).column_spacing(1).block(titled(title))
 }
 
-fn draw_connections(frame: &mut Frame<'_>, screen: &Screen, look: &Look, area: Rect) {
+fn draw_connections(buffer: &mut Buffer, screen: &Screen, snapshot: &Snapshot, area: Rect) {
     let sort = screen.sort();
-    let rows = match &look.slowest {
+    let rows = match &snapshot.connections {
         Ok(rows) => rows,
         Err(why) => {
-            return frame.render_widget(Paragraph::new(why.as_str()).block(titled("connections ".into())), area);
+            return Paragraph::new(why.as_str()).block(titled("connections ")).render(area, buffer);
         }
     };
     let is_wide = area.width >= WIDE;
@@ -179,16 +193,16 @@ fn draw_connections(frame: &mut Frame<'_>, screen: &Screen, look: &Look, area: R
     let from = if screen.scrolled > 0 { format!(", from {} on", screen.scrolled + 1) } else { String::new() };
     let title = format!("connections by {sort}{from} ");
     let table = Table::new(lines, widths).header(Row::new(head).style(Style::new().dim())).column_spacing(1);
-    frame.render_widget(table.block(titled(title)), area);
+    Widget::render(table.block(titled(title)), area, buffer);
 }
 
 fn connection_row<'a>(screen: &Screen, row: &'a ConnectionRow, is_wide: bool) -> Row<'a> {
     let or_none = |number: Option<f64>, unit: fn(f64) -> String| right(number.map_or_else(|| "-".to_owned(), unit));
     let mut cells = vec![
         right(units::bytes(row.queued_bytes)),
-        or_none(row.stalled, units::wait),
+        or_none(row.stalled, units::latency),
         right(units::age(row.age)),
-        or_none(row.round_trip, units::wait),
+        or_none(row.round_trip, units::latency),
         or_none(row.unsent_bytes, units::bytes),
         or_none(row.retransmitted, units::count),
     ];
@@ -200,10 +214,10 @@ fn connection_row<'a>(screen: &Screen, row: &'a ConnectionRow, is_wide: bool) ->
     Row::new(cells).style(if is_slow { screen.warning() } else { Style::new() })
 }
 
-fn draw_channels(frame: &mut Frame<'_>, look: &Look, area: Rect) {
-    let rows = match &look.busiest {
+fn draw_channels(buffer: &mut Buffer, snapshot: &Snapshot, area: Rect) {
+    let rows = match &snapshot.channels {
         Ok(rows) => rows,
-        Err(why) => return frame.render_widget(Paragraph::new(why.as_str()).block(titled("channels ".into())), area),
+        Err(why) => return Paragraph::new(why.as_str()).block(titled("channels ")).render(area, buffer),
     };
     let row = |row: &ChannelRow| {
         Row::new([
@@ -217,7 +231,7 @@ fn draw_channels(frame: &mut Frame<'_>, look: &Look, area: Rect) {
     let mut head: Vec<_> = ["publish/s", "published", "subscribers"].map(right).to_vec();
     head.push(Line::from("channel"));
     let table = Table::new(rows.iter().map(row), widths).header(Row::new(head).style(Style::new().dim()));
-    frame.render_widget(table.column_spacing(1).block(titled("channels by publications per second ".into())), area);
+    Widget::render(table.column_spacing(1).block(titled("channels by publications per second ")), area, buffer);
 }
 
 fn foot_line(screen: &Screen) -> Line<'static> {
@@ -225,17 +239,17 @@ fn foot_line(screen: &Screen) -> Line<'static> {
     if screen.is_paused {
         spans.extend(["   ".into(), Span::styled("paused", screen.warning())]);
     }
-    if let Some(trouble) = screen.trouble.clone().filter(|_| screen.look.is_some()) {
-        spans = vec![Span::styled(trouble, screen.bad()), "; trying again".into()];
+    if let Some(error) = screen.error.clone().filter(|_| screen.snapshot.is_some()) {
+        spans = vec![Span::styled(error, screen.bad()), "; trying again".into()];
     }
     Line::from(spans)
 }
 
-fn draw_help(frame: &mut Frame<'_>, area: Rect) {
+fn draw_help(buffer: &mut Buffer, area: Rect) {
     let lines = u16::try_from(HELP.len()).unwrap_or(u16::MAX);
-    let (width, height) = (58.min(area.width), (lines + 2).min(area.height));
-    let place = Rect::new((area.width - width) / 2, (area.height - height) / 2, width, height);
-    frame.render_widget(Clear, place);
+    let (width, height) = (62.min(area.width), (lines + 2).min(area.height));
+    let popup = Rect::new((area.width - width) / 2, (area.height - height) / 2, width, height);
+    Clear.render(popup, buffer);
     let lines: Vec<_> = HELP.iter().map(|line| Line::from(*line)).collect();
-    frame.render_widget(Paragraph::new(lines).block(Block::bordered().title(" help ")), place);
+    Paragraph::new(lines).block(Block::bordered().title(" help ")).render(popup, buffer);
 }

@@ -1,4 +1,4 @@
-//! `/admin/channels`: the largest, and the busiest.
+//! `/admin/channels`: the channels with most subscribers, publications, or publications per second.
 
 use super::error::{ApiError, json_response};
 use super::query::Query;
@@ -14,16 +14,19 @@ use std::time::Duration;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
-/// Channels of one answer at most.
+/// Most channels in one response.
 const LIMIT_MAX: usize = 1000;
 
-/// ... and when nobody says how many: a screen.
-const LIMIT: usize = 50;
+/// Channels in a response without `limit`: about a screen.
+const LIMIT_DEFAULT: usize = 50;
 
-/// Time over which publications are counted, unless the request says another.
-const OVER: Duration = Duration::from_secs(1);
+/// Time over which publications are counted in a request without `over`.
+const OVER_DEFAULT: Duration = Duration::from_secs(1);
 
-/// What makes a channel come first.
+/// Longest time over which publications are counted; longer ones are shortened.
+const OVER_MAX: Duration = Duration::from_secs(60);
+
+/// The order of channels.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Rank {
     Subscribers,
@@ -34,56 +37,58 @@ enum Rank {
 const RANKS: [(&str, Rank); 3] =
     [("subscribers", Rank::Subscribers), ("publications", Rank::Publications), ("rate", Rank::Rate)];
 
-/// A channel, and how much was published to it per second.
+/// A channel with its counts.
 struct Row {
     channel: Arc<Channel>,
     stats: ChannelStats,
+    /// Publications per second; `None` if the request does not sort by it.
     rate: Option<f64>,
 }
 
-/// Lists the first by `sort`. By rate it takes as long as it counts: `over`.
+/// Lists the first `limit` channels by `sort`. By rate, the response takes as long as publications are counted: `over`.
 pub(super) fn list(state: &Arc<State>, query: &Query<'_>) -> Result<ResponseFuture, ApiError> {
     query.only(&["sort", "limit", "over"])?;
     let (sort, rank) = query.word("sort", &RANKS)?;
-    let limit = query.number("limit", LIMIT_MAX)?.unwrap_or(LIMIT);
-    let over = query.time("over")?.unwrap_or(OVER).min(Duration::from_secs(60));
+    let limit = query.number("limit", LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT);
+    let over = query.time("over")?.unwrap_or(OVER_DEFAULT).min(OVER_MAX);
     let state = Arc::clone(state);
     Ok(ResponseFuture::boxed(async move {
-        let before = collect_stats(&state).await;
-        let rows = if rank == Rank::Rate { count_over(before, over).await } else { before };
+        let mut rows = read_stats(&state).await;
+        if rank == Rank::Rate {
+            measure_rates(&mut rows, over).await;
+        }
         let total = rows.len();
         let channels: Vec<_> = first(rows, rank, limit).iter().map(describe).collect();
         json_response(StatusCode::OK, &json!({ "sort": sort, "channels_total": total, "channels": channels }))
     }))
 }
 
-/// Asks every channel, on a thread that may take its time: there may be a hundred thousand of them.
-async fn collect_stats(state: &Arc<State>) -> Vec<Row> {
+/// Reads the counts of every channel, on a thread for blocking work: there may be a hundred thousand of them.
+async fn read_stats(state: &Arc<State>) -> Vec<Row> {
     let state = Arc::clone(state);
-    let stats = spawn_blocking(move || {
+    let rows = spawn_blocking(move || {
         let channels = state.hub.directory().channels();
         channels.into_iter().map(|channel| Row { stats: channel.stats(), channel, rate: None }).collect()
     });
-    // It neither panics nor is it cancelled while the runtime lives.
-    stats.await.unwrap_or_default()
+    // An error would be a panic, or the end of the runtime.
+    rows.await.unwrap_or_default()
 }
 
-/// Counts what is published from now on.
-async fn count_over(mut rows: Vec<Row>, over: Duration) -> Vec<Row> {
+/// Counts publications from now on, for a time, and sets the rates.
+async fn measure_rates(rows: &mut [Row], over: Duration) {
     let start = Instant::now();
     sleep(over).await;
     let seconds = start.elapsed().as_secs_f64().max(f64::MIN_POSITIVE);
-    for row in &mut rows {
+    for row in rows {
         let now = row.channel.stats();
-        row.rate = Some(per(now.publications - row.stats.publications, seconds));
+        row.rate = Some(count_as_f64(now.publications - row.stats.publications) / seconds);
         row.stats = now;
     }
-    rows
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a rate of 2^53 is out of reach")]
-fn per(count: u64, seconds: f64) -> f64 {
-    count as f64 / seconds
+#[expect(clippy::cast_precision_loss, reason = "2^53 publications are out of reach")]
+fn count_as_f64(count: u64) -> f64 {
+    count as f64
 }
 
 fn first(mut rows: Vec<Row>, rank: Rank, limit: usize) -> Vec<Row> {

@@ -1,4 +1,4 @@
-//! `/admin/connections`: those that stand out, with what waits for them and what the kernel knows of the way to them.
+//! `/admin/connections`: the connections with the highest lag, stall or age, and the state of their sockets.
 
 use super::error::{ApiError, json_response};
 use super::query::Query;
@@ -14,19 +14,19 @@ use std::net::Ipv6Addr;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
-/// Connections of one answer at most: each costs its shard a system call.
+/// Most connections in one response: each costs its shard a system call.
 const LIMIT_MAX: usize = 100;
 
-/// ... and when nobody says how many: a screen.
-const LIMIT: usize = 50;
+/// Connections in a response without `limit`: about a screen.
+const LIMIT_DEFAULT: usize = 50;
 
 const RANKS: [(&str, Rank); 3] = [("lag", Rank::Lag), ("stalled", Rank::Stalled), ("age", Rank::Age)];
 
-/// Lists the first by `sort`, of all shards or of one.
+/// Lists the first `limit` connections by `sort`, of all shards or of one.
 pub(super) fn list(state: &Arc<State>, query: &Query<'_>) -> Result<ResponseFuture, ApiError> {
     query.only(&["sort", "limit", "shard"])?;
     let (sort, rank) = query.word("sort", &RANKS)?;
-    let limit = query.number("limit", LIMIT_MAX)?.unwrap_or(LIMIT);
+    let limit = query.number("limit", LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT);
     let shards = state.hub.shards();
     let shards = match query.index("shard", shards)? {
         Some(shard) => shard..shard + 1,
@@ -34,31 +34,41 @@ pub(super) fn list(state: &Arc<State>, query: &Query<'_>) -> Result<ResponseFutu
     };
     let hub = state.hub.clone();
     Ok(ResponseFuture::boxed(async move {
-        let mut first: Vec<View> = Vec::new();
+        let mut first = Ranking { rank, limit, connections: Vec::new() };
         for shard in shards {
-            rank_shard(&hub, shard, (rank, limit), &mut first).await;
+            first.add_shard(&hub, shard).await;
         }
         let list = json!({
             "sort": sort,
             "connections_total": hub.placement().taken(),
-            "connections": first.iter().map(describe).collect::<Vec<_>>(),
+            "connections": first.connections.iter().map(describe).collect::<Vec<_>>(),
         });
         json_response(StatusCode::OK, &list)
     }))
 }
 
-/// Keeps the first of a shard and of those that are there already.
-async fn rank_shard(hub: &Hub<SocketSink>, shard: usize, (rank, limit): (Rank, usize), first: &mut Vec<View>) {
-    let mut from = Some(0);
-    while let Some(slot) = from {
-        let (reply, told) = oneshot::channel();
-        hub.inbox(shard).send(Command::Inspect(Inspection { from: slot, rank, limit, reply })).await;
-        // A shard that fails meanwhile has no connections left to tell of.
-        let Seen { connections, next } = told.await.unwrap_or_default();
-        first.extend(connections);
-        first.sort_by_key(|view| (Reverse(view.weight), Reverse(view.age)));
-        first.truncate(limit);
-        from = next;
+/// The first `limit` connections by `rank` of the shards that were added.
+struct Ranking {
+    rank: Rank,
+    limit: usize,
+    connections: Vec<View>,
+}
+
+impl Ranking {
+    async fn add_shard(&mut self, hub: &Hub<SocketSink>, shard: usize) {
+        // Slice by slice: a shard with a hundred thousand connections must not be kept from its deliveries.
+        let mut from = Some(0);
+        while let Some(slot) = from {
+            let (reply, seen) = oneshot::channel();
+            let inspection = Inspection { from: slot, rank: self.rank, limit: self.limit, reply };
+            hub.inbox(shard).send(Command::Inspect(inspection)).await;
+            // Without a reply the shard has failed, and its connections are closed.
+            let Seen { connections, next } = seen.await.unwrap_or_default();
+            self.connections.extend(connections);
+            self.connections.sort_by_key(|view| (Reverse(view.weight), Reverse(view.age)));
+            self.connections.truncate(self.limit);
+            from = next;
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Drain and shed, as operators begin, follow and cancel them.
+//! `/admin/drain` and `/admin/shed`: begin, follow and cancel a drain or a shed.
 
 use super::error::ApiError;
 use super::query::Query;
@@ -54,10 +54,12 @@ pub(super) fn begin_shed(state: &Arc<State>, query: &Query<'_>) -> Result<Value,
     let taken = state.hub.placement().taken();
     let count = match (query.number("count", usize::MAX)?, query.number("percent", 100)?) {
         (Some(count), None) => count.min(taken),
-        // Rounded up: a per cent of a few is one.
+        // Rounded up, so that a small share of few connections is one.
         (None, Some(percent)) => (taken * percent).div_ceil(100),
         (Some(_), Some(_)) | (None, None) => {
-            return Err(ApiError::bad_request("say how many: either count=500 or percent=25".to_owned()));
+            return Err(ApiError::bad_request(
+                "give the number of connections, either as count=500 or as percent=25".to_owned(),
+            ));
         }
     };
     let time = query.time("time")?.unwrap_or(state.settings.load().stopping.drain_time);
@@ -83,9 +85,11 @@ fn progress(state: &State, word: &str, closing: Option<&Closing>) -> Value {
 
 fn conflict(conflict: Conflict) -> ApiError {
     let text = match conflict {
-        Conflict::Busy(kind) => format!("a {0} is under way; GET /admin/{0} shows it, DELETE cancels it", kind.name()),
-        Conflict::Stopping => "the process is stopping, which can not be taken back".to_owned(),
-        Conflict::Idle => "there is nothing to cancel".to_owned(),
+        Conflict::Busy(kind) => {
+            format!("a {0} is in progress; GET /admin/{0} shows it, DELETE cancels it", kind.name())
+        }
+        Conflict::Stopping => "the process is stopping, which cannot be cancelled".to_owned(),
+        Conflict::Idle => "nothing is in progress".to_owned(),
     };
     ApiError::new(StatusCode::CONFLICT, text)
 }

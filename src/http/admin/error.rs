@@ -1,4 +1,4 @@
-//! An API error: the status, and a text that names the value and the rule.
+//! API errors: the status, and a text that names the value and the rule.
 
 use crate::http::response::{HttpResponse, with_body};
 use bytes::Bytes;

@@ -1,4 +1,4 @@
-//! The operator's API, below `/admin/`: JSON, with a key in every request.
+//! The operators' API below `/admin/`: JSON, with a key in every request.
 
 mod channels;
 mod connections;

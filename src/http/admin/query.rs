@@ -1,10 +1,10 @@
-//! The parameters of a request: read by type, with an error that names the value and the rule.
+//! The query parameters of a request, with errors that name the value and the rule.
 
 use super::error::ApiError;
 use percent_encoding::percent_decode_str;
 use std::time::Duration;
 
-/// Longest time that a parameter may name.
+/// Longest time that a parameter may have.
 const TIME_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// The query string of a request.
@@ -17,7 +17,7 @@ impl Query<'_> {
             self.0.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split('=').next().unwrap_or(pair));
         match names.find(|name| !known.contains(name)) {
             Some(name) => Err(ApiError::bad_request(format!(
-                "{name:.40?} is not a parameter of this path; it takes {}",
+                "{name:.40?} is not a parameter of this path; its parameters are {}",
                 known.join(", ")
             ))),
             None => Ok(()),
@@ -34,11 +34,11 @@ impl Query<'_> {
     pub(super) fn time(&self, name: &str) -> Result<Option<Duration>, ApiError> {
         let Some(text) = self.get(name) else { return Ok(None) };
         let time = humantime::parse_duration(&text).ok().filter(|time| *time <= TIME_MAX);
-        let rule = || ApiError::bad_request(format!("{name}={text:.40?} is not a time of at most 1day such as 30s"));
+        let rule = || ApiError::bad_request(format!("{name}={text:.40?} is not a time up to 1day, such as 30s"));
         time.ok_or_else(rule).map(Some)
     }
 
-    /// Returns which of `words` is given; the first one if none is.
+    /// Returns one of `words` with its meaning; the first one if the parameter is missing.
     pub(super) fn word<T: Copy>(&self, name: &str, words: &[(&str, T)]) -> Result<(String, T), ApiError> {
         let Some(text) = self.get(name) else { return Ok((words[0].0.to_owned(), words[0].1)) };
         match words.iter().find(|(word, _)| *word == text) {
@@ -50,7 +50,7 @@ impl Query<'_> {
         }
     }
 
-    /// Returns a number below `count`, counted from 0.
+    /// Returns a number from 0 to `count - 1`.
     pub(super) fn index(&self, name: &str, count: usize) -> Result<Option<usize>, ApiError> {
         let Some(text) = self.get(name) else { return Ok(None) };
         let index = text.parse().ok().filter(|index| *index < count);

@@ -1,4 +1,4 @@
-//! The routes of the operator's API: checks the key, then the path and the method.
+//! The routes of the operators' API: checks the key, then the path and the method.
 
 use super::error::{ApiError, json_response};
 use super::query::Query;
@@ -27,10 +27,10 @@ pub(in crate::http) fn has_key(state: &State, headers: &HeaderMap) -> bool {
 fn check_key(state: &State, headers: &HeaderMap) -> Result<(), ApiError> {
     match state.keys.check(key_of(headers), &state.settings.load().access.admin_keys) {
         KeyStatus::Right => Ok(()),
-        KeyStatus::NoKeys => Err(ApiError::new(StatusCode::NOT_FOUND, "there is no /admin without --admin-keys")),
+        KeyStatus::NoKeys => Err(ApiError::new(StatusCode::NOT_FOUND, "/admin is served only with --admin-keys")),
         KeyStatus::Wrong => Err(ApiError::new(
             StatusCode::UNAUTHORIZED,
-            "give one of --admin-keys as X-API-Key: KEY or Authorization: Bearer KEY",
+            "a key is required: one of --admin-keys, as X-API-Key: KEY or Authorization: Bearer KEY",
         )),
         KeyStatus::TooMany => {
             Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too many wrong keys; try again in a second"))
@@ -50,7 +50,7 @@ fn route<B>(state: &Arc<State>, request: &Request<B>) -> Result<ResponseFuture, 
         ("/admin/connections", &Method::GET) => return connections::list(state, &query),
         ("/admin/channels", &Method::GET) => return channels::list(state, &query),
         ("/admin/connections" | "/admin/channels", _) => {
-            return Err(ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "this path takes GET"));
+            return Err(ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "this path supports GET"));
         }
         ("/admin/drain", &Method::GET) => drain::drain_progress(state),
         ("/admin/drain", &Method::POST) => drain::begin_drain(state, &query)?,
@@ -59,12 +59,12 @@ fn route<B>(state: &Arc<State>, request: &Request<B>) -> Result<ResponseFuture, 
         ("/admin/shed", &Method::POST) => drain::begin_shed(state, &query)?,
         ("/admin/shed", &Method::DELETE) => drain::cancel_shed(state)?,
         ("/admin/drain" | "/admin/shed", _) => {
-            return Err(ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "this path takes GET, POST and DELETE"));
+            return Err(ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "this path supports GET, POST and DELETE"));
         }
         _ => {
             return Err(ApiError::new(
                 StatusCode::NOT_FOUND,
-                "there is /admin/drain, /admin/shed, /admin/connections and /admin/channels",
+                "the paths are /admin/drain, /admin/shed, /admin/connections and /admin/channels",
             ));
         }
     };

@@ -1,7 +1,7 @@
-//! A handshake: which requests become a WebSocket, and what the others are told.
+//! The handshake: which requests become a WebSocket, and why others do not.
 //!
-//! The checks and their order are those of gorilla/websocket; where that one is lenient (a second key, a body,
-//! HTTP/1.0) RFC 6455 section 4.2.1 decides. A wrong version is answered with 426, as section 4.4 says.
+//! The checks and their order are those of gorilla/websocket. Where it is lenient (a second key, a body, HTTP/1.0), RFC
+//! 6455 section 4.2.1 decides. A wrong version is answered with 426, section 4.4.
 
 use super::origin;
 use crate::config::OriginPattern;
@@ -13,10 +13,10 @@ use hyper::header::{self, HeaderMap, HeaderName};
 use hyper::{Method, Request, Version};
 use percent_encoding::percent_decode_str;
 
-/// The channel of who names none.
+/// The channel of requests that name none.
 pub(crate) const DEFAULT_CHANNEL: &str = "lobby";
 
-/// Checks that a request asks for a WebSocket, properly.
+/// Checks that a request is a valid handshake, from an allowed origin.
 pub(crate) fn check<B>(request: &Request<B>, allowed_origins: &[OriginPattern]) -> Result<(), RequestError> {
     let headers = request.headers();
     if request.uri().path_and_query().is_some_and(|target| target.as_str().len() > URI_BYTES_MAX) {
@@ -32,22 +32,22 @@ pub(crate) fn check<B>(request: &Request<B>, allowed_origins: &[OriginPattern]) 
         return Err(RequestError::MethodNotAllowed);
     }
     if request.version() != Version::HTTP_11 {
-        return Err(RequestError::BadRequest("HTTP/1.1 is needed"));
+        return Err(RequestError::BadRequest("HTTP/1.1 is required"));
     }
     if headers.get_all(header::HOST).iter().count() != 1 {
-        return Err(RequestError::BadRequest("exactly one Host header is needed"));
+        return Err(RequestError::BadRequest("exactly one Host header is required"));
     }
     if headers.contains_key(header::TRANSFER_ENCODING)
         || headers.get(header::CONTENT_LENGTH).is_some_and(|len| len != "0")
     {
-        return Err(RequestError::BadRequest("a handshake has no body"));
+        return Err(RequestError::BadRequest("a handshake must not have a body"));
     }
     if only(headers, header::SEC_WEBSOCKET_VERSION) != Some("13") {
         return Err(RequestError::UpgradeRequired);
     }
     let key = only(headers, header::SEC_WEBSOCKET_KEY).and_then(|key| STANDARD.decode(key).ok());
     if key.is_none_or(|key| key.len() != 16) {
-        return Err(RequestError::BadRequest("Sec-WebSocket-Key must be the base64 of 16 bytes, once"));
+        return Err(RequestError::BadRequest("exactly one Sec-WebSocket-Key is required, the base64 of 16 bytes"));
     }
     origin::check(headers, allowed_origins).map_err(RequestError::ForeignOrigin)
 }
@@ -60,7 +60,7 @@ pub(crate) fn channel(query: Option<&str>) -> Result<ChannelName, RequestError> 
     Ok(ChannelName::parse(&name)?)
 }
 
-/// Returns the value of a header that stands there exactly once.
+/// Returns the value of a header that occurs exactly once.
 fn only(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next().filter(|_| values.next().is_none())?;

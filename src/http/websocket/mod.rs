@@ -1,4 +1,4 @@
-//! WebSocket upgrades: which requests become one, and how the socket leaves HTTP.
+//! The WebSocket upgrade: which requests become a WebSocket, and how the socket is taken over from HTTP.
 
 pub(crate) mod handshake;
 mod origin;

@@ -1,17 +1,21 @@
-//! An origin check: a browser may connect from a page of this very host, or of one that the operator allows.
+//! The origin check: browsers may connect from pages of this host, and of hosts that the operator allows.
 //!
-//! Browsers send cookies and reach private networks on behalf of any page, so the server has to refuse foreign pages,
-//! RFC 6455 section 10.2. Programs send no `Origin` and are not concerned.
+//! Browsers send cookies and reach private networks on behalf of any page, so the server has to refuse the pages of other
+//! hosts, RFC 6455 section 10.2. Other programs send no `Origin` and are accepted.
 
 use crate::config::OriginPattern;
 use hyper::http::uri::Authority;
 use hyper::{HeaderMap, Uri, header};
 
-/// Characters of a foreign origin that are repeated in the refusal.
+/// Characters of a refused origin that the response repeats.
 const REPEATED_MAX: usize = 80;
 
-/// Checks the origin of a request; returns the one that may not connect, fit to be shown.
-pub(crate) fn check(headers: &HeaderMap, allowed: &[OriginPattern]) -> Result<(), String> {
+/// Checks the origin of a request.
+///
+/// # Errors
+///
+/// The origin that may not connect, shortened and without control characters.
+pub(super) fn check(headers: &HeaderMap, allowed: &[OriginPattern]) -> Result<(), String> {
     let mut origins = headers.get_all(header::ORIGIN).iter();
     let Some(origin) = origins.next() else { return Ok(()) };
     let text = String::from_utf8_lossy(origin.as_bytes());
@@ -23,7 +27,7 @@ pub(crate) fn check(headers: &HeaderMap, allowed: &[OriginPattern]) -> Result<()
 
 fn is_allowed(origin: &str, headers: &HeaderMap, allowed: &[OriginPattern]) -> bool {
     let Ok(origin) = origin.parse::<Uri>() else { return false };
-    // Only what has a scheme is an origin: `null` and the like are nobody's.
+    // Opaque origins such as `null`, and those of files, belong to no host.
     if !matches!(origin.scheme_str(), Some("http" | "https")) {
         return false;
     }
@@ -47,7 +51,7 @@ mod tests {
         check(&headers, &allowed).is_ok()
     }
 
-    /// A foreign page that got through could speak for whoever looks at it. Threats row 1.
+    /// A page that is accepted can act for the user who looks at it. docs/threats.md, row 1.
     #[test]
     fn foreign_pages_are_refused_and_own_pages_and_programs_are_not() {
         assert!(allows(None, "example.com", &[]));
@@ -70,7 +74,7 @@ mod tests {
         }
     }
 
-    /// What a stranger wrote is shown as text, and not at length.
+    /// The origin is written by the client, and the refusal may be logged and shown.
     #[test]
     fn refused_origin_is_repeated_cut_and_without_controls() {
         let mut headers = HeaderMap::new();
@@ -78,6 +82,6 @@ mod tests {
         let shown = check(&headers, &[]).unwrap_err();
         assert!(shown.starts_with("https://?xx") && shown.len() == 80, "{shown}");
         headers.append(header::ORIGIN, "https://b".parse().unwrap());
-        assert!(check(&headers, &[]).is_err(), "two are one too many");
+        assert!(check(&headers, &[]).is_err(), "two origins are refused");
     }
 }

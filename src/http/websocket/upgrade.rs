@@ -1,4 +1,4 @@
-//! An upgrade: from an HTTP request to a session and its reader.
+//! The upgrade: from an HTTP request to a session and its reader.
 
 use super::handshake;
 use crate::http::error::RequestError;
@@ -27,7 +27,7 @@ pub(crate) struct Client {
     pub(crate) is_counted: bool,
 }
 
-/// What a handshake has agreed on, until the response is out.
+/// An accepted handshake, until the response is sent and the socket can be taken over.
 #[derive(Debug)]
 pub(crate) struct PendingUpgrade {
     hub: Hub<SocketSink>,
@@ -39,7 +39,10 @@ pub(crate) struct PendingUpgrade {
 }
 
 /// Checks a handshake, reserves a slot for the connection, and returns the 101.
-pub(crate) fn agree<B>(
+///
+/// The checks are in this order so that a malformed request is told what is wrong with it, also while the hub stops, and
+/// so that only requests that could be accepted count for the limits of their address.
+pub(crate) fn accept<B>(
     state: &State,
     request: &mut Request<B>,
     protocol: Protocol,
@@ -48,7 +51,7 @@ pub(crate) fn agree<B>(
     let State { hub, settings, .. } = state;
     let settings = settings.load();
     handshake::check(request, &settings.access.allowed_origins)?;
-    let named = handshake::channel(request.uri().query())?;
+    let requested = handshake::channel(request.uri().query())?;
     if state.lifecycle.stage() > Stage::NotReady {
         return Err(RequestError::Stopping);
     }
@@ -58,32 +61,32 @@ pub(crate) fn agree<B>(
     let permit = state.admission.admit(client.addr, client.is_counted, &settings)?;
     let slot = hub.reserve_slot().ok_or(RequestError::Full)?;
     let channel = match protocol {
-        Protocol::Chat => named,
+        Protocol::Chat => requested,
         Protocol::Echo => ChannelName::private("echo", slot.id()),
     };
     if !hub.directory().has_room_for(&channel) {
         return Err(RequestError::TooManyChannels);
     }
-    // The future of fastwebsockets would pass the socket through a channel and an 8 KiB buffer; the server takes the
-    // bare socket instead.
+    // The future that fastwebsockets returns would pass the socket through a channel and an 8 KiB buffer. It is dropped,
+    // and the server takes the bare socket from hyper.
     let (response, _) = fastwebsockets::upgrade::upgrade(request)
         .map_err(|_| RequestError::BadRequest("the handshake is malformed"))?;
     let pending = PendingUpgrade { hub: hub.clone(), slot, protocol, channel, client: client.addr, permit };
     Ok((response.map(|_| Full::default()), pending))
 }
 
-/// Takes the socket over from HTTP once the response is out, together with the bytes that hyper had read past the
-/// request head.
+/// Takes the socket over from HTTP once the response is sent, together with the bytes that hyper read past the request.
 pub(crate) async fn complete(socket: Socket, prefetched: Bytes, pending: PendingUpgrade) {
     let PendingUpgrade { hub, slot, protocol, channel, client, permit } = pending;
     tracing::debug!(%client, id = ?slot.id(), "connected");
     let mut prefetched = Vec::from(prefetched);
+    // hyper's bytes come first: TLS decrypted the others after them.
     prefetched.extend(socket.prefetched());
     let socket = Arc::new(socket.with_client(client));
     let sink = SocketSink::new(Arc::clone(&socket));
     let options = OpenOptions { protocol, is_rate_limited: permit.is_some() };
     match Session::open(hub, slot, sink, options, &channel).await {
         Ok(session) => Reader::start(socket, prefetched, session, permit),
-        Err(full) => tracing::warn!("refused a connection after its handshake: {full}"),
+        Err(full) => tracing::warn!("cannot open a session after the handshake: {full}"),
     }
 }

@@ -77,6 +77,7 @@ impl AddressTable {
 
     /// Returns the entry of an address, or the shared one.
     fn entry(&mut self, key: AddressKey, now: Instant) -> &mut Entry {
+        // Idle entries are removed only when the table is full, so that a pass over it is rare.
         if !self.entries.contains_key(&key) && self.entries.len() >= self.addresses_max.unwrap_or(ADDRESSES_MAX) {
             self.entries.retain(|_, entry| !entry.is_idle(now));
             if self.entries.len() >= self.addresses_max.unwrap_or(ADDRESSES_MAX) {
@@ -127,7 +128,7 @@ mod tests {
         IpAddr::from(Ipv4Addr::from_bits(number)).into()
     }
 
-    /// Threats row 13: the limit is allowed, one more is not, and a connection that ends makes room.
+    /// docs/threats.md, row 13: the limit is allowed, one more is not, and a connection that ends makes room.
     #[test]
     fn address_has_as_many_connections_as_it_may_have() {
         let (mut table, now) = (AddressTable::default(), Instant::now());
@@ -140,7 +141,7 @@ mod tests {
         assert_eq!(connect(&mut table, key(1), now, 3), Ok(()));
     }
 
-    /// Threats row 3: forty at once, then ten a second.
+    /// docs/threats.md, row 3: forty at once, then ten a second.
     #[test]
     fn address_connects_as_fast_as_it_may() {
         let (mut table, now) = (AddressTable::default(), Instant::now());
@@ -154,7 +155,7 @@ mod tests {
 
     /// An attacker with a network of addresses must not fill memory, nor lock out known addresses.
     #[test]
-    fn full_table_forgets_who_is_idle_and_then_counts_overflow_as_one() {
+    fn full_table_removes_idle_entries_and_then_counts_new_addresses_as_one() {
         let (mut table, now) = (AddressTable { addresses_max: Some(2), ..AddressTable::default() }, Instant::now());
         connect(&mut table, key(1), now, 1).unwrap();
         connect(&mut table, key(2), now, 1).unwrap();

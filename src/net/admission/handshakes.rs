@@ -14,22 +14,22 @@ use tokio::sync::futures::Notified;
 use tokio::time::{Instant, timeout_at};
 
 /// Age at which an unfinished handshake may be ended for a new one: one round trip around the world.
-const YOUNG: Duration = Duration::from_millis(300);
+const EVICTION_AGE_MIN: Duration = Duration::from_millis(300);
 
 /// The HTTP connections that are open: handshakes, and pages being fetched.
 #[derive(Debug)]
 pub(crate) struct Handshakes {
-    state: Mutex<State>,
+    table: Mutex<Table>,
     /// Notified when one ends.
     ended: Notify,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    next: u64,
+struct Table {
+    next_number: u64,
     /// By number, and so by age.
     open: BTreeMap<u64, Open>,
-    of_address: HashMap<AddressKey, usize>,
+    by_address: HashMap<AddressKey, usize>,
 }
 
 #[derive(Debug)]
@@ -67,7 +67,7 @@ pub(crate) enum Eviction {
 
 impl Handshakes {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), ended: Notify::new() })
+        Arc::new(Self { table: Mutex::default(), ended: Notify::new() })
     }
 
     /// Waits until there is room for one more, or until the oldest one may be ended for it.
@@ -75,20 +75,20 @@ impl Handshakes {
     /// # Cancel safety
     ///
     /// Dropping the future changes nothing.
-    pub(crate) async fn has_room(&self, max: usize) {
+    pub(crate) async fn wait_for_room(&self, max: usize) {
         loop {
             let ended = self.ended.notified();
-            let Some(ripe_at) = self.ripe_at(max) else { return };
-            // Ended or ripe: ask again in either case.
-            drop(timeout_at(ripe_at, ended).await);
+            let Some(evictable_at) = self.evictable_at(max) else { return };
+            // Whichever comes first, another task may have taken the room: check again.
+            drop(timeout_at(evictable_at, ended).await);
         }
     }
 
     /// Returns when the oldest one may be ended; `None` if it may be now, or if there is room.
-    fn ripe_at(&self, max: usize) -> Option<Instant> {
-        let state = self.state.lock();
-        let (_, oldest) = state.open.first_key_value().filter(|_| state.open.len() >= max)?;
-        Some(oldest.since + YOUNG).filter(|ripe_at| *ripe_at > Instant::now())
+    fn evictable_at(&self, max: usize) -> Option<Instant> {
+        let table = self.table.lock();
+        let (_, oldest) = table.open.first_key_value().filter(|_| table.open.len() >= max)?;
+        Some(oldest.since + EVICTION_AGE_MIN).filter(|evictable_at| *evictable_at > Instant::now())
     }
 
     /// Begins a handshake. It counts for an address unless `key` is `None`. Beyond a limit the oldest one is ended.
@@ -97,37 +97,42 @@ impl Handshakes {
         key: Option<AddressKey>,
         quota: HandshakeQuota,
     ) -> (HandshakeGuard, Eviction) {
-        let mut state = self.state.lock();
-        let of_address = key.and_then(|key| state.of_address.get(&key)).copied().unwrap_or_default();
-        let is_oldest = |open: &Open| of_address < quota.per_address_max || open.key == key;
-        let is_too_much = state.open.len() >= quota.max || of_address >= quota.per_address_max;
-        let oldest = state.open.iter().find(|(_, open)| is_oldest(open)).filter(|_| is_too_much);
-        let eviction = match oldest.map(|(number, _)| *number).and_then(|number| state.close(number)) {
+        let mut table = self.table.lock();
+        let same_address = key.and_then(|key| table.by_address.get(&key)).copied().unwrap_or_default();
+        // An address at its limit makes room among its own, so that it cannot evict the handshakes of others.
+        let is_address_full = same_address >= quota.per_address_max;
+        let is_candidate = |open: &Open| !is_address_full || open.key == key;
+        let oldest = if is_address_full || table.open.len() >= quota.max {
+            table.open.iter().find(|(_, open)| is_candidate(open)).map(|(number, _)| *number)
+        } else {
+            None
+        };
+        let eviction = match oldest.and_then(|number| table.remove(number)) {
             Some(open) => {
                 open.evicted.notify_one();
                 Eviction::Oldest
             }
             None => Eviction::None,
         };
-        let (number, notify) = (state.next, Arc::new(Notify::new()));
-        state.next += 1;
-        state.open.insert(number, Open { key, since: Instant::now(), evicted: Arc::clone(&notify) });
+        let (number, notify) = (table.next_number, Arc::new(Notify::new()));
+        table.next_number += 1;
+        table.open.insert(number, Open { key, since: Instant::now(), evicted: Arc::clone(&notify) });
         if let Some(key) = key {
-            *state.of_address.entry(key).or_default() += 1;
+            *table.by_address.entry(key).or_default() += 1;
         }
         (HandshakeGuard { handshakes: Arc::clone(self), number, evicted: notify }, eviction)
     }
 
     /// Returns how many are in progress.
     pub(crate) fn len(&self) -> u64 {
-        self.state.lock().open.len() as u64
+        self.table.lock().open.len() as u64
     }
 
     /// Waits until none is in progress.
     pub(crate) async fn finished(&self) {
         loop {
             let ended = self.ended.notified();
-            if self.state.lock().open.is_empty() {
+            if self.table.lock().open.is_empty() {
                 return;
             }
             ended.await;
@@ -135,15 +140,16 @@ impl Handshakes {
     }
 }
 
-impl State {
-    fn close(&mut self, number: u64) -> Option<Open> {
+impl Table {
+    /// Removes a handshake, so that it no longer counts.
+    fn remove(&mut self, number: u64) -> Option<Open> {
         let open = self.open.remove(&number)?;
         if let Some(key) = open.key
-            && let Some(count) = self.of_address.get_mut(&key)
+            && let Some(count) = self.by_address.get_mut(&key)
         {
             *count -= 1;
             if *count == 0 {
-                self.of_address.remove(&key);
+                self.by_address.remove(&key);
             }
         }
         Some(open)
@@ -159,8 +165,8 @@ impl HandshakeGuard {
 
 impl Drop for HandshakeGuard {
     fn drop(&mut self) {
-        // `None` if it was evicted.
-        drop(self.handshakes.state.lock().close(self.number));
+        // Returns `None` if it was evicted, which has removed it.
+        drop(self.handshakes.table.lock().remove(self.number));
         self.handshakes.ended.notify_waiters();
     }
 }
@@ -182,7 +188,7 @@ mod tests {
         tokio::time::timeout(Duration::from_millis(1), guard.evicted()).await.is_ok()
     }
 
-    /// Threats row 2: unfinished handshakes of one address make room for each other, and for no other address.
+    /// docs/threats.md, row 2: unfinished handshakes of one address make room for each other, and for no other.
     #[tokio::test(start_paused = true)]
     async fn oldest_handshake_of_an_address_makes_room_for_its_next_one() {
         let handshakes = Handshakes::new();
@@ -201,8 +207,8 @@ mod tests {
         let handshakes = Handshakes::new();
         let (first, second) = (handshakes.begin(None, quota(2, 1)).0, handshakes.begin(None, quota(2, 1)).0);
         let start = Instant::now();
-        handshakes.has_room(2).await;
-        assert_eq!(start.elapsed(), YOUNG);
+        handshakes.wait_for_room(2).await;
+        assert_eq!(start.elapsed(), EVICTION_AGE_MIN);
         assert_eq!(handshakes.begin(None, quota(2, 1)).1, Eviction::Oldest);
         assert!(is_evicted(&first).await && !is_evicted(&second).await);
     }
@@ -212,7 +218,7 @@ mod tests {
         let handshakes = Handshakes::new();
         let (first, _second) = (handshakes.begin(None, quota(2, 1)).0, handshakes.begin(None, quota(2, 1)).0);
         let start = Instant::now();
-        let (_, ()) = tokio::join!(async { drop(first) }, handshakes.has_room(2));
+        let (_, ()) = tokio::join!(async { drop(first) }, handshakes.wait_for_room(2));
         assert_eq!(start.elapsed(), Duration::ZERO);
         assert_eq!(handshakes.begin(None, quota(2, 1)).1, Eviction::None);
     }

@@ -1,4 +1,4 @@
-//! Admission: decides whether a client may connect, by its address and by how many others came before.
+//! Admission: decides whether a client may connect, by its address and by the number of others.
 //!
 //! Three checks, in this order. When a connection is accepted, [`Handshakes`] bounds the handshakes in progress. Before
 //! a TLS handshake, [`Admission::count_attempt`] counts the peer against its rate. When a request asks for a WebSocket,
@@ -105,6 +105,7 @@ impl Admission {
             return Ok(None);
         }
         let (now, key) = (Instant::now(), AddressKey::from(client));
+        // Once per handshake: with TLS the peer was counted before it, unless it is a proxy.
         if !is_counted {
             self.count(key, now, config)?;
         }

@@ -1,8 +1,9 @@
-//! An encryption: the TLS state of one connection, between its plain bytes and its socket.
+//! Encryption: the TLS state of one connection, between its plain bytes and its socket.
 //!
 //! The reader and the shard share it under a lock that is held for a few records at a time. There is no task and no
-//! queue in between: the shard encrypts and writes. What has become a record can not be taken back, so when the socket
-//! is full the rest of those records stays here, and the sink is full until it is out: that is all it ever holds.
+//! queue in between: the shard encrypts and writes. A record cannot be undone once it is encrypted, so the rest of the
+//! records that did not fit into the socket stays here, and the sink is full until they are written. Nothing else is
+//! buffered.
 
 use crate::hub::Sent;
 use crate::net::readiness::{Received, note_full};
@@ -14,46 +15,46 @@ use std::io::{self, IoSlice, Read, Write};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-/// Plain bytes that are encrypted before they are written: as many as the rest of a plain frame can be, and four of the
-/// largest records. One record per write took twice the kernel's time per byte.
+/// Plain bytes that are encrypted before a write: four of the largest records, and as many as the rest of a plain frame
+/// can have. With one record per write the kernel took twice the time per byte.
 const WRITE_BYTES: usize = 64 * 1024;
 
-/// Keys, counters, and what is on its way out.
+/// The keys and counters of a connection, and the records that are not written yet.
 #[derive(Debug)]
 pub(crate) struct Encryption {
     connection: Mutex<ServerConnection>,
 }
 
-/// What became of what waits for the socket.
+/// The result of writing pending records.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum TlsFlush {
-    /// It is out.
+    /// None is left.
     All,
     /// The socket is full.
     Full,
-    /// The connection broke.
+    /// The connection is broken.
     Gone,
 }
 
 impl Encryption {
-    /// Goes on with a connection whose handshake is made.
+    /// Takes over a connection after its handshake.
     pub(crate) fn new(mut connection: ServerConnection) -> Self {
         connection.set_buffer_limit(Some(WRITE_BYTES));
         Self { connection: Mutex::new(connection) }
     }
 
-    /// Encrypts and writes, some records at a time, until the socket is full. It may take all and still be full.
+    /// Encrypts and writes, some records at a time, until the socket is full. It may take all bytes and still be full.
     ///
     /// # Hot path
     ///
-    /// Once per delivery: a lock that nobody else wants, an allocation and 0.3 to 1 us of arithmetic per record, and
-    /// one system call. See `benches/tls_fan_out.rs`.
+    /// Once per delivery: an uncontended lock, an allocation and 0.3 to 1 us of encryption per record, and one system
+    /// call. See `benches/tls_fan_out.rs`.
     pub(crate) fn send(&self, stream: &TcpStream, slices: &[IoSlice<'_>]) -> Sent {
         let mut connection = self.connection.lock();
         let (mut left, mut taken) = (SmallVec::<[IoSlice<'_>; 16]>::from_slice(slices), 0);
         let mut left = left.as_mut_slice();
         loop {
-            // First what the reader had to answer, then what was encrypted.
+            // Records that are pending, such as alerts and new keys from the reader, precede new ones.
             match flush(&mut connection, stream) {
                 TlsFlush::All if left.is_empty() => return Sent::All,
                 TlsFlush::All => {}
@@ -61,7 +62,7 @@ impl Encryption {
                 TlsFlush::Gone => return Sent::Gone,
             }
             match connection.writer().write_vectored(left) {
-                // It takes nothing only when its keys are used up and it can have no others.
+                // Only when the keys are exhausted and cannot be renewed.
                 Ok(0) | Err(_) => return Sent::Gone,
                 Ok(more) => {
                     taken += more;
@@ -71,24 +72,24 @@ impl Encryption {
         }
     }
 
-    /// Writes what waits, and returns whether the socket is full again.
+    /// Writes pending records, and returns whether the socket is full again.
     pub(crate) fn is_full(&self, stream: &TcpStream) -> bool {
         flush(&mut self.connection.lock(), stream) == TlsFlush::Full
     }
 
-    /// Reads and decrypts what is there, without waiting, as far as there is room for it.
+    /// Reads and decrypts without waiting, until the buffer is full.
     pub(crate) fn receive(&self, stream: &TcpStream, buffer: &mut [u8]) -> Received<usize> {
         let mut taken = 0;
         loop {
-            // For one record at a time: the shard may want to write.
+            // Locked for one record at a time, so that the shard can write in between.
             let mut connection = self.connection.lock();
             match connection.reader().read(&mut buffer[taken..]) {
                 Ok(decrypted) if decrypted > 0 => taken += decrypted,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                // The peer has ended, or was cut off; what it said before comes first.
+                // The peer has ended, or was cut off. Bytes from before are returned first.
                 Ok(_) | Err(_) => return if taken > 0 { Received::Bytes(taken) } else { Received::End },
             }
-            // What is left in here is read before the socket is, whose readiness is not cleared yet.
+            // The caller calls again: decrypted bytes may be left, and the socket is still marked as readable.
             if taken == buffer.len() {
                 return Received::Bytes(taken);
             }
@@ -101,24 +102,24 @@ impl Encryption {
         }
     }
 
-    /// Returns what is decrypted already.
+    /// Returns the bytes that are decrypted already.
     pub(crate) fn decrypted(&self) -> Vec<u8> {
         let (mut connection, mut decrypted) = (self.connection.lock(), Vec::new());
-        // Ends with an error, because more may come from the socket.
+        // Ends with `WouldBlock`, because the stream has not ended.
         let _ = connection.reader().read_to_end(&mut decrypted);
         decrypted
     }
 
-    /// Tells the peer that nothing follows, so that it can tell an end from a cut.
+    /// Tells the peer that no bytes follow, so that it can distinguish the end from a truncation.
     pub(crate) fn close_notify(&self, stream: &TcpStream) {
         let mut connection = self.connection.lock();
         connection.send_close_notify();
-        // Two dozen bytes. A socket that has no room for them leaves the peer with a cut.
+        // Two dozen bytes. If the socket has no room for them, the peer sees a truncation.
         let _ = flush(&mut connection, stream);
     }
 }
 
-/// Takes bytes from the socket and makes plain ones of them.
+/// Reads records from the socket and decrypts them.
 fn read_records(connection: &mut ServerConnection, stream: &TcpStream) -> Received<()> {
     match stream.try_io(Interest::READABLE, || connection.read_tls(&mut &*SockRef::from(stream))) {
         Ok(0) => return Received::End,
@@ -128,15 +129,15 @@ fn read_records(connection: &mut ServerConnection, stream: &TcpStream) -> Receiv
         Err(_) => return Received::End,
     }
     let is_broken = connection.process_new_packets().is_err();
-    // A new key, or an alert that says what was wrong. What the socket does not take leaves before the next record.
+    // A new key, or an alert about an error. If the socket is full, it is written before the next record.
     let _ = flush(connection, stream);
     if is_broken { Received::End } else { Received::Bytes(()) }
 }
 
-/// Writes what waits for the socket.
+/// Writes pending records.
 fn flush(connection: &mut ServerConnection, stream: &TcpStream) -> TlsFlush {
     while connection.wants_write() {
-        match connection.write_tls(&mut Out(stream)) {
+        match connection.write_tls(&mut SocketWriter(stream)) {
             Ok(0) => return TlsFlush::Gone,
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -150,17 +151,17 @@ fn flush(connection: &mut ServerConnection, stream: &TcpStream) -> TlsFlush {
     TlsFlush::All
 }
 
-/// The way out: the socket, not the runtime's record of it, as for plain bytes.
-struct Out<'a>(&'a TcpStream);
+/// Writes to the socket without reading the runtime's record of its readiness, as for plain bytes.
+struct SocketWriter<'a>(&'a TcpStream);
 
-impl Write for Out<'_> {
+impl Write for SocketWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         SockRef::from(self.0).send(bytes)
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match slices {
-            // Most often; and a list of slices costs the kernel a tenth of a small send.
+            // The common case. A list of slices would add a tenth to the cost of a small send.
             [record] => SockRef::from(self.0).send(record),
             records => SockRef::from(self.0).send_vectored(records),
         }

@@ -1,4 +1,4 @@
-//! TLS: which certificate is shown, how a connection is accepted, and how an encrypted connection reads and writes.
+//! TLS: the certificate, the handshake, and reading and writing on an encrypted connection.
 
 mod accept;
 mod certificate;

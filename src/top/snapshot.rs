@@ -1,30 +1,30 @@
-//! A look: what there is to see at one moment, counted since the one before.
+//! A snapshot: the state of the hub at one moment, and rates since the sample before.
 
 use super::Sample;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What there is to see.
+/// The state of the hub.
 #[derive(Clone, Debug)]
-pub struct Look {
+pub struct Snapshot {
     pub(super) version: String,
-    /// Seconds since the hub's start; `None` when it does not tell.
+    /// Seconds since the start of the hub; `None` if the metrics do not have it.
     pub(super) uptime: Option<f64>,
-    pub(super) connections: f64,
+    pub(super) connections_open: f64,
     pub(super) connections_max: f64,
     pub(super) is_draining: bool,
     pub(super) resident_bytes: f64,
-    /// What goes on in all; `None` at the first look.
+    /// Of all shards together; `None` in the first snapshot.
     pub(super) rates: Option<Rates>,
     pub(super) shards: Vec<ShardRow>,
-    pub(super) slowest: Result<Vec<ConnectionRow>, String>,
-    pub(super) busiest: Result<Vec<ChannelRow>, String>,
-    /// What the next look counts from.
+    pub(super) connections: Result<Vec<ConnectionRow>, String>,
+    pub(super) channels: Result<Vec<ChannelRow>, String>,
+    /// Where the rates of the next snapshot begin.
     pub(super) sample: Sample,
 }
 
-/// What goes on, per second.
+/// Rates per second, and latencies.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rates {
     pub(super) deliveries: f64,
@@ -38,27 +38,27 @@ pub(super) struct Rates {
 }
 
 impl Rates {
-    /// Returns how many messages leave together.
-    pub(super) fn coalescing(&self) -> Option<f64> {
+    /// Returns the messages that one write delivers on average; `None` without writes.
+    pub(super) fn per_write(&self) -> Option<f64> {
         (self.sends > 0.0).then(|| self.deliveries / self.sends)
     }
 }
 
-/// One shard.
+/// A shard, as a row.
 #[derive(Clone, Debug)]
 pub(super) struct ShardRow {
     pub(super) name: String,
     pub(super) connections: f64,
     pub(super) channels: f64,
     pub(super) deliveries: Option<f64>,
-    pub(super) coalescing: Option<f64>,
+    pub(super) per_write: Option<f64>,
     pub(super) parked: f64,
     pub(super) lag_bytes: f64,
     pub(super) inbox: f64,
     pub(super) p99: Option<f64>,
 }
 
-/// One connection that stands out.
+/// A connection, as a row.
 #[derive(Clone, Debug)]
 pub(super) struct ConnectionRow {
     pub(super) id: String,
@@ -73,7 +73,7 @@ pub(super) struct ConnectionRow {
     pub(super) retransmitted: Option<f64>,
 }
 
-/// One channel.
+/// A channel, as a row.
 #[derive(Clone, Debug)]
 pub(super) struct ChannelRow {
     pub(super) name: String,
@@ -82,8 +82,8 @@ pub(super) struct ChannelRow {
     pub(super) rate: Option<f64>,
 }
 
-impl Look {
-    /// Makes a look of what a hub has told: its metrics now and before, and its lists, or why they are not told.
+impl Snapshot {
+    /// Combines two samples and the lists of the hub, or the reasons why there are no lists.
     pub fn new(
         before: Option<&Sample>,
         now: Sample,
@@ -95,14 +95,14 @@ impl Look {
         Self {
             version: now.label("throng_build_info", "version").unwrap_or("?").to_owned(),
             uptime: (started > 0.0).then_some(clock - started),
-            connections: now.sum("throng_connections"),
+            connections_open: now.sum("throng_connections"),
             connections_max: now.sum("throng_connections_max"),
             is_draining: now.sum("throng_draining") > 0.0,
             resident_bytes: now.sum("process_resident_memory_bytes"),
             rates: before.map(|before| Rates::new(before, &now)),
             shards: shards(before, &now),
-            slowest: connections.map(|rows| rows.iter().map(ConnectionRow::new).collect()),
-            busiest: channels.map(|rows| rows.iter().map(ChannelRow::new).collect()),
+            connections: connections.map(|rows| rows.iter().map(ConnectionRow::new).collect()),
+            channels: channels.map(|rows| rows.iter().map(ChannelRow::new).collect()),
             sample: now,
         }
     }
@@ -111,7 +111,7 @@ impl Look {
 impl Rates {
     fn new(before: &Sample, now: &Sample) -> Self {
         let seconds = now.seconds_since(before);
-        // A hub that was started anew counts from zero.
+        // The counters of a restarted hub begin at zero.
         let rate = |name: &str| ((now.sum(name) - before.sum(name)) / seconds).max(0.0);
         let latency = now.buckets(before, "throng_delivery_seconds", None);
         Self {
@@ -141,17 +141,17 @@ fn shards(before: Option<&Sample>, now: &Sample) -> Vec<ShardRow> {
         let of = |numbers: &BTreeMap<String, f64>| numbers.get(&name).copied().unwrap_or(0.0);
         let [channels, parked, lag_bytes, inbox] = gauges.each_ref().map(of);
         let (deliveries, sends) = (deliveries.as_ref().map(of), sends.as_ref().map(of));
-        let coalescing = deliveries.zip(sends).filter(|(_, sends)| *sends > 0.0).map(|(all, sends)| all / sends);
+        let per_write = deliveries.zip(sends).filter(|(_, sends)| *sends > 0.0).map(|(all, sends)| all / sends);
         let latency = before.map(|before| now.buckets(before, "throng_delivery_seconds", Some(&name)));
         let p99 = latency.and_then(|latency| quantile(&latency, 0.99));
-        ShardRow { name, connections, channels, deliveries, coalescing, parked, lag_bytes, inbox, p99 }
+        ShardRow { name, connections, channels, deliveries, per_write, parked, lag_bytes, inbox, p99 }
     };
     let mut rows: Vec<_> = by("throng_connections").into_iter().map(row).collect();
     rows.sort_by_key(|row| row.name.parse::<usize>().unwrap_or(usize::MAX));
     rows
 }
 
-/// Returns the upper bound of the bucket that the quantile lies in; `None` when nothing was counted.
+/// Returns the upper bound of the bucket that contains the quantile; `None` if nothing was counted.
 fn quantile(buckets: &[(f64, f64)], share: f64) -> Option<f64> {
     let total = buckets.last().map(|(_, count)| *count).filter(|count| *count > 0.0)?;
     buckets.iter().find(|(_, count)| *count >= share * total).map(|(bound, _)| *bound)
