@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read the tree has failed")]
 
-use clap::CommandFactory;
 use std::fs;
 use std::path::Path;
 use throng::config::{Config, doc};

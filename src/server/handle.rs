@@ -26,7 +26,7 @@ impl ServerHandle {
     fn read_certificate_again(&self, config: &Config) -> Result<(), tls::TlsError> {
         let Some(certificates) = &self.state.certificates else { return Ok(()) };
         // Without files no address will be encrypted after the restart; until then those of the start hold.
-        let Some((certificate, key)) = config.encryption.files() else { return Ok(()) };
+        let Some((certificate, key)) = config.tls.files() else { return Ok(()) };
         let certificate = tls::load(certificate, key)?;
         let now = SystemTime::now();
         certificate.check_time(now)?;

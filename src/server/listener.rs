@@ -2,7 +2,7 @@
 
 use super::connection;
 use super::descriptor_reserve::{self, Pause, Reserve, Trouble};
-use crate::config::{Address, Config, Place};
+use crate::config::{Address, Config, SocketAddress};
 use crate::metrics::{Metrics, Refusal};
 use crate::net::address::is_in;
 use crate::net::admission::{Eviction, HandshakeGuard, HandshakeQuota};
@@ -49,9 +49,9 @@ impl Listener {
     ///
     /// What the system says, of the last address that a name stands for.
     pub(crate) async fn bind(address: &Address, endpoint: Endpoint, config: &Config) -> io::Result<Self> {
-        let socket = match &address.place {
-            Place::Tcp(text) => Socket::Tcp(listen(text, config).await?),
-            Place::Unix(path) => Socket::Unix(listen_at(path)?),
+        let socket = match &address.socket {
+            SocketAddress::Tcp(text) => Socket::Tcp(listen(text, config).await?),
+            SocketAddress::Unix(path) => Socket::Unix(listen_at(path)?),
         };
         Ok(Self { socket, endpoint: Arc::new(endpoint) })
     }

@@ -198,7 +198,7 @@ async fn vacated(hub: &Hub<SocketSink>) {
 
 /// Reads the certificate, if there is one.
 fn certificates(config: &Config) -> Result<Option<Certificates>, ServerError> {
-    let Some((certificate, key)) = config.encryption.files() else { return Ok(None) };
+    let Some((certificate, key)) = config.tls.files() else { return Ok(None) };
     let certificate = tls::load(certificate, key)?;
     // One that has ended is better than no hub: there may be clients that do not look.
     certificate.announce(SystemTime::now());
