@@ -1,4 +1,4 @@
-//! The program: what only a process may do, its environment, its allocator and its end.
+//! The program: reads the environment, sets the allocator, exits. Only this file may do so.
 
 use mimalloc::MiMalloc;
 use std::env;
@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     run(ProcessEnv { arguments, variables, exit_now })
 }
 
-#[expect(clippy::exit, reason = "the second signal means: now")]
+#[expect(clippy::exit, reason = "a second signal ends the process at once")]
 fn exit_now(code: i32) -> ! {
     std::process::exit(code)
 }

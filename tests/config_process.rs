@@ -79,7 +79,7 @@ async fn check_config_says_every_problem_with_its_line() {
     assert_eq!(lines[0], ":1:1: there is no key shard; did you mean shards?");
     assert!(lines[1].starts_with(":3:17: ping_interval: "), "{said}");
     assert_eq!(lines[2], ":4:17: slow_consumer: \"drop\" is not one of close, skip");
-    assert_eq!(lines[3], "the variable THRONG_SHARD is no setting; did you mean THRONG_SHARDS?");
+    assert_eq!(lines[3], "the variable THRONG_SHARD is not a setting; did you mean THRONG_SHARDS?");
 }
 
 /// What only a start would find is found without one too.

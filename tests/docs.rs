@@ -3,9 +3,9 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot read the tree has failed")]
 #![expect(clippy::print_stderr, reason = "what was not checked is said")]
 
+#[path = "common/docs/mod.rs"]
 mod support_docs;
 
-use clap::CommandFactory;
 use std::collections::BTreeSet;
 use std::process::Command;
 use support_docs::{Document, documents, files, read, root};

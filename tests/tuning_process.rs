@@ -111,12 +111,12 @@ async fn times_out_of_range_are_one_line_and_exit_code_2() {
 #[tokio::test]
 async fn numbers_out_of_range_name_the_value_and_the_rule() {
     for (arguments, rule) in [
-        (["--threads", "0"], "0 is not in 1..=1024"),
-        (["--threads", "1025"], "1025 is not in 1..=1024"),
-        (["--event-interval", "0"], "0 is not in 1..=1024"),
-        (["--event-interval", "1025"], "1025 is not in 1..=1024"),
-        (["--pass-commands-max", "0"], "0 is not in 1..=8192"),
-        (["--pass-commands-max", "8193"], "8193 is not in 1..=8192"),
+        (["--threads", "0"], "0 is not between 1 and 1024"),
+        (["--threads", "1025"], "1025 is not between 1 and 1024"),
+        (["--event-interval", "0"], "0 is not between 1 and 1024"),
+        (["--event-interval", "1025"], "1025 is not between 1 and 1024"),
+        (["--pass-commands-max", "0"], "0 is not between 1 and 8192"),
+        (["--pass-commands-max", "8193"], "8193 is not between 1 and 8192"),
     ] {
         let (code, said) = fails(&arguments).await;
         assert_eq!(code, Some(2), "{said}");

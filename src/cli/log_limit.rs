@@ -1,7 +1,7 @@
-//! A flood guard: a flood of connections must not become a flood of lines, and then a full disk.
+//! A limit on the log: a flood of connections must not become a flood of lines, and then a full disk.
 //!
-//! Each place in the code that logs may write so many lines a second; what it would write beyond that is counted, and
-//! the count is written in the next second. There are as many counters as places, so that nobody outside can add one.
+//! Each callsite (a statement in the code that logs) may write a fixed number of lines per second. Further lines are
+//! counted, and the count is logged in the next second. There is one counter per callsite, so clients cannot add any.
 
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -12,68 +12,68 @@ use tracing::callsite::Identifier;
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Filter};
 
-/// Lines of one place within a second: all that one reload says, and few enough for any disk.
+/// Lines of one callsite within a second: enough for everything that a reload logs, few enough for any disk.
 const LINES_MAX: u32 = 20;
 
-/// A second.
+/// Time in which lines are counted.
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// What one place in the code wrote within the current second.
+/// What one callsite logged within the current second.
 #[derive(Debug)]
-struct Place {
-    what: &'static str,
+struct Callsite {
+    name: &'static str,
     since: Instant,
     lines: u32,
     suppressed: u64,
 }
 
-/// Counts lines by the place that writes them.
+/// Limits the lines of each callsite.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Guard {
-    places: Arc<Mutex<HashMap<Identifier, Place>>>,
+pub(super) struct LogLimit {
+    callsites: Arc<Mutex<HashMap<Identifier, Callsite>>>,
 }
 
-impl Guard {
+impl LogLimit {
     fn allows(&self, metadata: &'static Metadata<'static>, now: Instant) -> bool {
-        let mut places = self.places.lock();
-        let new = || Place { what: metadata.name(), since: now, lines: 0, suppressed: 0 };
-        let place = places.entry(metadata.callsite()).or_insert_with(new);
-        if now.duration_since(place.since) >= WINDOW {
-            (place.since, place.lines) = (now, 0);
+        let mut callsites = self.callsites.lock();
+        let new = || Callsite { name: metadata.name(), since: now, lines: 0, suppressed: 0 };
+        let callsite = callsites.entry(metadata.callsite()).or_insert_with(new);
+        if now.duration_since(callsite.since) >= WINDOW {
+            (callsite.since, callsite.lines) = (now, 0);
         }
-        place.lines += 1;
-        place.suppressed += u64::from(place.lines > LINES_MAX);
-        place.lines <= LINES_MAX
+        callsite.lines += 1;
+        callsite.suppressed += u64::from(callsite.lines > LINES_MAX);
+        callsite.lines <= LINES_MAX
     }
 
-    /// Returns what was left out since the last call, by place.
+    /// Returns what was left out since the last call, by callsite.
     fn take_suppressed(&self) -> Vec<(&'static str, u64)> {
-        let mut places = self.places.lock();
-        let taken = places.values_mut().map(|place| (place.what, std::mem::take(&mut place.suppressed)));
+        let mut callsites = self.callsites.lock();
+        let taken = callsites.values_mut().map(|callsite| (callsite.name, std::mem::take(&mut callsite.suppressed)));
         taken.filter(|(_, count)| *count > 0).collect()
     }
 
-    /// Says once a second what was left out, for ever.
+    /// Logs once a second how many lines were left out, until the process ends.
     pub(super) async fn report(self) {
         let mut ticks = interval(WINDOW);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            for (place, lines) in self.take_suppressed() {
-                tracing::warn!(place, lines, "lines like those before were left out");
+            for (callsite, lines) in self.take_suppressed() {
+                tracing::warn!(callsite, lines, "further lines like these were left out");
             }
         }
     }
 }
 
-impl<S: Subscriber> Filter<S> for Guard {
+impl<S: Subscriber> Filter<S> for LogLimit {
     fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
-        // Spans are for collectors: a line says enough by itself.
+        // Spans are for trace collectors: a line is complete without them.
         !metadata.is_span()
     }
 
     fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
-        // Who asks for more wants all of it.
+        // An operator who asks for debug lines wants all of them.
         *event.metadata().level() > Level::INFO || self.allows(event.metadata(), Instant::now())
     }
 }
@@ -85,7 +85,7 @@ mod tests {
     use tracing_subscriber::Layer;
     use tracing_subscriber::layer::SubscriberExt;
 
-    /// Lines, as a file would have them.
+    /// Lines, as in a file.
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);
 
@@ -99,15 +99,15 @@ mod tests {
         }
     }
 
-    /// Nothing is lost silently: what is left out is counted, and other places are not concerned.
+    /// No line is lost silently: the rest is counted, and other callsites have limits of their own.
     #[test]
-    fn place_writes_so_many_lines_a_second_and_the_rest_is_counted() {
-        let (guard, lines) = (Guard::default(), Lines::default());
+    fn callsite_writes_a_fixed_number_of_lines_per_second_and_the_rest_is_counted() {
+        let (limit, lines) = (LogLimit::default(), Lines::default());
         let (writer, since) = (lines.clone(), Instant::now());
         let layer = tracing_subscriber::fmt::layer()
             .with_ansi(false)
             .with_writer(move || writer.clone())
-            .with_filter(guard.clone());
+            .with_filter(limit.clone());
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
             for number in 0..1_000 {
                 tracing::warn!(number, "flood");
@@ -120,8 +120,8 @@ mod tests {
         let windows = 1 + since.elapsed().as_secs();
         assert!((LINES_MAX.into()..=windows * u64::from(LINES_MAX)).contains(&floods), "{text}");
         assert!(text.contains("something else"));
-        let suppressed = guard.take_suppressed();
+        let suppressed = limit.take_suppressed();
         assert_eq!(suppressed.iter().map(|(_, count)| count).sum::<u64>(), 1_000 - floods);
-        assert!(guard.take_suppressed().is_empty());
+        assert!(limit.take_suppressed().is_empty());
     }
 }

@@ -1,32 +1,42 @@
-//! The log: where lines go and how they look.
+//! The log: where its lines go and their format.
 //!
-//! A thread of its own writes them: a terminal that somebody paused, or a pipe that nobody reads, must not stop a shard
-//! in the middle of a pass. What does not fit the queue to it is counted and lost, and the count is said.
+//! A separate thread writes them: a paused terminal, or a pipe that is not read, must not stop a shard in the middle of
+//! a pass. Lines that do not fit the queue to this thread are lost and counted, and the count is logged.
 
-use super::log_limit::Guard;
+use super::log_limit::LogLimit;
 #[cfg(feature = "otel")]
-use crate::cli::traces::Traces;
-use crate::config::{LogFormat, Logging};
+use super::traces::Traces;
+use crate::config::{LogConfig, LogFormat};
 use crate::metrics::Metrics;
 use std::fmt;
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use thiserror::Error;
 use tokio::time::interval;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
-/// Lines that wait to be written: a few seconds of a flood at every place that logs, some 200 KiB.
+/// Lines that may wait to be written: a few seconds of a flood from every callsite, about 200 KiB.
 const WAITING_MAX: usize = 2048;
 
-/// What is logged, to be changed while the process runs.
+/// The level of the log, which can be changed while the process runs.
 pub(super) struct Level {
     filter: reload::Handle<EnvFilter, Registry>,
-    guard: Guard,
+    limit: LogLimit,
     lost: ErrorCounter,
+}
+
+/// Text that is not a level.
+#[derive(Debug, Error)]
+#[error("log {text:?}: {error}")]
+pub(super) struct LevelError {
+    text: String,
+    error: ParseError,
 }
 
 impl Level {
@@ -34,22 +44,22 @@ impl Level {
     ///
     /// # Errors
     ///
-    /// What is wrong with it.
-    pub(super) fn parse(text: &str) -> Result<EnvFilter, String> {
-        EnvFilter::try_new(text).map_err(|error| format!("log {text:?}: {error}"))
+    /// [`LevelError`] when the text is not a level or a list of levels per module.
+    pub(super) fn parse(text: &str) -> Result<EnvFilter, LevelError> {
+        EnvFilter::try_new(text).map_err(|error| LevelError { text: text.to_owned(), error })
     }
 
     /// Changes what is logged.
     pub(super) fn set(&self, filter: EnvFilter) {
-        // It fails when nothing is logged any more.
+        // It fails only after the log has ended.
         let _ = self.filter.reload(filter);
     }
 
-    /// Returns what has to be run for as long as lines are written: it says which were too many, and which were lost.
+    /// Returns a future that logs how many lines were left out or lost, to be run until the process ends.
     pub(super) fn report(&self, metrics: Arc<Metrics>) -> impl Future<Output = ()> + Send + use<> {
-        let (guard, lost) = (self.guard.clone(), self.lost.clone());
+        let (limit, lost) = (self.limit.clone(), self.lost.clone());
         async {
-            tokio::join!(guard.report(), report_lost(lost, metrics));
+            tokio::join!(limit.report(), report_lost(lost, metrics));
         }
     }
 }
@@ -60,14 +70,14 @@ impl fmt::Debug for Level {
     }
 }
 
-/// Writes the last lines, and sends the last traces, when it is dropped.
+/// The thread that writes lines. Dropping this writes the last lines and sends the last traces.
 pub(super) struct Writer {
     #[cfg(feature = "otel")]
     _traces: Option<Traces>,
     _worker: WorkerGuard,
 }
 
-/// Counts once a second what nobody took in time, for ever, and says so once somebody does.
+/// Counts lost lines once a second until the process ends, and logs the count once lines are read again.
 async fn report_lost(lost: ErrorCounter, metrics: Arc<Metrics>) {
     let (mut ticks, mut known) = (interval(Duration::from_secs(1)), 0);
     loop {
@@ -81,14 +91,14 @@ async fn report_lost(lost: ErrorCounter, metrics: Arc<Metrics>) {
     }
 }
 
-/// Starts writing to standard error, and sending traces from the runtime that it is called in.
+/// Starts to log to standard error, and to send traces from the current runtime.
 ///
 /// # Errors
 ///
-/// When `--log` is no filter, or traces can not be sent.
-pub(super) fn start(logging: &Logging, is_plain: bool) -> anyhow::Result<(Level, Writer)> {
-    let guard = Guard::default();
-    let (filter, handle) = reload::Layer::new(Level::parse(&logging.log).map_err(anyhow::Error::msg)?);
+/// `--log` is not a level, or traces cannot be sent.
+pub(super) fn start(logging: &LogConfig, is_plain: bool) -> anyhow::Result<(Level, Writer)> {
+    let limit = LogLimit::default();
+    let (filter, handle) = reload::Layer::new(Level::parse(&logging.log)?);
     let (writer, worker) =
         NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING_MAX).finish(std::io::stderr());
     let lost = writer.error_counter();
@@ -98,11 +108,11 @@ pub(super) fn start(logging: &Logging, is_plain: bool) -> anyhow::Result<(Level,
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
     };
-    let lines = lines.with_filter(guard.clone()).with_filter(filter);
+    let lines = lines.with_filter(limit.clone()).with_filter(filter);
     let registry = tracing_subscriber::registry().with(lines);
     #[cfg(feature = "otel")]
     let (traces, registry) = {
-        let traces = logging.otlp_endpoint.as_deref().map(Traces::start).transpose()?;
+        let traces = logging.otlp_endpoint.as_ref().map(|url| Traces::start(url.as_str())).transpose()?;
         let layer = traces.as_ref().map(Traces::layer);
         (traces, registry.with(layer))
     };
@@ -112,5 +122,5 @@ pub(super) fn start(logging: &Logging, is_plain: bool) -> anyhow::Result<(Level,
         #[cfg(feature = "otel")]
         _traces: traces,
     };
-    Ok((Level { filter: handle, guard, lost }, writer))
+    Ok((Level { filter: handle, limit, lost }, writer))
 }

@@ -1,12 +1,13 @@
-//! A reload: what SIGHUP does. All of it or nothing: settings that can not be used change nothing.
+//! A reload, by SIGHUP: reads all settings again and applies them, or changes nothing if one cannot be used.
 
-use super::logging::Level;
+use super::logging::{Level, LevelError};
 use crate::config::source::Value;
 use crate::config::{LoadError, Sources, reload};
 use crate::server::ServerHandle;
+use thiserror::Error;
 use tokio::signal::unix::Signal;
 
-/// What a reload needs to know of the start, or of the last one.
+/// What a reload needs from the start, or from the last reload.
 #[derive(Debug)]
 pub(super) struct Reloading {
     pub(super) sources: Sources,
@@ -14,35 +15,46 @@ pub(super) struct Reloading {
     pub(super) level: Level,
 }
 
+/// Why a reload changed nothing.
+#[derive(Debug, Error)]
+enum ReloadError {
+    #[error("{}", .0.to_string().trim().replace('\n', "; "))]
+    Load(#[from] LoadError),
+    #[error(transparent)]
+    Level(#[from] LevelError),
+    #[error("{reason}")]
+    Server { reason: String },
+}
+
 impl Reloading {
-    /// Reloads with every signal, for ever.
-    pub(super) async fn run(mut self, mut hangups: Signal, steering: ServerHandle) {
+    /// Reloads after every signal, until the process ends.
+    pub(super) async fn run(mut self, mut hangups: Signal, server: ServerHandle) {
         while hangups.recv().await.is_some() {
-            if let Err(error) = self.reload(&steering).await {
+            if let Err(error) = self.reload(&server).await {
                 tracing::error!("reload: nothing is changed: {error}");
             }
         }
     }
 
-    async fn reload(&mut self, steering: &ServerHandle) -> Result<(), String> {
-        let said = |error: LoadError| error.to_string().trim().replace('\n', "; ");
-        let loaded = self.sources.load().map_err(said)?;
-        let level = Level::parse(&loaded.config.logging.log)?;
-        let (taken, waiting) = reload::changes(&self.values, &loaded.values);
-        steering.reconfigure(&loaded.config).await.map_err(|error| error.to_string())?;
-        self.level.set(level);
-        for change in &taken {
+    async fn reload(&mut self, server: &ServerHandle) -> Result<(), ReloadError> {
+        let loaded = self.sources.load()?;
+        let filter = Level::parse(&loaded.config.logging.log)?;
+        let (applied, waiting) = reload::changes(&self.values, &loaded.values);
+        let applied_by_server = server.reconfigure(&loaded.config).await;
+        applied_by_server.map_err(|error| ReloadError::Server { reason: error.to_string() })?;
+        self.level.set(filter);
+        for change in &applied {
             tracing::info!("reload: {change}");
         }
         for change in &waiting {
-            tracing::warn!("reload: {change} needs a restart; the old value holds");
+            tracing::warn!("reload: {change} needs a restart; the old value stays");
         }
-        if taken.is_empty() && waiting.is_empty() {
+        if applied.is_empty() && waiting.is_empty() {
             tracing::info!("reload: no setting has changed");
         }
-        // What waits is said with every reload, until the restart.
-        let was = |new: &Value| self.values.iter().find(|old| old.key == new.key && reload::needs_restart(&old.key));
-        self.values = loaded.values.iter().map(|new| was(new).unwrap_or(new).clone()).collect();
+        // A change that waits for a restart is logged again by every reload until then.
+        let waits = |new: &Value| self.values.iter().find(|old| old.key == new.key && reload::needs_restart(old.key));
+        self.values = loaded.values.iter().map(|new| waits(new).unwrap_or(new).clone()).collect();
         Ok(())
     }
 }

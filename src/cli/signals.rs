@@ -1,22 +1,11 @@
-//! The signals: two that ask for a stop, one for a reload.
+//! The signals: SIGTERM and SIGINT ask for a stop, SIGHUP for a reload.
 
+use super::exit::EXIT_SIGNALLED;
 use super::supervisor;
 use crate::server::Stop;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Listens for SIGHUP, which asks for a reload.
-///
-/// # Errors
-///
-/// What the system says.
-pub(super) fn hangups() -> std::io::Result<Signal> {
-    signal(SignalKind::hangup())
-}
-
-/// Exit code of a second signal: 128 + SIGINT.
-const EXIT_SIGNALLED: i32 = 130;
-
-/// SIGTERM of a supervisor, which can wait; SIGINT of a terminal, where a person does.
+/// The signals that ask for a stop: SIGTERM, from a supervisor, which can wait; SIGINT, from a person at a terminal.
 #[derive(Debug)]
 pub(super) struct Signals {
     terminate: Signal,
@@ -24,16 +13,16 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Listens for them.
+    /// Registers the handlers.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system refuses a handler.
     pub(super) fn new() -> std::io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    /// Waits for the first signal; the second one ends the process.
+    /// Waits for the first signal. A second one ends the process.
     pub(super) async fn stop(mut self, exit_now: fn(i32) -> !) -> Stop {
         let stop = self.next().await;
         supervisor::stopping();
@@ -55,4 +44,13 @@ impl Signals {
             _ = self.interrupt.recv() => Stop::AtOnce,
         }
     }
+}
+
+/// Listens for SIGHUP.
+///
+/// # Errors
+///
+/// The system refuses a handler.
+pub(super) fn hangups() -> std::io::Result<Signal> {
+    signal(SignalKind::hangup())
 }

@@ -1,20 +1,20 @@
-//! The supervisor: systemd is told what it can not see, if it is there (`NOTIFY_SOCKET`).
+//! The supervisor: notifies systemd of what it cannot see, if there is one (`NOTIFY_SOCKET`).
 
 use sd_notify::NotifyState;
 
-/// Connections are accepted.
+/// Reports that connections are accepted.
 pub(super) fn ready() {
-    tell(&[NotifyState::Ready]);
+    notify(&[NotifyState::Ready]);
 }
 
-/// The end has begun.
+/// Reports that the hub is stopping.
 pub(super) fn stopping() {
-    tell(&[NotifyState::Stopping]);
+    notify(&[NotifyState::Stopping]);
 }
 
-fn tell(state: &[NotifyState<'_>]) {
-    // Without a supervisor nothing is said; one that can not be reached does not change what the hub does.
+fn notify(state: &[NotifyState<'_>]) {
+    // Without a supervisor this does nothing. One that cannot be reached does not change what the hub does.
     if let Err(error) = sd_notify::notify(state) {
-        tracing::warn!(%error, "the supervisor can not be told");
+        tracing::warn!(%error, "the supervisor cannot be notified");
     }
 }

@@ -1,5 +1,5 @@
-//! Traces: what a collector gets of operators' requests, when the program was built to send any: feature `otel`, which
-//! is off by default because it brings 25 crates that a hub does not need.
+//! Traces of operators' requests, sent to a collector. Built with the cargo feature `otel`, which is off by default
+//! because it adds 25 crates that a hub does not need.
 
 use anyhow::Context;
 use opentelemetry::KeyValue;
@@ -14,26 +14,26 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 
-/// What sends spans until it is dropped, which sends the last ones.
+/// The sender of spans. Dropping it sends the last ones.
 #[derive(Debug)]
 pub(super) struct Traces(SdkTracerProvider);
 
 impl Traces {
-    /// Begins to send to an endpoint, from the runtime that it is called in.
+    /// Starts to send to an endpoint from the current runtime.
     ///
     /// # Errors
     ///
-    /// When the endpoint can not be one.
+    /// The endpoint cannot be used.
     pub(super) fn start(endpoint: &str) -> anyhow::Result<Self> {
         let exporter = SpanExporter::builder().with_http().with_protocol(Protocol::HttpBinary).with_endpoint(endpoint);
-        let exporter = exporter.build().with_context(|| format!("--otlp-endpoint {endpoint} can not be used"))?;
+        let exporter = exporter.build().with_context(|| format!("--otlp-endpoint {endpoint} cannot be used"))?;
         let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
         let resource = Resource::builder().with_service_name("throng").with_attribute(version).build();
         let batches = BatchSpanProcessor::builder(exporter, Tokio).build();
         Ok(Self(SdkTracerProvider::builder().with_resource(resource).with_span_processor(batches).build()))
     }
 
-    /// Returns what takes spans in. Whatever is logged, they are sent; lines of the log are not.
+    /// Returns the layer that records spans, whatever the level of the log. Lines of the log are not sent.
     pub(super) fn layer<S>(&self) -> impl Layer<S> + Send + Sync
     where
         S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
@@ -47,7 +47,7 @@ impl Traces {
 
 impl Drop for Traces {
     fn drop(&mut self) {
-        // A collector that is away must not keep the process from ending; it has been said already.
+        // A collector that cannot be reached must not keep the process from ending. The exporter has logged it.
         let _ = self.0.shutdown();
     }
 }

@@ -1,58 +1,56 @@
-//! An address to listen on: where, and what is spoken before HTTP.
+//! An address to listen on, and the protocols that come before HTTP there.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use thiserror::Error;
 
-/// Hosts that only this very machine reaches.
+/// Hosts that only this machine reaches.
 const LOOPBACK: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
 
-/// Where to listen, and what comes before HTTP there.
-///
-/// `[proxy+][tls+]HOST:PORT` or `[proxy+][tls+]unix:PATH`.
+/// An address to listen on, with the protocols that come before HTTP: `[proxy+][tls+]HOST:PORT` or `[proxy+][tls+]unix:PATH`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Address {
-    /// Where.
-    pub place: Place,
-    /// Every connection begins with a header of the PROXY protocol.
+    /// Socket to listen on.
+    pub socket: SocketAddress,
+    /// Every connection begins with a PROXY protocol header.
     pub has_proxy_protocol: bool,
-    /// TLS is spoken, after that header if there is one.
+    /// Connections use TLS, after the PROXY header if there is one.
     pub is_encrypted: bool,
 }
 
-/// Where a listener stands.
+/// Socket to listen on.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Place {
-    /// `HOST:PORT`; every interface when it was written `:PORT`.
+pub enum SocketAddress {
+    /// `HOST:PORT`, where `:PORT` means every interface.
     Tcp(String),
-    /// A Unix socket.
+    /// Path of a Unix socket.
     Unix(PathBuf),
 }
 
-/// Text that is no address.
+/// Text that is not an address to listen on.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub enum AddressError {
-    /// No colon before a port.
+    /// The text has the wrong shape.
     #[error("{text} is not [proxy+][tls+]HOST:PORT, :PORT or unix:PATH")]
     Shape {
-        /// As given.
+        /// The text.
         text: String,
     },
-    /// The port is no number of 16 bits.
+    /// The port is not a 16-bit number.
     #[error("the port {port} is not between 0 and 65535")]
     Port {
-        /// As given.
+        /// The text after the last colon.
         port: String,
     },
 }
 
 impl Address {
-    /// Returns whether nobody beyond this machine can reach it.
+    /// Returns whether only this machine can reach it.
     pub fn is_local(&self) -> bool {
-        match &self.place {
-            Place::Tcp(text) => LOOPBACK.contains(&text.rsplit_once(':').map_or("", |(host, _)| host)),
-            Place::Unix(_) => true,
+        match &self.socket {
+            SocketAddress::Tcp(text) => LOOPBACK.contains(&text.rsplit_once(':').map_or("", |(host, _)| host)),
+            SocketAddress::Unix(_) => true,
         }
     }
 }
@@ -64,9 +62,9 @@ impl FromStr for Address {
         let (has_proxy_protocol, rest) = text.strip_prefix("proxy+").map_or((false, text), |rest| (true, rest));
         let (is_encrypted, rest) = rest.strip_prefix("tls+").map_or((false, rest), |rest| (true, rest));
         let shape = || AddressError::Shape { text: text.to_owned() };
-        let place = match rest.strip_prefix("unix:") {
+        let socket = match rest.strip_prefix("unix:") {
             Some("") => return Err(shape()),
-            Some(path) => Place::Unix(path.into()),
+            Some(path) => SocketAddress::Unix(path.into()),
             None => {
                 let (host, port) = rest.rsplit_once(':').ok_or_else(shape)?;
                 if port.parse::<u16>().is_err() {
@@ -75,10 +73,10 @@ impl FromStr for Address {
                 if host.contains(['/', '+']) || (host.contains(':') && !host.starts_with('[')) {
                     return Err(shape());
                 }
-                Place::Tcp(if host.is_empty() { format!("0.0.0.0:{port}") } else { rest.to_owned() })
+                SocketAddress::Tcp(if host.is_empty() { format!("0.0.0.0:{port}") } else { rest.to_owned() })
             }
         };
-        Ok(Self { place, has_proxy_protocol, is_encrypted })
+        Ok(Self { socket, has_proxy_protocol, is_encrypted })
     }
 }
 
@@ -86,9 +84,9 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let proxy = if self.has_proxy_protocol { "proxy+" } else { "" };
         let tls = if self.is_encrypted { "tls+" } else { "" };
-        match &self.place {
-            Place::Tcp(text) => write!(f, "{proxy}{tls}{text}"),
-            Place::Unix(path) => write!(f, "{proxy}{tls}unix:{}", path.display()),
+        match &self.socket {
+            SocketAddress::Tcp(text) => write!(f, "{proxy}{tls}{text}"),
+            SocketAddress::Unix(path) => write!(f, "{proxy}{tls}unix:{}", path.display()),
         }
     }
 }
@@ -97,10 +95,10 @@ impl fmt::Display for Address {
 mod tests {
     use super::*;
 
-    /// What is written is what is meant, and what a log says can be given again.
+    /// The log prints addresses in a form that can be used as a setting.
     #[test]
-    fn every_shape_is_read_and_said_again() {
-        for (text, said) in [
+    fn every_form_is_read_and_printed_again() {
+        for (text, printed) in [
             ("127.0.0.1:8080", "127.0.0.1:8080"),
             (":80", "0.0.0.0:80"),
             ("[::1]:443", "[::1]:443"),
@@ -111,12 +109,12 @@ mod tests {
             ("unix:/run/throng.sock", "unix:/run/throng.sock"),
             ("proxy+unix:a:b", "proxy+unix:a:b"),
         ] {
-            assert_eq!(text.parse::<Address>().unwrap().to_string(), said);
+            assert_eq!(text.parse::<Address>().unwrap().to_string(), printed);
         }
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
+    fn text_that_is_not_an_address_is_refused() {
         for text in
             ["", "nowhere", "host:", "host:65536", "unix:", "tls://h:1", "tls+proxy+h:1", "http://host:80", "::1:80"]
         {
@@ -124,7 +122,7 @@ mod tests {
         }
     }
 
-    /// Echo, and an internal listener without a key, stay on the machine.
+    /// Echo, and an internal listener without a key, may be reached from this machine only.
     #[test]
     fn only_loopback_and_unix_sockets_are_local() {
         for local in ["127.0.0.1:0", "localhost:1", "[::1]:80", "unix:x"] {

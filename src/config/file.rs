@@ -1,29 +1,29 @@
-//! A configuration file: TOML, whose keys are the flags in snake case, in sections named as the headings of `--help`.
+//! A configuration file: TOML, read by a schema.
 //!
-//! clap's definition is the one schema. Each value is checked alone by the parser of its flag, so that whatever is
-//! wrong is said with its line, and all of it at once; what is right becomes the default of its flag, which variables
-//! and flags then beat.
+//! Each value is checked alone, by its setting, so that every mistake is reported with its line, and all of them at
+//! once.
 
-use super::Config;
-use clap::builder::OsStr;
-use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, ArgAction, Command, CommandFactory};
+use super::section::{Occurs, Schema, Section};
+use super::setting::{Kind, Setting};
+use super::value::ValueError;
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use thiserror::Error;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// Names as near as this are offered for one that does not exist.
+/// Names at least this similar are suggested for one that does not exist.
 const SIMILARITY_MIN: f64 = 0.75;
 
-/// One thing that is wrong with a file, and where.
+/// One mistake in a file, and where.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Problem {
     /// The file.
     pub path: PathBuf,
-    /// Line and column, from 1; `None` of the file as a whole.
-    pub place: Option<(usize, usize)>,
+    /// Line and column, from 1; `None` for the file as a whole.
+    pub position: Option<(usize, usize)>,
     /// What is wrong, and what to do.
     pub text: String,
 }
@@ -31,32 +31,41 @@ pub struct Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.path.display())?;
-        if let Some((line, column)) = self.place {
+        if let Some((line, column)) = self.position {
             write!(f, ":{line}:{column}")?;
         }
         write!(f, ": {}", self.text)
     }
 }
 
-/// A value of a file that is right.
+/// A valid value of a file.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// The setting, as clap knows it.
-    pub id: String,
-    /// Its values as a command line would have them.
+    /// Name of the section; empty above all sections.
+    pub section: &'static str,
+    /// Number of the section among those of its name, from 0.
+    pub number: usize,
+    /// Key of the setting.
+    pub key: &'static str,
+    /// The value as a command line would have it, one text per item of a list.
     pub values: Vec<String>,
     /// Line of the file, from 1.
     pub line: usize,
 }
 
-/// Returns the section that a setting stands in; the empty one for what has no heading.
-pub fn section(arg: &Arg) -> String {
-    arg.get_help_heading().unwrap_or_default().to_lowercase()
-}
-
-/// Returns the settings, as opposed to what only a command line has.
-pub fn settings(command: &Command) -> impl Iterator<Item = &Arg> {
-    command.get_arguments().filter(|arg| !["config", "help", "version"].contains(&arg.get_id().as_str()))
+/// Why a value of a file is not one of its setting.
+#[derive(Debug, Error)]
+enum TypeError {
+    #[error("{found} is not a list; write [\"...\", \"...\"]")]
+    List { found: String },
+    #[error("{found} is not true or false")]
+    Switch { found: String },
+    #[error("{found} is not a whole decimal number; write it without quotes")]
+    Number { found: String },
+    #[error("{found} is not text; write it in quotes")]
+    Text { found: String },
+    #[error(transparent)]
+    Value(#[from] ValueError),
 }
 
 /// Reads a file.
@@ -64,12 +73,12 @@ pub fn settings(command: &Command) -> impl Iterator<Item = &Arg> {
 /// # Errors
 ///
 /// Everything that is wrong with it.
-pub fn read(path: &Path) -> Result<Vec<Entry>, Vec<Problem>> {
+pub fn read(schema: Schema, path: &Path) -> Result<Vec<Entry>, Vec<Problem>> {
     match std::fs::read_to_string(path) {
-        Ok(text) => parse(path, &text),
+        Ok(text) => parse(schema, path, &text),
         Err(error) => {
-            let text = format!("can not be read: {error}; give another file with --config, or leave it out");
-            Err(vec![Problem { path: path.to_owned(), place: None, text }])
+            let text = format!("cannot be read: {error}; give another file with --config, or leave it out");
+            Err(vec![Problem { path: path.to_owned(), position: None, text }])
         }
     }
 }
@@ -79,197 +88,182 @@ pub fn read(path: &Path) -> Result<Vec<Entry>, Vec<Problem>> {
 /// # Errors
 ///
 /// Everything that is wrong with it.
-pub fn parse(path: &Path, text: &str) -> Result<Vec<Entry>, Vec<Problem>> {
-    let mut reading =
-        Reading { path, text, command: Config::command().mut_args(|arg| arg.env(None)), ..Reading::new(path) };
+pub fn parse(schema: Schema, path: &Path, text: &str) -> Result<Vec<Entry>, Vec<Problem>> {
+    let mut reading = Reading { schema, path, text, entries: Vec::new(), problems: Vec::new() };
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in errors {
-        reading.complain(error.span(), error.message().to_owned());
+        reading.report(error.span(), error.message().to_owned());
     }
     for (key, value) in table.get_ref() {
         match value.get_ref() {
-            DeValue::Table(section) => reading.take_section(key, section),
-            _ => reading.take("", key, value),
+            DeValue::Table(table) => reading.read_table(key, table),
+            DeValue::Array(items) if is_array_of_tables(items) => reading.read_array(key, items),
+            _ => reading.read_value(("", 0), key, value),
         }
     }
     let Reading { entries, mut problems, .. } = reading;
-    problems.sort_by_key(|problem| problem.place);
+    problems.sort_by_key(|problem| problem.position);
     problems.dedup();
     if problems.is_empty() { Ok(entries) } else { Err(problems) }
 }
 
+/// A name in a file, with its position.
+type Name<'a> = Spanned<Cow<'a, str>>;
+
+fn is_array_of_tables(items: &[Spanned<DeValue<'_>>]) -> bool {
+    items.iter().any(|item| matches!(item.get_ref(), DeValue::Table(_)))
+}
+
 /// A file that is being read.
 struct Reading<'a> {
+    schema: Schema,
     path: &'a Path,
     text: &'a str,
-    command: Command,
     entries: Vec<Entry>,
     problems: Vec<Problem>,
 }
 
-impl<'a> Reading<'a> {
-    fn new(path: &'a Path) -> Self {
-        Self { path, text: "", command: Command::default(), entries: Vec::new(), problems: Vec::new() }
+impl Reading<'_> {
+    fn report(&mut self, span: Option<Range<usize>>, text: String) {
+        let position = span.map(|span| self.position(span.start));
+        self.problems.push(Problem { path: self.path.to_owned(), position, text });
     }
 
-    fn complain(&mut self, span: Option<Range<usize>>, text: String) {
-        let place = span.map(|span| self.place(span.start));
-        self.problems.push(Problem { path: self.path.to_owned(), place, text });
-    }
-
-    fn place(&self, offset: usize) -> (usize, usize) {
+    /// Returns line and column of a byte.
+    fn position(&self, offset: usize) -> (usize, usize) {
         let before = self.text.get(..offset).unwrap_or(self.text);
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count();
         (before.matches('\n').count() + 1, column + 1)
     }
 
-    fn take_section(&mut self, name: &Spanned<std::borrow::Cow<'_, str>>, section: &DeTable<'_>) {
-        let known: Vec<_> = settings(&self.command).map(self::section).collect();
-        let found = known.iter().any(|known| known == name.get_ref().as_ref());
-        if !found {
-            let advice =
-                advice(name.get_ref(), known.iter().filter(|name| !name.is_empty()).map(|name| format!("[{name}]")));
-            return self.complain(Some(name.span()), format!("there is no section [{}]{advice}", name.get_ref()));
-        }
-        for (key, value) in section {
-            self.take(name.get_ref(), key, value);
+    fn read_table(&mut self, name: &Name<'_>, table: &DeTable<'_>) {
+        if let Some(section) = self.section(name, Occurs::Once) {
+            self.read_section((section, 0), table);
         }
     }
 
-    fn take(&mut self, section: &str, key: &Spanned<std::borrow::Cow<'_, str>>, value: &Spanned<DeValue<'_>>) {
-        let name = key.get_ref().as_ref();
-        let arg = settings(&self.command).find(|arg| arg.get_id() == name).cloned();
-        let Some(arg) = arg else {
-            let advice = advice(name, settings(&self.command).map(|arg| arg.get_id().to_string()));
-            return self.complain(Some(key.span()), format!("there is no key {name}{advice}"));
-        };
-        let home = self::section(&arg);
-        if home != section {
-            let place = if home.is_empty() { "above all sections".to_owned() } else { format!("in [{home}]") };
-            return self.complain(Some(key.span()), format!("{name} belongs {place}"));
-        }
-        let judged = values(&arg, value.get_ref()).and_then(|values| {
-            check(&arg, &values)?;
-            Ok(values)
-        });
-        match judged {
-            Ok(values) => {
-                let line = self.place(key.span().start).0;
-                self.entries.push(Entry { id: name.to_owned(), values, line });
+    fn read_array(&mut self, name: &Name<'_>, items: &[Spanned<DeValue<'_>>]) {
+        let Some(section) = self.section(name, Occurs::Repeated) else { return };
+        for (number, item) in items.iter().enumerate() {
+            match item.get_ref() {
+                DeValue::Table(table) => self.read_section((section, number), table),
+                other => self.report(Some(item.span()), format!("{} is not a table [[{section}]]", type_name(other))),
             }
-            Err(text) => self.complain(Some(value.span()), format!("{name}: {text}")),
+        }
+    }
+
+    fn read_section(&mut self, section: (&'static str, usize), table: &DeTable<'_>) {
+        for (key, value) in table {
+            self.read_value(section, key, value);
+        }
+    }
+
+    /// Returns the name of a section, or reports why there is none that occurs like this.
+    fn section(&mut self, name: &Name<'_>, occurs: Occurs) -> Option<&'static str> {
+        let named = |section: &&'static Section| !section.name.is_empty() && section.name == name.get_ref().as_ref();
+        let text = match self.schema.iter().find(named) {
+            Some(section) if section.occurs == occurs => return Some(section.name),
+            Some(section) => format!("write the section {} as {}", section.name, section.heading()),
+            None => {
+                let known = self.schema.iter().filter(|section| !section.name.is_empty()).map(Section::heading);
+                format!("there is no section {}{}", occurs.heading(name.get_ref()), suggestion(name.get_ref(), known))
+            }
+        };
+        self.report(Some(name.span()), text);
+        None
+    }
+
+    fn read_value(&mut self, (section, number): (&'static str, usize), key: &Name<'_>, value: &Spanned<DeValue<'_>>) {
+        let name = key.get_ref().as_ref();
+        let Some(setting) = self.setting(section, name) else {
+            let text = self.misplaced(name);
+            return self.report(Some(key.span()), text);
+        };
+        match texts(setting, value.get_ref()) {
+            Ok(values) => {
+                let line = self.position(key.span().start).0;
+                self.entries.push(Entry { section, number, key: setting.key, values, line });
+            }
+            Err(error) => self.report(Some(value.span()), format!("{name}: {error}")),
+        }
+    }
+
+    fn setting(&self, section: &str, key: &str) -> Option<&'static Setting> {
+        self.schema.iter().filter(|one| one.name == section).find_map(|one| one.setting(key))
+    }
+
+    /// Says where a key belongs, or that there is none of this name.
+    fn misplaced(&self, key: &str) -> String {
+        match self.schema.iter().find(|section| section.setting(key).is_some()) {
+            Some(section) if section.name.is_empty() => format!("{key} belongs above all sections"),
+            Some(section) => format!("{key} belongs in {}", section.heading()),
+            None => {
+                let known = self.schema.iter().flat_map(|section| section.settings).map(|one| one.key.to_owned());
+                format!("there is no key {key}{}", suggestion(key, known))
+            }
         }
     }
 }
 
-/// Returns what a command line would say for a value, or which type is needed.
-fn values(arg: &Arg, value: &DeValue<'_>) -> Result<Vec<String>, String> {
-    let is_list = matches!(arg.get_action(), ArgAction::Append);
-    match value {
-        DeValue::Array(items) if is_list => items.iter().map(|item| scalar(arg, item.get_ref())).collect(),
-        _ if is_list => Err(format!("{} is not a list; write [\"...\", \"...\"]", kind(value))),
-        _ => scalar(arg, value).map(|value| vec![value]),
-    }
-}
-
-/// What kind of TOML value a setting is written as.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Shape {
-    /// `true` or `false`.
-    Switch,
-    /// A number without quotes.
-    Number,
-    /// Text in quotes.
-    Text,
-}
-
-/// Returns how a setting is written.
-pub fn shape(arg: &Arg) -> Shape {
-    let is_number = || {
-        let names = arg.get_value_names().unwrap_or_default();
-        names.iter().any(|name| ["N", "BYTES"].contains(&name.as_str()))
+/// Returns the texts of a value, once they are values of the setting.
+fn texts(setting: &Setting, value: &DeValue<'_>) -> Result<Vec<String>, TypeError> {
+    let texts = match value {
+        DeValue::Array(items) if setting.kind.is_list() => {
+            items.iter().map(|item| scalar(setting.kind, item.get_ref())).collect::<Result<_, _>>()?
+        }
+        _ if setting.kind.is_list() => return Err(TypeError::List { found: type_name(value) }),
+        _ => vec![scalar(setting.kind, value)?],
     };
-    match arg.get_action() {
-        ArgAction::SetTrue => Shape::Switch,
-        _ if is_number() => Shape::Number,
-        _ => Shape::Text,
-    }
+    texts.iter().try_for_each(|text| setting.check(text))?;
+    Ok(texts)
 }
 
-fn scalar(arg: &Arg, value: &DeValue<'_>) -> Result<String, String> {
-    match (shape(arg), value) {
-        (Shape::Switch, DeValue::Boolean(is_on)) => Ok(is_on.to_string()),
-        (Shape::Switch, _) => Err(format!("{} is not true or false", kind(value))),
-        (Shape::Number, DeValue::Integer(number)) if number.radix() == 10 => Ok(number.as_str().replace('_', "")),
-        (Shape::Number, _) => Err(format!("{} is not a whole decimal number; write it without quotes", kind(value))),
-        (Shape::Text, DeValue::String(text)) => Ok(text.to_string()),
-        (Shape::Text, _) => Err(format!("{} is not text; write it in quotes", kind(value))),
-    }
-}
-
-fn kind(value: &DeValue<'_>) -> String {
-    let kind = value.type_str();
-    format!("{} {kind}", if kind.starts_with(['a', 'i']) { "an" } else { "a" })
-}
-
-/// Has a setting's own parser judge its values.
-fn check(arg: &Arg, values: &[String]) -> Result<(), String> {
-    if shape(arg) == Shape::Switch {
-        return Ok(());
-    }
-    let alone = Command::new("throng").arg(arg.clone().required(false));
-    let flag = arg.get_long().unwrap_or_default();
-    let judged = alone.try_get_matches_from(
-        std::iter::once("throng".to_owned()).chain(values.iter().map(|value| format!("--{flag}={value}"))),
-    );
-    judged.map(drop).map_err(|error| reason(&error))
-}
-
-/// Returns why clap refuses a value, without its advice for a command line.
-fn reason(error: &clap::Error) -> String {
-    if let Some(source) = std::error::Error::source(error) {
-        return source.to_string();
-    }
-    match (error.kind(), error.get(ContextKind::ValidValue), error.get(ContextKind::InvalidValue)) {
-        (ErrorKind::InvalidValue, Some(ContextValue::Strings(valid)), Some(ContextValue::String(given))) => {
-            format!("{given:?} is not one of {}", valid.join(", "))
+fn scalar(kind: Kind, value: &DeValue<'_>) -> Result<String, TypeError> {
+    let found = || type_name(value);
+    match (kind, value) {
+        (Kind::Switch, DeValue::Boolean(is_on)) => Ok(is_on.to_string()),
+        (Kind::Switch, _) => Err(TypeError::Switch { found: found() }),
+        (Kind::Number(..), DeValue::Integer(number)) if number.radix() == 10 => Ok(number.as_str().replace('_', "")),
+        (Kind::Number(..), _) => Err(TypeError::Number { found: found() }),
+        (_, DeValue::String(text)) => Ok(text.to_string()),
+        (Kind::Duration(_) | Kind::Text(_) | Kind::Choice(_) | Kind::List(_) | Kind::Secrets(_), _) => {
+            Err(TypeError::Text { found: found() })
         }
-        _ => error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned(),
     }
 }
 
-/// Returns `; did you mean ...?` when a known name is near enough.
-pub(super) fn advice(name: &str, known: impl Iterator<Item = String>) -> String {
-    let plain = |name: &str| name.trim_matches(['[', ']']).replace('-', "_").to_lowercase();
-    let near = known.map(|known| (strsim::jaro_winkler(&plain(name), &plain(&known)), known));
-    let nearest =
-        near.filter(|(likeness, _)| *likeness >= SIMILARITY_MIN).max_by(|one, other| one.0.total_cmp(&other.0));
-    nearest.map_or_else(String::new, |(_, known)| format!("; did you mean {known}?"))
+fn type_name(value: &DeValue<'_>) -> String {
+    let name = value.type_str();
+    format!("{} {name}", if name.starts_with(['a', 'i']) { "an" } else { "a" })
 }
 
-/// Returns the command whose defaults are what a file says.
-pub fn with_defaults(command: Command, entries: &[Entry]) -> Command {
-    entries.iter().fold(command, |command, entry| {
-        let values: Vec<OsStr> = entry.values.iter().map(OsStr::from).collect();
-        command.mut_arg(&entry.id, |arg| arg.default_values(values))
-    })
+/// Returns `; did you mean ...?` if a known name is similar enough.
+pub(super) fn suggestion(name: &str, known: impl Iterator<Item = String>) -> String {
+    let plain = |name: &str| name.trim_matches(['[', ']']).replace('-', "_").to_lowercase();
+    let scored = known.map(|known| (strsim::jaro_winkler(&plain(name), &plain(&known)), known));
+    let nearest = scored.filter(|(score, _)| *score >= SIMILARITY_MIN).max_by(|one, other| one.0.total_cmp(&other.0));
+    nearest.map_or_else(String::new, |(_, known)| format!("; did you mean {known}?"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
+    use crate::config::section::section;
+    use crate::config::setting::{DefaultValue::Unset, count, duration, text};
     use proptest::prelude::*;
+    use std::time::Duration;
 
-    fn said(text: &str) -> Vec<String> {
-        let problems = parse(Path::new("hub.toml"), text).err().unwrap_or_default();
+    fn problems(text: &str) -> Vec<String> {
+        let problems = parse(Config::SCHEMA, Path::new("hub.toml"), text).err().unwrap_or_default();
         problems.iter().map(Problem::to_string).collect()
     }
 
-    /// Who made the mistake has to find it: file, line, column, value, rule.
+    /// An operator has to find the mistake: file, line, column, value, rule.
     #[test]
-    fn every_problem_is_said_with_its_place() {
+    fn every_problem_is_reported_with_its_position() {
         for (text, expected) in [
-            ("shards = 0", "hub.toml:1:10: shards: 0 is not in 1..=64"),
+            ("shards = 0", "hub.toml:1:10: shards: 0 is not between 1 and 64"),
             (
                 "\n  shards = \"2\"",
                 "hub.toml:2:12: shards: a string is not a whole decimal number; write it without quotes",
@@ -282,25 +276,30 @@ mod tests {
             ("[limits]\nslow_consumer = \"drop\"", "hub.toml:2:17: slow_consumer: \"drop\" is not one of close, skip"),
             ("echo = \"yes\"", "hub.toml:1:8: echo: a string is not true or false"),
             ("addr = \"127.0.0.1:80\"", "hub.toml:1:8: addr: a string is not a list; write [\"...\", \"...\"]"),
+            (
+                "[limits]\nclose_timeout = \"0s\"",
+                "hub.toml:2:17: close_timeout: 0s is not at least 1ms; 0s would end every connection at once",
+            ),
+            ("[[limits]]\nshards = 2", "hub.toml:1:3: write the section limits as [limits]"),
+            ("[[limit]]\nshards = 2", "hub.toml:1:3: there is no section [[limit]]; did you mean [limits]?"),
             ("addr = [\"nowhere\"]", "hub.toml:1:8: addr: nowhere is not [proxy+][tls+]HOST:PORT, :PORT or unix:PATH"),
             (
                 "[access]\nadmin_keys = [\"short\"]",
                 "hub.toml:2:14: admin_keys: a key of 5 characters can be guessed; give at least 16",
             ),
         ] {
-            assert_eq!(said(text), [expected], "{text}");
+            assert_eq!(problems(text), [expected], "{text}");
         }
-        assert_eq!(said("shards = 1\nshards = 2")[0].split(": ").next(), Some("hub.toml:2:1"));
-        assert!(said("shards = \nx = 1\n[limits]\ny = 2").len() >= 3, "all of them, not only the first");
+        assert_eq!(problems("shards = 1\nshards = 2")[0].split(": ").next(), Some("hub.toml:2:1"));
+        assert!(problems("shards = \nx = 1\n[limits]\ny = 2").len() >= 3, "all of them, not only the first");
     }
 
     #[test]
     fn values_become_what_a_command_line_would_say() {
         let above = "addr = [\"127.0.0.1:0\", \"unix:/x\"]\necho = true\n";
         let text = format!("{above}[limits]\nchannels_max = 1_000\nping_interval = \"9s\"");
-        let entries = parse(Path::new("x"), &text).unwrap();
-        let values: Vec<_> =
-            entries.iter().map(|entry| (entry.id.as_str(), entry.values.join(" "), entry.line)).collect();
+        let entries = parse(Config::SCHEMA, Path::new("x"), &text).unwrap();
+        let values: Vec<_> = entries.iter().map(|entry| (entry.key, entry.values.join(" "), entry.line)).collect();
         let expected = [
             ("addr", "127.0.0.1:0 unix:/x".to_owned(), 1),
             ("channels_max", "1000".to_owned(), 4),
@@ -310,17 +309,71 @@ mod tests {
         assert!(expected.iter().all(|entry| values.contains(entry)), "{values:?}");
     }
 
+    section! {
+        /// What the settings above all sections have in common.
+        struct Root in "" (Once) {
+            /// Number of shards.
+            shards: usize = count("shards", 1, 64), text("1"), Restart;
+        }
+    }
+
+    section! {
+        /// A group of channels with options in common.
+        struct Namespace in "namespace" (Repeated) {
+            /// Name of the namespace.
+            name: Option<String> = Kind::Text("name"), Unset, AtOnce;
+            /// Time for which a message is kept.
+            history: Duration = duration(0, u64::MAX, ""), text("0s"), AtOnce;
+        }
+    }
+
+    const SCHEMA: Schema = &[Root::SECTION, Namespace::SECTION];
+
+    /// A schema is not limited to what a command line can hold.
+    #[test]
+    fn lists_of_tables_are_read_by_the_same_declarations() {
+        let file = "shards = 2\n[[namespace]]\nname = \"chat\"\n[[namespace]]\nname = \"news\"\nhistory = \"1m\"\n";
+        let entries = parse(SCHEMA, Path::new("x"), file).unwrap();
+        let namespaces = (0..2).map(|number| {
+            let found =
+                |setting: &Setting| entries.iter().find(|entry| entry.number == number && entry.key == setting.key);
+            Namespace::read(&|setting| {
+                found(setting).map_or_else(|| crate::config::root::default_texts(setting), |entry| entry.values.clone())
+            })
+        });
+        let namespaces = namespaces.collect::<Result<Vec<_>, _>>().unwrap();
+        assert_eq!(namespaces[0].name.as_deref(), Some("chat"));
+        assert_eq!((namespaces[0].history, namespaces[1].history), (Duration::ZERO, Duration::from_secs(60)));
+
+        let mut root = Root::read(&|_| vec!["65".to_owned()]).unwrap();
+        assert!(root.check_ranges().is_err() && namespaces[0].check_ranges().is_ok());
+        root.keep_until_restart(&Root { shards: 2 });
+        let mut reloaded = namespaces[0].clone();
+        reloaded.keep_until_restart(&namespaces[1]);
+        assert_eq!((root.shards, reloaded.history), (2, namespaces[0].history));
+
+        let wrong = "[[namespace]]\nname = \"chat\"\n[[namespace]]\nhistory = 1\nshards = 2\n";
+        let problems = parse(SCHEMA, Path::new("x"), wrong).unwrap_err();
+        let problems: Vec<_> = problems.iter().map(Problem::to_string).collect();
+        assert_eq!(
+            problems,
+            ["x:4:11: history: an integer is not text; write it in quotes", "x:5:1: shards belongs above all sections"]
+        );
+        let problems = parse(SCHEMA, Path::new("x"), "[namespace]\n").unwrap_err();
+        assert_eq!(problems[0].to_string(), "x:1:2: write the section namespace as [[namespace]]");
+    }
+
     /// A line that is nearly right, or anything.
     const LINE: &str = "[a-z_]{1,12} ?= ?(\"[^\"]{0,9}\"|[0-9]{1,9}|\\[.{0,9}\\])|\\[[a-z]{0,9}\\]|.{0,20}";
 
     proptest! {
-        /// Nothing that a file can hold ends the process.
+        /// No file can end the process.
         #[test]
         fn no_text_panics(
             lines in prop::collection::vec(LINE, 0..8),
         ) {
             let text = lines.join("\n");
-            said(&text);
+            problems(&text);
         }
     }
 }

@@ -1,51 +1,27 @@
-//! What a reload may change, and what waits for a restart.
+//! A reload: which changed settings it applies, and which wait for a restart.
 
-use super::Config;
+use super::root::Config;
+use super::section::single_settings;
+use super::setting::Applies;
 use super::source::Value;
 
-/// Settings that are built into what runs: sockets that listen, threads, shards, the shape of the log.
-const RESTART: [&str; 14] = [
-    "addr",
-    "coalesce_delay",
-    "echo",
-    "event_interval",
-    "internal_addr",
-    "log_format",
-    "notsent_bytes",
-    "otlp_endpoint",
-    "pass_commands_max",
-    "pass_turn",
-    "pin_threads",
-    "send_buffer_bytes",
-    "shards",
-    "threads",
-];
-
-/// Returns whether a setting only changes with a restart.
+/// Returns whether a change of a setting needs a restart.
 pub fn needs_restart(key: &str) -> bool {
-    RESTART.contains(&key)
+    single_settings(Config::SCHEMA).any(|(_, one)| one.key == key && one.applies == Applies::Restart)
 }
 
-/// Returns what holds after a reload: the new settings, and the old ones where a restart is needed.
+/// Returns what a reload leads to: the new settings, and the old ones where a change needs a restart.
 pub fn merge(old: &Config, new: &Config) -> Config {
     let mut merged = new.clone();
-    merged.addr.clone_from(&old.addr);
-    merged.internal_addr.clone_from(&old.internal_addr);
-    merged.tuning = old.tuning.clone();
-    merged.shards = old.shards;
-    merged.echo = old.echo;
-    merged.logging.log_format = old.logging.log_format;
-    merged.logging.otlp_endpoint.clone_from(&old.logging.otlp_endpoint);
-    merged.limits.send_buffer_bytes = old.limits.send_buffer_bytes;
-    merged.limits.notsent_bytes = old.limits.notsent_bytes;
+    merged.keep_until_restart(old);
     merged
 }
 
-/// Returns what differs between two loads, as `key old -> new`: what a reload takes, and what it can not.
+/// Returns the differences between two loads as `key old -> new`: those that a reload applies, and the others.
 pub fn changes(old: &[Value], new: &[Value]) -> (Vec<String>, Vec<String>) {
     let differing = old.iter().zip(new).filter(|(old, new)| old.text != new.text);
-    let said = differing.map(|(old, new)| (new.key.as_str(), format!("{} {:?} -> {:?}", new.key, old.text, new.text)));
-    let (restart, reload): (Vec<_>, Vec<_>) = said.partition(|(key, _)| needs_restart(key));
+    let described = differing.map(|(old, new)| (new.key, format!("{} {:?} -> {:?}", new.key, old.text, new.text)));
+    let (restart, reload): (Vec<_>, Vec<_>) = described.partition(|(key, _)| needs_restart(key));
     let texts = |pairs: Vec<(&str, String)>| pairs.into_iter().map(|(_, text)| text).collect();
     (texts(reload), texts(restart))
 }
@@ -53,15 +29,19 @@ pub fn changes(old: &[Value], new: &[Value]) -> (Vec<String>, Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::file;
-    use clap::CommandFactory;
 
-    /// A key that is misspelt here would be promised to reload.
+    /// What the documents say of a setting is what a reload does with it.
     #[test]
-    fn what_needs_a_restart_is_a_setting() {
-        let command = Config::command();
-        for key in RESTART {
-            assert!(file::settings(&command).any(|arg| arg.get_id() == key), "{key}");
-        }
+    fn settings_that_need_a_restart_stay_and_others_change() {
+        let old = Config::default();
+        let text = "addr = [\"127.0.0.1:1\"]\nshards = 2\n[limits]\nsend_buffer_bytes = 8192\nchannels_max = 7\n\
+            [log]\nlog = \"debug\"\nlog_format = \"json\"\n[tuning]\nevent_interval = 7\n";
+        let merged = merge(&old, &Config::from_toml(text).unwrap());
+        assert_eq!(merged.addr, old.addr);
+        assert_eq!(merged.shards, old.shards);
+        assert_eq!(merged.limits.send_buffer_bytes, old.limits.send_buffer_bytes);
+        assert_eq!(merged.logging.log_format, old.logging.log_format);
+        assert_eq!(merged.tuning.event_interval, old.tuning.event_interval);
+        assert_eq!((merged.limits.channels_max, merged.logging.log.as_str()), (7, "debug"));
     }
 }

@@ -1,96 +1,56 @@
-//! A tuning: what the operator may trade, latency for throughput and back; the defaults are safe everywhere.
+//! Tuning: latency for throughput and back. The defaults are safe everywhere.
 
-use super::{ConfigError, ranged};
-use clap::Args;
-use humantime::parse_duration;
+use super::section::section;
+use super::setting::DefaultValue::Unset;
+use super::setting::Kind::Switch;
+use super::setting::{computed, count, duration, text};
 use std::time::Duration;
 
-/// Longest coalescing delay: beyond a tenth of a second a chat feels broken.
-const COALESCE_DELAY_MAX: Duration = Duration::from_millis(100);
+/// Longest coalescing delay, in nanoseconds: a chat with more than a tenth of a second feels broken.
+const COALESCE_DELAY_MAX: u64 = 100_000_000;
 
-/// Shortest turn of a shard: about what one step of writes takes, so that a shorter one could not be kept.
-const PASS_TURN_MIN: Duration = Duration::from_micros(10);
+/// Shortest turn of a shard, in nanoseconds: about the time of one step of writes, so a shorter one cannot be kept.
+const PASS_TURN_MIN: u64 = 10_000;
 
-/// Longest turn of a shard: every reader of its thread waits that long.
-const PASS_TURN_MAX: Duration = Duration::from_millis(10);
+/// Longest turn of a shard, in nanoseconds: every reader on its thread waits that long.
+const PASS_TURN_MAX: u64 = 10_000_000;
 
-/// The part of the configuration that trades one good for another.
-#[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Tuning")]
-pub struct Tuning {
-    /// Threads that all of it runs on, 1 to 1024. Default: the cores that the process may run on. Nothing in here
-    /// blocks, so more than cores gain nothing; fewer leave cores to others.
-    #[arg(long, env = "THRONG_THREADS", value_name = "N", value_parser = ranged(1..=1024))]
-    pub threads: Option<usize>,
+section! {
+    /// Latency for throughput, or throughput for latency. The defaults are safe everywhere.
+    pub struct Tuning in "tuning" (Once) {
+        /// Number of threads that everything runs on.
+        ///
+        /// Nothing blocks, so more threads than cores gain nothing. Fewer leave cores to other programs.
+        threads: Option<usize> = count("threads", 1, 1024), computed("", "number of cores"), Restart;
 
-    /// Keep each thread on one core of those allowed, in turn. Steadier tails on a machine that does nothing else;
-    /// worse on a shared one, where a thread can not move away from a busy core.
-    #[arg(long, env = "THRONG_PIN_THREADS")]
-    pub pin_threads: bool,
+        /// Pin each thread to one of the allowed cores, in turn.
+        ///
+        /// Gives steadier tail latencies on a machine that runs nothing else, and worse ones on a shared machine, where
+        /// a pinned thread cannot move away from a busy core.
+        pin_threads: bool = Switch, Unset, Restart;
 
-    /// Time that publications wait for company before they leave, 0s to 100ms, rounded up to milliseconds: fewer and
-    /// larger writes, later. 64 KiB leave at once, and so do pongs and closes. 0s delays nothing.
-    #[arg(
-        long,
-        env = "THRONG_COALESCE_DELAY",
-        default_value = "0s",
-        value_name = "TIME",
-        value_parser = parse_duration,
-    )]
-    pub coalesce_delay: Duration,
+        /// Time that publications wait for others before they are written, rounded up to milliseconds. 0s: no delay.
+        ///
+        /// A longer delay makes fewer and larger writes. 64 KiB are written at once, and so are pongs and close frames.
+        coalesce_delay: Duration =
+            duration(0, COALESCE_DELAY_MAX, "people notice more than a tenth of a second"), text("0s"), Restart;
 
-    /// Commands that a shard takes before it writes, 1 to 8192. More coalesce better under load and make the first of
-    /// them wait longer; what is left waits for the next pass.
-    #[arg(
-        long,
-        env = "THRONG_PASS_COMMANDS_MAX",
-        default_value_t = 256,
-        value_name = "N",
-        value_parser = ranged(1..=8192),
-    )]
-    pub pass_commands_max: usize,
+        /// Maximum number of commands that a shard takes from its inbox before it writes.
+        ///
+        /// More commands coalesce better under load and make the first of them wait longer. The rest waits for the next
+        /// pass.
+        pass_commands_max: usize = count("commands", 1, 8192), text("256"), Restart;
 
-    /// Time that a shard writes before it lets others run on its thread, 10us to 10ms: the default is some fifty
-    /// writes. Longer delays readers, shorter costs switches.
-    #[arg(
-        long,
-        env = "THRONG_PASS_TURN",
-        default_value = "300us",
-        value_name = "TIME",
-        value_parser = parse_duration,
-    )]
-    pub pass_turn: Duration,
+        /// Time that a shard writes before it yields to other tasks on its thread.
+        ///
+        /// The default is about fifty writes. A longer turn delays readers, a shorter one costs task switches.
+        pass_turn: Duration =
+            duration(PASS_TURN_MIN, PASS_TURN_MAX, "leave it out for 300us"), text("300us"), Restart;
 
-    /// Tasks that a busy thread runs between two looks at the sockets, 1 to 1024. Times --pass-turn it bounds how long
-    /// a socket is not seen: 5 ms, where the runtime's own 61 would be 18. Fewer cost system calls.
-    #[arg(
-        long,
-        env = "THRONG_EVENT_INTERVAL",
-        default_value_t = 16,
-        value_name = "N",
-        value_parser = clap::value_parser!(u32).range(1..=1024),
-    )]
-    pub event_interval: u32,
-}
-
-impl Tuning {
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
-        if self.coalesce_delay > COALESCE_DELAY_MAX {
-            return Err(ConfigError::TimeOutOfRange {
-                flag: "coalesce-delay",
-                value: self.coalesce_delay,
-                range: (Duration::ZERO, COALESCE_DELAY_MAX),
-                advice: "people notice more than a tenth of a second",
-            });
-        }
-        if !(PASS_TURN_MIN..=PASS_TURN_MAX).contains(&self.pass_turn) {
-            return Err(ConfigError::TimeOutOfRange {
-                flag: "pass-turn",
-                value: self.pass_turn,
-                range: (PASS_TURN_MIN, PASS_TURN_MAX),
-                advice: "leave it out for 300us",
-            });
-        }
-        Ok(())
+        /// Number of tasks that a busy thread runs between two checks for ready sockets.
+        ///
+        /// Times --pass-turn it bounds how long a ready socket waits: 5 ms by default; tokio's own default of 61 would
+        /// make it 18 ms. Fewer tasks cost system calls.
+        event_interval: u32 = count("tasks", 1, 1024), text("16"), Restart;
     }
 }

@@ -51,7 +51,7 @@ impl ServerHandle {
     fn reload_certificate(&self, config: &Config) -> Result<(), TlsError> {
         let Some(certificates) = &self.state.certificates else { return Ok(()) };
         // Settings without a certificate take effect at the restart, together with their addresses.
-        let Some((certificate, key)) = config.encryption.files() else { return Ok(()) };
+        let Some((certificate, key)) = config.tls.files() else { return Ok(()) };
         let certificate = tls::load(certificate, key)?;
         let now = SystemTime::now();
         certificate.check_time(now)?;

@@ -3,7 +3,7 @@
 use super::accept_error::{AcceptError, Backoff};
 use super::connection::{self, Accepted};
 use super::descriptor_reserve::{self, DescriptorReserve};
-use crate::config::{Address, Config, Place};
+use crate::config::{Address, Config, SocketAddress};
 use crate::metrics::{Metrics, Refusal};
 use crate::net::address::is_in;
 use crate::net::admission::{Eviction, HandshakeGuard, HandshakeQuota};
@@ -50,9 +50,9 @@ impl Listener {
     ///
     /// The error of the system; if a name has several addresses, that of the last one.
     pub(super) async fn bind(address: &Address, endpoint: Endpoint, config: &Config) -> io::Result<Self> {
-        let socket = match &address.place {
-            Place::Tcp(text) => Socket::Tcp(listen(text, config).await?),
-            Place::Unix(path) => Socket::Unix(listen_at(path)?),
+        let socket = match &address.socket {
+            SocketAddress::Tcp(text) => Socket::Tcp(listen(text, config).await?),
+            SocketAddress::Unix(path) => Socket::Unix(listen_at(path)?),
         };
         Ok(Self { socket, endpoint: Arc::new(endpoint) })
     }

@@ -177,7 +177,7 @@ impl Server {
 
 /// Reads the certificate, if one is configured.
 fn certificates(config: &Config) -> Result<Option<Certificates>, ServerError> {
-    let Some((certificate, key)) = config.encryption.files() else { return Ok(None) };
+    let Some((certificate, key)) = config.tls.files() else { return Ok(None) };
     let certificate = tls::load(certificate, key)?;
     // Unlike a reload, a start accepts an expired certificate: a hub that does not start helps no client, and the log
     // has a warning.

@@ -1,7 +1,6 @@
 //! A process: the real binary, with its arguments and its environment.
 
 use super::within;
-use clap::CommandFactory;
 use rustix::process::{Pid, Signal, kill_process};
 use std::net::SocketAddr;
 use std::process::{ExitStatus, Output, Stdio};

@@ -48,7 +48,7 @@ impl Identity {
     /// Has a server use it, at an encrypted address.
     pub(crate) fn configure(&self, config: &mut Config) {
         config.addr = vec!["tls+127.0.0.1:0".parse().unwrap()];
-        (config.encryption.tls_certificate, config.encryption.tls_key) = (Some(self.chain()), Some(self.key()));
+        (config.tls.tls_certificate, config.tls.tls_key) = (Some(self.chain()), Some(self.key()));
     }
 
     /// Returns a client that believes this very certificate.

@@ -1,0 +1,102 @@
+//! The hub as a command: starts the runtime and the log, listens, and waits for a signal.
+
+use super::exit::{EXIT_FAILURE, EXIT_SOFTWARE, EXIT_USAGE, fail_with, fail_with_load_error};
+use super::reload::Reloading;
+use super::signals::Signals;
+use super::{announce, logging, signals, sources, supervisor};
+use crate::config::{Config, Loaded};
+use crate::net::runtime;
+use crate::server::{Server, ServerError};
+use anyhow::Context;
+use rustix::process::{Resource, getrlimit};
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::sync::Arc;
+use tokio::runtime::Runtime;
+
+/// Runs a hub until it is stopped. Returns the exit code.
+pub(super) fn run_hub(
+    arguments: Vec<OsString>,
+    unknown_variables: &[String],
+    is_plain: bool,
+    exit_now: fn(i32) -> !,
+) -> ExitCode {
+    let sources = sources::of_process(arguments);
+    let loaded = match sources.load() {
+        Ok(loaded) => loaded,
+        Err(error) => return fail_with_load_error(&error),
+    };
+    let runtime = match runtime::build(&loaded.config.tuning) {
+        Ok(runtime) => runtime,
+        Err(error) => return fail_with(EXIT_FAILURE, &format_args!("failed to start the runtime: {error}")),
+    };
+    // Traces are sent by a task of the runtime.
+    let inside = runtime.enter();
+    let (level, writer) = match logging::start(&loaded.config.logging, is_plain) {
+        Ok(started) => started,
+        Err(error) => return fail_with(EXIT_USAGE, &format_args!("{error:#}")),
+    };
+    drop(inside);
+    for complaint in unknown_variables {
+        tracing::warn!("{complaint}");
+    }
+    let reloading = Reloading { sources, values: loaded.values.clone(), level };
+    let ended = serve_until_stopped(&runtime, &loaded, reloading, exit_now);
+    // The last lines of the log come before the error.
+    drop(writer);
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let is_software = matches!(error.downcast_ref(), Some(ServerError::ShardsFailing));
+            fail_with(if is_software { EXIT_SOFTWARE } else { EXIT_FAILURE }, &format_args!("{error:#}"))
+        }
+    }
+}
+
+fn serve_until_stopped(
+    runtime: &Runtime,
+    loaded: &Loaded,
+    reloading: Reloading,
+    exit_now: fn(i32) -> !,
+) -> anyhow::Result<()> {
+    let config = &loaded.config;
+    warn_about(config);
+    runtime.block_on(async {
+        let signals = Signals::new().context("failed to listen for signals")?;
+        let hangups = signals::hangups().context("failed to listen for SIGHUP")?;
+        let server = Server::bind(config).await?;
+        announce::announce(&server, config).context("failed to print the address")?;
+        if let Some(addr) = server.internal_addr() {
+            let is_encrypted = config.internal_addr.as_ref().is_some_and(|address| address.is_encrypted);
+            tracing::info!("operators are served at {}://{addr}", announce::scheme(is_encrypted));
+        }
+        supervisor::ready();
+        tokio::spawn(reloading.level.report(Arc::clone(server.hub().metrics())));
+        tokio::spawn(reloading.run(hangups, server.handle()));
+        // In a task and not on this thread: a worker that accepts a connection passes it on without waking a thread.
+        tokio::spawn(server.run(signals.stop(exit_now))).await.context("the server's task failed")??;
+        Ok(())
+    })
+}
+
+/// Logs what is valid and will fail later.
+fn warn_about(config: &Config) {
+    let (total, kill_time) = (config.stopping.total(), config.stopping.kill_time);
+    if !kill_time.is_zero() && total > kill_time {
+        tracing::warn!(
+            "a stop takes up to {}, and the supervisor kills after --kill-time {}: lower --lb-grace, --drain-time or \
+             --shutdown-timeout, or raise the supervisor's time",
+            humantime::format_duration(total),
+            humantime::format_duration(kill_time)
+        );
+    }
+    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    // A connection takes one descriptor; listeners, the runtime and handshakes take some more.
+    if config.limits.connections_max as u64 > descriptors {
+        tracing::warn!(
+            "--connections-max {} is more than the {descriptors} descriptors that the process may open; raise \
+             LimitNOFILE, or lower --connections-max",
+            config.limits.connections_max
+        );
+    }
+}

@@ -1,0 +1,90 @@
+//! Why settings that can be read cannot be used: one is out of range, or two do not fit each other.
+
+use super::section::FieldError;
+use super::value::ValueError;
+use std::time::Duration;
+use thiserror::Error;
+
+/// Settings that cannot be used. The text names them, their values and what to do.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+pub enum ConfigError {
+    /// A value is out of range, or not a value of its setting.
+    #[error("--{flag} {error}")]
+    Value {
+        /// The flag without its dashes.
+        flag: String,
+        /// What is wrong with its value.
+        error: ValueError,
+    },
+    /// A ping must be answered before the next one is sent.
+    #[error(
+        "--pong-timeout {} is not shorter than --ping-interval {}; lower the first or raise the second",
+        humantime::format_duration(*pong_timeout),
+        humantime::format_duration(*ping_interval)
+    )]
+    PongTimeout {
+        /// Time to answer a ping.
+        pong_timeout: Duration,
+        /// Time between two pings.
+        ping_interval: Duration,
+    },
+    /// An outbox must have room for a message of the largest size.
+    #[error(
+        "--outbox-bytes-max {outbox} is smaller than --message-bytes-max {message}: one message would close every \
+         subscriber that is not idle; raise the first or lower the second"
+    )]
+    OutboxTooSmall {
+        /// Bytes of an outbox.
+        outbox: usize,
+        /// Bytes of a message.
+        message: usize,
+    },
+    /// Other machines could read metrics and use the operator API without a key.
+    #[error(
+        "--internal-addr {addr} can be reached from other machines and there is no --admin-keys; give a key of at \
+         least 16 characters, or a loopback address"
+    )]
+    InternalAddrWithoutKey {
+        /// The address.
+        addr: String,
+    },
+    /// No balancer could connect to an address with the PROXY protocol.
+    #[error(
+        "--addr {addr} takes connections of balancers only, and there is no --trusted-proxies; name their addresses \
+         (127.0.0.1 for a Unix socket), or leave proxy+ out"
+    )]
+    NoTrustedProxies {
+        /// The address.
+        addr: String,
+    },
+    /// An encrypted address needs a certificate.
+    #[error(
+        "the address {addr} is encrypted, which needs --tls-certificate and --tls-key; name both files, or leave tls+ \
+         out"
+    )]
+    NoCertificate {
+        /// The address.
+        addr: String,
+    },
+    /// A certificate without an encrypted address is never shown.
+    #[error(
+        "--tls-certificate and --tls-key are for encrypted addresses, and there is none; write --addr tls+HOST:PORT, \
+         or leave them out"
+    )]
+    UnusedCertificate,
+    /// The program was built without support for traces.
+    #[error("--otlp-endpoint needs a build that can send traces: cargo build --release --features otel")]
+    NoTraces,
+    /// Echo is for tests on this machine.
+    #[error("--echo needs a loopback --addr, not {addr}; use 127.0.0.1:PORT or leave --echo out")]
+    EchoInPublic {
+        /// The address.
+        addr: String,
+    },
+}
+
+impl From<FieldError> for ConfigError {
+    fn from(field: FieldError) -> Self {
+        Self::Value { flag: field.setting.flag(), error: field.error }
+    }
+}

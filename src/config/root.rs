@@ -1,0 +1,172 @@
+//! The configuration: all sections, checked as a whole. That a completed one exists proves that it is valid.
+
+use super::access::AccessConfig;
+use super::address::Address;
+use super::admission::AdmissionConfig;
+use super::error::ConfigError;
+use super::file;
+use super::limits::Limits;
+use super::load_error::LoadError;
+use super::log::LogConfig;
+use super::section::section;
+use super::setting::DefaultValue::Unset;
+use super::setting::Kind::{List, Switch, Text};
+use super::setting::{Setting, computed, count, text};
+use super::stopping::StoppingConfig;
+use super::tls::TlsConfig;
+use super::tuning::Tuning;
+use std::path::Path;
+
+section! {
+    /// Everything that an operator may choose.
+    ///
+    /// Each field is declared once, with its type, unit, range, default and text; see [`section!`](super::section).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use throng::config::Config;
+    ///
+    /// let config = Config::from_toml("[limits]\nping_interval = \"20s\"\n")?;
+    /// assert_eq!(config.limits.ping_interval, Duration::from_secs(20));
+    /// assert_eq!(config.limits.pong_timeout, Duration::from_secs(6), "the default");
+    ///
+    /// let error = Config::from_toml("[limits]\nping_intervall = \"20s\"\n").unwrap_err();
+    /// assert_eq!(error.to_string(), "toml:2:1: there is no key ping_intervall; did you mean ping_interval?");
+    /// # Ok::<(), throng::config::LoadError>(())
+    /// ```
+    pub struct Config in "" (Once) {
+        /// Addresses to listen on, each as HOST:PORT, :PORT or unix:PATH.
+        ///
+        /// The prefix `tls+` enables TLS 1.2 and 1.3 and needs --tls-certificate. The prefix `proxy+`, which comes
+        /// first, requires a PROXY protocol header on every connection and needs --trusted-proxies. Port 0 picks a free
+        /// port and prints it.
+        addr: Vec<Address> = List("addresses"), text("0.0.0.0:8080"), Restart;
+
+        /// Address for operators, written like --addr: /health, /metrics and /admin, without clients.
+        ///
+        /// With it /metrics and /admin are served only there. Without it --addr serves /admin, and serves /metrics to
+        /// this machine only. An address other than loopback needs --admin-keys.
+        internal_addr: Option<Address> = Text("address"), Unset, Restart;
+
+        /// Number of shards. Each connection is written by one shard.
+        ///
+        /// More shards than cores gain nothing.
+        shards: Option<usize> = count("shards", 1, 64), computed("", "number of cores"), Restart;
+
+        /// Serve /echo for conformance tests, where every connection gets back what it sends. Needs a loopback --addr.
+        echo: bool = Switch, Unset, Restart;
+    }
+    with {
+        /// Who may connect, who is trusted, and who operates the hub.
+        access: AccessConfig,
+        /// The certificate.
+        tls: TlsConfig,
+        /// How many clients may connect, and how fast.
+        admission: AdmissionConfig,
+        /// What one connection, one channel and the whole hub may hold.
+        limits: Limits,
+        /// How the hub stops.
+        stopping: StoppingConfig,
+        /// What is logged.
+        logging: LogConfig,
+        /// Latency for throughput, and back.
+        tuning: Tuning,
+    }
+}
+
+impl Config {
+    /// Reads the text of a file, for a machine with one core and 10,000 descriptors.
+    ///
+    /// A process has more sources: see [`Sources`](super::Sources).
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`] says everything that is wrong with the text, with lines and columns.
+    pub fn from_toml(text: &str) -> Result<Self, LoadError> {
+        let path = Path::new("toml");
+        let entries = file::parse(Self::SCHEMA, path, text).map_err(LoadError::File)?;
+        let given = |setting: &Setting| {
+            let entry = entries.iter().find(|entry| entry.key == setting.key);
+            entry.map_or_else(|| default_texts(setting), |entry| entry.values.clone())
+        };
+        let config = Self::read(&given).map_err(ConfigError::from).and_then(|config| config.complete(1, 10_000));
+        config.map_err(|error| LoadError::invalid(error, &entries))
+    }
+
+    /// Checks the settings alone and against each other, and fills in those that depend on the machine.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the settings, their values and what to do.
+    pub fn complete(mut self, cores: usize, descriptors: u64) -> Result<Self, ConfigError> {
+        self.check_ranges()?;
+        self.shards = Some(self.shards.unwrap_or(cores).clamp(1, 64));
+        self.tuning.threads = Some(self.tuning.threads.unwrap_or(cores).max(1));
+        if self.limits.connections_max == 0 {
+            self.limits.connections_max = usize::try_from(descriptors / 10 * 9).unwrap_or(usize::MAX).max(1);
+        }
+        self.limits.check()?;
+        self.logging.check()?;
+        self.check_listeners()?;
+        Ok(self)
+    }
+
+    fn check_listeners(&self) -> Result<(), ConfigError> {
+        if let Some(addr) = self.addr.iter().find(|addr| self.echo && !addr.is_local()) {
+            return Err(ConfigError::EchoInPublic { addr: addr.to_string() });
+        }
+        if let Some(addr) = self.internal_addr.iter().find(|addr| !addr.is_local() && self.access.admin_keys.is_empty())
+        {
+            return Err(ConfigError::InternalAddrWithoutKey { addr: addr.to_string() });
+        }
+        self.tls.check(self.addr.iter().chain(&self.internal_addr))?;
+        let proxied = self.addr.iter().chain(&self.internal_addr).find(|addr| addr.has_proxy_protocol);
+        match proxied.filter(|_| self.access.trusted_proxies.is_empty()) {
+            Some(addr) => Err(ConfigError::NoTrustedProxies { addr: addr.to_string() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the number of shards of a completed configuration.
+    pub fn shards(&self) -> usize {
+        self.shards.unwrap_or(1)
+    }
+}
+
+/// Returns the texts of a default, one per item of a list.
+pub(super) fn default_texts(setting: &Setting) -> Vec<String> {
+    let items = setting.default_text().split(',');
+    items.filter(|item| !item.is_empty()).map(str::to_owned).collect()
+}
+
+impl Default for Config {
+    /// The documented defaults, without environment and file, with one shard and 1,000 connections.
+    fn default() -> Self {
+        let Ok(mut config) = Self::read(&default_texts) else {
+            unreachable!("the defaults are values, as a unit test shows")
+        };
+        config.shards = Some(1);
+        config.limits.connections_max = 1_000;
+        config
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Config::default().limits
+    }
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Config::default().tuning
+    }
+}
+
+impl Default for AdmissionConfig {
+    fn default() -> Self {
+        Config::default().admission
+    }
+}
