@@ -31,8 +31,8 @@ fn publish(criterion: &mut Criterion, shards: usize) {
     for _ in 0..shards {
         let seat = hub.reserve_slot().expect("there is room");
         let inbox = hub.inbox(seat.id().shard());
-        let id = hub.connect(seat, Null, inbox.try_take(1).expect("it is empty"));
-        channel = hub.subscribe(id, &name, Encoding::Lines, inbox.try_take(1).expect("it is nearly empty")).ok();
+        let id = hub.connect(seat, Null, inbox.try_credit(0).expect("it is empty"));
+        channel = hub.subscribe(id, &name, Encoding::Lines, inbox.try_credit(0).expect("it is nearly empty")).ok();
     }
     let channel = channel.expect("there is a subscriber");
     let body = Bytes::from_static(b"x\n");
@@ -57,7 +57,7 @@ fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     let flag = SleepFlag::new();
     criterion.bench_function("inbox/ring_while_the_shard_is_awake", |bencher| {
-        bencher.iter(|| assert!(!black_box(&flag).ring()));
+        bencher.iter(|| assert!(!black_box(&flag).wake()));
     });
     for shards in [1, 2, 8] {
         publish(&mut criterion, shards);

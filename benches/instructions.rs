@@ -134,7 +134,7 @@ impl Stage {
         let name = ChannelName::parse("lobby").expect("it is valid");
         let mut channel = None;
         for _ in 0..subscribers {
-            let credit = || hub.inbox(0).try_take(1).expect("they fit the inbox");
+            let credit = || hub.inbox(0).try_credit(0).expect("they fit the inbox");
             let id = hub.connect(hub.reserve_slot().expect("there is room"), Null, credit());
             channel = hub.subscribe(id, &name, Encoding::Lines, credit()).ok();
         }

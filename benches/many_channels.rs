@@ -39,7 +39,7 @@ const MANY: usize = 3;
 
 /// The members of a channel, in the order of their subscriptions.
 #[derive(Debug)]
-struct ShardChannel {
+struct Members {
     channel: Arc<Channel>,
     members: Vec<usize>,
 }
@@ -48,10 +48,10 @@ struct ShardChannel {
 struct Bench {
     peers: Peers,
     one: Room<SocketSink>,
-    /// The only audience of the one.
-    lobby: [ShardChannel; 1],
+    /// The only channel of the one.
+    lobby: [Members; 1],
     many: Room<SocketSink>,
-    audiences: Vec<ShardChannel>,
+    channels: Vec<Members>,
     body: Bytes,
     frame: Bytes,
 }
@@ -62,28 +62,28 @@ impl Bench {
         let room = || Room::new(peers.servers.iter().map(|server| SocketSink::new(Arc::clone(server))));
         let (mut one, mut many) = (room(), room());
         let channels: Vec<_> = (0..members).map(|member| one.subscribe(member, "lobby")).collect();
-        let lobby = [ShardChannel { channel: Arc::clone(&channels[0]), members: (0..members).collect() }];
-        let audiences = subscribe_by_zipf(&mut many, members);
+        let lobby = [Members { channel: Arc::clone(&channels[0]), members: (0..members).collect() }];
+        let channels = subscribe_by_zipf(&mut many, members);
         let body = chat::line(&[b'x'; 64]).expect("it is text");
-        Ok(Self { peers, one, lobby, many, audiences, body, frame: frame::encode(Opcode::Text, &[b'x'; 64]) })
+        Ok(Self { peers, one, lobby, many, channels, body, frame: frame::encode(Opcode::Text, &[b'x'; 64]) })
     }
 
     /// Once to every channel, in no order.
     fn each(&self) -> Vec<usize> {
-        let mut plan: Vec<_> = (0..self.audiences.len()).collect();
+        let mut plan: Vec<_> = (0..self.channels.len()).collect();
         plan.shuffle(&mut StdRng::seed_from_u64(2));
         plan
     }
 
     /// To channels as often as they have members, until there were as many deliveries as `each` has.
     fn busy(&self) -> Vec<usize> {
-        let sizes = self.audiences.iter().map(|audience| audience.members.len());
+        let sizes = self.channels.iter().map(|channel| channel.members.len());
         let weights = WeightedIndex::new(sizes).expect("there are channels and all have members");
         let mut random = StdRng::seed_from_u64(3);
         let (mut plan, mut left) = (Vec::new(), self.peers.servers.len() * SUBSCRIPTIONS);
         while left > 0 {
             let next = weights.sample(&mut random);
-            if let Some(rest) = left.checked_sub(self.audiences[next].members.len()) {
+            if let Some(rest) = left.checked_sub(self.channels[next].members.len()) {
                 plan.push(next);
                 left = rest;
             }
@@ -94,22 +94,22 @@ impl Bench {
     /// Makes the same number of deliveries every way and returns the time of those to many channels.
     fn round(&mut self, plan: &Plan, duel: &mut Duel) -> Duration {
         let one = Plan { publications: vec![0; SUBSCRIPTIONS], is_burst: plan.is_burst };
-        let Self { peers, one: room, lobby, many, audiences, body, frame } = self;
+        let Self { peers, one: room, lobby, many, channels, body, frame } = self;
         let bytes = peers.servers.len() * SUBSCRIPTIONS * frame.len();
         duel.time(|| one.write(peers, lobby, frame));
         peers.drain(bytes);
         duel.time(|| one.publish(room, lobby, body));
         peers.drain(one.bytes(lobby, body));
-        duel.time(|| plan.write(peers, audiences, frame));
+        duel.time(|| plan.write(peers, channels, frame));
         peers.drain(bytes);
-        let spent = duel.time(|| plan.publish(many, audiences, body));
-        peers.drain(plan.bytes(audiences, body));
+        let spent = duel.time(|| plan.publish(many, channels, body));
+        peers.drain(plan.bytes(channels, body));
         duel.end_round();
         spent
     }
 }
 
-/// Which audience gets a publication, one after another.
+/// Which channel gets a publication, one after another.
 struct Plan {
     publications: Vec<usize>,
     /// All of them wait when the pass begins.
@@ -118,9 +118,9 @@ struct Plan {
 
 impl Plan {
     /// The hub's way.
-    fn publish(&self, room: &mut Room<SocketSink>, audiences: &[ShardChannel], body: &Bytes) {
+    fn publish(&self, room: &mut Room<SocketSink>, channels: &[Members], body: &Bytes) {
         for next in &self.publications {
-            room.publish(&audiences[*next].channel, body);
+            room.publish(&channels[*next].channel, body);
             if !self.is_burst {
                 room.pass();
             }
@@ -129,8 +129,8 @@ impl Plan {
     }
 
     /// The floor.
-    fn write(&self, peers: &Peers, audiences: &[ShardChannel], frame: &[u8]) {
-        let members = || self.publications.iter().flat_map(|next| audiences[*next].members.iter().copied());
+    fn write(&self, peers: &Peers, channels: &[Members], frame: &[u8]) {
+        let members = || self.publications.iter().flat_map(|next| channels[*next].members.iter().copied());
         if !self.is_burst {
             return peers.write(members(), frame, 1);
         }
@@ -142,7 +142,7 @@ impl Plan {
     }
 
     /// Returns the bytes that the hub's way writes.
-    fn bytes(&self, audiences: &[ShardChannel], body: &Bytes) -> usize {
+    fn bytes(&self, channels: &[Members], body: &Bytes) -> usize {
         let mut runs: BTreeMap<usize, usize> = BTreeMap::new();
         self.publications.iter().for_each(|next| *runs.entry(*next).or_default() += 1);
         // One head for a run, and a newline between any two of its lines.
@@ -151,15 +151,15 @@ impl Plan {
             frame::Head::new(Opcode::Text, lines).as_slice().len() + lines
         };
         let run = |messages| if self.is_burst { frame(messages) } else { messages * frame(1) };
-        runs.into_iter().map(|(next, messages)| audiences[next].members.len() * run(messages)).sum()
+        runs.into_iter().map(|(next, messages)| channels[next].members.len() * run(messages)).sum()
     }
 }
 
 /// Subscribes every member to as many channels, drawn by Zipf's law: the second is half as popular as the first.
-fn subscribe_by_zipf(room: &mut Room<SocketSink>, members: usize) -> Vec<ShardChannel> {
+fn subscribe_by_zipf(room: &mut Room<SocketSink>, members: usize) -> Vec<Members> {
     let popularity = WeightedIndex::new((1..=CHANNELS).map(|rank| 1.0 / rank as f64)).expect("all are positive");
     let mut random = StdRng::seed_from_u64(1);
-    let mut audiences: BTreeMap<usize, ShardChannel> = BTreeMap::new();
+    let mut channels: BTreeMap<usize, Members> = BTreeMap::new();
     for member in 0..members {
         let mut drawn = Vec::new();
         while drawn.len() < SUBSCRIPTIONS {
@@ -167,11 +167,11 @@ fn subscribe_by_zipf(room: &mut Room<SocketSink>, members: usize) -> Vec<ShardCh
             if !drawn.contains(&rank) {
                 drawn.push(rank);
                 let channel = room.subscribe(member, &rank.to_string());
-                audiences.entry(rank).or_insert(ShardChannel { channel, members: Vec::new() }).members.push(member);
+                channels.entry(rank).or_insert(Members { channel, members: Vec::new() }).members.push(member);
             }
         }
     }
-    audiences.into_values().collect()
+    channels.into_values().collect()
 }
 
 fn main() -> std::io::Result<()> {

@@ -61,7 +61,7 @@ fn hub<S: Sink>(subscribers: usize, sink: impl Fn() -> S) -> (Hub<S>, Shard<S>, 
     let (hub, mut shard) = empty_hub(subscribers);
     let mut channel = None;
     for _ in 0..subscribers {
-        let credit = || hub.inbox(0).try_take(1).expect("the shard runs after every connection");
+        let credit = || hub.inbox(0).try_credit(0).expect("the shard runs after every connection");
         let id = hub.connect(hub.reserve_slot().expect("there is room"), sink(), credit());
         channel = Some(hub.subscribe(id, &lobby(), Encoding::Lines, credit()).expect("there is room"));
         pass(&mut shard);

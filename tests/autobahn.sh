@@ -1,8 +1,7 @@
 #!/bin/sh
 # Runs Autobahn's 301 cases against /echo and prints one line. Usage: tests/autobahn.sh [PATH-OF-THE-BINARY]
 #
-# 12.* and 13.* are permessage-deflate, which is not offered. kosoku carries Autobahn's own case files; it is
-# installed into the target directory on the first run.
+# 12.* and 13.* are permessage-deflate, which is not offered. kosoku carries Autobahn's own case files.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -16,11 +15,7 @@ if [ -z "$binary" ]; then
     exit 2
 fi
 
-venv=$target/autobahn/venv
-if [ ! -x "$venv/bin/kosoku" ]; then
-    python3 -m venv "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check kosoku==0.1.0
-fi
+PATH=$(tests/venv):$PATH
 
 report=$target/autobahn/report
 rm -rf "$report"
@@ -39,7 +34,7 @@ while [ -z "$addr" ]; do
     addr=$(sed -n 's|.*http://\([^/]*\)/.*|\1|p' "$report/stdout")
 done
 
-"$venv/bin/kosoku" "ws://$addr/echo" -x '12.*' -x '13.*' -o "$report" >"$report/log" 2>&1 || true
+kosoku "ws://$addr/echo" -x '12.*' -x '13.*' -o "$report" >"$report/log" 2>&1 || true
 
 python3 - "$report/index.json" <<'END'
 import collections, json, sys

@@ -33,13 +33,13 @@ const RECORDED_ENCRYPTED: isize = 8_063;
 /// More than an encrypted connection takes at once, too.
 const LARGE: usize = 150_000;
 
-/// A handshake that `/ws` accepts.
-const REQUEST: &[u8] = b"GET /ws HTTP/1.1\r\nHost: throng.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-
-/// Makes a handshake over a stream.
-fn enter<S: Read + Write>(mut stream: S) -> S {
-    stream.write_all(REQUEST).expect("a head fits the socket");
+/// Makes a handshake over a stream, into a channel.
+fn enter<S: Read + Write>(mut stream: S, channel: &str) -> S {
+    let request = format!(
+        "GET /ws?channel={channel} HTTP/1.1\r\nHost: throng.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).expect("a head fits the socket");
     let (mut head, mut byte) = (Vec::new(), [0]);
     while !head.ends_with(b"\r\n\r\n") {
         stream.read_exact(&mut byte).expect("the server answers");
@@ -116,11 +116,12 @@ fn check<S: Read + Write + Send + 'static>(
     let scales = Scales { runtime, server };
     let is_quiet = |counts: &ShardCounts| counts.parked == 0;
 
-    // Allocated once, for no connection: the reader's scratch, the buffer of the shard's largest frame.
+    // Allocated once, for no connection: the reader's scratch, the buffer of the shard's largest frame. In a channel of
+    // its own: this client does not read on, and the lines that waited for it would be weighed.
     let first = connect.clone();
-    let (_first, _) = scales.weigh(move || talk(vec![enter(first(addr))], LARGE, 1), is_quiet);
+    let (_first, _) = scales.weigh(move || talk(vec![enter(first(addr), "first")], LARGE, 1), is_quiet);
 
-    let connections = move || (0..CONNECTIONS).map(|_| enter(connect(addr))).collect::<Vec<_>>();
+    let connections = move || (0..CONNECTIONS).map(|_| enter(connect(addr), "lobby")).collect::<Vec<_>>();
     let (mut clients, idle) =
         scales.weigh(connections, |counts| counts.connections == 1 + CONNECTIONS.unsigned_abs() as u64);
     assert!(idle <= recorded * CONNECTIONS * 105 / 100, "{} bytes, recorded {recorded}", idle / CONNECTIONS);
@@ -131,7 +132,9 @@ fn check<S: Read + Write + Send + 'static>(
         (clients, now) = (same, now + more);
         assert!(now <= idle * 110 / 100, "{now} bytes after {times} lines of {len} bytes, {idle} before");
     }
-    let (sends, least) = (scales.server.counts().sends, 102 * CONNECTIONS.unsigned_abs() as u64);
+    // A client that reads while the hub writes to it may take the large line at once; the others do not read yet.
+    let (sends, connections) = (scales.server.counts().sends, CONNECTIONS.unsigned_abs() as u64);
+    let least = 102 * connections - connections / 10;
     assert!(sends >= least, "{sends} sends: the large line left a rest nowhere, so nothing was given back");
 }
 

@@ -1,12 +1,10 @@
 #!/usr/bin/env bash
-# Has the files of deploy/ judged by the programs that they are for. Needs haproxy, nginx, promtool, systemd-analyze and
-# python3 with yaml.
+# Has the files of deploy/ judged by the programs that they are for. Needs haproxy, nginx, promtool, systemd-analyze,
+# openssl and what tests/venv installs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# Debian's own has what Debian's packages bring; another one may stand before it.
-python=python3
-"$python" -c 'import yaml' 2>/dev/null || python=/usr/bin/python3
+PATH=$(tests/venv):$PATH
 
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
@@ -42,7 +40,7 @@ hub=$!
 trap 'kill -INT $hub 2>/dev/null; wait $hub 2>/dev/null; rm -rf "$tmp"' EXIT
 until grep -q ready "$tmp/line"; do kill -0 $hub; done
 address=$(sed 's|.*http://\([^/]*\)/.*|\1|' "$tmp/line")
-"$python" - "$address" deploy/prometheus/*.yml deploy/grafana/*.json <<'PY'
+python3 - "$address" deploy/prometheus/*.yml deploy/grafana/*.json <<'PY'
 """Every metric that an alert or the dashboard names is one that the hub has, and no panel lies over another."""
 import json
 import re
@@ -67,7 +65,7 @@ for panel in json.load(open(sys.argv[-1]))["panels"]:
 PY
 
 echo "dashboard"
-"$python" - deploy/grafana/throng.json > "$tmp/panels.yml" <<'PY'
+python3 - deploy/grafana/throng.json > "$tmp/panels.yml" <<'PY'
 """The expressions of the panels as rules, so that promtool judges them."""
 import json
 import sys
@@ -83,7 +81,7 @@ PY
 promtool check rules "$tmp/panels.yml" >/dev/null
 
 echo "kubernetes"
-"$python" - <<'PY'
+python3 - <<'PY'
 """The manifests parse, and their times fit the hub's own."""
 import re
 import subprocess

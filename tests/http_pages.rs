@@ -188,7 +188,7 @@ async fn metrics_parse_and_count_publications_deliveries_and_closes() {
         ("throng_publications_total{shard=\"0\"}", 1.0),
         ("throng_deliveries_total{shard=\"0\"}", 3.0),
         ("throng_connections{shard=\"0\"}", 1.0),
-        ("throng_audiences{shard=\"0\"}", 1.0),
+        ("throng_shard_channels{shard=\"0\"}", 1.0),
         ("throng_closes_total{reason=\"peer\"}", 1.0),
         ("throng_closes_total{reason=\"slow_consumer\"}", 0.0),
         ("throng_refusals_total{reason=\"bad_request\"}", 1.0),

@@ -7,7 +7,7 @@ use simulation::{End, Peer, SimulatedHub};
 use std::time::Duration;
 use throng::config::Limits;
 use throng::hub::inbox::{CREDIT_BYTES, CREDITS};
-use throng::hub::{Blocked, Command};
+use throng::hub::{Command, NoCredit, Slot};
 use throng::protocol::CloseReason;
 
 fn seconds(seconds: u64) -> Duration {
@@ -186,7 +186,8 @@ fn everybody_is_first_in_turn() {
     }
     firsts.sort_unstable();
     lasts.sort_unstable();
-    assert!(firsts.into_iter().eq(0..40) && lasts.into_iter().eq(0..40));
+    let slots = || (0..40).map(Slot::new);
+    assert!(firsts.into_iter().eq(slots()) && lasts.into_iter().eq(slots()));
 }
 
 /// Without credits nothing is published anywhere, and nothing is lost.
@@ -200,9 +201,9 @@ fn publisher_waits_for_a_shard_without_room() {
         assert_eq!(hub.try_publish("lobby", &"x".repeat(63_999)), Ok(number));
     }
     // Only the first shard makes room: the publication enters neither inbox.
-    assert_eq!(hub.try_publish("lobby", &"x".repeat(63_999)), Err(Blocked { shard: 0 }));
+    assert_eq!(hub.try_publish("lobby", &"x".repeat(63_999)), Err(NoCredit { shard: 0 }));
     while hub.pass(0) {}
-    assert_eq!(hub.try_publish("lobby", &"x".repeat(63_999)), Err(Blocked { shard: 1 }));
+    assert_eq!(hub.try_publish("lobby", &"x".repeat(63_999)), Err(NoCredit { shard: 1 }));
     assert_eq!(hub.hub().inbox(0).depth(), 0);
     hub.run_until_idle();
     assert_eq!(hub.try_publish("lobby", "the next number"), Ok(flood as u64 + 1));

@@ -171,14 +171,14 @@ impl World {
             36 => peer.pipe().vanish(),
             37 | 38 => {
                 let inbox = self.hub.hub().inbox(id.shard());
-                if let Some(credit) = inbox.try_take(1) {
-                    inbox.push(credit, Command::Ping { id, body: "ping".into() });
+                if let Some(credit) = inbox.try_credit(0) {
+                    credit.push(Command::Ping { id, body: "ping".into() });
                 }
             }
             _ => {
                 let inbox = self.hub.hub().inbox(id.shard());
-                if let Some(credit) = inbox.try_take(1) {
-                    inbox.push(credit, Command::Close { id, reason: CloseReason::TooManyRequests });
+                if let Some(credit) = inbox.try_credit(0) {
+                    credit.push(Command::Close { id, reason: CloseReason::TooManyRequests });
                     subscriber.asked_to_close = true;
                 }
             }

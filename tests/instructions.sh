@@ -7,8 +7,9 @@ cd "$(dirname "$0")/.."
 recorded=benches/instructions.tsv
 command -v valgrind >/dev/null || { echo "skipped: valgrind is not installed"; exit 0; }
 
-bench=$(cargo bench --quiet --no-run -p throng --bench instructions --message-format=json |
-    sed -n 's/.*"executable":"\([^"]*\/instructions-[^"]*\)".*/\1/p' | tail -1)
+# The program, not the bench: the profiles are the same, and this one shares the hub's release build.
+cargo build --quiet --release -p throng -p throng-gate
+bench=${CARGO_TARGET_DIR:-target}/release/instructions
 tools="$(rustc --version), glibc $(getconf GNU_LIBC_VERSION | cut -d' ' -f2)"
 known=$(sed -n 's/^# //p' "$recorded" 2>/dev/null | tail -1 || true)
 slack=2

@@ -59,8 +59,8 @@ fn formatted(frame: Frame) -> Vec<u8> {
 
 impl Model {
     fn bytes(&self) -> usize {
-        let lane = self.rest.len() + self.pong.len() + self.ping.len();
-        lane + self.lines.iter().map(|line| line.len() + 1).sum::<usize>()
+        let control = self.rest.len() + self.pong.len() + self.ping.len();
+        control + self.lines.iter().map(|line| line.len() + 1).sum::<usize>()
     }
 
     /// Lines that leave in one message.
@@ -159,7 +159,7 @@ fn read(wire: Vec<u8>) -> Vec<String> {
 proptest! {
     #[test]
     fn outbox_gives_what_a_queue_gives(steps in vec(step(), 1..80)) {
-        let (mut log, mut lane, mut cursor, mut model) = (Log::default(), ControlQueue::default(), 0, Model::default());
+        let (mut log, mut control, mut cursor, mut model) = (Log::default(), ControlQueue::default(), 0, Model::default());
         let (mut wire, mut expected, mut published) = (vec![], vec![], vec![]);
         // Every flush of what is left takes at least one line.
         let last = std::iter::repeat_n(Step::Flush(usize::MAX), steps.len());
@@ -172,18 +172,18 @@ proptest! {
                     published.push(line);
                 }
                 Step::Pong(byte) => {
-                    lane.push_pong(frame::pong(&[byte]));
+                    control.push_pong(frame::pong(&[byte]));
                     model.pong = formatted(Frame::pong(vec![byte]));
                 }
                 Step::Ping => {
-                    lane.push_ping();
+                    control.push_ping();
                     model.ping = formatted(Frame::ping(vec![]));
                 }
                 Step::Trim => log.trim(cursor),
                 Step::Flush(left) => {
                     let mut sink = Room { left, wire: vec![] };
                     let window = Window { log: &log, encoding: Encoding::Lines, cursor: &mut cursor };
-                    let flushed = Outbox { lane: &mut lane, window: Some(window) }.flush(&mut sink);
+                    let flushed = Outbox { control: &mut control, window: Some(window) }.flush(&mut sink);
                     let before = expected.len();
                     prop_assert_eq!(flushed.publications, model.flush(left, &mut expected));
                     prop_assert_eq!(flushed.bytes, expected.len() - before);
@@ -192,7 +192,7 @@ proptest! {
                 }
             }
             let window = Window { log: &log, encoding: Encoding::Lines, cursor: &mut cursor };
-            let outbox = Outbox { lane: &mut lane, window: Some(window) };
+            let outbox = Outbox { control: &mut control, window: Some(window) };
             prop_assert_eq!((outbox.bytes(), outbox.publications()), (model.bytes() as u64, model.lines.len()));
             prop_assert_eq!(outbox.is_empty(), model.bytes() == 0);
         }

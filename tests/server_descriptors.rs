@@ -5,7 +5,7 @@ mod server;
 
 use server::process::{Process, throng};
 use server::tls::Identity;
-use server::within;
+use server::{get, within};
 use std::fs;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -37,8 +37,8 @@ async fn connect(process: &Process) -> (Option<u16>, TcpStream) {
     // A connection that was turned away may be closed already.
     let _ = stream.write_all(REQUEST).await;
     let mut start = [0; 12];
-    let answered = tokio::time::timeout(Duration::from_secs(20), stream.read_exact(&mut start)).await;
-    let status = answered.ok().and_then(Result::ok).and_then(|_| std::str::from_utf8(&start[9..]).ok()?.parse().ok());
+    let answered = within(stream.read_exact(&mut start)).await;
+    let status = answered.ok().and_then(|_| std::str::from_utf8(&start[9..]).ok()?.parse().ok());
     (status, stream)
 }
 
@@ -47,6 +47,13 @@ fn ticks(process: &Process) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{}/stat", process.id())).expect("it runs");
     let fields = stat.rsplit_once(')').expect("its name stands in parentheses").1.split_ascii_whitespace();
     fields.skip(11).take(2).map(|field| field.parse::<u64>().expect("it is a number")).sum()
+}
+
+/// Returns the number of failed accepts.
+async fn accept_errors(process: &Process) -> usize {
+    let page = get(process.addr, "/metrics").await.body;
+    let count = page.lines().find_map(|line| line.strip_prefix("throng_accept_errors_total "));
+    count.expect("there is such a number").parse().expect("it is a number")
 }
 
 /// A thousand clients for 256 descriptors: those beyond are told, and the core is not burnt.
@@ -66,20 +73,29 @@ async fn clients_beyond_the_descriptors_get_503_without_spinning_and_the_next_on
     assert_eq!(refused, Some(503));
     assert!(connected.len() > 200, "{}", connected.len());
 
-    let (before, since) = (ticks(&process), Instant::now());
     let others: Vec<_> = (0..750).map(|_| connect(&process)).collect();
     let others = within(futures_util::future::join_all(others)).await;
     let told = others.iter().filter(|(status, _)| *status == Some(503)).count();
-    let (used, passed) = (ticks(&process) - before, since.elapsed());
     assert!(told >= 700, "{told} of 750 were told");
-    // The cost of refusing, and less than 5 % of a core on top.
-    let allowed = 30.0 + passed.as_secs_f64() * 100.0 * 0.05;
-    assert!((used as f64) < allowed, "{used} ticks of 10 ms in {passed:?}");
+
+    // No client connects, and no descriptor is free: a hub that spins uses far more than a tenth of a core, on any
+    // machine.
+    let (before, since) = (ticks(&process), Instant::now());
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let (used, passed) = (ticks(&process) - before, since.elapsed());
+    assert!((used as f64) < passed.as_secs_f64() * 100.0 * 0.1, "{used} ticks of 10 ms in {passed:?}");
 
     drop((others, connected));
-    let since = Instant::now();
-    while connect(&process).await.0 != Some(101) {}
-    assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
+    let mut again = 0;
+    let recovered = async {
+        while connect(&process).await.0 != Some(101) {
+            again += 1;
+        }
+    };
+    within(recovered).await;
+    let errors = accept_errors(&process).await;
+    // Each failed accept refuses at least one client; a hub that spins fails thousands of times per client.
+    assert!(errors <= 1 + 750 + again, "{errors} tries to accept");
 }
 
 /// A TLS client would take a cleartext response for a broken record: it sees the end of its connection and no byte.
@@ -89,7 +105,7 @@ async fn encrypted_clients_beyond_the_descriptors_are_closed_without_cleartext()
     let (chain, key) = (identity.chain(), identity.key());
     let files = ["--tls-certificate", chain.to_str().unwrap(), "--tls-key", key.to_str().unwrap()];
     // Handshakes that never begin keep their descriptors for longer than the test takes.
-    let settings = ["--addr", "tls+127.0.0.1:0", "--handshake-timeout", "60s", "--limits-exempt", "127.0.0.1"];
+    let settings = ["--addr", "tls+127.0.0.1:0", "--handshake-timeout", "1h", "--limits-exempt", "127.0.0.1"];
     let mut command = with_descriptors(96, &[&settings[..], &files].concat());
     let process = Process::spawn(&mut command).await;
     let mut clients = Vec::new();

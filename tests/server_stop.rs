@@ -32,6 +32,12 @@ async fn sigterm_delivers_what_is_pending_says_service_restart_and_exits_with_0(
             "4096",
             "--notsent-bytes",
             "1024",
+            "--outbox-stall-max",
+            "1h",
+            "--close-timeout",
+            "1h",
+            "--shutdown-timeout",
+            "1h",
         ])
         .await;
         let mut behind = Raw::over(stream_with_buffer(process.addr, 1).await, "/ws", b"").await;

@@ -12,7 +12,7 @@ use std::fs;
 use std::path::Path;
 
 /// What no file of `hub` may do: I/O, asking the clock, waiting.
-const IO: [&str; 9] = [
+const IO: [&str; 10] = [
     "tokio::net",
     "tokio::io",
     "tokio::time",
@@ -22,7 +22,11 @@ const IO: [&str; 9] = [
     "async ",
     ".await;",
     ".await?",
+    ".await.",
 ];
+
+/// The one file of `hub` that waits, for callers above it.
+const WAITS: &str = "src/hub/inbox/credit.rs";
 
 /// The layers of a crate, from the top to the bottom. One may use those below it and none above it.
 const LAYERS: [(&str, &[&str]); 2] = [
@@ -144,8 +148,9 @@ fn no_layer_mentions_what_is_above_it() {
     for (folder, words) in rules() {
         let path = if root().join(&folder).exists() { folder.clone() } else { format!("{folder}.rs") };
         for (file, text) in sources(&path) {
+            let may_wait = |word: &str| file == WAITS && ["async ", ".await;", ".await."].contains(&word);
             for (number, line) in shipped(&text) {
-                let found = words.iter().find(|word| line.contains(word.as_str()));
+                let found = words.iter().find(|word| line.contains(word.as_str()) && !may_wait(word));
                 assert!(found.is_none(), "{file}:{}: {folder} may not mention {:?}: {line}", number + 1, found);
             }
         }

@@ -123,7 +123,8 @@ async fn top(arguments: &[&str], key: Option<&str>) -> (Option<i32>, String, Str
 /// A script gets what a person sees, of a real hub with a client that does not read.
 #[tokio::test]
 async fn real_hub_is_printed_when_nobody_watches() {
-    let process = Process::start(&["--admin-keys", KEY, "--outbox-bytes-max", "16777216", "--shards", "1"]).await;
+    let patient = ["--outbox-bytes-max", "16777216", "--outbox-stall-max", "1h"];
+    let process = Process::start(&[&["--admin-keys", KEY, "--shards", "1"], &patient[..]].concat()).await;
     let url = format!("http://{}", process.addr);
     let _slow = Raw::over(stream_with_buffer(process.addr, 4096).await, "/ws?channel=crowded", &[]).await;
     let mut sender = Client::connect(process.addr, "/ws?channel=crowded").await;

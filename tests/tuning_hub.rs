@@ -7,6 +7,7 @@ use simulation::{End, SimulatedHub};
 use std::time::Duration;
 use throng::config::{Limits, Tuning};
 use throng::hub::Command;
+use throng::hub::inbox::{CREDIT_BYTES, CREDITS};
 use throng::protocol::CloseReason;
 
 const MS: Duration = Duration::from_millis(1);
@@ -89,7 +90,7 @@ fn publications_that_wait_hold_no_credits() {
     hub.publish("lobby", "waits");
     hub.pass(0);
     assert_eq!(hub.hub().inbox(0).depth(), 0);
-    assert!(hub.hub().inbox(0).try_take(8192).is_some());
+    assert!(hub.hub().inbox(0).try_credit(CREDITS * CREDIT_BYTES).is_some());
 }
 
 #[test]

@@ -3,12 +3,12 @@
 #[path = "common/server/mod.rs"]
 mod server;
 
-use server::{Raw, TestServer, client::Closed, close_frame, frame, start, stream_with_buffer, within};
+use server::{FrozenClock, Raw, TestServer, client::Closed, close_frame, frame, start, stream_with_buffer, within};
 use std::sync::Arc;
 use std::time::Duration;
 use throng::config::Config;
 use throng::hub::Command;
-use throng::hub::inbox::CREDITS;
+use throng::hub::inbox::{CREDIT_BYTES, CREDITS};
 use throng::net::socket::{Socket, SocketSink};
 use throng::protocol::{CloseReason, ProtocolError};
 use tokio::net::{TcpListener, TcpStream};
@@ -67,13 +67,12 @@ async fn provoke(reason: CloseReason) -> (Closed, Closed) {
         CloseReason::Shed => {
             let server = start(|_| {}).await;
             let mut client = server.connect("/ws").await;
-            let credit = server.hub().inbox(0).take(1).await.expect("an inbox is open");
-            server.hub().close_some(0, 1, CloseReason::Shed, credit);
+            server.hub().inbox(0).send(Command::CloseSome { count: 1, reason: CloseReason::Shed }).await;
             (client.closed().await, closed(1012, "moving to another server"))
         }
         CloseReason::Aged => {
             let server = start(|config| config.limits.connection_age_max = Duration::from_secs(1)).await;
-            (server.connect("/ws").await.closed().await, closed(1001, "time to reconnect"))
+            (server.raw("/ws").await.closed().await, closed(1001, "time to reconnect"))
         }
         CloseReason::Internal => (failed_shard().await, closed(1011, "internal error")),
     }
@@ -96,7 +95,7 @@ async fn every_reason_has_its_code_and_its_text() {
 /// Two handshakes pass the check for the last free channel, and both clients want to make one.
 async fn one_channel_too_many() -> Closed {
     let server = start(|config| config.limits.channels_max = 1).await;
-    let credits = server.hub().inbox(0).take(u32::try_from(CREDITS).expect("8192")).await.expect("an inbox is open");
+    let credits = server.hub().inbox(0).credit(CREDITS * CREDIT_BYTES).await;
     let mut first = server.raw("/ws?channel=first").await;
     let mut second = server.raw("/ws?channel=second").await;
     drop(credits);
@@ -118,8 +117,8 @@ async fn failed_shard() -> Closed {
     let seat = server.hub().reserve_slot().expect("there is room");
     let shard = seat.id().shard();
     let inbox = server.hub().inbox(shard);
-    let id = server.hub().connect(seat, sink(), inbox.take(1).await.expect("an inbox is open"));
-    inbox.push(inbox.take(1).await.expect("an inbox is open"), Command::Connect { id, sink: sink() });
+    let id = server.hub().connect(seat, sink(), inbox.credit(0).await);
+    inbox.send(Command::Connect { id, sink: sink() }).await;
     let (ended, stayed) = if shard == 0 { (&mut here, &mut there) } else { (&mut there, &mut here) };
     let closed = ended.closed().await;
     stayed.send("still here").await;
@@ -196,6 +195,7 @@ async fn only_a_pong_keeps_a_connection() {
         config.limits.pong_timeout = Duration::from_secs(1);
     })
     .await;
+    let clock = FrozenClock::new();
     let mut polite = server.connect("/ws").await;
     let mut chatty = server.raw("/ws?channel=chatty").await;
     let (mut pings, mut polite_pings) = (0, 0);
@@ -216,11 +216,11 @@ async fn only_a_pong_keeps_a_connection() {
             }
         }
     };
-    let (close, ()) = tokio::join!(chatty_life, polite_life);
+    let (close, ()) = clock.pass_until(async { tokio::join!(chatty_life, polite_life) }).await;
     assert_eq!((u16::from(close.code), &*close.reason, pings), (4012, "no pong", 1));
     polite.send("still here").await;
     assert_eq!(polite.line().await, "still here");
-    assert_eq!(server.closes(CloseReason::NoPong), 1);
+    server.closed(CloseReason::NoPong, 1).await;
 }
 
 /// RFC 6455 section 5.5.1: a close frame is answered with its own code.
@@ -236,7 +236,7 @@ async fn close_of_the_peer_is_echoed() {
     let mut client = server.raw("/ws").await;
     client.send(&frame(0x88, b"")).await;
     assert_eq!(client.closed().await, None);
-    assert_eq!(server.closes(CloseReason::Peer(None)), 14);
+    server.closed(CloseReason::Peer(None), 14).await;
 }
 
 #[tokio::test]
@@ -268,12 +268,7 @@ async fn peer_that_never_ends_is_aborted_after_close_timeout() {
 /// Publications from before a stop reach even clients that lag.
 #[tokio::test]
 async fn stop_delivers_what_is_pending_and_then_says_going_away() {
-    let mut server = start(|config| {
-        small(config);
-        config.limits.close_timeout = Duration::from_secs(30);
-        config.stopping.shutdown_timeout = Duration::from_secs(30);
-    })
-    .await;
+    let mut server = start(small).await;
     let mut behind = stalled(&server).await;
     let mut sender = server.connect("/ws").await;
     for number in 0..15 {
@@ -299,7 +294,7 @@ async fn bytes_against_the_protocol_have_their_codes() {
         within(client.try_send(bytes)).await.ok();
         assert_eq!(client.closed().await, closed(*code, reason), "{name}");
     }
-    assert_eq!(server.closes(CloseReason::Protocol(ProtocolError::Unmasked)), cases.len() as u64);
+    server.closed(CloseReason::Protocol(ProtocolError::Unmasked), cases.len() as u64).await;
 }
 
 type Case = (String, Vec<u8>, u16, &'static str);

@@ -14,7 +14,6 @@ async fn start_with_echo() -> server::TestServer {
         config.echo = true;
         // All of it may wait for a reader that stalls: 22 MB.
         config.limits.outbox_bytes_max = 1 << 30;
-        config.limits.outbox_stall_max = std::time::Duration::from_secs(600);
     })
     .await
 }

@@ -114,7 +114,7 @@ def about(figures):
     entry = next(iter(figures.entries.values()))
     rounds = max(entry.get("rounds", 0) for entry in figures.entries.values())
     return (
-        f"All figures: commit `{entry['commit']}`, {entry['date']}, medians of {rounds} interleaved rounds.\n"
+        f"All figures: commit `{entry['commit']}`, {entry['date']}; rounds: {rounds}, servers in turns.\n"
         f"Machine: {machine}, loopback.\n"
     )
 
@@ -157,6 +157,7 @@ def claims(figures):
         claim("one core saturated, 1,000 receivers: deliveries/s", saturate, "deliveries_per_s", count, True),
         claim("... sends per delivery", saturate, "sends_per_delivery", each),
         claim("... a tokio-tungstenite broadcast: deliveries/s", saturate, "deliveries_per_s", count, True, "naive"),
+        claim("... CPU of the generator, in cores", saturate, "generator_cpu", times),
         claim("1,000 members, each 1 message/s to all: p99", "claim_chat1000", "p99", millis),
         claim("... CPU of the generator, in cores", "claim_chat1000", "generator_cpu", times),
         claim("2,000 members, each 1 message/s to all: p99", "claim_chat2000", "p99", millis),

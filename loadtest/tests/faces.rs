@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use serde_json::{Value, json};
 use support::server::{Member, Service, start};
-use support::{Run, run};
+use support::{Run, SHORT_DRAIN, run};
 
 /// A server of the Centrifuge protocol. Everything that one message of a client brings about is one message to each.
 struct Centrifuge {
@@ -224,7 +224,7 @@ fn message_in_an_envelope_is_found() {
 /// What stands behind the marker is no message then.
 #[test]
 fn wrong_marker_is_another_protocol() {
-    let run = enveloped(" data=", false, &["--marker", "MSG "]);
+    let run = enveloped(" data=", false, &[&["--marker", "MSG "], &SHORT_DRAIN[..]].concat());
     assert_eq!(run.code, Some(6), "{}", run.words());
     assert!(run.stdout.contains("speaks another protocol"), "{}", run.words());
 }

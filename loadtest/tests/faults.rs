@@ -4,7 +4,7 @@
 mod support;
 
 use support::server::{Member, faithful, serve};
-use support::{Run, raw, run};
+use support::{Run, SHORT_DRAIN, raw, run};
 use tokio_tungstenite::tungstenite::{Message, accept};
 
 /// The client that suffers, and from which message on. It belongs to the second process if there are two; the first
@@ -35,16 +35,25 @@ fn run_with(fault: Fault, scenario: &str, options: &[&str]) -> Run {
     run(scenario, server, options)
 }
 
+/// Runs all scenarios at the same time.
+fn run_all(run: impl Fn(&str, &[&str]) -> Run + Sync) -> Vec<Run> {
+    std::thread::scope(|scope| {
+        let run = &run;
+        let handles = RUNS.map(|(scenario, options)| scope.spawn(move || run(scenario, options)));
+        handles.into_iter().map(|handle| handle.join().expect("a run does not panic")).collect()
+    })
+}
+
 /// Runs all scenarios against a server with `fault` and compares the exit code and the first line.
 fn expect(fault: Fault, code: i32, verdict: &str) {
-    std::thread::scope(|scope| {
-        let start = |(scenario, options)| (scenario, scope.spawn(move || run_with(fault, scenario, options)));
-        for (scenario, handle) in RUNS.map(start) {
-            let run = handle.join().expect("a run does not panic");
-            assert_eq!(run.verdict(), verdict, "{scenario}: {}", run.words());
-            assert_eq!(run.code, Some(code), "{scenario}");
-        }
-    });
+    expect_of(&run_all(|scenario, options| run_with(fault, scenario, options)), code, verdict);
+}
+
+fn expect_of(runs: &[Run], code: i32, verdict: &str) {
+    for (run, (scenario, _)) in runs.iter().zip(RUNS) {
+        assert_eq!(run.verdict(), verdict, "{scenario}: {}", run.words());
+        assert_eq!(run.code, Some(code), "{scenario}");
+    }
 }
 
 /// Who published it.
@@ -73,15 +82,13 @@ fn lost_message_is_found() {
 /// Nothing comes after it, so no gap shows: only the accounts do.
 #[test]
 fn lost_end_is_found() {
-    expect(
-        |number, text, _, victim| {
-            if number < 28 {
-                victim.write(text);
-            }
-        },
-        1,
-        "FAIL: 2 lost",
-    );
+    let fault: Fault = |number, text, _, victim| {
+        if number < 28 {
+            victim.write(text);
+        }
+    };
+    let runs = run_all(|scenario, options| run_with(fault, scenario, &[options, &SHORT_DRAIN].concat()));
+    expect_of(&runs, 1, "FAIL: 2 lost");
 }
 
 #[test]
@@ -98,19 +105,21 @@ fn duplicated_message_is_found() {
     );
 }
 
-/// After the end of the load, when nothing is missing any more.
+/// After the end of the load, when nothing is missing any more: a run listens for a moment longer. On a busy machine the
+/// duplicate may be later than that, but not in every run.
 #[test]
 fn duplicated_end_is_found() {
-    expect(
-        |number, text, _, victim| {
-            victim.write(text);
-            if number == 29 {
-                victim.write_late(text);
-            }
-        },
-        1,
-        "FAIL: 1 duplicated",
-    );
+    let fault: Fault = |number, text, _, victim| {
+        victim.write(text);
+        if number == 29 {
+            victim.write_late(text);
+        }
+    };
+    let until_found = |scenario: &str, options: &[&str]| {
+        let mut runs = (0..20).map(|_| run_with(fault, scenario, options));
+        runs.find(|run| run.verdict() != "PASS").expect("one of 20 runs finds it")
+    };
+    expect_of(&run_all(until_found), 1, "FAIL: 1 duplicated");
 }
 
 /// Only what one publisher sent has an order.
@@ -272,7 +281,7 @@ fn other_protocol_is_one_line() {
         });
         true
     });
-    let run = run("fanout", server, &["--clients", "3"]);
+    let run = run("fanout", server, &[&["--clients", "3"], &SHORT_DRAIN[..]].concat());
     assert_eq!(run.code, Some(6));
     assert!(run.verdict().starts_with("STOPPED: the server speaks another protocol"), "{}", run.words());
 }

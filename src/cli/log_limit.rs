@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn place_writes_so_many_lines_a_second_and_the_rest_is_counted() {
         let (guard, lines) = (Guard::default(), Lines::default());
-        let writer = lines.clone();
+        let (writer, since) = (lines.clone(), Instant::now());
         let layer = tracing_subscriber::fmt::layer()
             .with_ansi(false)
             .with_writer(move || writer.clone())
@@ -116,8 +116,9 @@ mod tests {
         });
         let text = String::from_utf8(lines.0.lock().clone()).unwrap();
         let floods = text.matches("flood number=").count() as u64;
-        // A machine that pauses for a second in between writes as many again.
-        assert!(floods > 0 && floods.is_multiple_of(LINES_MAX.into()), "{text}");
+        // A machine that takes longer than a second may write as many again in each.
+        let windows = 1 + since.elapsed().as_secs();
+        assert!((LINES_MAX.into()..=windows * u64::from(LINES_MAX)).contains(&floods), "{text}");
         assert!(text.contains("something else"));
         let suppressed = guard.take_suppressed();
         assert_eq!(suppressed.iter().map(|(_, count)| count).sum::<u64>(), 1_000 - floods);

@@ -234,7 +234,7 @@ fn encode_memory(encoder: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fm
     let sum = |read: fn(&ShardCounts) -> u64| snapshot.shards.iter().map(read).sum::<u64>();
     let categories = [
         ("inboxes", snapshot.inbox_bytes),
-        ("lanes", sum(|counts| counts.lane_bytes)),
+        ("control_queues", sum(|counts| counts.control_bytes)),
         ("logs", sum(|counts| counts.log_bytes)),
         ("partial_messages", snapshot.partial_bytes),
         ("slots", sum(|counts| counts.slot_bytes)),

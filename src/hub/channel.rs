@@ -1,7 +1,7 @@
 //! A channel: a named set of subscribers with one order of messages.
 //!
-//! Its short lock *is* the order: under it a publication gets its number and enters the inbox of every shard that has
-//! subscribers, and under it a subscriber joins. So what a subscriber sees begins at one point of the order and has no
+//! Its short lock *is* the order: under it a publication gets its number and enters the inbox of every shard with
+//! subscribers, and under it a subscriber is added. So what a subscriber sees begins at one point of the order and has no
 //! gap, without a merge step.
 
 use super::ConnectionId;
@@ -33,12 +33,12 @@ pub struct Channel {
     order: Mutex<Order>,
 }
 
-/// How much goes on in a channel.
+/// Activity of a channel.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ChannelStats {
-    /// How many get what is published.
+    /// Connections that are subscribed.
     pub subscribers: u32,
-    /// How many were published since it exists.
+    /// Publications since the channel exists.
     pub publications: u64,
 }
 
@@ -50,7 +50,7 @@ pub(super) struct Order {
     /// Subscribers per shard.
     subscribers: SmallVec<[u32; 4]>,
     shards: ShardSet,
-    /// The last subscriber has left and the directory forgets the channel: whoever still holds it must ask anew.
+    /// The last subscriber has left and the directory removes the channel: a holder must look it up again.
     pub(super) is_closed: bool,
 }
 
@@ -76,11 +76,11 @@ impl Channel {
 
     /// Returns the number of subscribers.
     pub fn subscribers(&self) -> u32 {
-        self.census().subscribers
+        self.stats().subscribers
     }
 
-    /// Returns how much goes on in it.
-    pub fn census(&self) -> ChannelStats {
+    /// Returns its activity.
+    pub fn stats(&self) -> ChannelStats {
         let order = self.order.lock();
         ChannelStats { subscribers: order.subscribers.iter().sum(), publications: order.offset }
     }
@@ -96,7 +96,7 @@ impl Order {
         self.shards
     }
 
-    pub(super) fn join(&mut self, id: ConnectionId) {
+    pub(super) fn add(&mut self, id: ConnectionId) {
         if self.subscribers.len() <= id.shard() {
             self.subscribers.resize(id.shard() + 1, 0);
         }
@@ -104,8 +104,8 @@ impl Order {
         self.shards.insert(id.shard());
     }
 
-    /// Returns whether the channel is empty now, and thereby closed.
-    pub(super) fn part(&mut self, id: ConnectionId) -> bool {
+    /// Returns whether the channel is empty now, and so closed.
+    pub(super) fn remove(&mut self, id: ConnectionId) -> bool {
         self.subscribers[id.shard()] -= 1;
         if self.subscribers[id.shard()] == 0 {
             self.shards.remove(id.shard());

@@ -1,23 +1,24 @@
-//! The hub: a cloneable handle to all shards, which routes what connections ask.
+//! The hub: a cloneable handle to all shards.
 //!
-//! Nothing here awaits. What would have to wait says for which shard, and the session waits for that shard's credits.
+//! Nothing here awaits. A publication that would have to wait says for which shard, and the session waits for credits of
+//! that shard.
 
 use super::channel::{Channel, Order, ShardSet};
 use super::command::Publication;
 use super::directory::{Directory, DirectoryFull};
-use super::inbox::Inbox;
+use super::inbox::{Credit, Inbox};
 use super::placement::{Placement, SlotReservation};
+use super::shard::ShardParts;
 use super::{Command, ConnectionId, Shard, Sink};
 use crate::config::{Limits, Tuning};
 use crate::metrics::Metrics;
+use crate::protocol::Encoding;
 use crate::protocol::channel_name::ChannelName;
-use crate::protocol::{CloseReason, Encoding};
 use arc_swap::{ArcSwap, Guard};
 use bytes::Bytes;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{AcquireError, SemaphorePermit};
 
 /// A handle to all shards.
 pub struct Hub<S: Sink> {
@@ -33,9 +34,9 @@ struct Parts<S: Sink> {
     tuning: Tuning,
 }
 
-/// A publication has to wait until this shard has room for it.
+/// A shard has no room for a publication: wait for its credits, see [`Credits::wait`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Blocked {
+pub struct NoCredit {
     /// Index of the shard.
     pub shard: usize,
 }
@@ -50,7 +51,7 @@ impl<S: Sink> Hub<S> {
     pub fn tuned(limits: &Limits, tuning: &Tuning, metrics: Arc<Metrics>) -> (Self, Vec<Shard<S>>) {
         let count = metrics.shards().len();
         let parts = Parts {
-            inboxes: (0..count).map(|_| Arc::new(Inbox::new())).collect(),
+            inboxes: (0..count).map(|shard| Arc::new(Inbox::new(shard))).collect(),
             directory: Directory::new(limits.channels_max),
             placement: Arc::new(Placement::new(count, limits.connections_max)),
             metrics,
@@ -66,13 +67,15 @@ impl<S: Sink> Hub<S> {
     pub fn shard(&self, index: usize) -> Shard<S> {
         let parts = &*self.parts;
         let metrics = Arc::clone(&parts.metrics.shards()[index]);
-        Shard::new(
-            (index, parts.inboxes.len()),
-            (&parts.limits.load(), &parts.tuning),
-            Arc::clone(&parts.inboxes[index]),
-            Arc::clone(&parts.placement),
+        Shard::new(ShardParts {
+            index,
+            connections_expected: parts.limits.load().connections_max.div_ceil(parts.inboxes.len()),
+            limits: &parts.limits.load(),
+            tuning: &parts.tuning,
+            inbox: Arc::clone(&parts.inboxes[index]),
+            placement: Arc::clone(&parts.placement),
             metrics,
-        )
+        })
     }
 
     /// Returns the queue into a shard.
@@ -95,16 +98,11 @@ impl<S: Sink> Hub<S> {
         self.parts.limits.load()
     }
 
-    /// Lets new limits hold for who asks from now on; each shard has to be [told](Self::tell_limits).
+    /// Sets new limits for everything that reads them here. Each shard has its own copy: send it [`Command::Limits`].
     pub fn reconfigure(&self, limits: &Arc<Limits>) {
         self.parts.limits.store(Arc::clone(limits));
         self.parts.directory.set_max(limits.channels_max);
         self.parts.placement.set_max(limits.connections_max);
-    }
-
-    /// Has a shard keep to new limits.
-    pub fn tell_limits(&self, shard: usize, limits: &Arc<Limits>, credit: SemaphorePermit<'_>) {
-        self.inbox(shard).push(credit, Command::Limits(Arc::clone(limits)));
     }
 
     /// Returns the tuning that the hub was made with.
@@ -117,15 +115,16 @@ impl<S: Sink> Hub<S> {
         &self.parts.metrics
     }
 
-    /// Takes a place on the least loaded shard; `None` when the hub is full.
+    /// Reserves a slot on the least loaded shard; `None` when the hub is full.
     pub fn reserve_slot(&self) -> Option<SlotReservation> {
         self.parts.placement.take()
     }
 
     /// Hands the write side of a connection to its shard.
-    pub fn connect(&self, seat: SlotReservation, sink: S, credit: SemaphorePermit<'_>) -> ConnectionId {
-        let id = seat.occupy();
-        self.inbox(id.shard()).push(credit, Command::Connect { id, sink });
+    pub fn connect(&self, slot: SlotReservation, sink: S, credit: Credit<'_, S>) -> ConnectionId {
+        let id = slot.occupy();
+        debug_assert_eq!(credit.shard(), id.shard(), "the credit is for the shard of the slot");
+        credit.push(Command::Connect { id, sink });
         id
     }
 
@@ -139,12 +138,12 @@ impl<S: Sink> Hub<S> {
         id: ConnectionId,
         name: &ChannelName,
         encoding: Encoding,
-        mut credit: SemaphorePermit<'_>,
+        mut credit: Credit<'_, S>,
     ) -> Result<Arc<Channel>, DirectoryFull> {
         loop {
             let channel = self.parts.directory.open(name, encoding)?;
             // The push is under the lock: the subscription stands in the inbox where it stands in the order.
-            credit = match channel.in_order(|order| self.join(order, id, &channel, credit)) {
+            credit = match channel.in_order(|order| add_subscriber(order, id, &channel, credit)) {
                 Ok(()) => return Ok(channel),
                 Err(credit) => credit,
             };
@@ -153,32 +152,16 @@ impl<S: Sink> Hub<S> {
         }
     }
 
-    fn join<'c>(
-        &self,
-        order: &mut Order,
-        id: ConnectionId,
-        channel: &Arc<Channel>,
-        credit: SemaphorePermit<'c>,
-    ) -> Result<(), SemaphorePermit<'c>> {
-        if order.is_closed {
-            return Err(credit);
-        }
-        order.join(id);
-        let command = Command::Subscribe { id, channel: Arc::clone(channel) };
-        self.inbox(id.shard()).push(credit, command);
-        Ok(())
-    }
-
-    /// Takes a connection out of a channel's counts; its shard forgets the subscription when it disconnects.
+    /// Removes a connection from the counts of a channel; its shard removes the subscription when it disconnects.
     pub fn unsubscribe(&self, id: ConnectionId, channel: &Arc<Channel>) {
-        if channel.in_order(|order| order.part(id)) {
+        if channel.in_order(|order| order.remove(id)) {
             self.parts.directory.forget(channel);
         }
     }
 
-    /// Returns an empty purse for the credits of one publication of that many bytes.
+    /// Returns an account without credits yet, for one publication of that many bytes.
     pub fn credits(&self, bytes: usize) -> Credits<'_, S> {
-        Credits { hub: self, held: ShardSet::default(), cost: Inbox::<S>::cost(bytes), at: 0 }
+        Credits { hub: self, held: ShardSet::default(), bytes, at: 0 }
     }
 
     /// Publishes to every subscriber of a channel and returns the publication's number in it.
@@ -190,8 +173,8 @@ impl<S: Sink> Hub<S> {
     ///
     /// # Errors
     ///
-    /// [`Blocked`] when a shard has no room: nothing was published; wait for its credits and call again.
-    pub fn publish(&self, channel: &Channel, body: &Bytes, credits: &mut Credits<'_, S>) -> Result<u64, Blocked> {
+    /// [`NoCredit`] when a shard has no room: nothing was published; wait for its credits and call again.
+    pub fn publish(&self, channel: &Channel, body: &Bytes, credits: &mut Credits<'_, S>) -> Result<u64, NoCredit> {
         channel.in_order(|order| {
             for shard in order.shards().without(credits.held).iter() {
                 credits.try_take(shard)?;
@@ -207,25 +190,26 @@ impl<S: Sink> Hub<S> {
         })
     }
 
-    /// Closes that many connections of a shard, each after its backlog.
-    pub fn close_some(&self, shard: usize, count: usize, reason: CloseReason, credit: SemaphorePermit<'_>) {
-        self.inbox(shard).push(credit, Command::CloseSome { count, reason });
-    }
-
-    /// Has a shard close those who keep the older half of a large log.
-    pub fn close_slowest(&self, shard: usize, credit: SemaphorePermit<'_>) {
-        self.inbox(shard).push(credit, Command::CloseSlowest);
-    }
-
-    /// Closes every connection of a shard, each after its backlog.
-    pub fn close_all(&self, shard: usize, reason: CloseReason, credit: SemaphorePermit<'_>) {
-        self.inbox(shard).push(credit, Command::CloseAll { reason });
-    }
-
     /// Returns the number of shards.
     pub fn shards(&self) -> usize {
         self.parts.inboxes.len()
     }
+}
+
+/// Adds a connection to a channel's order and tells its shard, which gets the command where the subscription stands in
+/// the order. Returns the credit if the channel was closed meanwhile.
+fn add_subscriber<'a, S: Sink>(
+    order: &mut Order,
+    id: ConnectionId,
+    channel: &Arc<Channel>,
+    credit: Credit<'a, S>,
+) -> Result<(), Credit<'a, S>> {
+    if order.is_closed {
+        return Err(credit);
+    }
+    order.add(id);
+    credit.push(Command::Subscribe { id, channel: Arc::clone(channel) });
+    Ok(())
 }
 
 impl<S: Sink> Clone for Hub<S> {
@@ -244,7 +228,7 @@ impl<S: Sink> fmt::Debug for Hub<S> {
 pub struct Credits<'a, S: Sink> {
     hub: &'a Hub<S>,
     held: ShardSet,
-    cost: u32,
+    bytes: usize,
     at: u64,
 }
 
@@ -255,54 +239,54 @@ impl<'a, S: Sink> Credits<'a, S> {
         self
     }
 
-    fn try_take(&mut self, shard: usize) -> Result<(), Blocked> {
-        let Some(permit) = self.hub.inbox(shard).try_take(self.cost) else {
+    fn try_take(&mut self, shard: usize) -> Result<(), NoCredit> {
+        let Some(credit) = self.hub.inbox(shard).try_credit(self.bytes) else {
             self.release_above(shard);
-            return Err(Blocked { shard });
+            return Err(NoCredit { shard });
         };
-        self.keep(shard, permit);
+        self.keep(credit);
         Ok(())
     }
 
-    /// Credits are waited for in the order of the shards only: two publishers that each held what the other waits for
+    /// Publishers wait for credits in the order of the shards only: two of them that each held what the other waits for
     /// would wait for ever.
     fn release_above(&mut self, shard: usize) {
         for above in self.held.iter().filter(|held| *held > shard) {
-            self.hub.inbox(above).refund(self.cost as usize);
+            self.refund(above);
             self.held.remove(above);
         }
     }
 
-    /// Returns a future for the credits of one shard; give what it returns to [`Credits::keep`].
-    ///
-    /// # Errors
-    ///
-    /// None in practice, see [`Inbox::take`].
+    fn refund(&self, shard: usize) {
+        self.hub.inbox(shard).refund(Inbox::<S>::cost(self.bytes) as usize);
+    }
+
+    /// Returns a future for the credit of one shard; give what it returns to [`Credits::keep`].
     ///
     /// # Cancel safety
     ///
     /// Dropping it costs nothing.
-    pub fn wait(&self, shard: usize) -> impl Future<Output = Result<SemaphorePermit<'a>, AcquireError>> + use<'a, S> {
-        self.hub.inbox(shard).take(self.cost)
+    pub fn wait(&self, shard: usize) -> impl Future<Output = Credit<'a, S>> + use<'a, S> {
+        self.hub.inbox(shard).credit(self.bytes)
     }
 
-    /// Keeps the credits of a shard for the next attempt.
-    pub fn keep(&mut self, shard: usize, permit: SemaphorePermit<'_>) {
-        permit.forget();
-        self.held.insert(shard);
+    /// Keeps the credit of a shard for the next attempt.
+    pub fn keep(&mut self, credit: Credit<'a, S>) {
+        self.held.insert(credit.shard());
+        credit.spend();
     }
 }
 
 impl<S: Sink> Drop for Credits<'_, S> {
     fn drop(&mut self) {
         for shard in self.held.iter() {
-            self.hub.inbox(shard).refund(self.cost as usize);
+            self.refund(shard);
         }
     }
 }
 
 impl<S: Sink> fmt::Debug for Credits<'_, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credits").field("held", &self.held).field("cost", &self.cost).finish_non_exhaustive()
+        f.debug_struct("Credits").field("held", &self.held).field("bytes", &self.bytes).finish_non_exhaustive()
     }
 }

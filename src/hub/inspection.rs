@@ -65,7 +65,7 @@ pub struct View {
     /// How many publications these are.
     pub lag_publications: u64,
     /// Bytes besides: the rest of a frame, pings, notices, a close frame.
-    pub lane_bytes: u64,
+    pub control_bytes: u64,
     /// How long its socket has not taken a byte, if it is full.
     pub stalled: Option<Duration>,
     /// How far its end has come.

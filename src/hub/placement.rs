@@ -1,8 +1,8 @@
-//! A placement: which slots of which shard are taken, and where the next connection goes.
+//! The placement of connections: which slots of which shard are taken, and where the next connection goes.
 //!
-//! Touched twice in the life of a connection, so one plain lock serves all shards and keeps the counts exact.
+//! Used twice per connection, so one plain lock serves all shards and keeps the counts exact.
 
-use super::id::{ConnectionId, SLOTS_MAX};
+use super::id::{ConnectionId, SLOTS_MAX, Slot};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -62,7 +62,7 @@ impl Placement {
         }
         let (shard, slots) = shards.slots.iter_mut().enumerate().min_by_key(|(_, slots)| slots.taken())?;
         let slot = slots.take();
-        let id = ConnectionId::new(shard, slot, slots.generations[slot]);
+        let id = ConnectionId::new(shard, Slot::new(slot), slots.generations[slot]);
         shards.taken += 1;
         Some(SlotReservation { id, placement: Arc::clone(self), is_taken: false })
     }
@@ -71,9 +71,9 @@ impl Placement {
     pub(super) fn give_back(&self, id: ConnectionId) {
         let mut shards = self.shards.lock();
         let slots = &mut shards.slots[id.shard()];
-        debug_assert_eq!(slots.generations[id.slot()], id.generation(), "a slot is given back once");
-        slots.generations[id.slot()] = id.generation().wrapping_add(1);
-        slots.free.push(id.slot());
+        debug_assert_eq!(slots.generations[id.slot().index()], id.generation(), "a slot is given back once");
+        slots.generations[id.slot().index()] = id.generation().wrapping_add(1);
+        slots.free.push(id.slot().index());
         shards.taken -= 1;
         if shards.taken == 0 {
             self.vacated.notify_waiters();
@@ -151,11 +151,11 @@ mod tests {
         let placement = Arc::new(Placement::new(3, 100));
         let seats: Vec<_> = (0..9).map(|_| placement.take().unwrap()).collect();
         for shard in 0..3 {
-            assert_eq!(seats.iter().filter(|seat| seat.id().shard() == shard).count(), 3);
+            assert_eq!(seats.iter().filter(|slot| slot.id().shard() == shard).count(), 3);
         }
-        let (left, stayed): (Vec<_>, Vec<_>) = seats.into_iter().partition(|seat| seat.id().shard() == 1);
+        let (left, stayed): (Vec<_>, Vec<_>) = seats.into_iter().partition(|slot| slot.id().shard() == 1);
         drop(left);
-        assert!((0..3).map(|_| placement.take().unwrap()).all(|seat| seat.id().shard() == 1));
+        assert!((0..3).map(|_| placement.take().unwrap()).all(|slot| slot.id().shard() == 1));
         drop(stayed);
     }
 

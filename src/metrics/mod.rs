@@ -101,15 +101,15 @@ shard_counts! {
     #[doc = "Connections of the shard."]
     Gauge connections,
     #[doc = "Channels with subscribers on the shard."]
-    Gauge audiences,
+    Gauge shard_channels,
     #[doc = "Connections that are parked on a full socket, or closing."]
     Gauge parked,
     #[doc = "Bytes of the longest log that somebody still waits for, at the last tick: the largest lag."]
     Gauge lag_bytes,
     #[doc = "Bytes of all logs that somebody still waits for, at the last tick."]
     Gauge log_bytes,
-    #[doc = "Bytes of all lanes at the last tick: rests of frames, pings, notices and close frames that wait."]
-    Gauge lane_bytes,
+    #[doc = "Bytes of all control queues at the last tick: rests of frames, pings, notices and close frames."]
+    Gauge control_bytes,
     #[doc = "Bytes of the table of connections."]
     Gauge slot_bytes,
     #[doc = "Publications that the shard appended to a log."]

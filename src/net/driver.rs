@@ -142,10 +142,10 @@ mod tests {
         let (arrived, arrivals) = mpsc::channel(8);
         let seat = hub.reserve_slot().unwrap();
         let shard = seat.id().shard();
-        let name = ChannelName::parse(&format!("channel-{}", seat.id().slot() * 2 + shard)).unwrap();
-        let credit = || hub.inbox(shard).take(1);
-        let id = hub.connect(seat, Mined { arrived, is_mined }, credit().await.unwrap());
-        let channel = hub.subscribe(id, &name, Encoding::Lines, credit().await.unwrap()).unwrap();
+        let name = ChannelName::parse(&format!("channel-{}", seat.id().slot().index() * 2 + shard)).unwrap();
+        let credit = || hub.inbox(shard).credit(0);
+        let id = hub.connect(seat, Mined { arrived, is_mined }, credit().await);
+        let channel = hub.subscribe(id, &name, Encoding::Lines, credit().await).unwrap();
         hub.publish(&channel, &Bytes::from_static(b"x\n"), &mut hub.credits(2)).unwrap();
         hub.unsubscribe(id, &channel);
         arrivals
@@ -233,7 +233,7 @@ mod tests {
         let name = ChannelName::parse("lobby").unwrap();
         let mut channel = None;
         for _ in 0..RECEIVERS {
-            let credit = || hub.inbox(0).try_take(1).unwrap();
+            let credit = || hub.inbox(0).try_credit(0).unwrap();
             let id = hub.connect(hub.reserve_slot().unwrap(), Sluggish(Duration::from_micros(1)), credit());
             channel = hub.subscribe(id, &name, Encoding::Lines, credit()).ok();
         }

@@ -39,16 +39,18 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
     use std::os::fd::AsFd;
     use std::os::unix::net::UnixStream;
+    use std::time::Instant;
 
     /// The struct of the C library has the kernel's layout: fields whose values are known have these values.
     #[test]
     fn unsent_bytes_and_round_trips_are_those_of_the_socket() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let since = Instant::now();
         let mut stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let _peer = listener.accept().unwrap();
         let quiet = query(stream.as_fd()).unwrap();
         assert_eq!((quiet.unsent_bytes, quiet.unacked_segments, quiet.retransmitted_segments), (0, 0, 0));
-        assert!(quiet.round_trip > Duration::ZERO && quiet.round_trip < Duration::from_secs(1));
+        assert!(quiet.round_trip > Duration::ZERO && quiet.round_trip <= since.elapsed());
         stream.set_nonblocking(true).unwrap();
         let mut taken = 0;
         while let Ok(more) = stream.write(&[0; 65_536]) {

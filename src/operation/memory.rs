@@ -9,7 +9,8 @@
 //! A pressure ends 5 % below the share at which it begins, so that it does not change with every sample.
 
 use super::process;
-use crate::hub::Hub;
+use super::tell::tell_all;
+use crate::hub::{Command, Hub};
 use crate::net::socket::SocketSink;
 use std::fs;
 use std::path::Path;
@@ -115,11 +116,7 @@ impl Memory {
 
 /// Asks every shard to close its slowest connections.
 async fn shed_memory(hub: &Hub<SocketSink>) {
-    for shard in 0..hub.shards() {
-        // An inbox is never closed.
-        let Ok(credit) = hub.inbox(shard).take(1).await else { return };
-        hub.close_slowest(shard, credit);
-    }
+    tell_all(hub, || Command::CloseSlowest).await;
 }
 
 /// Returns the budget: as configured, else the smaller one of what the cgroup allows and what the machine has.

@@ -7,6 +7,7 @@ pub(crate) mod pace;
 
 pub(crate) mod memory;
 pub(crate) mod process;
+pub(crate) mod tell;
 pub(crate) mod watchdog;
 
 pub(crate) mod operator_key;

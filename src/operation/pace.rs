@@ -1,7 +1,8 @@
 //! Paced closing: connections are closed evenly over a time, so that they arrive at other hubs as a stream and not as a
 //! wave.
 
-use crate::hub::Hub;
+use super::tell::tell_all;
+use crate::hub::{Command, Hub};
 use crate::net::socket::SocketSink;
 use crate::protocol::CloseReason;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -153,19 +154,13 @@ async fn close(hub: &Hub<SocketSink>, count: usize, reason: CloseReason) {
     }
     let mut open: Vec<usize> = hub.placement().taken_by_shard();
     for (shard, count) in shares(&mut open, count).into_iter().enumerate().filter(|(_, count)| *count > 0) {
-        // An inbox is never closed.
-        let Ok(credit) = hub.inbox(shard).take(1).await else { return };
-        hub.close_some(shard, count, reason, credit);
+        hub.inbox(shard).send(Command::CloseSome { count, reason }).await;
     }
 }
 
 /// Closes every connection, and those that connect later.
 async fn close_all(hub: &Hub<SocketSink>, reason: CloseReason) {
-    for shard in 0..hub.shards() {
-        // An inbox is never closed.
-        let Ok(credit) = hub.inbox(shard).take(1).await else { return };
-        hub.close_all(shard, reason, credit);
-    }
+    tell_all(hub, || Command::CloseAll { reason }).await;
 }
 
 /// Spreads `count` closes over shards with `open` connections each: one at a time, from the fullest.

@@ -2,8 +2,10 @@
 
 use super::error::ReloadError;
 use crate::config::{Config, reload};
+use crate::hub::Command;
 use crate::net::tls::{self, TlsError};
 use crate::operation::state::State;
+use crate::operation::tell::tell_all;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -41,11 +43,7 @@ impl ServerHandle {
         let limits = Arc::new(config.limits.clone());
         state.settings.store(Arc::new(config));
         state.hub.reconfigure(&limits);
-        for shard in 0..state.hub.shards() {
-            // An inbox is never closed.
-            let Ok(credit) = state.hub.inbox(shard).take(1).await else { return Ok(()) };
-            state.hub.tell_limits(shard, &limits, credit);
-        }
+        tell_all(&state.hub, || Command::Limits(Arc::clone(&limits))).await;
         Ok(())
     }
 

@@ -94,8 +94,8 @@ impl<S: Sink> Session<S> {
         name: &ChannelName,
     ) -> Result<Self, DirectoryFull> {
         let shard = slot.id().shard();
-        let id = hub.connect(slot, sink, credit(&hub, shard).await);
-        let subscribed = hub.subscribe(id, name, options.protocol.encoding(), credit(&hub, shard).await);
+        let id = hub.connect(slot, sink, hub.inbox(shard).credit(0).await);
+        let subscribed = hub.subscribe(id, name, options.protocol.encoding(), hub.inbox(shard).credit(0).await);
         match subscribed {
             Ok(channel) => {
                 let now = Instant::now();
@@ -104,8 +104,8 @@ impl<S: Sink> Session<S> {
             }
             Err(full) => {
                 let close = Command::Close { id, reason: CloseReason::TooManyChannels };
-                hub.inbox(shard).push(credit(&hub, shard).await, close);
-                hub.inbox(shard).push(credit(&hub, shard).await, Command::Disconnect { id });
+                hub.inbox(shard).send(close).await;
+                hub.inbox(shard).send(Command::Disconnect { id }).await;
                 Err(full)
             }
         }
@@ -173,11 +173,11 @@ impl<S: Sink> Session<S> {
             return Flow::Fail(CloseReason::TooManyRequests);
         }
         let inbox = self.hub.inbox(self.id.shard());
-        match inbox.try_take(1) {
+        match inbox.try_credit(0) {
             Some(credit) => {
                 match command {
-                    Command::Pong { .. } => inbox.push_lazily(credit, command),
-                    command => inbox.push(credit, command),
+                    Command::Pong { .. } => credit.push_lazily(command),
+                    command => credit.push(command),
                 }
                 Flow::Done
             }
@@ -208,13 +208,12 @@ impl<S: Sink> Session<S> {
 
     async fn publish_later(&self, body: Bytes) {
         let mut credits = self.hub.credits(body.len()).arrived(self.now());
-        while let Err(blocked) = self.hub.publish(&self.channel, &body, &mut credits) {
+        while let Err(no_credit) = self.hub.publish(&self.channel, &body, &mut credits) {
             let (metrics, start) = (self.hub.metrics(), Instant::now());
             Metrics::count(&metrics.credit_waits);
-            // An inbox is never closed.
-            let Ok(permit) = credits.wait(blocked.shard).await else { return };
+            let credit = credits.wait(no_credit.shard).await;
             Metrics::add(&metrics.credit_wait_micros, u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX));
-            credits.keep(blocked.shard, permit);
+            credits.keep(credit);
         }
     }
 
@@ -238,13 +237,6 @@ impl<S: Sink> Session<S> {
     }
 
     async fn submit(&self, command: Command<S>) {
-        let shard = self.id.shard();
-        self.hub.inbox(shard).push(credit(&self.hub, shard).await, command);
+        self.hub.inbox(self.id.shard()).send(command).await;
     }
-}
-
-/// Waits for one credit of a shard.
-async fn credit<S: Sink>(hub: &Hub<S>, shard: usize) -> tokio::sync::SemaphorePermit<'_> {
-    let Ok(credit) = hub.inbox(shard).take(1).await else { unreachable!("an inbox is never closed") };
-    credit
 }

@@ -136,7 +136,7 @@ fn shards(before: Option<&Sample>, now: &Sample) -> Vec<ShardRow> {
         Some(by(name).into_iter().map(|(shard, now)| (shard.clone(), since(&shard, now))).collect::<BTreeMap<_, _>>())
     };
     let (deliveries, sends) = (rates("throng_deliveries_total"), rates("throng_sends_total"));
-    let gauges = ["throng_audiences", "throng_parked", "throng_lag_bytes", "throng_inbox_depth"].map(by);
+    let gauges = ["throng_shard_channels", "throng_parked", "throng_lag_bytes", "throng_inbox_depth"].map(by);
     let row = |(name, connections): (String, f64)| {
         let of = |numbers: &BTreeMap<String, f64>| numbers.get(&name).copied().unwrap_or(0.0);
         let [channels, parked, lag_bytes, inbox] = gauges.each_ref().map(of);

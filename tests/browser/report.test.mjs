@@ -15,7 +15,7 @@ import { after, before, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 
-import { Hub, launchBrowser } from "./harness.mjs";
+import { Hub, STATE_TIMEOUT, launchBrowser } from "./harness.mjs";
 
 const SIZES = [
   { width: 360, height: 740 },
@@ -63,6 +63,7 @@ after(async () => {
 async function everyPage(check, variants = SIZES.flatMap((size) => [["light", size], ["dark", size]])) {
   for (const [colorScheme, viewport] of variants) {
     const context = await browser.newContext({ colorScheme, viewport });
+    context.setDefaultTimeout(STATE_TIMEOUT);
     for (const name of pages) {
       const url = pathToFileURL(join(directory, name)).href;
       const page = await context.newPage();

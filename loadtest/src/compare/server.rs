@@ -190,17 +190,20 @@ mod tests {
         }
     }
 
-    fn start(server: &Server, port: u16) -> Result<Running, RunError> {
+    /// Long enough for a shell on any machine.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn start(server: &Server, port: u16, timeout: Duration) -> Result<Running, RunError> {
         let workspace = Workspace::new().unwrap();
         let places = Places { port, dir: ".".to_owned(), tmp: ".".to_owned() };
         let log = workspace.path().join("log");
-        Running::start(server, &places, Duration::from_millis(100), log, &Interrupt::default())
+        Running::start(server, &places, timeout, log, &Interrupt::default())
     }
 
     #[test]
     fn early_end_shows_the_last_words() {
         let port = free_port().unwrap();
-        let Err(RunError::Unreachable(text)) = start(&server("echo no luck $WORD >&2; exit 9"), port) else {
+        let Err(RunError::Unreachable(text)) = start(&server("echo no luck $WORD >&2; exit 9"), port, PATIENCE) else {
             panic!("it cannot have started")
         };
         assert!(text.contains("server `x`: ended (exit status: 9)"), "{text}");
@@ -210,11 +213,11 @@ mod tests {
     #[test]
     fn silence_and_missing_programs_are_told_apart() {
         let port = free_port().unwrap();
-        let text = start(&server("exec sleep 600"), port).unwrap_err().to_string();
+        let text = start(&server("exec sleep 600"), port, Duration::from_millis(100)).unwrap_err().to_string();
         assert!(text.contains("after 100ms (`start_timeout`)") && text.contains("wrote nothing"), "{text}");
         let mut missing = server("");
         missing.command = vec!["no/such/program".to_owned()];
-        let text = start(&missing, port).unwrap_err().to_string();
+        let text = start(&missing, port, PATIENCE).unwrap_err().to_string();
         assert!(text.contains("`no/such/program` does not start: No such file"), "{text}");
     }
 
@@ -222,7 +225,7 @@ mod tests {
     #[test]
     fn taken_port_is_refused() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let text = start(&server("exit 0"), listener.local_addr().unwrap().port()).unwrap_err().to_string();
+        let text = start(&server("exit 0"), listener.local_addr().unwrap().port(), PATIENCE).unwrap_err().to_string();
         assert!(text.contains("another process listens"), "{text}");
     }
 

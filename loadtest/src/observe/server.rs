@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn children_are_charged() {
         let mut shell = std::process::Command::new("sh")
-            .args(["-c", "sleep 20 & read line; kill $!"])
+            .args(["-c", "sleep 600 & read line; kill $!"])
             .stdin(std::process::Stdio::piped())
             .spawn()
             .unwrap();

@@ -75,13 +75,18 @@ impl Drop for Scratch {
     }
 }
 
-/// Prepares a scenario against `ws://ADDRESS/ws`, 300 ms long. Later options beat these.
+/// Drain of a run that is going to wait for all of it, because a message is missing at its end: longer than the server
+/// takes to deliver the others.
+pub(crate) const SHORT_DRAIN: [&str; 2] = ["--drain", "10s"];
+
+/// Prepares a scenario against `ws://ADDRESS/ws`, 300 ms long. Later options beat these. The drain ends as soon as nothing
+/// is missing, so that its limit matters on no machine.
 pub(crate) fn loadtest(scenario: &str, address: SocketAddr) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
     command.args([scenario, "--url", &format!("ws://{address}/ws")]);
     // So that a server sees by the address which client it has: 127.0.0.1 is the first.
     command.args(["--source-addresses", "200"]);
-    command.args(["--duration", "300ms", "--warmup", "0s", "--drain", "300ms", "--quiet"]);
+    command.args(["--duration", "300ms", "--warmup", "0s", "--drain", "60s", "--quiet"]);
     command
 }
 
@@ -91,6 +96,19 @@ pub(crate) fn run(scenario: &str, address: SocketAddr, options: &[&str]) -> Run 
     let mut command = loadtest(scenario, address);
     command.args(["--json", json.name()]).args(options);
     finish(&command.output().unwrap(), &json)
+}
+
+/// Checks a claim about times, which the claim multiplies by `scale`; when it fails, again with longer times. The delays
+/// of a busy machine do not grow with the scale, so only a generator that breaks the claim fails at every scale.
+pub(crate) fn at_some_scale(claim: impl Fn(u32) -> Result<(), String>) {
+    let mut reasons = Vec::new();
+    for scale in [1, 4, 16] {
+        match claim(scale) {
+            Ok(()) => return,
+            Err(reason) => reasons.push(reason),
+        }
+    }
+    panic!("at every scale: {reasons:?}");
 }
 
 /// Reads what a run left behind.

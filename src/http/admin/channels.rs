@@ -68,7 +68,7 @@ async fn read_stats(state: &Arc<State>) -> Vec<Row> {
     let state = Arc::clone(state);
     let rows = spawn_blocking(move || {
         let channels = state.hub.directory().channels();
-        channels.into_iter().map(|channel| Row { stats: channel.census(), channel, rate: None }).collect()
+        channels.into_iter().map(|channel| Row { stats: channel.stats(), channel, rate: None }).collect()
     });
     // An error would be a panic, or the end of the runtime.
     rows.await.unwrap_or_default()
@@ -80,7 +80,7 @@ async fn measure_rates(rows: &mut [Row], over: Duration) {
     sleep(over).await;
     let seconds = start.elapsed().as_secs_f64().max(f64::MIN_POSITIVE);
     for row in rows {
-        let now = row.channel.census();
+        let now = row.channel.stats();
         row.rate = Some(count_as_f64(now.publications - row.stats.publications) / seconds);
         row.stats = now;
     }

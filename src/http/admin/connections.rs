@@ -60,11 +60,8 @@ impl Ranking {
         let mut from = Some(0);
         while let Some(slot) = from {
             let (reply, seen) = oneshot::channel();
-            let inbox = hub.inbox(shard);
-            // An inbox is never closed.
-            let Ok(credit) = inbox.take(1).await else { return };
             let inspection = Inspection { from: slot, rank: self.rank, limit: self.limit, reply };
-            inbox.push(credit, Command::Inspect(inspection));
+            hub.inbox(shard).send(Command::Inspect(inspection)).await;
             // Without a reply the shard has failed, and its connections are closed.
             let Seen { connections, next } = seen.await.unwrap_or_default();
             self.connections.extend(connections);
@@ -86,7 +83,7 @@ fn describe(view: &View) -> Value {
         "age_seconds": view.age.as_secs(),
         "channels": names,
         "channels_total": view.channel_count,
-        "queued_bytes": view.lag_bytes + view.lane_bytes,
+        "queued_bytes": view.lag_bytes + view.control_bytes,
         "lag_bytes": view.lag_bytes,
         "lag_publications": view.lag_publications,
         "stalled_seconds": view.stalled.map(|stalled| stalled.as_secs_f64()),

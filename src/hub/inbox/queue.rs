@@ -1,10 +1,10 @@
-//! An inbox: the bounded queue into one shard, and the only way to reach it from another thread.
+//! The inbox: the bounded queue into one shard, and the only way to reach it from another thread.
 //!
 //! # When it is full
 //!
-//! Whoever pushes holds credits first: one for every [`CREDIT_BYTES`] of the command, at least one. There are as many
-//! credits as places in the queue, so a push that is paid for always finds room. Who gets no credit waits, and while a
-//! reader waits its socket is not read: a flood stops at its source by TCP back-pressure, and nothing is lost.
+//! A push costs credits: one for every [`CREDIT_BYTES`] of the command, at least one. There are as many credits as places
+//! in the queue, so a push that is paid for always finds room. A reader without credits waits, and its socket is not read
+//! meanwhile: a flood stops at its source by TCP back-pressure, and nothing is lost.
 
 use super::waker::ShardWaker;
 use crate::hub::Command;
@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, Sender};
 use std::fmt;
 use std::sync::Arc;
 use tokio::sync::futures::Notified;
-use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Bytes of a command that one credit pays for: a cache line, so that a short message costs one.
 pub const CREDIT_BYTES: usize = 64;
@@ -25,16 +25,17 @@ const LAZY_MAX: usize = 64;
 
 /// The bounded queue into one shard.
 pub struct Inbox<S> {
+    shard: usize,
     commands: Sender<Command<S>>,
     queue: Receiver<Command<S>>,
     credits: Semaphore,
-    bell: Arc<ShardWaker>,
+    waker: Arc<ShardWaker>,
 }
 
 impl<S> Inbox<S> {
-    pub(in crate::hub) fn new() -> Self {
+    pub(in crate::hub) fn new(shard: usize) -> Self {
         let (commands, queue) = crossbeam_channel::bounded(CREDITS);
-        Self { commands, queue, credits: Semaphore::new(CREDITS), bell: Arc::default() }
+        Self { shard, commands, queue, credits: Semaphore::new(CREDITS), waker: Arc::default() }
     }
 
     /// Returns the credits that a command with `bytes` of body costs.
@@ -44,55 +45,45 @@ impl<S> Inbox<S> {
         bytes.div_ceil(CREDIT_BYTES).clamp(1, CREDITS) as u32
     }
 
-    /// Returns a future for `cost` credits. Ask with `cost(0)` for a command without a body.
-    ///
-    /// # Errors
-    ///
-    /// None in practice: an inbox is never closed.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future gives up the place in line and costs nothing; dropping the permit returns the credits.
-    pub fn take(&self, cost: u32) -> impl Future<Output = Result<SemaphorePermit<'_>, AcquireError>> {
-        // Commands that nobody waits for may hold what is missing.
-        self.bell.ring();
-        self.credits.acquire_many(cost)
+    /// Returns the index of the shard.
+    pub fn shard(&self) -> usize {
+        self.shard
     }
 
-    /// Returns `cost` credits, unless there are too few.
-    pub fn try_take(&self, cost: u32) -> Option<SemaphorePermit<'_>> {
-        self.credits.try_acquire_many(cost).ok()
+    /// Returns the semaphore that counts the credits.
+    pub(super) fn semaphore(&self) -> &Semaphore {
+        &self.credits
     }
 
-    /// Queues a command for the shard and wakes it if it sleeps.
-    pub fn push(&self, credit: SemaphorePermit<'_>, command: Command<S>) {
-        credit.forget();
-        self.push_paid(command);
+    /// Takes credits, which the caller has to refund or spend, unless there are too few.
+    pub(super) fn try_acquire(&self, amount: u32) -> bool {
+        self.credits.try_acquire_many(amount).map(SemaphorePermit::forget).is_ok()
     }
 
-    /// Queues a command that nobody waits for, such as a pong: a shard that sleeps takes it with its next tick, or when
-    /// many wait. A shard that has the connection ticks.
-    pub fn push_lazily(&self, credit: SemaphorePermit<'_>, command: Command<S>) {
-        credit.forget();
-        let pushed = self.commands.try_send(command);
-        debug_assert!(pushed.is_ok(), "there are as many places as credits");
+    /// Queues a command that was paid for, see [`Credit::push_lazily`](super::Credit::push_lazily).
+    pub(super) fn push_paid_lazily(&self, command: Command<S>) {
+        self.enqueue(command);
         if self.depth() >= LAZY_MAX {
-            self.bell.ring();
+            self.waker.wake();
         }
     }
 
-    /// Queues a command whose credits the caller has taken and forgotten.
+    /// Queues a command that was paid for.
     ///
     /// # Hot path
     ///
     /// Once per publication and shard: 31 ns for the queue, 2 ns for the flag. See `benches/inbox.rs`.
     pub(in crate::hub) fn push_paid(&self, command: Command<S>) {
-        let pushed = self.commands.try_send(command);
-        debug_assert!(pushed.is_ok(), "there are as many places as credits");
-        self.bell.ring();
+        self.enqueue(command);
+        self.waker.wake();
     }
 
-    /// Gives credits back that were taken and forgotten.
+    fn enqueue(&self, command: Command<S>) {
+        let pushed = self.commands.try_send(command);
+        debug_assert!(pushed.is_ok(), "there are as many places as credits");
+    }
+
+    /// Returns credits.
     pub(in crate::hub) fn refund(&self, credits: usize) {
         self.credits.add_permits(credits);
     }
@@ -107,14 +98,14 @@ impl<S> Inbox<S> {
         self.queue.len()
     }
 
-    /// Returns the bytes that those were charged for, and those that somebody is about to push.
+    /// Returns the bytes that the credits in use pay for: of queued commands, and of those about to be queued.
     pub fn bytes(&self) -> usize {
         CREDITS.saturating_sub(self.credits.available_permits()) * CREDIT_BYTES
     }
 
-    /// Returns what wakes the shard.
-    pub(in crate::hub) fn bell(&self) -> &Arc<ShardWaker> {
-        &self.bell
+    /// Returns the waker of the shard.
+    pub(in crate::hub) fn waker(&self) -> &Arc<ShardWaker> {
+        &self.waker
     }
 
     /// Prepares the shard to sleep: `None` when there is work, else what to wait for. Call
@@ -124,12 +115,12 @@ impl<S> Inbox<S> {
     ///
     /// The future may be dropped at any time; a wake-up that it missed is kept for the next one.
     pub fn prepare_sleep(&self) -> Option<Notified<'_>> {
-        self.bell.prepare_sleep(|| self.queue.is_empty())
+        self.waker.prepare_sleep(|| self.queue.is_empty())
     }
 
-    /// Ends a sleep, or the attempt. Returns whether the bell rang meanwhile.
+    /// Ends a sleep, or the attempt. Returns whether the shard was woken meanwhile.
     pub(in crate::hub) fn end_sleep(&self) -> bool {
-        self.bell.end_sleep()
+        self.waker.end_sleep()
     }
 }
 
@@ -142,14 +133,16 @@ impl<S> fmt::Debug for Inbox<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hub::ConnectionId;
+    use crate::hub::{ConnectionId, Slot};
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
 
     /// A sleeping shard to which that many pongs were pushed.
     fn asleep_with(pongs: usize) -> Inbox<()> {
-        let inbox = Inbox::new();
+        let inbox = Inbox::new(0);
         drop(inbox.prepare_sleep());
         for _ in 0..pongs {
-            inbox.push_lazily(inbox.try_take(1).unwrap(), Command::Pong { id: ConnectionId::new(0, 0, 0) });
+            inbox.try_credit(0).unwrap().push_lazily(Command::Pong { id: ConnectionId::new(0, Slot::new(0), 0) });
         }
         inbox
     }
@@ -161,11 +154,12 @@ mod tests {
         assert!(asleep_with(LAZY_MAX).end_sleep());
     }
 
-    /// Who waits for credits must not wait for a tick as well.
+    /// A caller that waits for credits must not wait for a tick as well.
     #[test]
     fn waiting_for_credits_wakes_the_shard_that_holds_them() {
         let inbox = asleep_with(1);
-        drop(inbox.take(Inbox::<()>::cost(usize::MAX)));
+        let waiting = pin!(inbox.credit(usize::MAX)).poll(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(waiting, Poll::Pending), "the pong holds a credit");
         assert!(inbox.end_sleep());
     }
 }

@@ -1,6 +1,7 @@
-//! A bell: what wakes one shard, for commands in its inbox and for sockets that take bytes again.
+//! The waker of a shard: for commands in its inbox, and for sockets that take bytes again.
 
 use super::sleep_flag::SleepFlag;
+use crate::hub::id::Slot;
 use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -16,25 +17,25 @@ pub(in crate::hub) struct ShardWaker {
     sleep: CachePadded<SleepFlag>,
     notify: Notify,
     /// Slots whose sockets take bytes again. Bounded: a slot is listed once, see [`SlotWaker`].
-    writable: Mutex<Vec<u32>>,
+    writable: Mutex<Vec<Slot>>,
 }
 
 impl ShardWaker {
     /// Wakes the shard if it sleeps.
-    pub(in crate::hub) fn ring(&self) {
-        if self.sleep.ring() {
+    pub(in crate::hub) fn wake(&self) {
+        if self.sleep.wake() {
             self.notify.notify_one();
         }
     }
 
     /// Moves the slots that became writable to `slots`, each once.
-    pub(in crate::hub) fn take_writable(&self, slots: &mut Vec<u32>) {
+    pub(in crate::hub) fn take_writable(&self, slots: &mut Vec<Slot>) {
         slots.append(&mut self.writable.lock());
     }
 
     pub(in crate::hub) fn prepare_sleep(&self, is_queue_empty: impl Fn() -> bool) -> Option<Notified<'_>> {
         self.sleep.prepare_sleep();
-        // The second look. A bell that rings between here and the wait is not lost: `Notify` keeps one permit.
+        // The second look. A wake-up between here and the wait is not lost: `Notify` keeps one permit.
         (is_queue_empty() && self.writable.lock().is_empty()).then(|| self.notify.notified())
     }
 
@@ -46,14 +47,14 @@ impl ShardWaker {
 /// What the runtime calls when the socket of a parked connection takes bytes again.
 #[derive(Debug)]
 pub(in crate::hub) struct SlotWaker {
-    bell: Arc<ShardWaker>,
-    slot: u32,
+    waker: Arc<ShardWaker>,
+    slot: Slot,
     is_listed: AtomicBool,
 }
 
 impl SlotWaker {
-    pub(in crate::hub) fn new(bell: Arc<ShardWaker>, slot: u32) -> Self {
-        Self { bell, slot, is_listed: AtomicBool::new(false) }
+    pub(in crate::hub) fn new(waker: Arc<ShardWaker>, slot: Slot) -> Self {
+        Self { waker, slot, is_listed: AtomicBool::new(false) }
     }
 
     /// Allows the next wake-up to list the slot again. Call it before asking the sink.
@@ -71,8 +72,8 @@ impl Wake for SlotWaker {
     fn wake_by_ref(self: &Arc<Self>) {
         // AcqRel: pairs with `arm`; the list stays bounded by the number of slots.
         if !self.is_listed.swap(true, Ordering::AcqRel) {
-            self.bell.writable.lock().push(self.slot);
-            self.bell.ring();
+            self.waker.writable.lock().push(self.slot);
+            self.waker.wake();
         }
     }
 }

@@ -1,13 +1,13 @@
 //! What each command does to a shard.
 
-use super::Shard;
-use super::connection::{Connection, Heartbeat, Phase, SubscriptionRef, find};
-use super::exit::Exit;
+use super::connection::{Connection, Heartbeat, Phase, SubscriptionRef};
 use super::shard_channel::Subscription;
-use super::wheel::Wheel;
+use super::state::Shard;
+use super::todo::Exit;
 use crate::config::Limits;
-use crate::hub::command::Publication;
-use crate::hub::{Channel, Command, ConnectionId, Sent, Sink};
+use crate::hub::command::{Command, Publication};
+use crate::hub::id::{ConnectionId, Slot};
+use crate::hub::{Channel, Sent, Sink};
 use crate::protocol::CloseReason;
 use crate::protocol::websocket::frame;
 use bytes::Bytes;
@@ -40,71 +40,65 @@ impl<S: Sink> Shard<S> {
     /// Once per publication and shard: one look-up of the channel, one copy. See `benches/log.rs`.
     fn append(&mut self, publication: &Publication) -> usize {
         // The last subscriber may have left while the publication was on its way.
-        let Some(number) = self.audiences.number(publication.channel) else { return 0 };
-        let Some(audience) = self.audiences.get_mut(number) else { return 0 };
-        audience.log.push(&publication.body);
+        let Some(index) = self.channels.find(publication.channel) else { return 0 };
+        let Some(channel) = self.channels.get_mut(index) else { return 0 };
+        channel.log.push(&publication.body);
         self.counts.publications += 1;
-        self.latency.note(publication);
-        if !audience.is_touched {
-            audience.is_touched = true;
-            self.touched.push(narrow(number));
+        self.rounds.latency.note(publication);
+        if !channel.is_touched {
+            channel.is_touched = true;
+            self.rounds.touched.push(index);
         }
         publication.body.len()
     }
 
     fn connect(&mut self, id: ConnectionId, sink: S) {
-        if self.connections.len() <= id.slot() {
-            self.connections.resize_with(id.slot() + 1, || None);
-        }
-        debug_assert!(self.connections[id.slot()].is_none(), "placement hands out free slots");
-        self.connections[id.slot()] = Some(Connection::new(id, sink, self.clock.seconds()));
-        self.live += 1;
-        if let Some(reason) = self.is_closing_all {
-            self.leaving.push((narrow(id.slot()), Exit::Drain(reason)));
+        self.connections.insert(id.slot(), Connection::new(id, sink, self.clock.seconds()));
+        if let Some(reason) = self.closing.all {
+            self.todo.exits.push((id.slot(), Exit::Flush(reason)));
         }
     }
 
-    /// The slot is not freed here: a close frame queued in this very batch still has to be flushed. Its subscriptions
-    /// end here: the channels count it no more, and may have published past this shard since.
+    /// The slot is not freed here: a close frame queued in this very batch still has to be flushed. The subscriptions
+    /// end here, because the channels no longer count them and may have published past this shard since.
     fn disconnect(&mut self, id: ConnectionId) {
-        if let Some(connection) = find(&mut self.connections, id) {
+        if let Some(connection) = self.connections.find(id) {
             connection.is_abandoned = true;
-            self.dirty.push(narrow(id.slot()));
-            self.unsubscribe_all(narrow(id.slot()));
+            self.todo.to_flush.push(id.slot());
+            self.unsubscribe_all(id.slot());
         }
     }
 
     fn subscribe(&mut self, id: ConnectionId, channel: Arc<Channel>) {
-        let Some(connection) = find(&mut self.connections, id) else { return };
+        let Some(connection) = self.connections.find(id) else { return };
         if connection.phase != Phase::Open || connection.is_abandoned {
             return;
         }
-        let number = self.audiences.open(channel);
-        let Some(audience) = self.audiences.get_mut(number) else { return };
-        let place = SubscriptionRef { audience: narrow(number), index: narrow(audience.subscriptions.len()) };
-        if !connection.subscriptions.iter().any(|one| one.audience == place.audience) {
-            connection.subscriptions.push(place);
-            self.batching.is_possible |= connection.subscriptions.len() > 1;
-            audience.subscriptions.push(Subscription { cursor: audience.log.head(), slot: narrow(id.slot()) });
+        let index = self.channels.open(channel);
+        let Some(channel) = self.channels.get_mut(index) else { return };
+        if !connection.subscriptions.iter().any(|known| known.channel == index) {
+            connection.subscriptions.push(SubscriptionRef::new(index, channel.subscriptions.len()));
+            self.rounds.batch.is_possible |= connection.subscriptions.len() > 1;
+            channel.subscriptions.push(Subscription { cursor: channel.log.head(), slot: id.slot() });
         }
     }
 
     fn answer_ping(&mut self, id: ConnectionId, body: &Bytes) {
-        let Some(connection) = find(&mut self.connections, id) else { return };
+        let Some(connection) = self.connections.find(id) else { return };
         let pong = frame::pong(body);
         if connection.takes_publications() {
-            // A free socket answers every ping; only behind a full one the newest stands for all.
-            return self.send_at_once(narrow(id.slot()), &pong);
+            // A free socket answers every ping; on a full one the newest pong replaces the older ones.
+            return self.send_at_once(id.slot(), &pong);
         }
         if connection.phase <= Phase::Flushing {
-            connection.lane_mut().push_pong(pong);
-            self.dirty.push(narrow(id.slot()));
+            connection.control_mut().push_pong(pong);
+            self.todo.to_flush.push(id.slot());
         }
     }
 
-    /// Sends a frame to a connection that stands at a frame edge and has no lane.
-    pub(super) fn send_at_once(&mut self, slot: u32, frame: &Bytes) {
-        let Some(Some(connection)) = self.connections.get_mut(slot as usize) else { return };
+    /// Sends a frame to a connection whose stream is at a frame boundary and that has no control queue.
+    pub(super) fn send_at_once(&mut self, slot: Slot, frame: &Bytes) {
+        let Some(connection) = self.connections.get_mut(slot) else { return };
         let sent = connection.sink.send(frame);
         self.counts.sends += 1;
         let taken = match sent {
@@ -116,62 +110,52 @@ impl<S: Sink> Shard<S> {
         match sent {
             Sent::All => {}
             Sent::Short(_) => {
-                connection.lane_mut().push_rest(frame.slice(taken..));
+                connection.control_mut().push_rest(frame.slice(taken..));
                 self.park(slot, taken > 0);
             }
-            Sent::Gone => self.leaving.push((slot, Exit::Gone)),
+            Sent::Gone => self.todo.exits.push((slot, Exit::Gone)),
         }
     }
 
     fn note_pong(&mut self, id: ConnectionId) {
-        if let Some(connection) = find(&mut self.connections, id) {
-            connection.pulse = Heartbeat::Alive;
+        if let Some(connection) = self.connections.find(id) {
+            connection.heartbeat = Heartbeat::Alive;
         }
     }
 
     fn close(&mut self, id: ConnectionId, reason: CloseReason) {
-        if find(&mut self.connections, id).is_some() {
-            self.leaving.push((narrow(id.slot()), Exit::Close(reason)));
+        if self.connections.find(id).is_some() {
+            self.todo.exits.push((id.slot(), Exit::Close(reason)));
         }
     }
 
-    /// Takes over new limits. The wheel goes on from now: who was pinged and has not answered is asked once more.
     fn apply_limits(&mut self, limits: &Limits) {
-        if (limits.ping_interval, limits.pong_timeout) != (self.limits.ping_interval, self.limits.pong_timeout) {
-            self.wheel = Wheel::from(self.clock.time(), limits.ping_interval, limits.pong_timeout);
-        }
-        self.ages = super::tick::ages(limits, self.clock.time());
+        self.deadlines.apply_limits(limits, &self.limits, self.clock.time());
         self.limits = limits.clone();
     }
 
-    /// Walks on from the slot where the last call ended, once round at most: what it costs is what it closes, and the
-    /// slots between them.
+    /// Goes on from the slot at which the last call ended, once around at most. Costs as much as it closes, and the
+    /// slots in between.
     fn close_some(&mut self, mut count: usize, reason: CloseReason) {
         for _ in 0..self.connections.len() {
             if count == 0 {
                 return;
             }
-            let slot = self.closing_hand % self.connections.len();
-            self.closing_hand = slot + 1;
-            if let Some(connection) = &mut self.connections[slot]
+            let slot = Slot::new(self.closing.next % self.connections.len());
+            self.closing.next = slot.index() + 1;
+            if let Some(connection) = self.connections.get(slot)
                 && connection.phase == Phase::Open
                 && !connection.is_abandoned
             {
                 count -= 1;
-                self.leaving.push((narrow(slot), Exit::Drain(reason)));
+                self.todo.exits.push((slot, Exit::Flush(reason)));
             }
         }
     }
 
     fn close_all(&mut self, reason: CloseReason) {
-        self.is_closing_all = Some(reason);
-        let slots = 0..self.connections.len();
-        self.leaving.extend(slots.map(|slot| (narrow(slot), Exit::Drain(reason))));
+        self.closing.all = Some(reason);
+        let slots = self.connections.all();
+        self.todo.exits.extend(slots.map(|slot| (slot, Exit::Flush(reason))));
     }
-}
-
-/// Narrows a slot or an index: both are bounded by `SLOTS_MAX`.
-#[expect(clippy::cast_possible_truncation, reason = "slots and subscriptions are bounded by SLOTS_MAX")]
-pub(super) fn narrow(number: usize) -> u32 {
-    number as u32
 }

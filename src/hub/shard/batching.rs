@@ -1,87 +1,60 @@
-//! A joining: what several channels hold for one connection leaves in one write.
+//! Batching: publications of several channels for one connection leave in one write.
 //!
-//! A pass fans out channel by channel, and that is one write for each of them. So before it does, it finds those who
-//! would be written to more than once and serves each of them alone; the fan-outs then find their cursors at the head
-//! and pass them by. Nothing of this happens while nobody has a second subscription, or one channel has news only.
+//! A pass fans out channel by channel, which is one write for each. So before it does, it finds the connections that it
+//! would write to more than once, and serves each of them by one write; the fan-outs then find their cursors at the head
+//! and skip them. None of this runs while no connection has a second subscription, or only one channel is touched.
 
-use super::Shard;
-use super::connection::SubscriptionRef;
-use super::exit::Exit;
-use super::pass::{STEP_WRITES, push_frame};
+use super::rounds::{Part, Position};
+use super::state::Shard;
+use super::todo::Exit;
+use crate::hub::id::Slot;
 use crate::hub::{Sent, Sink};
 use bytes::Bytes;
+use std::mem;
 
 /// Subscriptions looked at between two looks at the clock: some 50 us when none of them is cached.
 const STEP_LOOKS: usize = 1024;
 
-/// Most bytes that are joined: they are copied for each connection, and a copy of 16 KiB costs about what a write does.
-const JOINED_MAX: u64 = 16 * 1024;
+/// Most bytes of a batch: they are copied for each connection, and a copy of 16 KiB costs about as much as a write.
+const BATCH_BYTES_MAX: u64 = 16 * 1024;
 
-/// The connections that a pass owes publications of several channels.
-#[derive(Debug, Default)]
-pub(super) struct Batching {
-    /// Somebody has, or had, a second subscription.
-    pub(super) is_possible: bool,
-    /// Which of the touched audiences is looked at next, and from which of its subscriptions on.
-    next: Option<(usize, usize)>,
-    /// What [`Connection::is_owed_twice`](crate::hub::shard::connection::Connection::is_owed_twice) tells passes apart by.
-    mark: u32,
-    /// To be served alone.
-    slots: Vec<u32>,
-    /// The frames of the connection that is being served.
-    parts: Vec<Part>,
-}
-
-/// One channel's frame among those that are joined.
-#[derive(Clone, Copy, Debug)]
-struct Part {
-    place: SubscriptionRef,
-    publications: usize,
-    /// Where it ends among the joined bytes.
-    end: usize,
-}
-
-impl Batching {
-    pub(super) fn begin(&mut self) {
-        self.mark = self.mark.wrapping_add(2);
-        self.next = Some((0, 0));
-    }
-
-    pub(super) fn is_under_way(&self) -> bool {
-        self.next.is_some() || !self.slots.is_empty()
-    }
-}
+/// Writes between two looks at the clock, as for a fan-out.
+const STEP_WRITES: usize = super::pass::STEP_WRITES;
 
 impl<S: Sink> Shard<S> {
     /// Looks for more connections that are owed more than once, or serves some of those that were found.
-    pub(super) fn step_joining(&mut self) {
-        if let Some((touched, first)) = self.batching.next {
-            self.batching.next = self.look(touched, first);
+    pub(super) fn step_batching(&mut self) {
+        if let Some(position) = self.rounds.batch.next {
+            self.rounds.batch.next = self.find_owed_twice(position);
             return;
         }
         for _ in 0..STEP_WRITES {
-            let Some(slot) = self.batching.slots.pop() else { return };
-            self.join(slot);
+            let Some(slot) = self.rounds.batch.slots.pop() else { return };
+            self.write_batch(slot);
         }
     }
 
-    /// Looks at some subscriptions and returns where to look next.
-    fn look(&mut self, mut touched: usize, mut first: usize) -> Option<(usize, usize)> {
-        let mut left = STEP_LOOKS;
-        while let Some(number) = self.touched.get(touched) {
+    /// Looks at some subscriptions of touched channels and returns where to go on.
+    fn find_owed_twice(&mut self, mut position: Position) -> Option<Position> {
+        let (rounds, mut left) = (&mut self.rounds, STEP_LOOKS);
+        while let Some(index) = rounds.touched.get(position.touched) {
             if left == 0 {
-                return Some((touched, first));
+                return Some(position);
             }
-            let subscriptions = self.audiences.get_mut(*number as usize).map_or(&[][..], |one| &one.subscriptions);
-            let end = subscriptions.len().min(first + left);
-            for subscription in &subscriptions[first..end] {
-                let connection = self.connections.get_mut(subscription.slot as usize).and_then(Option::as_mut);
-                if connection.is_some_and(|one| one.is_owed_twice(self.batching.mark)) {
-                    self.batching.slots.push(subscription.slot);
+            let subscriptions = self.channels.get(*index).map_or(&[][..], |channel| &channel.subscriptions);
+            let end = subscriptions.len().min(position.subscription + left);
+            for subscription in &subscriptions[position.subscription..end] {
+                let connection = self.connections.get_mut(subscription.slot);
+                if connection.is_some_and(|connection| connection.is_owed_twice(rounds.batch.mark)) {
+                    rounds.batch.slots.push(subscription.slot);
                 }
             }
-            left -= end - first;
-            (touched, first) = if end < subscriptions.len() { (touched, end) } else { (touched + 1, 0) };
+            left -= end - position.subscription;
+            if end < subscriptions.len() {
+                position.subscription = end;
+            } else {
+                position = Position { touched: position.touched + 1, subscription: 0 };
+            }
         }
         None
     }
@@ -92,50 +65,52 @@ impl<S: Sink> Shard<S> {
     ///
     /// Once per pass and connection that is owed more than once: one send, a look at each of its subscriptions, and a
     /// copy of what they hold. See `benches/many_channels.rs`.
-    fn join(&mut self, slot: u32) {
-        let Some(Some(connection)) = self.connections.get_mut(slot as usize) else { return };
+    fn write_batch(&mut self, slot: Slot) {
+        let Some(connection) = self.connections.get_mut(slot) else { return };
         if !connection.takes_publications() {
             return;
         }
-        let parts = &mut self.batching.parts;
-        parts.clear();
-        self.frame.clear();
-        for place in &connection.subscriptions {
-            let Some(audience) = self.audiences.get_mut(place.audience as usize) else { continue };
+        let batch = &mut self.rounds.batch;
+        batch.parts.clear();
+        batch.frame.clear();
+        for subscription in &connection.subscriptions {
+            let Some(channel) = self.channels.get(subscription.channel) else { continue };
             // Most channels have nothing new: their subscriptions are not worth a cache miss.
-            if !audience.is_touched {
+            if !channel.is_touched {
                 continue;
             }
-            let (from, to) = (audience.subscriptions[place.index as usize].cursor, audience.log.head());
-            // What is too much stays behind for the fan-out of its channel.
-            if from < to && self.frame.len() as u64 + (to - from) <= JOINED_MAX {
-                push_frame(&mut self.frame, audience, from, to);
-                let publications = audience.log.messages_between(from, to);
-                parts.push(Part { place: *place, publications, end: self.frame.len() });
+            let (from, to) = (channel.subscriptions[subscription.index()].cursor, channel.log.head());
+            // What would make the batch too large is left to the fan-out of its channel.
+            if from < to && batch.frame.len() as u64 + (to - from) <= BATCH_BYTES_MAX {
+                channel.push_frame(&mut batch.frame, from, to);
+                let publications = channel.log.messages_between(from, to);
+                batch.parts.push(Part { subscription: *subscription, publications, end: batch.frame.len() });
             }
         }
-        if parts.len() > 1 {
-            let sent = connection.sink.send(&self.frame);
-            self.note_joined(slot, sent);
+        if batch.parts.len() > 1 {
+            let sent = connection.sink.send(&batch.frame);
+            self.finish_batch(slot, sent);
         }
     }
 
-    fn note_joined(&mut self, slot: u32, sent: Sent) {
-        let Some(Some(connection)) = self.connections.get_mut(slot as usize) else { return };
+    /// Moves the cursors of what was sent. A frame that was cut goes to the control queue; those after it were not sent.
+    fn finish_batch(&mut self, slot: Slot, sent: Sent) {
+        let Some(connection) = self.connections.get_mut(slot) else { return };
+        let batch = &self.rounds.batch;
         let taken = match sent {
-            Sent::All => self.frame.len(),
+            Sent::All => batch.frame.len(),
             Sent::Short(taken) => taken,
-            Sent::Gone => return self.leaving.push((slot, Exit::Gone)),
+            Sent::Gone => return self.todo.exits.push((slot, Exit::Gone)),
         };
         self.counts.sends += 1;
         self.counts.bytes += taken as u64;
         let mut start = 0;
-        for part in self.batching.parts.iter().take_while(|part| std::mem::replace(&mut start, part.end) < taken) {
-            let Some(audience) = self.audiences.get_mut(part.place.audience as usize) else { continue };
-            audience.subscriptions[part.place.index as usize].cursor = audience.log.head();
+        for part in batch.parts.iter().take_while(|part| mem::replace(&mut start, part.end) < taken) {
+            let Some(channel) = self.channels.get_mut(part.subscription.channel) else { continue };
+            channel.subscriptions[part.subscription.index()].cursor = channel.log.head();
             self.counts.deliveries += part.publications as u64;
             if taken < part.end {
-                connection.lane_mut().push_rest(Bytes::copy_from_slice(&self.frame[taken..part.end]));
+                connection.control_mut().push_rest(Bytes::copy_from_slice(&batch.frame[taken..part.end]));
             }
         }
         if let Sent::Short(_) = sent {

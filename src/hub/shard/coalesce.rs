@@ -1,7 +1,7 @@
-//! A gathering: how long publications wait for company before a shard fans them out.
+//! Coalescing: how long a shard waits for more publications before it fans them out.
 //!
-//! Only fan-outs wait. Commands are taken meanwhile, so that nobody who publishes is held up, and what concerns one
-//! connection leaves at once: pongs, closes, the backlog of one that is stopped.
+//! Only fan-outs wait. Commands are taken meanwhile, so that no publisher is held up, and what concerns one connection
+//! leaves at once: pongs, closes, the backlog of a connection that is being closed.
 
 use super::log::WINDOW_MAX;
 use std::time::Duration;

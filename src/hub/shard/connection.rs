@@ -1,7 +1,11 @@
-//! A connection, as its shard sees it: where its bytes go, what it reads, and how far its end has come.
+//! A connection as its shard sees it: where its bytes go, its subscriptions, and how far its end has come.
 
 use super::control_queue::ControlQueue;
+use super::shard_channel::ChannelIndex;
+use crate::hub::id::Slot;
 use crate::hub::{ConnectionId, Sink};
+use crate::protocol::CloseReason;
+use crate::protocol::websocket::frame;
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -14,7 +18,7 @@ pub(super) enum Phase {
     Open,
     /// Gets what was published so far, then a close frame.
     Flushing,
-    /// Gets its lane, which ends in a close frame.
+    /// Gets its control, which ends in a close frame.
     Closing,
     /// Has the close frame; we wait for the peer to end.
     Finished,
@@ -35,26 +39,35 @@ impl Phase {
     }
 }
 
-/// What is known of the peer since the last ping.
+/// State of the peer since the last ping.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Heartbeat {
-    /// It answered, or was not asked yet.
+    /// It answered, or was not pinged yet.
     Alive,
-    /// It is asked with the next flush.
+    /// It is pinged with the next flush.
     Due,
-    /// It was asked.
+    /// It was pinged.
     Asked,
-    /// It could not be asked: its socket takes nothing. How long that may last is the outbox's limit, not the pong's.
+    /// It could not be pinged: its socket is full. The limit on the outbox says how long that may last, not the pong's.
     Unreachable,
 }
 
-/// Where a subscription of the connection is found.
+/// Where a subscription of the connection is found: the channel, and the index among its subscriptions.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct SubscriptionRef {
-    /// Number of the audience.
-    pub(super) audience: u32,
-    /// Index among its subscriptions.
-    pub(super) index: u32,
+    pub(super) channel: ChannelIndex,
+    index: u32,
+}
+
+impl SubscriptionRef {
+    #[expect(clippy::cast_possible_truncation, reason = "a channel has at most SLOTS_MAX subscriptions on a shard")]
+    pub(super) const fn new(channel: ChannelIndex, index: usize) -> Self {
+        Self { channel, index: index as u32 }
+    }
+
+    pub(super) const fn index(self) -> usize {
+        self.index as usize
+    }
 }
 
 /// The write side of one connection.
@@ -63,19 +76,19 @@ pub(super) struct SubscriptionRef {
 #[derive(Debug)]
 pub(super) struct Connection<S> {
     pub(super) sink: S,
-    /// Only what needs one has a lane: a parked, closing or waiting connection.
-    pub(super) lane: Option<Box<ControlQueue>>,
+    /// Only a parked, closing or waiting connection has one.
+    pub(super) control: Option<Box<ControlQueue>>,
     pub(super) subscriptions: SmallVec<[SubscriptionRef; 2]>,
     pub(super) generation: u32,
     /// In which pass a channel was found to owe it something, see [`Connection::is_owed_twice`].
     owed: u32,
-    /// Seconds of the shard's clock at which it came.
+    /// Seconds of the shard's clock at which it connected.
     pub(super) born: u32,
     pub(super) phase: Phase,
     /// The sink is full and will call back.
     pub(super) is_parked: bool,
-    pub(super) pulse: Heartbeat,
-    /// On the list of those whose deadlines are looked at.
+    pub(super) heartbeat: Heartbeat,
+    /// On the list of those whose deadlines the tick checks.
     pub(super) is_watched: bool,
     /// The reader has ended: the slot becomes free after the next flush.
     pub(super) is_abandoned: bool,
@@ -85,14 +98,14 @@ impl<S> Connection<S> {
     pub(super) fn new(id: ConnectionId, sink: S, born: u32) -> Self {
         Self {
             sink,
-            lane: None,
+            control: None,
             subscriptions: SmallVec::new(),
             generation: id.generation(),
             owed: 0,
             born,
             phase: Phase::Open,
             is_parked: false,
-            pulse: Heartbeat::Alive,
+            heartbeat: Heartbeat::Alive,
             is_watched: false,
             is_abandoned: false,
         }
@@ -100,7 +113,7 @@ impl<S> Connection<S> {
 
     /// Returns whether a publication may go straight to the sink.
     pub(super) fn takes_publications(&self) -> bool {
-        !self.is_parked && self.lane.is_none() && self.phase == Phase::Open
+        !self.is_parked && self.control.is_none() && self.phase == Phase::Open
     }
 
     /// Notes that one more channel owes it something in the pass of this even `mark`, and returns whether that is the
@@ -115,29 +128,43 @@ impl<S> Connection<S> {
 
     /// Returns whether it has lived longer than `age_max`, give or take what its name decides: connections that came
     /// together do not leave together.
-    pub(super) fn is_aged(&self, slot: u32, now: Duration, age_max: Duration) -> bool {
+    pub(super) fn is_aged(&self, slot: Slot, now: Duration, age_max: Duration) -> bool {
         let age = now.saturating_sub(Duration::from_secs(self.born.into()));
         // A multiplicative hash: neighbours differ widely. In per mille, from -100 to +50; a look is up to 50 late.
-        let spread = (slot ^ self.generation.rotate_left(16)).wrapping_mul(0x9e37_79b9) >> 16;
+        let spread = (slot.as_u32() ^ self.generation.rotate_left(16)).wrapping_mul(0x9e37_79b9) >> 16;
         age >= age_max / 1000 * (900 + spread % 151)
     }
 
-    pub(super) fn lane_mut(&mut self) -> &mut ControlQueue {
-        self.lane.get_or_insert_default()
+    /// Returns the id of the connection at a slot of a shard.
+    pub(super) fn id(&self, shard: usize, slot: Slot) -> ConnectionId {
+        ConnectionId::new(shard, slot, self.generation)
+    }
+
+    pub(super) fn control_mut(&mut self) -> &mut ControlQueue {
+        self.control.get_or_insert_default()
     }
 }
 
 impl<S: Sink> Connection<S> {
     /// Asks a full sink whether it takes bytes again; when it does not, it calls back.
     pub(super) fn ask_sink(&mut self) -> Poll<()> {
-        // Who was never full has no waker, and nothing to wait for.
-        let Some(waker) = self.lane.as_ref().and_then(|lane| lane.waker.as_ref()) else { return Poll::Ready(()) };
+        // A sink that was never full has no waker, and nothing to wait for.
+        let Some(waker) = self.control.as_ref().and_then(|control| control.waker.as_ref()) else {
+            return Poll::Ready(());
+        };
         waker.arm();
         self.sink.poll_writable(&Waker::from(Arc::clone(waker)))
     }
-}
 
-/// Finds a connection by its id; `None` when it is gone, whoever has its slot now.
-pub(super) fn find<S>(connections: &mut [Option<Connection<S>>], id: ConnectionId) -> Option<&mut Connection<S>> {
-    connections.get_mut(id.slot())?.as_mut().filter(|connection| connection.generation == id.generation())
+    /// Ends a connection whose shard is gone: the peer is told, if its socket takes it, and the reader is woken.
+    pub(super) fn orphan(mut self) {
+        let is_at_frame_boundary = self.control.is_none() && self.phase == Phase::Open;
+        if is_at_frame_boundary {
+            // Best effort: what the socket does not take now is lost with the shard.
+            let _ = self.sink.send(&frame::close(CloseReason::Internal));
+            self.sink.finish();
+        } else {
+            self.sink.abort();
+        }
+    }
 }

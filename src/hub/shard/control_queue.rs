@@ -1,7 +1,7 @@
-//! A lane: the private part of an outbox, for the few connections that have one at the moment.
+//! The control queue: the private part of an outbox, for the few connections that need one at the moment.
 //!
-//! It leaves before the log's window, at a frame edge. It is bounded by its shape: one rest of a frame, one pong (the
-//! newest ping is answered, RFC 6455 section 5.5.3 allows that), one ping, one notice, one close frame.
+//! It leaves before the range of the log, at a frame boundary. It is bounded by its shape: the rest of one frame, one pong
+//! (only the newest ping is answered, which RFC 6455 section 5.5.3 allows), one ping, one notice, one close frame.
 
 use crate::hub::inbox::SlotWaker;
 use crate::protocol::websocket::frame;
@@ -17,9 +17,9 @@ pub struct ControlQueue {
     rest: Bytes,
     pong: Bytes,
     ping: Bytes,
-    /// Publications that the policy `skip` passed over and of whose notice no byte has left yet.
+    /// Publications skipped by the policy `skip`, of whose notice no byte has left yet.
     missed: u64,
-    /// Tells of `missed`; empty until it is sealed.
+    /// The notice about `missed`; empty until it is sealed.
     notice: Bytes,
     close: Bytes,
     /// Since when the sink has not taken a byte, from the hub's start.
@@ -39,7 +39,7 @@ impl ControlQueue {
         self.rest = rest;
     }
 
-    /// Queues a pong in place of the one that waits.
+    /// Queues a pong in entry of the one that waits.
     pub fn push_pong(&mut self, frame: Bytes) {
         self.pong = frame;
     }
@@ -54,21 +54,21 @@ impl ControlQueue {
         self.close = frame;
     }
 
-    /// Counts publications that the connection will not get; it is told once. A notice that still waits grows, so that
-    /// what comes behind the gap comes behind the notice.
+    /// Counts publications that the connection will not get. A notice that still waits is extended, so that publications
+    /// after the gap come after the notice.
     pub fn push_missed(&mut self, publications: u64) {
         self.missed += publications;
         self.notice = Bytes::new();
     }
 
-    /// Makes the notice of what was missed so far part of what leaves next.
+    /// Encodes the notice, which makes it part of what leaves next.
     pub(super) fn seal(&mut self) {
         if self.missed > 0 && self.notice.is_empty() {
             self.notice = chat::skipped(self.missed);
         }
     }
 
-    /// Returns what leaves next, in order. A notice is among it once it is sealed.
+    /// Returns what leaves next, in order; a notice only once it is sealed.
     pub fn parts(&self) -> [&Bytes; 5] {
         [&self.rest, &self.pong, &self.ping, &self.notice, &self.close]
     }
@@ -83,7 +83,7 @@ impl ControlQueue {
         self.len() == 0 && self.missed == 0
     }
 
-    /// Takes `written` bytes off the front and returns how many of them lay behind the lane.
+    /// Removes `written` bytes from the front and returns how many of them were beyond the queue.
     pub fn advance(&mut self, mut written: usize) -> usize {
         let before_notice = self.rest.len() + self.pong.len() + self.ping.len();
         if written > before_notice && !self.notice.is_empty() {

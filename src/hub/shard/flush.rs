@@ -1,12 +1,14 @@
-//! The flush of one connection: its lane and everything its channels hold for it.
+//! The flush of one connection: its control queue and everything that its channels hold for it.
 
-use super::Shard;
 use super::connection::{Connection, Heartbeat, Phase};
-use super::exit::Exit;
-use super::outbox::{Flushed, Outbox, Window};
+use super::outbox::{FlushOutcome, Outbox, Window};
 use super::shard_channel::ShardChannels;
+use super::state::Shard;
+use super::todo::Exit;
+use crate::hub::id::Slot;
 use crate::hub::inbox::SlotWaker;
 use crate::hub::{Sent, Sink};
+use crate::metrics::ShardCounts;
 use crate::protocol::websocket::frame;
 use std::sync::Arc;
 use std::task::Poll;
@@ -16,7 +18,7 @@ use std::task::Poll;
 enum End {
     /// Nothing is left for the connection.
     CaughtUp,
-    /// The sink is full; it took something, or not.
+    /// The sink is full.
     Full {
         /// Whether it took something first.
         has_moved: bool,
@@ -26,40 +28,40 @@ enum End {
 
 impl<S: Sink> Shard<S> {
     /// Writes what one connection still has to get, as far as its sink takes it.
-    pub(super) fn flush(&mut self, slot: u32) {
+    pub(super) fn flush(&mut self, slot: Slot) {
         self.send_due_ping(slot);
-        let Some(Some(connection)) = self.connections.get_mut(slot as usize) else { return };
+        let Some(connection) = self.connections.get_mut(slot) else { return };
         if !connection.is_parked && connection.phase < Phase::Finished {
-            match write_out(connection, &mut self.audiences, &mut self.counts) {
+            match write_out(connection, &mut self.channels, &mut self.counts) {
                 End::CaughtUp => self.catch_up(slot),
                 End::Full { has_moved } => self.park(slot, has_moved),
-                End::Gone => self.leave(slot, Exit::Gone),
+                End::Gone => self.exit(slot, Exit::Gone),
             }
         }
         self.remove_if_abandoned(slot);
     }
 
-    /// Sends the ping that is due, without a lane where there is none: most connections get nothing else for long.
-    fn send_due_ping(&mut self, slot: u32) {
-        let Some(Some(connection)) = self.connections.get_mut(slot as usize) else { return };
-        if connection.pulse != Heartbeat::Due || connection.is_parked || connection.phase != Phase::Open {
+    /// Sends a ping that is due, without a control queue if there is none: most connections get nothing else for long.
+    fn send_due_ping(&mut self, slot: Slot) {
+        let Some(connection) = self.connections.get_mut(slot) else { return };
+        if connection.heartbeat != Heartbeat::Due || connection.is_parked || connection.phase != Phase::Open {
             return;
         }
-        connection.pulse = Heartbeat::Asked;
-        match &mut connection.lane {
-            Some(lane) => lane.push_ping(),
+        connection.heartbeat = Heartbeat::Asked;
+        match &mut connection.control {
+            Some(control) => control.push_ping(),
             None => self.send_at_once(slot, &frame::ping()),
         }
     }
 
-    /// Moves a connection on that has everything.
-    fn catch_up(&mut self, slot: u32) {
-        let Some(Some(connection)) = self.connections.get_mut(slot as usize) else { return };
+    /// Moves a connection on that has everything: an open one gives its control queue back, an ending one ends.
+    fn catch_up(&mut self, slot: Slot) {
+        let Some(connection) = self.connections.get_mut(slot) else { return };
         match connection.phase {
-            Phase::Open => connection.lane = None,
+            Phase::Open => connection.control = None,
             Phase::Flushing => {
-                if let Some(reason) = connection.lane.as_ref().and_then(|lane| lane.close_after) {
-                    self.leave(slot, Exit::Close(reason));
+                if let Some(reason) = connection.control.as_ref().and_then(|control| control.close_after) {
+                    self.exit(slot, Exit::Close(reason));
                 }
             }
             Phase::Closing => {
@@ -70,82 +72,87 @@ impl<S: Sink> Shard<S> {
         }
     }
 
-    /// Asks the sink to call back, and leaves the connection alone until then; its lag is judged now that it got what
+    /// Asks the sink to call back, and leaves the connection alone until then. Its lag is judged now, after it got what
     /// it takes, and from here on by every fan-out.
-    pub(super) fn park(&mut self, slot: u32, has_moved: bool) {
+    pub(super) fn park(&mut self, slot: Slot, has_moved: bool) {
         let now = self.clock.time();
-        let Some(Some(connection)) = self.connections.get_mut(slot as usize) else { return };
-        let bell = self.inbox.bell();
-        let lane = connection.lane.get_or_insert_default();
-        lane.waker.get_or_insert_with(|| Arc::new(SlotWaker::new(Arc::clone(bell), slot)));
+        let Some(connection) = self.connections.get_mut(slot) else { return };
+        let waker = self.inbox.waker();
+        let control = connection.control.get_or_insert_default();
+        control.waker.get_or_insert_with(|| Arc::new(SlotWaker::new(Arc::clone(waker), slot)));
         if has_moved {
-            lane.stalled_since = None;
+            control.stalled_since = None;
         }
-        lane.stalled_since.get_or_insert(now);
+        control.stalled_since.get_or_insert(now);
         match connection.ask_sink() {
             Poll::Pending => {
                 connection.is_parked = true;
                 self.counts.parks += 1;
-                if lag_of(connection, &mut self.audiences) > self.limits.outbox_bytes_max as u64 {
-                    self.leaving.push((slot, Exit::Lagging));
+                if lag_of(connection, &self.channels) > self.limits.outbox_bytes_max as u64 {
+                    self.todo.exits.push((slot, Exit::Lagging));
                 }
             }
-            Poll::Ready(()) => self.dirty.push(slot),
+            // It took bytes again between the write and the question.
+            Poll::Ready(()) => self.todo.to_flush.push(slot),
         }
         self.watch(slot);
     }
 
+    /// Puts a connection on the list of those whose deadlines the tick checks.
+    pub(super) fn watch(&mut self, slot: Slot) {
+        if let Some(connection) = self.connections.get_mut(slot)
+            && !connection.is_watched
+        {
+            connection.is_watched = true;
+            self.deadlines.watched.push(slot);
+        }
+    }
+
     /// Frees the slot of a connection whose reader has ended.
-    fn remove_if_abandoned(&mut self, slot: u32) {
-        let Some(entry) = self.connections.get_mut(slot as usize) else { return };
-        if !entry.as_ref().is_some_and(|connection| connection.is_abandoned) {
+    fn remove_if_abandoned(&mut self, slot: Slot) {
+        if !self.connections.get(slot).is_some_and(|connection| connection.is_abandoned) {
             return;
         }
-        if let Some(connection) = self.connections[slot as usize].take() {
-            self.live -= 1;
-            Self::vacate(&self.placement, self.index, slot as usize, connection.generation);
+        if let Some(connection) = self.connections.remove(slot) {
+            self.placement.give_back(connection.id(self.index, slot));
         }
     }
 }
 
 /// Returns the bytes by which the connection lags in the channel where it lags most.
-fn lag_of<S>(connection: &Connection<S>, audiences: &mut ShardChannels) -> u64 {
-    let lags = connection.subscriptions.iter().filter_map(|place| {
-        let audience = audiences.get_mut(place.audience as usize)?;
-        Some(audience.log.head() - audience.subscriptions[place.index as usize].cursor)
+fn lag_of<S>(connection: &Connection<S>, channels: &ShardChannels) -> u64 {
+    let lags = connection.subscriptions.iter().filter_map(|subscription| {
+        let channel = channels.get(subscription.channel)?;
+        Some(channel.log.head() - channel.subscriptions[subscription.index()].cursor)
     });
     lags.max().unwrap_or(0)
 }
 
-/// Flushes until the sink is full or nothing is left.
-fn write_out<S: Sink>(
-    connection: &mut Connection<S>,
-    audiences: &mut ShardChannels,
-    counts: &mut crate::metrics::ShardCounts,
-) -> End {
+/// Flushes until the sink is full or nothing is left: first the control queue with the channel that is found first, then
+/// one channel after the other.
+fn write_out<S: Sink>(connection: &mut Connection<S>, channels: &mut ShardChannels, counts: &mut ShardCounts) -> End {
     let mut has_moved = false;
     loop {
-        let Connection { sink, lane, subscriptions, .. } = &mut *connection;
-        let behind = subscriptions.iter().find(|place| {
-            let audience = audiences.get_mut(place.audience as usize);
-            audience.is_some_and(|one| one.subscriptions[place.index as usize].cursor < one.log.head())
+        let Connection { sink, control, subscriptions, .. } = &mut *connection;
+        let lagging = subscriptions.iter().find(|subscription| {
+            let channel = channels.get(subscription.channel);
+            channel.is_some_and(|one| one.subscriptions[subscription.index()].cursor < one.log.head())
         });
-        if behind.is_none() && lane.is_none() {
+        if lagging.is_none() && control.is_none() {
             return End::CaughtUp;
         }
-        let lane = lane.get_or_insert_default();
-        lane.seal();
-        let window = behind.and_then(|place| audiences.get_mut(place.audience as usize).map(|one| (place, one)));
-        let window = window.map(|(place, one)| Window {
-            log: &one.log,
-            encoding: one.encoding,
-            cursor: &mut one.subscriptions[place.index as usize].cursor,
+        let control = control.get_or_insert_default();
+        control.seal();
+        let window = lagging.and_then(|subscription| {
+            let channel = channels.get_mut(subscription.channel)?;
+            let cursor = &mut channel.subscriptions[subscription.index()].cursor;
+            Some(Window { log: &channel.log, encoding: channel.encoding, cursor })
         });
-        let mut outbox = Outbox { lane, window };
+        let mut outbox = Outbox { control, window };
         if outbox.is_empty() {
             return End::CaughtUp;
         }
-        let Flushed { sent, bytes, publications } = outbox.flush(sink);
+        let FlushOutcome { sent, bytes, publications } = outbox.flush(sink);
         counts.sends += 1;
         counts.deliveries += publications as u64;
         counts.bytes += bytes as u64;

@@ -1,11 +1,11 @@
 //! The latency of a shard's publications: from their arrival at the hub to the last write that was due for them.
 //!
-//! Once per pass, not per publication: all of a pass count with the time of the oldest among them, so that the figure
-//! is an upper bound. A subscriber that is parked is not waited for: its lag has a figure of its own.
+//! Measured once per pass, not per publication: all of a pass count with the age of the oldest, so the figure is an
+//! upper bound. A parked subscriber does not count: its lag has a figure of its own.
 
-use super::Shard;
-use crate::hub::Sink;
 use crate::hub::command::Publication;
+use crate::metrics::ShardCounts;
+use std::mem;
 use std::time::Duration;
 
 /// The publications that were appended and not counted yet.
@@ -28,15 +28,13 @@ impl Latency {
             self.publications += 1;
         }
     }
-}
 
-impl<S: Sink> Shard<S> {
-    /// Counts what was noted, unless it still waits to be written.
-    pub(super) fn count_latency(&mut self, now: Duration) {
-        if self.latency.publications > 0 && self.touched.is_empty() {
-            let Latency { publications, oldest } = std::mem::take(&mut self.latency);
+    /// Counts what was noted: its last write was at `now`.
+    pub(super) fn count(&mut self, now: Duration, counts: &mut ShardCounts) {
+        if self.publications > 0 {
+            let Self { publications, oldest } = mem::take(self);
             let now = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
-            self.counts.count_latency(now.saturating_sub(oldest), publications);
+            counts.count_latency(now.saturating_sub(oldest), publications);
         }
     }
 }

@@ -1,7 +1,8 @@
-//! An outbox: everything that one connection still has to get, read as one bounded queue.
+//! The outbox: everything that one connection still has to get, as one bounded queue.
 //!
-//! It owns nothing: it is the connection's lane, then the log's window from the subscription's cursor. Its length is
-//! exact and its elements cost nothing until they are written; a property test holds it to a `VecDeque`.
+//! It is a view that owns nothing: the connection's control queue, then the range of the log from the subscription's
+//! cursor. Its length is exact and its elements cost nothing until they are written; a property test compares it with a
+//! `VecDeque`.
 
 use super::control_queue::ControlQueue;
 use super::log::Log;
@@ -26,23 +27,23 @@ pub struct Window<'a> {
     pub cursor: &'a mut u64,
 }
 
-/// Everything that one connection still has to get from its lane and one of its channels.
+/// Everything that one connection still has to get from its control queue and one of its channels.
 #[derive(Debug)]
 pub struct Outbox<'a> {
     /// Leaves first.
-    pub lane: &'a mut ControlQueue,
-    /// Leaves behind the lane.
+    pub control: &'a mut ControlQueue,
+    /// Leaves after the control queue.
     pub window: Option<Window<'a>>,
 }
 
-/// What one flush moved.
+/// Result of one flush.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Flushed {
-    /// What the sink said.
+pub struct FlushOutcome {
+    /// How much the sink took.
     pub sent: Sent,
     /// Bytes that the sink took, frame heads among them.
     pub bytes: usize,
-    /// Publications that left the outbox; the last of them may lie in the lane as the rest of a frame.
+    /// Publications that left the outbox; the last of them may be in the control queue as the rest of a frame.
     pub publications: usize,
 }
 
@@ -50,7 +51,7 @@ impl Outbox<'_> {
     /// Returns the bytes that wait, frame heads not counted.
     pub fn bytes(&self) -> u64 {
         let lag = self.window.as_ref().map_or(0, |window| window.log.head() - *window.cursor);
-        self.lane.len() as u64 + lag
+        self.control.len() as u64 + lag
     }
 
     /// Returns the publications that wait.
@@ -63,14 +64,14 @@ impl Outbox<'_> {
         self.bytes() == 0
     }
 
-    /// Offers the lane and one message of coalesced publications to the sink, in one vectored write.
+    /// Offers the control queue and one message of coalesced publications to the sink, in one vectored write.
     ///
-    /// After a short write the rest of the frame on the wire is in the lane, so that the cursor stands on a message
-    /// edge: a pong or a close frame may come next, and the log may move on.
-    pub fn flush<S: Sink>(&mut self, sink: &mut S) -> Flushed {
+    /// After a short write the rest of the frame on the wire is in the control queue, so that the cursor stands on a
+    /// message boundary: a pong or a close frame may come next, and the log may be trimmed.
+    pub fn flush<S: Sink>(&mut self, sink: &mut S) -> FlushOutcome {
         let (to, head, body_len) = self.window.as_ref().map_or((0, Head::EMPTY, 0), Window::next_frame);
-        let (lane_len, frame_len) = (self.lane.len(), head.as_slice().len() + body_len);
-        let mut slices: Slices<'_> = self.lane.parts().into_iter().map(|part| IoSlice::new(part)).collect();
+        let (lane_len, frame_len) = (self.control.len(), head.as_slice().len() + body_len);
+        let mut slices: Slices<'_> = self.control.parts().into_iter().map(|part| IoSlice::new(part)).collect();
         let frame_at = slices.len();
         if let Some(window) = &self.window {
             slices.push(IoSlice::new(head.as_slice()));
@@ -84,18 +85,18 @@ impl Outbox<'_> {
         };
         let of_frame = taken.saturating_sub(lane_len);
         let rest =
-            (0 < of_frame && of_frame < frame_len).then(|| join(&slices[frame_at..], of_frame, frame_len - of_frame));
+            (0 < of_frame && of_frame < frame_len).then(|| concat(&slices[frame_at..], of_frame, frame_len - of_frame));
         drop(slices);
-        self.lane.advance(taken.min(lane_len));
+        self.control.advance(taken.min(lane_len));
         let mut publications = 0;
         if let Some(window) = self.window.as_mut().filter(|_| of_frame > 0) {
             publications = window.log.messages_between(*window.cursor, to);
             *window.cursor = to;
         }
         if let Some(rest) = rest {
-            self.lane.push_rest(rest);
+            self.control.push_rest(rest);
         }
-        Flushed { sent, bytes: taken, publications }
+        FlushOutcome { sent, bytes: taken, publications }
     }
 }
 
@@ -121,13 +122,13 @@ impl Window<'_> {
     }
 }
 
-/// Copies what lies behind the first `skipped` bytes of `slices`.
-fn join(slices: &[IoSlice<'_>], mut skipped: usize, len: usize) -> Bytes {
-    let mut joined = BytesMut::with_capacity(len);
+/// Copies the bytes of `slices` after the first `skipped`.
+fn concat(slices: &[IoSlice<'_>], mut skipped: usize, len: usize) -> Bytes {
+    let mut rest = BytesMut::with_capacity(len);
     for slice in slices {
         let start = skipped.min(slice.len());
         skipped -= start;
-        joined.extend_from_slice(&slice[start..]);
+        rest.extend_from_slice(&slice[start..]);
     }
-    joined.freeze()
+    rest.freeze()
 }

@@ -1,36 +1,24 @@
-//! A pass: takes a batch of commands, then writes, in steps between which the driver may yield to others.
+//! A pass: takes a batch of commands, then writes, in steps between which the driver may yield to other tasks.
 
-use super::Shard;
-use super::fan_out::{Run, Unserved, fan_out};
-use super::shard_channel::ShardChannel;
+use super::fan_out::{Run, fan_out};
+use super::rounds::Round;
+use super::shard_channel::{ChannelIndex, ShardChannel};
+use super::state::Shard;
 use crate::hub::Sink;
 use crate::hub::inbox::Inbox;
-use bytes::Bytes;
+use std::mem;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 /// Most bytes that one pass appends before it writes: four coalesced messages of the largest size, a quarter of the
-/// default outbox, so that nobody is slow only because a batch was large.
+/// default outbox, so that no connection lags only because a batch was large.
 const APPENDED_MAX: usize = 256 * 1024;
 
 /// Writes between two looks at the clock: some 200 us, less than the turn of a shard.
 pub(super) const STEP_WRITES: usize = 32;
 
-/// One fan-out of one audience, under way.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Round {
-    audience: u32,
-    from: u64,
-    to: u64,
-    floor: u64,
-    publications: u64,
-    /// Subscribers served so far, counted from `first` and round the end.
-    served: usize,
-    first: usize,
-}
-
-/// Gives the credits of a batch back at once, and also when a command makes the shard panic.
+/// Returns the credits of a batch to the inbox when dropped, also when a command makes the shard panic.
 struct Refund<'a, S> {
     inbox: &'a Inbox<S>,
     credits: u32,
@@ -44,199 +32,175 @@ impl<S> Drop for Refund<'_, S> {
     }
 }
 
+/// What a batch of commands amounted to.
+struct Batch {
+    commands: usize,
+    /// Bytes appended to logs.
+    appended: usize,
+}
+
 impl<S: Sink> Shard<S> {
     /// Begins a pass at `now`, the time since the hub's start: takes commands, sockets that became writable, and what
     /// is due by time. Returns whether there is anything to write.
     pub fn begin_pass(&mut self, now: Duration) -> bool {
-        debug_assert!(self.round.is_none(), "subscriptions change between rounds: step until nothing remains");
+        debug_assert!(self.rounds.current.is_none(), "subscriptions change between rounds: step until nothing remains");
         self.clock.advance(now);
-        let (taken, appended) = self.drain();
-        self.coalescing.advance(now, appended);
-        if self.batching.is_possible && self.touched.len() > 1 && !self.coalescing.is_open() {
-            self.batching.begin();
+        let batch = self.take_commands();
+        self.rounds.coalescing.advance(now, batch.appended);
+        if self.rounds.may_batch() {
+            self.rounds.batch.begin();
         }
         self.unpark();
         if self.clock.take_tick() {
             self.tick();
         }
         self.counts.passes += 1;
-        taken > 0 || self.has_writes()
+        batch.commands > 0 || self.has_writes()
     }
 
     /// Makes at most a few dozen writes. Returns whether more remain.
+    ///
+    /// The order matters. Batched connections come first, so that the fan-outs find their cursors at the head and skip
+    /// them. Single connections are flushed or closed between rounds only, because that may move subscriptions.
     pub fn step(&mut self) -> bool {
-        if self.batching.is_under_way() {
-            self.step_joining();
+        if self.rounds.batch.is_under_way() {
+            self.step_batching();
             return true;
         }
-        if self.round.is_none() && !self.coalescing.is_open() {
-            self.round = self.next_round();
+        if self.rounds.current.is_none() && !self.rounds.coalescing.is_open() {
+            self.rounds.current = self.next_round();
         }
-        match self.round.take() {
+        match self.rounds.current.take() {
             Some(round) => self.step_round(round),
             None => self.step_flush(),
         }
         self.has_writes()
     }
 
-    /// Ends a pass at `now`: what happened becomes visible in the metrics.
+    /// Ends a pass at `now`: the metrics show what happened.
     pub fn end_pass(&mut self, now: Duration) {
-        self.count_latency(now);
-        if self.live == 0 {
-            // No tick comes to look at them.
-            self.watched.clear();
+        // A publication is counted when its last write is done: while a channel is touched, one is still due.
+        if self.rounds.touched.is_empty() {
+            self.rounds.latency.count(now, &mut self.counts);
+            self.rounds.coalescing.end();
         }
-        if self.touched.is_empty() {
-            self.coalescing.end();
+        if self.connections.taken() == 0 {
+            // Without connections there are no ticks that would clear it.
+            self.deadlines.watched.clear();
         }
-        self.counts.connections = self.live as u64;
-        self.counts.audiences = self.audiences.len() as u64;
-        self.counts.slot_bytes = size_of_val(self.connections.as_slice()) as u64;
-        self.counts.parked = self.watched.len() as u64;
+        self.counts.connections = self.connections.taken() as u64;
+        self.counts.shard_channels = self.channels.len() as u64;
+        self.counts.slot_bytes = self.connections.bytes() as u64;
+        self.counts.parked = self.deadlines.watched.len() as u64;
         self.metrics.publish(&self.counts);
     }
 
     /// Returns when the next pass is due without a command, as time since the hub's start; `None` when never.
     pub fn next_deadline(&self) -> Option<Duration> {
-        let tick = (self.live > 0).then(|| self.clock.next_tick());
-        tick.into_iter().chain(self.coalescing.until()).min()
+        let tick = (self.connections.taken() > 0).then(|| self.clock.next_tick());
+        tick.into_iter().chain(self.rounds.coalescing.until()).min()
     }
 
     fn has_writes(&self) -> bool {
-        let is_fan_out_due = !self.touched.is_empty() && !self.coalescing.is_open();
-        self.round.is_some() || is_fan_out_due || !self.dirty.is_empty() || !self.leaving.is_empty()
+        self.rounds.has_writes() || !self.todo.is_empty()
     }
 
-    /// Takes commands; returns how many, and the bytes that they appended to logs.
-    fn drain(&mut self) -> (usize, usize) {
+    fn take_commands(&mut self) -> Batch {
         let inbox = Arc::clone(&self.inbox);
         let mut refund = Refund { inbox: &inbox, credits: 0 };
-        let (mut taken, mut appended) = (0, 0);
-        while taken < self.commands_max && appended < APPENDED_MAX {
+        let mut batch = Batch { commands: 0, appended: 0 };
+        while batch.commands < self.commands_max && batch.appended < APPENDED_MAX {
             let Some(command) = self.inbox.pop() else { break };
-            taken += 1;
+            batch.commands += 1;
             refund.credits += Inbox::<S>::cost(command.body_bytes());
-            appended += self.apply(command);
+            batch.appended += self.apply(command);
         }
-        (taken, appended)
+        batch
     }
 
-    /// Lists those to be flushed whose sinks take bytes again. Each is asked once more: the runtime may call in vain,
-    /// and a sink may first have to pass on what it kept.
+    /// Lists for a flush the connections whose sinks take bytes again. Each sink is asked once more: the runtime may
+    /// have called for nothing, and a sink may first have to pass on bytes that it kept.
     fn unpark(&mut self) {
-        let mut writable = std::mem::take(&mut self.writable);
-        self.inbox.bell().take_writable(&mut writable);
+        let mut writable = mem::take(&mut self.todo.writable);
+        self.inbox.waker().take_writable(&mut writable);
         for slot in writable.drain(..) {
-            let Some(Some(connection)) = self.connections.get_mut(slot as usize) else { continue };
+            let Some(connection) = self.connections.get_mut(slot) else { continue };
             if connection.ask_sink() == Poll::Ready(()) {
                 connection.is_parked = false;
-                self.dirty.push(slot);
+                self.todo.to_flush.push(slot);
             }
         }
-        self.writable = writable;
+        self.todo.writable = writable;
     }
 
-    /// Builds the frame for the next audience that has publications nobody was offered.
+    /// Builds the frame for the next channel with publications that were offered to no subscriber yet.
     fn next_round(&mut self) -> Option<Round> {
         loop {
-            let number = *self.touched.last()?;
-            let audience = self.audiences.get_mut(number as usize);
-            // After everyone skipped ahead, or was served alone, the log may begin behind the last round.
-            let start = |audience: &ShardChannel| audience.settled.max(audience.log.tail());
-            let Some(audience) = audience.filter(|audience| start(audience) < audience.log.head()) else {
-                self.settle(number);
+            let index = *self.rounds.touched.last()?;
+            let channel = self.channels.get_mut(index);
+            // If all subscribers skipped ahead or were served one by one, the log may begin after the last round.
+            let start = |channel: &ShardChannel| channel.round_end.max(channel.log.tail());
+            let Some(channel) = channel.filter(|channel| start(channel) < channel.log.head()) else {
+                self.finish_channel(index);
                 continue;
             };
-            let from = start(audience);
-            let to = audience.log.window_end(from);
-            self.frame.clear();
-            push_frame(&mut self.frame, audience, from, to);
-            let floor = audience.log.head().saturating_sub(self.limits.outbox_bytes_max as u64);
-            let publications = audience.log.messages_between(from, to) as u64;
-            audience.first = (audience.first + 1) % audience.subscriptions.len().max(1);
-            return Some(Round { audience: number, from, to, floor, publications, served: 0, first: audience.first });
+            let from = start(channel);
+            let to = channel.log.window_end(from);
+            self.rounds.frame.clear();
+            channel.push_frame(&mut self.rounds.frame, from, to);
+            let floor = channel.log.head().saturating_sub(self.limits.outbox_bytes_max as u64);
+            let publications = channel.log.messages_between(from, to) as u64;
+            channel.first = (channel.first + 1) % channel.subscriptions.len().max(1);
+            return Some(Round { channel: index, from, to, floor, publications, served: 0, first: channel.first });
         }
     }
 
     fn step_round(&mut self, mut round: Round) {
-        let Some(audience) = self.audiences.get_mut(round.audience as usize) else { return };
-        let len = audience.subscriptions.len();
+        let Some(channel) = self.channels.get_mut(round.channel) else { return };
+        let len = channel.subscriptions.len();
         let start = (round.first + round.served) % len.max(1);
         let end = len.min(start + STEP_WRITES.min(len - round.served));
-        let run = Run { from: round.from, to: round.to, floor: round.floor, frame: &self.frame };
+        let run = Run { from: round.from, to: round.to, floor: round.floor, frame: &self.rounds.frame };
         let mut unserved = Vec::new();
-        let sends = fan_out(run, &mut audience.subscriptions[start..end], &mut self.connections, &mut unserved);
+        let connections = self.connections.as_mut_slice();
+        let served = fan_out(run, &mut channel.subscriptions[start..end], connections, &mut unserved) as u64;
         round.served += end - start;
-        self.counts.sends += sends as u64;
-        self.counts.deliveries += sends as u64 * round.publications;
-        self.counts.bytes += sends as u64 * self.frame.len() as u64;
+        self.counts.sends += served;
+        self.counts.deliveries += served * round.publications;
+        self.counts.bytes += served * self.rounds.frame.len() as u64;
         if round.served < len {
-            self.round = Some(round);
+            self.rounds.current = Some(round);
         } else {
-            audience.settled = round.to;
+            channel.round_end = round.to;
         }
-        for (slot, aside) in unserved {
-            self.handle_unserved(slot, aside, round.publications);
-        }
-    }
-
-    /// Deals with a subscriber that the fan-out could not simply serve.
-    #[cold]
-    fn handle_unserved(&mut self, slot: u32, aside: Unserved, publications: u64) {
-        match aside {
-            Unserved::Short(taken) => {
-                self.counts.bytes -= (self.frame.len() - taken) as u64;
-                if taken == 0 {
-                    self.counts.deliveries -= publications;
-                } else if let Some(Some(connection)) = self.connections.get_mut(slot as usize) {
-                    connection.lane_mut().push_rest(Bytes::copy_from_slice(&self.frame[taken..]));
-                }
-                self.park(slot, taken > 0);
-            }
-            Unserved::Gone => {
-                self.counts.deliveries -= publications;
-                self.counts.bytes -= self.frame.len() as u64;
-                self.leaving.push((slot, super::exit::Exit::Gone));
-            }
-            Unserved::Straggler => self.dirty.push(slot),
-            Unserved::Lagging => self.leaving.push((slot, super::exit::Exit::Lagging)),
+        for (slot, why) in unserved {
+            self.handle_unserved(slot, why, round.publications);
         }
     }
 
-    /// Ends the fan-outs of an audience: everybody who is not slow has everything.
-    fn settle(&mut self, number: u32) {
-        self.touched.pop();
-        let Some(audience) = self.audiences.get_mut(number as usize) else { return };
-        audience.is_touched = false;
-        audience.trim();
-        if !audience.log.is_empty() && !audience.is_retained {
-            audience.is_retained = true;
-            self.retained.push(number);
+    /// Ends the fan-outs of a channel: every subscriber that is not slow has everything.
+    fn finish_channel(&mut self, index: ChannelIndex) {
+        self.rounds.touched.pop();
+        let Some(channel) = self.channels.get_mut(index) else { return };
+        channel.is_touched = false;
+        channel.trim();
+        if !channel.log.is_empty() && !channel.is_retained {
+            channel.is_retained = true;
+            self.deadlines.retained.push(index);
         }
     }
 
-    /// Serves those who need more than the common frame, once no round is under way.
+    /// Ends and flushes single connections, once no round is under way.
     fn step_flush(&mut self) {
-        // In order: the first reason is the cause, the next is its consequence. None of them adds to the list.
-        let mut leaving = std::mem::take(&mut self.leaving);
-        for (slot, leave) in leaving.drain(..) {
-            self.leave(slot, leave);
+        // In order: the first reason for an end is the cause, later ones are its consequences. No exit adds another.
+        let mut exits = mem::take(&mut self.todo.exits);
+        for (slot, exit) in exits.drain(..) {
+            self.exit(slot, exit);
         }
-        self.leaving = leaving;
+        self.todo.exits = exits;
         for _ in 0..STEP_WRITES {
-            let Some(slot) = self.dirty.pop() else { return };
+            let Some(slot) = self.todo.to_flush.pop() else { return };
             self.flush(slot);
         }
-    }
-}
-
-/// Appends the publications of `from..to` as one frame.
-pub(super) fn push_frame(frame: &mut Vec<u8>, audience: &ShardChannel, from: u64, to: u64) {
-    let (head, mut left) = audience.encoding.frame(usize::try_from(to - from).unwrap_or(usize::MAX));
-    frame.extend_from_slice(head.as_slice());
-    for slice in audience.log.slices(from, to) {
-        let slice = &slice[..slice.len().min(left)];
-        left -= slice.len();
-        frame.extend_from_slice(slice);
     }
 }

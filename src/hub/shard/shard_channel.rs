@@ -1,67 +1,94 @@
-//! An audience: the subscribers that one channel has on one shard, and the log they read from.
+//! A channel on one shard: its subscribers there, and the log that they read from.
 
 use super::log::Log;
 use crate::hub::channel::{Channel, ChannelKey};
+use crate::hub::id::Slot;
 use crate::protocol::Encoding;
 use slab::Slab;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// A connection's place in a channel.
+/// A subscription of a connection to a channel.
 ///
-/// Sixteen bytes, and nothing else is kept per subscriber however far behind it is.
+/// Sixteen bytes, and nothing else is kept per subscriber, however far it lags.
 #[derive(Clone, Copy, Debug)]
-pub struct Subscription {
+pub(super) struct Subscription {
     /// Position in the log up to which everything was sent, always a message edge.
-    pub cursor: u64,
+    pub(super) cursor: u64,
     /// The connection's slot.
-    pub slot: u32,
+    pub(super) slot: Slot,
 }
 
 /// The subscribers of one channel on one shard.
 #[derive(Debug)]
 pub(super) struct ShardChannel {
     pub(super) channel: Arc<Channel>,
-    /// That of the channel, at hand.
+    /// Copied from the channel, so that the fan-out need not follow the pointer.
     pub(super) encoding: Encoding,
     pub(super) log: Log,
     pub(super) subscriptions: Vec<Subscription>,
-    /// Where every subscriber stands that is neither parked nor new: the end of the last round.
-    pub(super) settled: u64,
-    /// Who is served first in the next round, so that nobody is always last.
+    /// End of the last round: the cursor of every subscriber that is neither parked nor new.
+    pub(super) round_end: u64,
+    /// Index of the subscriber that is served first in the next round: it rotates, so that none is always last.
     pub(super) first: usize,
     /// Whether a fan-out is due.
     pub(super) is_touched: bool,
-    /// Whether the log is on the list of those that laggards keep.
+    /// Whether the channel is on the list of those whose logs slow subscribers keep.
     pub(super) is_retained: bool,
 }
 
 impl ShardChannel {
-    /// Forgets what every subscriber has.
+    /// Appends the publications of `from..to` to `frame` as one frame.
+    pub(super) fn push_frame(&self, frame: &mut Vec<u8>, from: u64, to: u64) {
+        let (head, mut left) = self.encoding.frame(usize::try_from(to - from).unwrap_or(usize::MAX));
+        frame.extend_from_slice(head.as_slice());
+        for slice in self.log.slices(from, to) {
+            let slice = &slice[..slice.len().min(left)];
+            left -= slice.len();
+            frame.extend_from_slice(slice);
+        }
+    }
+
+    /// Drops from the log what every subscriber has.
     pub(super) fn trim(&mut self) {
         let least = self.subscriptions.iter().map(|subscription| subscription.cursor).min();
         self.log.trim(least.unwrap_or_else(|| self.log.head()));
     }
 }
 
-/// Every audience of a shard, by number and by channel.
+/// Index of a channel in the table of a shard.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct ChannelIndex(u32);
+
+impl ChannelIndex {
+    #[expect(clippy::cast_possible_truncation, reason = "a shard has at most as many channels as subscriptions")]
+    const fn new(index: usize) -> Self {
+        Self(index as u32)
+    }
+
+    const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// The channels with subscribers on a shard, by index and by key.
 #[derive(Debug, Default)]
 pub(super) struct ShardChannels {
     all: Slab<ShardChannel>,
-    numbers: HashMap<ChannelKey, usize>,
+    indexes: HashMap<ChannelKey, ChannelIndex>,
 }
 
 impl ShardChannels {
-    pub(super) fn number(&self, channel: ChannelKey) -> Option<usize> {
-        self.numbers.get(&channel).copied()
+    pub(super) fn find(&self, key: ChannelKey) -> Option<ChannelIndex> {
+        self.indexes.get(&key).copied()
     }
 
-    pub(super) fn get(&self, number: usize) -> Option<&ShardChannel> {
-        self.all.get(number)
+    pub(super) fn get(&self, index: ChannelIndex) -> Option<&ShardChannel> {
+        self.all.get(index.index())
     }
 
-    pub(super) fn get_mut(&mut self, number: usize) -> Option<&mut ShardChannel> {
-        self.all.get_mut(number)
+    pub(super) fn get_mut(&mut self, index: ChannelIndex) -> Option<&mut ShardChannel> {
+        self.all.get_mut(index.index())
     }
 
     pub(super) fn len(&self) -> usize {
@@ -69,30 +96,30 @@ impl ShardChannels {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &ShardChannel> {
-        self.all.iter().map(|(_, audience)| audience)
+        self.all.iter().map(|(_, channel)| channel)
     }
 
-    /// Returns the number of the channel's audience, which is made when it is the first subscriber.
-    pub(super) fn open(&mut self, channel: Arc<Channel>) -> usize {
-        *self.numbers.entry(channel.key()).or_insert_with(|| {
-            self.all.insert(ShardChannel {
+    /// Returns the index of a channel, adding it with its first subscriber.
+    pub(super) fn open(&mut self, channel: Arc<Channel>) -> ChannelIndex {
+        *self.indexes.entry(channel.key()).or_insert_with(|| {
+            ChannelIndex::new(self.all.insert(ShardChannel {
                 encoding: channel.encoding(),
                 channel,
                 log: Log::default(),
                 subscriptions: Vec::new(),
-                settled: 0,
+                round_end: 0,
                 first: 0,
                 is_touched: false,
                 is_retained: false,
-            })
+            }))
         })
     }
 
-    /// Forgets an audience that nobody is left in.
-    pub(super) fn close_if_empty(&mut self, number: usize) {
-        if self.all.get(number).is_some_and(|audience| audience.subscriptions.is_empty()) {
-            let audience = self.all.remove(number);
-            self.numbers.remove(&audience.channel.key());
+    /// Removes a channel that has no subscribers left.
+    pub(super) fn close_if_empty(&mut self, index: ChannelIndex) {
+        if self.get(index).is_some_and(|channel| channel.subscriptions.is_empty()) {
+            let removed = self.all.remove(index.index());
+            self.indexes.remove(&removed.channel.key());
         }
     }
 }

@@ -1,20 +1,20 @@
-//! What a shard does because time passed: pings, missed pongs, deadlines, logs that nobody needs any more.
+//! What a shard does because time passed: pings, missed pongs, deadlines, logs that no subscriber needs any more.
 
-use super::Shard;
-use super::apply::narrow;
 use super::connection::{Connection, Heartbeat, Phase};
-use super::exit::Exit;
-use super::wheel::{Wheel, slots_of};
+use super::state::Shard;
+use super::todo::Exit;
+use super::wheel::slots_of;
 use crate::config::{Limits, SlowConsumer};
 use crate::hub::Sink;
 use crate::protocol::CloseReason;
+use std::mem;
 use std::time::Duration;
 
-/// What a watched connection has come to.
+/// State of a watched connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Verdict {
+enum Watch {
     /// It has caught up.
-    Fine,
+    Done,
     /// It is still parked or closing.
     Waiting,
     /// Its socket took nothing for too long.
@@ -23,15 +23,10 @@ enum Verdict {
     Overdue,
 }
 
-/// Returns the hand that goes round twenty times in the longest life of a connection; `None` without a limit.
-pub(super) fn ages(limits: &Limits, now: Duration) -> Option<Wheel> {
-    let age_max = limits.connection_age_max;
-    (!age_max.is_zero()).then(|| Wheel::from(now, age_max / 20, Duration::ZERO))
-}
-
 impl<S: Sink> Shard<S> {
     pub(super) fn tick(&mut self) {
-        let due = self.wheel.advance(self.clock.time());
+        // Missed pongs come first: a connection that is due for both must not be pinged again instead.
+        let due = self.deadlines.wheel.advance(self.clock.time());
         for bucket in due.check {
             self.close_silent(bucket);
         }
@@ -39,41 +34,41 @@ impl<S: Sink> Shard<S> {
             self.ping(bucket);
         }
         self.close_aged();
-        self.look_at_watched();
+        self.check_watched();
         self.trim_retained();
     }
 
-    /// Drains those that have lived long enough. Costs a look at every connection twenty times in a life.
+    /// Closes connections that are older than the limit, each after its backlog. Looks at every connection twenty times
+    /// per longest age.
     fn close_aged(&mut self) {
         let (now, age_max) = (self.clock.time(), self.limits.connection_age_max);
-        let Some(ages) = &mut self.ages else { return };
-        for bucket in ages.advance(now).ping {
-            for slot in slots_of(bucket, self.connections.len()).map(narrow) {
-                let connection = self.connections[slot as usize].as_ref();
+        let Some(ages) = &mut self.deadlines.ages else { return };
+        for bucket in ages.advance(now) {
+            for slot in slots_of(bucket, self.connections.len()) {
+                let connection = self.connections.get(slot);
                 if connection.is_some_and(|one| one.phase == Phase::Open && one.is_aged(slot, now, age_max)) {
-                    self.leaving.push((slot, Exit::Drain(CloseReason::Aged)));
+                    self.todo.exits.push((slot, Exit::Flush(CloseReason::Aged)));
                 }
             }
         }
     }
 
-    /// Pings the connections of a bucket. One that was out of reach for a whole round is gone: under the policy `skip`
+    /// Pings the connections of a bucket. One that was unreachable for a whole round is closed: under the policy `skip`
     /// no other limit would end it.
     fn ping(&mut self, bucket: u64) {
         for slot in slots_of(bucket, self.connections.len()) {
-            let Some(connection) = &mut self.connections[slot] else { continue };
-            if connection.phase == Phase::Open {
-                match (connection.is_parked, connection.pulse) {
-                    (true, Heartbeat::Unreachable) => {
-                        self.leaving.push((narrow(slot), Exit::Close(CloseReason::NoPong)));
-                    }
-                    (true, Heartbeat::Alive | Heartbeat::Due | Heartbeat::Asked) => {
-                        connection.pulse = Heartbeat::Unreachable
-                    }
-                    (false, _) => {
-                        connection.pulse = Heartbeat::Due;
-                        self.dirty.push(narrow(slot));
-                    }
+            let Some(connection) = self.connections.get_mut(slot) else { continue };
+            if connection.phase != Phase::Open {
+                continue;
+            }
+            match (connection.is_parked, connection.heartbeat) {
+                (true, Heartbeat::Unreachable) => self.todo.exits.push((slot, Exit::Close(CloseReason::NoPong))),
+                (true, Heartbeat::Alive | Heartbeat::Due | Heartbeat::Asked) => {
+                    connection.heartbeat = Heartbeat::Unreachable;
+                }
+                (false, _) => {
+                    connection.heartbeat = Heartbeat::Due;
+                    self.todo.to_flush.push(slot);
                 }
             }
         }
@@ -81,94 +76,84 @@ impl<S: Sink> Shard<S> {
 
     fn close_silent(&mut self, bucket: u64) {
         for slot in slots_of(bucket, self.connections.len()) {
-            let Some(connection) = &mut self.connections[slot] else { continue };
-            match (connection.is_parked, connection.pulse) {
-                // The ping may still lie in front of the full socket.
-                (true, Heartbeat::Due | Heartbeat::Asked) => connection.pulse = Heartbeat::Unreachable,
-                (false, Heartbeat::Asked) => self.leaving.push((narrow(slot), Exit::Close(CloseReason::NoPong))),
+            let Some(connection) = self.connections.get_mut(slot) else { continue };
+            match (connection.is_parked, connection.heartbeat) {
+                // The ping may still wait for the full socket, so its pong cannot be missing yet.
+                (true, Heartbeat::Due | Heartbeat::Asked) => connection.heartbeat = Heartbeat::Unreachable,
+                (false, Heartbeat::Asked) => self.todo.exits.push((slot, Exit::Close(CloseReason::NoPong))),
                 (false, Heartbeat::Due) | (_, Heartbeat::Alive | Heartbeat::Unreachable) => {}
             }
         }
     }
 
-    /// Puts a connection on the list of those whose deadlines are looked at.
-    pub(super) fn watch(&mut self, slot: u32) {
-        if let Some(Some(connection)) = self.connections.get_mut(slot as usize)
-            && !connection.is_watched
-        {
-            connection.is_watched = true;
-            self.watched.push(slot);
-        }
-    }
-
-    fn look_at_watched(&mut self) {
+    /// Checks the deadlines of parked and closing connections, and keeps those that still wait on the list.
+    fn check_watched(&mut self) {
         let now = self.clock.time();
-        let mut lane_bytes = 0;
-        let mut watched = std::mem::take(&mut self.watched);
+        let mut control_bytes = 0;
+        let mut watched = mem::take(&mut self.deadlines.watched);
         watched.retain(|slot| {
-            let Some(Some(connection)) = self.connections.get_mut(*slot as usize) else { return false };
-            // Listed already, or listed for an earlier tenant of the slot.
-            if !std::mem::take(&mut connection.is_watched) {
+            let Some(connection) = self.connections.get_mut(*slot) else { return false };
+            // Cleared here and set again below: a second entry, or one of an earlier connection of the slot, goes.
+            if !mem::take(&mut connection.is_watched) {
                 return false;
             }
-            lane_bytes += connection.lane.as_ref().map_or(0, |lane| lane.len() as u64);
-            match self.limits.judge(connection, now) {
-                Verdict::Fine => return false,
-                Verdict::Waiting => {}
-                Verdict::Stalled => self.leaving.push((*slot, Exit::Close(CloseReason::SlowConsumer))),
-                Verdict::Overdue => self.leaving.push((*slot, Exit::Gone)),
+            control_bytes += connection.control.as_ref().map_or(0, |control| control.len() as u64);
+            match watch_state(&self.limits, connection, now) {
+                Watch::Done => return false,
+                Watch::Waiting => {}
+                Watch::Stalled => self.todo.exits.push((*slot, Exit::Close(CloseReason::SlowConsumer))),
+                Watch::Overdue => self.todo.exits.push((*slot, Exit::Gone)),
             }
             true
         });
         for slot in &watched {
-            if let Some(Some(connection)) = self.connections.get_mut(*slot as usize) {
+            if let Some(connection) = self.connections.get_mut(*slot) {
                 connection.is_watched = true;
             }
         }
-        self.watched = watched;
-        self.counts.lane_bytes = lane_bytes;
+        self.deadlines.watched = watched;
+        self.counts.control_bytes = control_bytes;
     }
 
+    /// Trims the logs that slow subscribers keep, and measures what is left.
     fn trim_retained(&mut self) {
         let (mut all, mut longest) = (0, 0);
-        let mut retained = std::mem::take(&mut self.retained);
-        retained.retain(|number| {
-            let Some(audience) = self.audiences.get_mut(*number as usize) else { return false };
-            // Listed already, or listed for an earlier channel of that number.
-            if !std::mem::take(&mut audience.is_retained) {
+        let mut retained = mem::take(&mut self.deadlines.retained);
+        retained.retain(|index| {
+            let Some(channel) = self.channels.get_mut(*index) else { return false };
+            // As above: a second entry, or one of an earlier channel of that index, goes.
+            if !mem::take(&mut channel.is_retained) {
                 return false;
             }
-            audience.trim();
-            let bytes = audience.log.head() - audience.log.tail();
+            channel.trim();
+            let bytes = channel.log.head() - channel.log.tail();
             (all, longest) = (all + bytes, longest.max(bytes));
             bytes > 0
         });
         (self.counts.log_bytes, self.counts.lag_bytes) = (all, longest);
-        for number in &retained {
-            if let Some(audience) = self.audiences.get_mut(*number as usize) {
-                audience.is_retained = true;
+        for index in &retained {
+            if let Some(channel) = self.channels.get_mut(*index) {
+                channel.is_retained = true;
             }
         }
-        self.retained = retained;
+        self.deadlines.retained = retained;
     }
 }
 
-impl Limits {
-    fn judge<S>(&self, connection: &Connection<S>, now: Duration) -> Verdict {
-        let Some(lane) = &connection.lane else {
-            return if connection.phase == Phase::Dead { Verdict::Waiting } else { Verdict::Fine };
-        };
-        let stall = lane.stalled_since.map_or(Duration::ZERO, |since| now.saturating_sub(since));
-        if lane.deadline.is_some_and(|deadline| now >= deadline) {
-            Verdict::Overdue
-        } else if connection.phase == Phase::Open
-            && connection.is_parked
-            && stall >= self.outbox_stall_max
-            && self.slow_consumer == SlowConsumer::Close
-        {
-            Verdict::Stalled
-        } else {
-            Verdict::Waiting
-        }
+fn watch_state<S>(limits: &Limits, connection: &Connection<S>, now: Duration) -> Watch {
+    let Some(control) = &connection.control else {
+        return if connection.phase == Phase::Dead { Watch::Waiting } else { Watch::Done };
+    };
+    let stall = control.stalled_since.map_or(Duration::ZERO, |since| now.saturating_sub(since));
+    if control.deadline.is_some_and(|deadline| now >= deadline) {
+        Watch::Overdue
+    } else if connection.phase == Phase::Open
+        && connection.is_parked
+        && stall >= limits.outbox_stall_max
+        && limits.slow_consumer == SlowConsumer::Close
+    {
+        Watch::Stalled
+    } else {
+        Watch::Waiting
     }
 }

@@ -3,9 +3,10 @@
 use super::within;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU16, Ordering};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
@@ -26,10 +27,16 @@ pub(crate) struct Balancer {
     pub(crate) addr: SocketAddr,
 }
 
-/// Returns an address that was free a moment ago.
+/// Returns an address that was free a moment ago. Its port is below the ephemeral ports: an outgoing connection cannot
+/// take it before the balancer does.
 fn free_addr() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    listener.local_addr().expect("it is bound")
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Test processes that run at the same time use different ranges.
+    let start = 20_000 + u16::try_from(std::process::id() % 100).expect("it is below 100") * 100;
+    let numbers = std::iter::repeat_with(|| NEXT.fetch_add(1, Ordering::Relaxed)).take(100);
+    let addrs = numbers.map(|number| SocketAddr::from((Ipv4Addr::LOCALHOST, start + number)));
+    let mut free = addrs.filter(|addr| TcpListener::bind(addr).is_ok());
+    free.next().expect("a port is free")
 }
 
 impl Balancer {
@@ -42,7 +49,12 @@ impl Balancer {
         fs::write(folder.path().join(file), text).expect("it is ours");
         let child = kind.command(folder.path()).spawn().expect("it is installed: see ./test");
         let balancer = Self { kind, folder, child, earlier: Vec::new(), addr };
-        within(async { while TcpStream::connect(addr).await.is_err() {} }).await;
+        within(async {
+            while TcpStream::connect(addr).await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
         balancer
     }
 

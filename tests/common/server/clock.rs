@@ -1,35 +1,36 @@
-//! A frozen clock: time that passes when a test says so, however long the machine takes for everything else.
+//! A frozen clock: time passes only when a test advances it, however slow the machine is.
 
-use super::HANG;
+use super::{HANG, within};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 use tokio::task::{spawn_blocking, yield_now};
 use tokio::time::{advance, pause};
 
-/// A step of the clock: a shard looks at its deadlines as often.
-const STEP: Duration = Duration::from_millis(50);
+/// One step of the clock: the resolution of tokio's timers.
+const STEP: Duration = Duration::from_millis(1);
 
-/// Turns of the runtime after a step, each with a look at the sockets: more than any reaction to it takes.
-const TURNS: usize = 32;
+/// Yields to the runtime after a step; each one polls the sockets. A shard ticks every 50 steps, so all tasks that a step
+/// wakes have run before the next tick.
+const TURNS: usize = 8;
 
-/// Stops the clock of a test, and with it that of a server in the same runtime, which has to have one thread.
+/// Stops the clock of the test's runtime, which must have one thread, and so the clock of a server in it.
 pub(crate) struct FrozenClock {
-    /// Its end is the end of the task that holds the clock.
+    /// When it is dropped, the blocking task ends that keeps tokio from advancing the clock.
     _hold: SyncSender<()>,
 }
 
 impl FrozenClock {
-    /// Stops the clock until it is dropped with the test.
+    /// Stops the clock until the value is dropped. Only one may exist per runtime.
     pub(crate) fn new() -> Self {
         pause();
         let (hold, held) = sync_channel::<()>(0);
-        // tokio moves a paused clock when every task waits, and tasks with sockets often do; but not as long as a
-        // blocking task runs. This one ends when a test hangs, so that `within` fails it then.
+        // tokio advances a paused clock whenever all tasks wait, also for sockets, unless a blocking task runs. This one
+        // ends when the test hangs: the clock advances then, and `within` fails the test.
         drop(spawn_blocking(move || held.recv_timeout(HANG)));
         Self { _hold: hold }
     }
 
-    /// Lets time pass, in steps, and what happens in it happen.
+    /// Advances the clock in small steps, and lets all tasks run after each.
     pub(crate) async fn pass(&self, time: Duration) {
         let mut left = time;
         while !left.is_zero() {
@@ -39,6 +40,19 @@ impl FrozenClock {
                 yield_now().await;
             }
             left -= step;
+        }
+    }
+
+    /// Lets time pass until the event.
+    pub(crate) async fn pass_until<T>(&self, event: impl Future<Output = T>) -> T {
+        let passing = async {
+            loop {
+                self.pass(STEP).await;
+            }
+        };
+        tokio::select! {
+            happened = within(event) => happened,
+            () = passing => unreachable!("it passes for ever"),
         }
     }
 }

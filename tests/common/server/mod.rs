@@ -13,6 +13,7 @@
 pub(crate) mod balancer;
 pub(crate) mod client;
 pub(crate) mod clock;
+pub(crate) mod drain;
 pub(crate) mod http;
 pub(crate) mod process;
 pub(crate) mod tls;

@@ -72,6 +72,19 @@ impl Process {
     }
 }
 
+/// Checks a claim about times, which the claim multiplies by `scale`; when it fails, again with longer times. The delays
+/// of a busy machine do not grow with the scale, so only a hub that breaks the claim fails at every scale.
+pub(crate) async fn at_some_scale<F: Future<Output = Result<(), String>>>(claim: impl Fn(u32) -> F) {
+    let mut reasons = Vec::new();
+    for scale in [1, 6, 36] {
+        match claim(scale).await {
+            Ok(()) => return,
+            Err(reason) => reasons.push(reason),
+        }
+    }
+    panic!("at every scale: {reasons:?}");
+}
+
 /// Runs what must not start, and returns its exit code and what it said.
 pub(crate) async fn fails(arguments: &[&str]) -> (Option<i32>, String) {
     let Output { status, stdout, stderr } = within(throng(arguments).output()).await.expect("the binary runs");

@@ -9,8 +9,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use throng::config::{Limits, Tuning};
-use throng::hub::inbox::CREDITS;
-use throng::hub::{Blocked, Channel, Command, Hub, Shard};
+use throng::hub::inbox::{CREDIT_BYTES, CREDITS};
+use throng::hub::{Channel, Command, Hub, NoCredit, Shard};
 use throng::metrics::{Metrics, ShardCounts};
 use throng::protocol::{ChannelName, CloseReason, Encoding, chat};
 
@@ -56,8 +56,8 @@ impl SimulatedHub {
     pub(crate) fn connect(&self) -> Peer {
         let seat = self.hub().reserve_slot().unwrap();
         let (id, pipe) = (seat.id(), Pipe::default());
-        self.make_room(id.shard(), 1);
-        let credit = self.hub().inbox(id.shard()).try_take(1).unwrap();
+        self.make_room(id.shard());
+        let credit = self.hub().inbox(id.shard()).try_credit(0).unwrap();
         self.hub().connect(seat, pipe.clone(), credit);
         let state = Rc::new(State::new(id, pipe));
         self.parts.peers.borrow_mut().push(Rc::clone(&state));
@@ -65,8 +65,8 @@ impl SimulatedHub {
     }
 
     pub(super) fn subscribe(&self, peer: &Peer, name: &str) {
-        self.make_room(peer.id().shard(), 1);
-        let credit = self.hub().inbox(peer.id().shard()).try_take(1).unwrap();
+        self.make_room(peer.id().shard());
+        let credit = self.hub().inbox(peer.id().shard()).try_credit(0).unwrap();
         let known = ChannelName::parse(name).unwrap();
         let channel = self.hub().subscribe(peer.id(), &known, Encoding::Lines, credit).unwrap();
         peer.state.channels.borrow_mut().push(Arc::clone(&channel));
@@ -75,22 +75,22 @@ impl SimulatedHub {
 
     /// Publishes a line; waits for shards by running them.
     pub(crate) fn publish(&self, channel: &str, text: impl AsRef<str>) {
-        while let Err(Blocked { shard }) = self.try_publish(channel, text.as_ref()) {
+        while let Err(NoCredit { shard }) = self.try_publish(channel, text.as_ref()) {
             self.pass(shard);
         }
     }
 
     /// Publishes a line, unless a shard has no room.
-    pub(crate) fn try_publish(&self, channel: &str, text: &str) -> Result<u64, Blocked> {
+    pub(crate) fn try_publish(&self, channel: &str, text: &str) -> Result<u64, NoCredit> {
         let body: Bytes = chat::line(text.as_bytes()).unwrap();
         let channel = Arc::clone(&self.parts.channels.borrow()[channel]);
         self.hub().publish(&channel, &body, &mut self.hub().credits(body.len()))
     }
 
     pub(crate) fn push(&self, shard: usize, command: Command<Pipe>) {
-        self.make_room(shard, 1);
+        self.make_room(shard);
         let inbox = self.hub().inbox(shard);
-        inbox.push(inbox.try_take(1).unwrap(), command);
+        inbox.try_credit(0).unwrap().push(command);
     }
 
     pub(crate) fn close(&self, peer: &Peer, reason: CloseReason) {
@@ -103,8 +103,8 @@ impl SimulatedHub {
         }
     }
 
-    fn make_room(&self, shard: usize, cost: u32) {
-        while self.hub().inbox(shard).try_take(cost).is_none() {
+    fn make_room(&self, shard: usize) {
+        while self.hub().inbox(shard).try_credit(0).is_none() {
             self.pass(shard);
         }
     }
@@ -191,10 +191,10 @@ impl SimulatedHub {
         assert_eq!(self.hub().placement().taken(), 0, "seats");
         assert!(self.hub().directory().is_empty(), "channels");
         for (index, shard) in self.parts.shards.borrow().iter().enumerate() {
-            assert_eq!((shard.connections(), shard.audiences()), (0, 0), "connections and audiences of {index}");
+            assert_eq!((shard.connections(), shard.channels()), (0, 0), "connections and channels of {index}");
             let inbox = self.hub().inbox(index);
             assert_eq!(inbox.depth(), 0);
-            assert!(inbox.try_take(u32::try_from(CREDITS).unwrap()).is_some(), "credits of {index}");
+            assert!(inbox.try_credit(CREDITS * CREDIT_BYTES).is_some(), "credits of {index}");
             assert_eq!((self.counts(index).connections, self.counts(index).parked), (0, 0));
         }
     }

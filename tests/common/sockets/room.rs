@@ -23,7 +23,7 @@ impl<S: Sink> Room<S> {
         let shard = shards.pop().expect("one was asked for");
         let mut room = Self { hub, shard, members: Vec::with_capacity(sinks.len()) };
         for sink in sinks {
-            let credit = room.hub.inbox(0).try_take(1).expect("every pass gives credits back");
+            let credit = room.hub.inbox(0).try_credit(0).expect("every pass gives credits back");
             room.members.push(room.hub.connect(room.hub.reserve_slot().expect("there is room"), sink, credit));
             room.pass();
         }
@@ -33,7 +33,7 @@ impl<S: Sink> Room<S> {
     /// Subscribes a member to a channel.
     pub(crate) fn subscribe(&mut self, member: usize, channel: &str) -> Arc<Channel> {
         let name = ChannelName::parse(channel).expect("it is valid");
-        let credit = self.hub.inbox(0).try_take(1).expect("every pass gives credits back");
+        let credit = self.hub.inbox(0).try_credit(0).expect("every pass gives credits back");
         let channel = self.hub.subscribe(self.members[member], &name, Encoding::Lines, credit);
         self.pass();
         channel.expect("there is room")

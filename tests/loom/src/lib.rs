@@ -29,7 +29,7 @@ mod tests {
                     let (flag, bell, queue) = &*shared;
                     // Relaxed: the flag alone has to order the push, as it does for a queue.
                     queue.fetch_add(1, Ordering::Relaxed);
-                    if flag.ring() {
+                    if flag.wake() {
                         bell.notify();
                     }
                 });

@@ -1,0 +1,177 @@
+"""Runs a hub under load and a Prometheus that scrapes it; judges the page and every expression of deploy/."""
+
+import contextlib
+import json
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import page
+import queries
+
+HUB, LOADTEST = "target/release/throng", "target/release/loadtest"
+DEPLOY = pathlib.Path("deploy")
+
+# Seconds that a program may take to do what it is waited for.
+PATIENCE = 30
+
+# Exit code of loadtest when it was itself the bottleneck.
+INVALID = 4
+
+# Runs that are allowed to be disturbed by other load on the machine.
+ATTEMPTS = 5
+
+# A program that waited for a core longer than this share of the run may have shifted the 99th percentile.
+WAITING_SHARE_MAX = 0.005
+
+
+@contextlib.contextmanager
+def running(command, log):
+    """Runs a program until the context ends. Its output goes to the file `log`."""
+    with open(log, "w") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=file)
+    try:
+        yield process
+    except Exception:
+        print(log.read_text(), file=sys.stderr)
+        raise
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def wait_for(what, poll, process):
+    """Polls until there is a result, and returns it."""
+    end = time.monotonic() + PATIENCE
+    while not (result := poll()):
+        assert process.poll() is None, f"{process.args[0]} ended with {process.returncode}"
+        assert time.monotonic() < end, f"no {what} in {PATIENCE} s"
+        time.sleep(0.05)
+    return result
+
+
+def in_log(log, pattern):
+    """Returns a function that finds the group of a pattern in a log."""
+
+    def poll():
+        found = re.search(pattern, log.read_text())
+        return found and found[1]
+
+    return poll
+
+
+def certificate(folder):
+    """Makes a certificate and returns the flags of a hub that uses it. Without one a metric does not exist."""
+    key, chain = folder / "key.pem", folder / "chain.pem"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=throng.test -days 30"
+    subprocess.run([*command.split(), "-keyout", key, "-out", chain], check=True, capture_output=True)
+    return ["--tls-certificate", chain, "--tls-key", key]
+
+
+def configure(folder, target):
+    """Writes the configuration of deploy/, changed to scrape this hub twice a second, and returns its path."""
+    text = (DEPLOY / "prometheus/prometheus.yml").read_text()
+    changes = [(r"(?<=scrape_interval: )\S+", "500ms"), (r"(?<=evaluation_interval: )\S+", "500ms")]
+    for pattern, value in [*changes, (r"(?<=targets: )\[.*\]", f'["{target}"]')]:
+        text, count = re.subn(pattern, value, text)
+        assert count == 1, f"{pattern} occurs {count} times in deploy/prometheus/prometheus.yml"
+    shutil.copy(DEPLOY / "prometheus/alerts.yml", folder)
+    path = folder / "prometheus.yml"
+    path.write_text(text)
+    return path
+
+
+def waited(process):
+    """Returns the seconds that all threads of a program were ready to run and had no core."""
+    tasks = pathlib.Path(f"/proc/{process.pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[1]) for task in tasks) / 1e9
+
+
+def load(folder, url, metrics):
+    """Runs the load; returns the generator's exit code and its report."""
+    file = folder / "report.json"
+    command = f"fanout --clients 500 --rate 20 --warmup 1s --duration 8s --quiet --url {url} --server-metrics {metrics}"
+    code = subprocess.run([LOADTEST, *command.split(), "--json", file], stdout=subprocess.DEVNULL).returncode
+    assert code in (0, INVALID), f"loadtest ended with {code}"
+    return code, json.loads(file.read_text())
+
+
+def observe(folder):
+    """Makes one run. Returns which latencies are wrong, and whether other load on the machine may be the cause."""
+    # Two shards, for the expressions by shard. The delay is well above what a busy machine adds to a latency, and below
+    # the 50 ms between two publications, because the hub counts those of one pass with the time of the oldest.
+    flags = "--addr 127.0.0.1:0,tls+127.0.0.1:0 --internal-addr 127.0.0.1:0 --shards 2 --coalesce-delay 45ms".split()
+    log = folder / "hub.log"
+    with running([HUB, *flags, *certificate(folder)], log) as hub:
+        client = wait_for("address of the hub", in_log(log, r"ready: open http://([\d.:]+)/"), hub)
+        target = wait_for("internal address", in_log(log, r"operators are served at http://([\d.:]+)"), hub)
+        with scraping(folder, target) as (prometheus, server):
+            before = waited(hub)
+            code, report = load(folder, f"ws://{client}/ws", f"http://{target}/metrics")
+            phase, hub_waited = report["results"]["phases"][0], waited(hub) - before
+            print(f"  {page.judge(target)} metrics in both formats")
+            assert phase["sends_per_delivery"], "loadtest does not understand the page"
+            at = end_of_load(prometheus, server)
+            wrong = compare(prometheus, target, at, phase["latency"])
+    if code == INVALID:
+        return [f"loadtest: {report['verdict']['line']}"], True
+    shares = {"generator": phase["generator"]["waiting_share"], "hub": hub_waited / phase["seconds"]}
+    late = {name: share for name, share in shares.items() if share > WAITING_SHARE_MAX}
+    return wrong and wrong + [f"the {name} waited {share:.1%} for a core" for name, share in late.items()], bool(late)
+
+
+@contextlib.contextmanager
+def scraping(folder, target):
+    """Runs a Prometheus that scrapes a hub, from its first scrape on: a rate sees only what is counted later."""
+    log = folder / "prometheus.log"
+    command = ["prometheus", "--config.file", configure(folder, target), "--storage.tsdb.path", folder / "data"]
+    with running([*command, "--web.listen-address", "127.0.0.1:0"], log) as server:
+        listening = in_log(log, r'msg="Listening on".* address=([\d.:]+)')
+        prometheus = queries.Prometheus(wait_for("address of Prometheus", listening, server))
+        wait_for("end of the start", in_log(log, "(Server is ready)"), server)
+        wait_for("scrape", lambda: 1.0 in prometheus.evaluate('up{job="throng"}'), server)
+        yield prometheus, server
+
+
+def end_of_load(prometheus, server):
+    """Returns the time of the last scrape with clients: publications are over, gauges not those of an empty hub."""
+    ended, scraped = time.time(), 'min(timestamp(up{job="throng"} == 1))'
+    wait_for("scrape after the load", lambda: max(prometheus.evaluate(scraped), default=0) > ended, server)
+    with_clients = prometheus.evaluate("max_over_time(max(timestamp(throng_connections > 0))[2m:500ms])")
+    assert with_clients, "no scrape during the load"
+    return with_clients[0]
+
+
+def compare(prometheus, target, at, latency):
+    """Judges every expression, and returns which latencies are not within a factor of two of what loadtest measured."""
+    expressions = [*queries.panels(DEPLOY / "grafana/throng.json", target), *queries.alerts(prometheus)]
+    quantiles = {quantile: latency[f"p{quantile * 100:.0f}_us"] / 1e6 for quantile in (0.5, 0.9, 0.99)}
+    wrong, count = queries.judge(prometheus, expressions, at, quantiles.__getitem__)
+    # There are 54 and 6 today: a check that finds fewer has lost some.
+    assert len(expressions) > 50 and count >= 6, f"only {len(expressions)} expressions, {count} latencies"
+    print(f"  {len(expressions)} expressions, {count} latencies, p99 {quantiles[0.99] * 1e3:.1f} ms")
+    return wrong
+
+
+def main():
+    for _ in range(ATTEMPTS):
+        with tempfile.TemporaryDirectory() as folder:
+            wrong, is_disturbed = observe(pathlib.Path(folder))
+        if not wrong:
+            return
+        print(*(f"  {line}" for line in wrong), sep="\n")
+        if not is_disturbed:
+            sys.exit("the hub and loadtest disagree about latency")
+    sys.exit(f"no comparison of latency held in {ATTEMPTS} runs on a busy machine")
+
+
+main()
