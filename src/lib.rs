@@ -5,8 +5,8 @@
 //! [`session`], [`net`], `operation`, `http`, [`server`], [`cli`]. [`config`], [`metrics`] and [`rate`] are leaves that
 //! any layer may use; [`top`] is a client of the HTTP interface and uses no other layer.
 //!
-//! To run a hub in a program of your own, start with [`server::Server`] and [`config::Config`]. The other public modules
-//! are public for tests and benches.
+//! To run a hub in a program of your own, start with [`server::Server`] and [`config::Config`]. The other public
+//! modules are public for tests and benches.
 
 pub mod protocol;
 

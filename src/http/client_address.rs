@@ -1,8 +1,8 @@
 //! The address of a client, resolved from the forwarding headers of trusted proxies.
 //!
 //! Headers are trusted only for the hops that trusted proxies appended. `X-Forwarded-For` and `Forwarded` grow to the
-//! right, so the walk begins there and ends at the first address that is not a trusted proxy; anything to the left of it
-//! could have been written by the client. An entry that is not an address ends the walk at the proxy that sent it.
+//! right, so the walk begins there and ends at the first address that is not a trusted proxy; anything to the left of
+//! it could have been written by the client. An entry that is not an address ends the walk at the proxy that sent it.
 
 use crate::net::address::is_in;
 use hyper::header::{self, HeaderMap};

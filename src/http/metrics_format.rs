@@ -94,8 +94,8 @@ fn thousandths(weight: &str) -> Option<u16> {
     Some(digits.min(1000))
 }
 
-/// Converts a page of counters, gauges and histograms from OpenMetrics to Prometheus' format. There, the help and type of
-/// a counter have the name of its sample, and there are no lines for units or the end of the page.
+/// Converts a page of counters, gauges and histograms from OpenMetrics to Prometheus' format. There, the help and type
+/// of a counter have the name of its sample, and there are no lines for units or the end of the page.
 pub(super) fn to_prometheus(openmetrics: &str) -> String {
     let mut page = String::with_capacity(openmetrics.len());
     let mut help = "";

@@ -31,8 +31,8 @@ pub(crate) struct HttpService {
     state: Arc<State>,
     endpoint: Arc<Endpoint>,
     peer: Peer,
-    /// Set by the request that is answered with 101. hyper owns the service until the connection ends, so the result of a
-    /// request is passed out of it through this cell.
+    /// Set by the request that is answered with 101. hyper owns the service until the connection ends, so the result of
+    /// a request is passed out of it through this cell.
     pending_upgrade: RefCell<Option<PendingUpgrade>>,
 }
 
@@ -92,8 +92,8 @@ impl HttpService {
     }
 }
 
-/// Warns, once, that the clients of a proxy on this machine have the address of this machine, and so are exempt from the
-/// limits per address. Without the warning the first attack would reveal it.
+/// Warns, once, that the clients of a proxy on this machine have the address of this machine, and so are exempt from
+/// the limits per address. Without the warning the first attack would reveal it.
 fn warn_of_untrusted_proxy(peer: IpAddr) {
     static WARNED: Once = Once::new();
     WARNED.call_once(|| {

@@ -9,8 +9,8 @@ use tokio::runtime::{Builder, Runtime};
 /// The name of a thread in `top -H` and `/proc`.
 const THREAD_NAME: &str = "throng-worker";
 
-/// Socket events that a thread takes with one system call. With tokio's default of 1024 the readers that these wake would
-/// delay the shards for too long.
+/// Socket events that a thread takes with one system call. With tokio's default of 1024 the readers that these wake
+/// would delay the shards for too long.
 const EVENTS_MAX: usize = 256;
 
 /// Starts the worker threads.

@@ -99,9 +99,9 @@ impl SocketSink {
     ///
     /// # Hot path
     ///
-    /// Once per delivery of a message: one system call. The runtime's own record of the readiness is not read: that is a
-    /// cache line per connection, cold after every pause, and 4 % of a delivery. It is not needed, because full sockets
-    /// are parked and not written to.
+    /// Once per delivery of a message: one system call. The runtime's own record of the readiness is not read: that is
+    /// a cache line per connection, cold after every pause, and 4 % of a delivery. It is not needed, because full
+    /// sockets are parked and not written to.
     fn write_once(&self, offered: usize, write: impl FnOnce(SockRef<'_>) -> io::Result<usize>) -> Sent {
         match write(SockRef::from(&self.socket.stream)) {
             Ok(taken) if taken == offered => Sent::All,

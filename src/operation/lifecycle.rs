@@ -176,7 +176,8 @@ mod tests {
     use crate::config::Config;
     use crate::metrics::Metrics;
 
-    /// A cancelled drain that still moved the stage would leave a hub that refuses everything and has nothing to cancel.
+    /// A cancelled drain that still moved the stage would leave a hub that refuses everything and has nothing to
+    /// cancel.
     #[tokio::test]
     async fn cancelled_drain_moves_the_stage_no_further() {
         let config = Config::default().complete(1, 100).unwrap();

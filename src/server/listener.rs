@@ -20,8 +20,8 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, lookup_host};
 use tokio::time::timeout;
 
-/// Connections that may wait to be accepted. The kernel lowers it to `net.core.somaxconn`. A client that finds the queue
-/// full repeats its SYN after 1 s, then after 2 s more, so a short queue would stretch every reconnect storm.
+/// Connections that may wait to be accepted. The kernel lowers it to `net.core.somaxconn`. A client that finds the
+/// queue full repeats its SYN after 1 s, then after 2 s more, so a short queue would stretch every reconnect storm.
 const BACKLOG: u32 = 65_535;
 
 /// Clients that are refused for want of a descriptor before the next wait: some milliseconds of work.

@@ -1,7 +1,7 @@
 //! The origin check: browsers may connect from pages of this host, and of hosts that the operator allows.
 //!
-//! Browsers send cookies and reach private networks on behalf of any page, so the server has to refuse the pages of other
-//! hosts, RFC 6455 section 10.2. Other programs send no `Origin` and are accepted.
+//! Browsers send cookies and reach private networks on behalf of any page, so the server has to refuse the pages of
+//! other hosts, RFC 6455 section 10.2. Other programs send no `Origin` and are accepted.
 
 use crate::config::OriginPattern;
 use hyper::http::uri::Authority;

@@ -40,8 +40,8 @@ pub(crate) struct PendingUpgrade {
 
 /// Checks a handshake, reserves a slot for the connection, and returns the 101.
 ///
-/// The checks are in this order so that a malformed request is told what is wrong with it, also while the hub stops, and
-/// so that only requests that could be accepted count for the limits of their address.
+/// The checks are in this order so that a malformed request is told what is wrong with it, also while the hub stops,
+/// and so that only requests that could be accepted count for the limits of their address.
 pub(crate) fn accept<B>(
     state: &State,
     request: &mut Request<B>,
@@ -67,8 +67,8 @@ pub(crate) fn accept<B>(
     if !hub.directory().has_room_for(&channel) {
         return Err(RequestError::TooManyChannels);
     }
-    // The future that fastwebsockets returns would pass the socket through a channel and an 8 KiB buffer. It is dropped,
-    // and the server takes the bare socket from hyper.
+    // The future that fastwebsockets returns would pass the socket through a channel and an 8 KiB buffer. It is
+    // dropped, and the server takes the bare socket from hyper.
     let (response, _) = fastwebsockets::upgrade::upgrade(request)
         .map_err(|_| RequestError::BadRequest("the handshake is malformed"))?;
     let pending = PendingUpgrade { hub: hub.clone(), slot, protocol, channel, client: client.addr, permit };

@@ -80,8 +80,8 @@ impl Admission {
         Self { addresses: Mutex::default(), total: Mutex::new(TokenBucket::new(Instant::now())) }
     }
 
-    /// Counts a peer before its TLS handshake, the most expensive step that an unknown client can cause. Returns whether
-    /// it was counted: the client behind a trusted proxy is not known yet.
+    /// Counts a peer before its TLS handshake, the most expensive step that an unknown client can cause. Returns
+    /// whether it was counted: the client behind a trusted proxy is not known yet.
     ///
     /// # Errors
     ///

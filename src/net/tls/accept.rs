@@ -23,8 +23,8 @@ const PLAIN_HTTP: &[u8] =
 ///
 /// # Errors
 ///
-/// The reason that the metrics count the refusal under; `None` if the peer closed the connection, as the health checks of
-/// balancers do.
+/// The reason that the metrics count the refusal under; `None` if the peer closed the connection, as the health checks
+/// of balancers do.
 ///
 /// # Cancel safety
 ///
