@@ -7,8 +7,9 @@ cd "$(dirname "$0")/.."
 recorded=benches/instructions.tsv
 command -v valgrind >/dev/null || { echo "skipped: valgrind is not installed"; exit 0; }
 
-# The program, not the bench: the profiles are the same, and this one shares the hub's release build.
-cargo build --quiet --release -p throng -p throng-gate
+# Not the bench but the program made of it: the profiles are the same, and this one needs no development dependencies.
+# The packages are those that ./test builds in release, so that it builds this along with them.
+cargo build --quiet --release -p throng -p loadtest -p throng-gate --bin instructions
 bench=${CARGO_TARGET_DIR:-target}/release/instructions
 tools="$(rustc --version), glibc $(getconf GNU_LIBC_VERSION | cut -d' ' -f2)"
 known=$(sed -n 's/^# //p' "$recorded" 2>/dev/null | tail -1 || true)
