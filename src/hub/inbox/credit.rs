@@ -59,6 +59,10 @@ impl<S> fmt::Debug for Credit<'_, S> {
 impl<S> Inbox<S> {
     /// Waits for a credit for a command with `bytes` of body.
     ///
+    /// # Panics
+    ///
+    /// Never: an inbox is never closed.
+    ///
     /// # Cancel safety
     ///
     /// Dropping the future gives up its place in the line and costs nothing.
