@@ -137,8 +137,8 @@ fn formal_fault(document: &Document) -> Option<String> {
         return Some(format!("line {} has {} columns", line.number, line.text.chars().count()));
     }
     let sections = document.prose().filter(|line| line.text.starts_with("## ")).count();
-    let first = document.prose().position(|line| line.text.starts_with("## ")).unwrap_or(0);
-    let listed = document.links().iter().filter(|(line, link)| *line <= first + 1 && link.starts_with('#')).count();
+    let first = document.prose().find(|line| line.text.starts_with("## ")).map_or(0, |line| line.number);
+    let listed = document.links().iter().filter(|(line, link)| *line < first && link.starts_with('#')).count();
     // Links to headings before the first of them: a table of contents.
     let is_listed = listed >= sections.min(5) && listed > 0;
     if document.lines.len() > LINES_WITHOUT_CONTENTS && !is_listed {

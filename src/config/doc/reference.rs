@@ -53,7 +53,7 @@ changes nothing.
 pub fn reference() -> String {
     let mut page = String::from(PREFACE);
     // Writing to a string does not fail, here and below.
-    let _ = write!(page, "\n## Contents\n\n");
+    let _ = writeln!(page);
     for section in by_name(Config::SCHEMA).filter_map(<[_]>::first) {
         let title = title(section);
         let _ = writeln!(page, "- [{title}](#{})", anchor(&title));
