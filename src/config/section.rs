@@ -1,6 +1,6 @@
 //! A section: a table of a file, with the settings in it; the sections together are the schema of a file.
 //!
-//! A section is declared once, as a struct with [`section!`]. The schema is plain data: the reader of files, the
+//! A section is declared once, as a struct with `section!`. The schema is plain data: the reader of files, the
 //! command line, the documents and a reload walk it, and none of them has a list of its own. A section can be a list of
 //! tables (`[[name]]`), which only a file can hold: the command line shows sections that occur once.
 

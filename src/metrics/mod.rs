@@ -114,7 +114,7 @@ shard_counts! {
     Gauge slot_bytes,
     #[doc = "Publications that the shard appended to a log."]
     Counter publications,
-    #[doc = "Publications written to a subscriber, or to its lane as the rest of a frame."]
+    #[doc = "Publications written to a subscriber, or to its control queue as the rest of a frame."]
     Counter deliveries,
     #[doc = "Writes offered to a socket: deliveries by sends is how many messages left together."]
     Counter sends,

@@ -109,7 +109,7 @@ impl<S> Inbox<S> {
     }
 
     /// Prepares the shard to sleep: `None` when there is work, else what to wait for. Call
-    /// [`Shard::end_sleep`](super::Shard::end_sleep) after.
+    /// [`Shard::end_sleep`](crate::hub::Shard::end_sleep) after.
     ///
     /// # Cancel safety
     ///
