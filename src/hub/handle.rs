@@ -20,7 +20,59 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A handle to all shards.
+/// A handle to all shards. Cloning counts a reference.
+///
+/// The hub does no I/O. Here its only connection writes to a vector, and the caller runs the passes that
+/// [`net`](crate::net) runs in production:
+///
+/// ```
+/// use std::io::IoSlice;
+/// use std::sync::{Arc, Mutex};
+/// use std::task::{Poll, Waker};
+/// use std::time::Duration;
+/// use throng::config::Limits;
+/// use throng::hub::{Hub, Sent, Sink};
+/// use throng::metrics::Metrics;
+/// use throng::protocol::{ChannelName, Encoding, chat};
+///
+/// #[derive(Clone, Default)]
+/// struct Memory(Arc<Mutex<Vec<u8>>>);
+///
+/// impl Sink for Memory {
+///     fn send(&mut self, bytes: &[u8]) -> Sent {
+///         self.0.lock().unwrap().extend_from_slice(bytes);
+///         Sent::All
+///     }
+///
+///     fn send_vectored(&mut self, slices: &[IoSlice<'_>]) -> Sent {
+///         slices.iter().for_each(|slice| _ = self.send(slice));
+///         Sent::All
+///     }
+///
+///     fn poll_writable(&mut self, _: &Waker) -> Poll<()> {
+///         Poll::Ready(())
+///     }
+///
+///     fn finish(&mut self) {}
+///     fn abort(&mut self) {}
+/// }
+///
+/// let (hub, mut shards) = Hub::new(&Limits::default(), Arc::new(Metrics::new(1)));
+/// let credit = || hub.inbox(0).try_credit(1).expect("the inbox has room");
+///
+/// let (slot, sink) = (hub.reserve_slot().expect("the hub has room"), Memory::default());
+/// let id = hub.connect(slot, sink.clone(), credit());
+/// let lobby = hub.subscribe(id, &ChannelName::parse("lobby")?, Encoding::Lines, credit())?;
+/// let line = chat::line(b"hello")?;
+/// hub.publish(&lobby, &line, &mut hub.credits(line.len())).expect("the inbox has room");
+///
+/// // One pass of the only shard takes the commands and writes.
+/// shards[0].begin_pass(Duration::ZERO);
+/// while shards[0].step() {}
+/// shards[0].end_pass(Duration::ZERO);
+/// assert_eq!(*sink.0.lock().unwrap(), b"\x81\x05hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Hub<S: Sink> {
     parts: Arc<Parts<S>>,
 }

@@ -40,7 +40,12 @@ pub struct Tcp {
 
 /// Takes the bytes of one connection without blocking.
 ///
-/// The edge between `hub` and `net`: a socket in production, a simulated peer in tests.
+/// The edge between `hub` and `net`: a socket in production, a simulated peer in tests. [`Hub`](super::Hub) has an
+/// example with a sink in memory.
+///
+/// A shard calls [`send`](Self::send) and [`send_vectored`](Self::send_vectored) until one of them returns
+/// [`Sent::Short`], then [`poll_writable`](Self::poll_writable) until it is ready, and nothing after
+/// [`finish`](Self::finish) or [`abort`](Self::abort).
 pub trait Sink: Send + 'static {
     /// Offers one slice.
     fn send(&mut self, bytes: &[u8]) -> Sent;
