@@ -159,7 +159,8 @@ fn read(wire: Vec<u8>) -> Vec<String> {
 proptest! {
     #[test]
     fn outbox_gives_what_a_queue_gives(steps in vec(step(), 1..80)) {
-        let (mut log, mut control, mut cursor, mut model) = (Log::default(), ControlQueue::default(), 0, Model::default());
+        let (mut log, mut control) = (Log::default(), ControlQueue::default());
+        let (mut cursor, mut model) = (0, Model::default());
         let (mut wire, mut expected, mut published) = (vec![], vec![], vec![]);
         // Every flush of what is left takes at least one line.
         let last = std::iter::repeat_n(Step::Flush(usize::MAX), steps.len());

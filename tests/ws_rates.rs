@@ -13,8 +13,8 @@ fn limited(config: &mut Config) {
     config.limits.message_rate_max = 10;
 }
 
-/// Waits until a client is closed. While the hub is delayed for other reasons the client's allowance grows, so the clock
-/// must not run by itself.
+/// Waits until a client is closed. While the hub is delayed for other reasons the client's allowance grows, so the
+/// clock must not run by itself.
 async fn closed_in_time(clock: &FrozenClock, talker: &mut Raw) -> Option<(u16, String)> {
     clock.pass_until(talker.closed()).await
 }

@@ -105,8 +105,8 @@ fn duplicated_message_is_found() {
     );
 }
 
-/// After the end of the load, when nothing is missing any more: a run listens for a moment longer. On a busy machine the
-/// duplicate may be later than that, but not in every run.
+/// After the end of the load, when nothing is missing any more: a run listens for a moment longer. On a busy machine
+/// the duplicate may be later than that, but not in every run.
 #[test]
 fn duplicated_end_is_found() {
     let fault: Fault = |number, text, _, victim| {

@@ -8,7 +8,8 @@ use thiserror::Error;
 /// Hosts that only this machine reaches.
 const LOOPBACK: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
 
-/// An address to listen on, with the protocols that come before HTTP: `[proxy+][tls+]HOST:PORT` or `[proxy+][tls+]unix:PATH`.
+/// An address to listen on, with the protocols that come before HTTP: `[proxy+][tls+]HOST:PORT` or
+/// `[proxy+][tls+]unix:PATH`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Address {
     /// Socket to listen on.

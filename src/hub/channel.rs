@@ -1,8 +1,8 @@
 //! A channel: a named set of subscribers with one order of messages.
 //!
 //! Its short lock *is* the order: under it a publication gets its number and enters the inbox of every shard with
-//! subscribers, and under it a subscriber is added. So what a subscriber sees begins at one point of the order and has no
-//! gap, without a merge step.
+//! subscribers, and under it a subscriber is added. So what a subscriber sees begins at one point of the order and has
+//! no gap, without a merge step.
 
 use super::ConnectionId;
 use super::id::SHARDS_MAX;

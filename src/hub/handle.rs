@@ -1,7 +1,7 @@
 //! The hub: a cloneable handle to all shards.
 //!
-//! Nothing here awaits. A publication that would have to wait says for which shard, and the session waits for credits of
-//! that shard.
+//! Nothing here awaits. A publication that would have to wait says for which shard, and the session waits for credits
+//! of that shard.
 
 use super::channel::{Channel, Order, ShardSet};
 use super::command::Publication;

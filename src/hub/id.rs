@@ -37,8 +37,8 @@ impl Slot {
 ///
 /// # Invariants
 ///
-/// Shard and slot never change (a connection belongs to one shard from connect to disconnect), and no two connections of one
-/// slot share a generation until 2^32 others had it.
+/// Shard and slot never change (a connection belongs to one shard from connect to disconnect), and no two connections
+/// of one slot share a generation until 2^32 others had it.
 #[derive(Clone, Copy, Eq, Hash, PartialEq)]
 pub struct ConnectionId {
     shard_and_slot: u32,

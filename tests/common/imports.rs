@@ -1,7 +1,7 @@
 //! The imports between the files of a crate, and the circles among them.
 //!
-//! An import is any path that leads into the same crate: in a `use`, in an expression, in a type. A `pub use` is not one:
-//! a path through it counts as an import of the file that it names. Unit tests do not count.
+//! An import is any path that leads into the same crate: in a `use`, in an expression, in a type. A `pub use` is not
+//! one: a path through it counts as an import of the file that it names. Unit tests do not count.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

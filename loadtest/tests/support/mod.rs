@@ -79,8 +79,8 @@ impl Drop for Scratch {
 /// takes to deliver the others.
 pub(crate) const SHORT_DRAIN: [&str; 2] = ["--drain", "10s"];
 
-/// Prepares a scenario against `ws://ADDRESS/ws`, 300 ms long. Later options beat these. The drain ends as soon as nothing
-/// is missing, so that its limit matters on no machine.
+/// Prepares a scenario against `ws://ADDRESS/ws`, 300 ms long. Later options beat these. The drain ends as soon as
+/// nothing is missing, so that its limit matters on no machine.
 pub(crate) fn loadtest(scenario: &str, address: SocketAddr) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
     command.args([scenario, "--url", &format!("ws://{address}/ws")]);
@@ -98,8 +98,8 @@ pub(crate) fn run(scenario: &str, address: SocketAddr, options: &[&str]) -> Run 
     finish(&command.output().unwrap(), &json)
 }
 
-/// Checks a claim about times, which the claim multiplies by `scale`; when it fails, again with longer times. The delays
-/// of a busy machine do not grow with the scale, so only a generator that breaks the claim fails at every scale.
+/// Checks a claim about times, which the claim multiplies by `scale`; when it fails, again with longer times. The
+/// delays of a busy machine do not grow with the scale, so only a generator that breaks the claim fails at every scale.
 pub(crate) fn at_some_scale(claim: impl Fn(u32) -> Result<(), String>) {
     let mut reasons = Vec::new();
     for scale in [1, 4, 16] {

@@ -1,7 +1,7 @@
 //! A credit: permission to put one command into one inbox.
 //!
-//! A credit belongs to the inbox that gave it, and is spent there or goes back when dropped: the type makes it impossible
-//! to spend it on another shard, which would corrupt the bounds of both.
+//! A credit belongs to the inbox that gave it, and is spent there or goes back when dropped: the type makes it
+//! impossible to spend it on another shard, which would corrupt the bounds of both.
 //!
 //! This is the one file of the hub that awaits. Only callers above the hub, readers and operators, wait for credits.
 
@@ -32,8 +32,8 @@ impl<'a, S> Credit<'a, S> {
         self.spend().push_paid(command);
     }
 
-    /// Queues a command that nothing waits for, such as a pong: a shard that sleeps takes it with its next tick, or when
-    /// many are queued. A shard with connections ticks.
+    /// Queues a command that nothing waits for, such as a pong: a shard that sleeps takes it with its next tick, or
+    /// when many are queued. A shard with connections ticks.
     pub fn push_lazily(self, command: Command<S>) {
         self.spend().push_paid_lazily(command);
     }

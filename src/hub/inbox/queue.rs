@@ -2,9 +2,9 @@
 //!
 //! # When it is full
 //!
-//! A push costs credits: one for every [`CREDIT_BYTES`] of the command, at least one. There are as many credits as places
-//! in the queue, so a push that is paid for always finds room. A reader without credits waits, and its socket is not read
-//! meanwhile: a flood stops at its source by TCP back-pressure, and nothing is lost.
+//! A push costs credits: one for every [`CREDIT_BYTES`] of the command, at least one. There are as many credits as
+//! places in the queue, so a push that is paid for always finds room. A reader without credits waits, and its socket is
+//! not read meanwhile: a flood stops at its source by TCP back-pressure, and nothing is lost.
 
 use super::waker::ShardWaker;
 use crate::hub::Command;

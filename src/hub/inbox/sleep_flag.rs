@@ -1,9 +1,9 @@
 //! A sleep flag: wakes a shard once per sleep, not once per message.
 //!
-//! A producer pushes, then [wakes](SleepFlag::wake); the consumer finds nothing, [prepares to sleep](SleepFlag::prepare_sleep),
-//! looks once more, and only then waits. Whichever order the two meet in, the producer sees the flag or the consumer
-//! sees the message: the fences on both sides forbid the outcome in which neither does. `tests/loom` proves it, and
-//! finds a lost wake-up when a fence is taken out.
+//! A producer pushes, then [wakes](SleepFlag::wake); the consumer finds nothing, [prepares to
+//! sleep](SleepFlag::prepare_sleep), looks once more, and only then waits. Whichever order the two meet in, the
+//! producer sees the flag or the consumer sees the message: the fences on both sides forbid the outcome in which
+//! neither does. `tests/loom` proves it, and finds a lost wake-up when a fence is taken out.
 
 #[cfg(loom)]
 use loom::sync::atomic::{AtomicBool, Ordering, fence};

@@ -1,8 +1,8 @@
 //! Batching: publications of several channels for one connection leave in one write.
 //!
 //! A pass fans out channel by channel, which is one write for each. So before it does, it finds the connections that it
-//! would write to more than once, and serves each of them by one write; the fan-outs then find their cursors at the head
-//! and skip them. None of this runs while no connection has a second subscription, or only one channel is touched.
+//! would write to more than once, and serves each of them by one write; the fan-outs then find their cursors at the
+//! head and skip them. None of this runs while no connection has a second subscription, or only one channel is touched.
 
 use super::rounds::{Part, Position};
 use super::state::Shard;
@@ -93,7 +93,8 @@ impl<S: Sink> Shard<S> {
         }
     }
 
-    /// Moves the cursors of what was sent. A frame that was cut goes to the control queue; those after it were not sent.
+    /// Moves the cursors of what was sent. A frame that was cut goes to the control queue; those after it were not
+    /// sent.
     fn finish_batch(&mut self, slot: Slot, sent: Sent) {
         let Some(connection) = self.connections.get_mut(slot) else { return };
         let batch = &self.rounds.batch;

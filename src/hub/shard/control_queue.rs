@@ -1,7 +1,7 @@
 //! The control queue: the private part of an outbox, for the few connections that need one at the moment.
 //!
-//! It leaves before the range of the log, at a frame boundary. It is bounded by its shape: the rest of one frame, one pong
-//! (only the newest ping is answered, which RFC 6455 section 5.5.3 allows), one ping, one notice, one close frame.
+//! It leaves before the range of the log, at a frame boundary. It is bounded by its shape: the rest of one frame, one
+//! pong (only the newest ping is answered, which RFC 6455 section 5.5.3 allows), one ping, one notice, one close frame.
 
 use crate::hub::inbox::SlotWaker;
 use crate::protocol::websocket::frame;
@@ -54,8 +54,8 @@ impl ControlQueue {
         self.close = frame;
     }
 
-    /// Counts publications that the connection will not get. A notice that still waits is extended, so that publications
-    /// after the gap come after the notice.
+    /// Counts publications that the connection will not get. A notice that still waits is extended, so that
+    /// publications after the gap come after the notice.
     pub fn push_missed(&mut self, publications: u64) {
         self.missed += publications;
         self.notice = Bytes::new();

@@ -128,8 +128,8 @@ fn lag_of<S>(connection: &Connection<S>, channels: &ShardChannels) -> u64 {
     lags.max().unwrap_or(0)
 }
 
-/// Flushes until the sink is full or nothing is left: first the control queue with the channel that is found first, then
-/// one channel after the other.
+/// Flushes until the sink is full or nothing is left: first the control queue with the channel that is found first,
+/// then one channel after the other.
 fn write_out<S: Sink>(connection: &mut Connection<S>, channels: &mut ShardChannels, counts: &mut ShardCounts) -> End {
     let mut has_moved = false;
     loop {

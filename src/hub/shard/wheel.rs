@@ -1,7 +1,7 @@
 //! The ping wheel: when each connection is pinged, and when its pong is due, without a timer per connection.
 //!
-//! Slots are spread over [`BUCKETS`] buckets. Two hands go round once per `ping_interval`: the first pings the connections
-//! of the bucket it passes; the second follows `pong_timeout` later and closes those that did not answer.
+//! Slots are spread over [`BUCKETS`] buckets. Two hands go round once per `ping_interval`: the first pings the
+//! connections of the bucket it passes; the second follows `pong_timeout` later and closes those that did not answer.
 
 use crate::hub::id::Slot;
 use std::ops::Range;

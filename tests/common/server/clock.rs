@@ -9,8 +9,8 @@ use tokio::time::{advance, pause};
 /// One step of the clock: the resolution of tokio's timers.
 const STEP: Duration = Duration::from_millis(1);
 
-/// Yields to the runtime after a step; each one polls the sockets. A shard ticks every 50 steps, so all tasks that a step
-/// wakes have run before the next tick.
+/// Yields to the runtime after a step; each one polls the sockets. A shard ticks every 50 steps, so all tasks that a
+/// step wakes have run before the next tick.
 const TURNS: usize = 8;
 
 /// Stops the clock of the test's runtime, which must have one thread, and so the clock of a server in it.
@@ -24,8 +24,8 @@ impl FrozenClock {
     pub(crate) fn new() -> Self {
         pause();
         let (hold, held) = sync_channel::<()>(0);
-        // tokio advances a paused clock whenever all tasks wait, also for sockets, unless a blocking task runs. This one
-        // ends when the test hangs: the clock advances then, and `within` fails the test.
+        // tokio advances a paused clock whenever all tasks wait, also for sockets, unless a blocking task runs. This
+        // one ends when the test hangs: the clock advances then, and `within` fails the test.
         drop(spawn_blocking(move || held.recv_timeout(HANG)));
         Self { _hold: hold }
     }

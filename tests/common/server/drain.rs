@@ -63,8 +63,8 @@ pub(crate) async fn watch(addr: SocketAddr) -> Watched {
     }
 }
 
-/// Checks the order and the pace. `closes` are the times at which clients saw their connections end; the hub had `total`
-/// connections.
+/// Checks the order and the pace. `closes` are the times at which clients saw their connections end; the hub had
+/// `total` connections.
 pub(crate) fn assert_even(pace: Pace, watched: &Watched, mut closes: Vec<Instant>, total: usize) {
     closes.sort();
     let first = closes.first().expect("somebody was closed");

@@ -71,8 +71,8 @@ impl Process {
     }
 }
 
-/// Checks a claim about times, which the claim multiplies by `scale`; when it fails, again with longer times. The delays
-/// of a busy machine do not grow with the scale, so only a hub that breaks the claim fails at every scale.
+/// Checks a claim about times, which the claim multiplies by `scale`; when it fails, again with longer times. The
+/// delays of a busy machine do not grow with the scale, so only a hub that breaks the claim fails at every scale.
 pub(crate) async fn at_some_scale<F: Future<Output = Result<(), String>>>(claim: impl Fn(u32) -> F) {
     let mut reasons = Vec::new();
     for scale in [1, 6, 36] {
