@@ -167,7 +167,7 @@ async fn proxy_protocol_names_the_client_and_is_required_where_it_is_configured(
     assert_eq!(through(b"PROXY TCP4 192.0.2.1 127.0.0.1 4712 80\r\n").await.0, "HTTP/1.1 429");
     assert_eq!(through(b"PROXY TCP4 192.0.2.2 127.0.0.1 4713 80\r\n").await.0, "HTTP/1.1 101");
     assert_eq!(through(b"").await.0, "", "closed without a word");
-    assert_eq!(server.hub().metrics().refusals().iter().sum::<u64>(), 2);
+    assert_eq!(server.hub().metrics().process.read().refusals.iter().sum::<u64>(), 2);
 }
 
 /// Threats row 24. Never guessed: where it is not configured it is no request.
@@ -225,6 +225,6 @@ async fn unfinished_handshakes_of_one_address_make_room_for_its_next_one() {
     }
     let _fourth = TcpStream::connect(server.addr).await.expect("it listens");
     assert_eq!(within(slow[0].read(&mut [0; 1])).await.unwrap_or(0), 0, "the oldest one is cut off");
-    let refused = server.hub().metrics().refusals().iter().sum::<u64>();
+    let refused = server.hub().metrics().process.read().refusals.iter().sum::<u64>();
     assert!(refused >= 1, "and counted");
 }

@@ -31,7 +31,7 @@ async fn join(identity: &Identity, addr: SocketAddr) -> Encrypted {
 
 async fn refused(server: &TestServer, reason: Refusal) {
     within(async {
-        while server.hub().metrics().refusals()[reason as usize] == 0 {
+        while server.hub().metrics().refused(reason) == 0 {
             tokio::task::yield_now().await;
         }
     })
@@ -111,7 +111,7 @@ async fn handshake_that_does_not_come_or_does_not_go_on_is_cut_in_time() {
         let _ = within(stream.read_to_end(&mut Vec::new())).await;
     }
     within(async {
-        while server.hub().metrics().refusals()[Refusal::Timeout as usize] < 3 || server.handshakes() > 0 {
+        while server.hub().metrics().refused(Refusal::Timeout) < 3 || server.handshakes() > 0 {
             tokio::task::yield_now().await;
         }
     })
@@ -138,7 +138,7 @@ async fn address_that_shakes_hands_too_fast_is_refused_before_it_costs_anything(
     }
     let refused = tls::connect(&identity.client(rustls::ALL_VERSIONS), server.addr).await;
     assert!(refused.is_err(), "and not a byte of an answer");
-    assert_eq!(server.hub().metrics().refusals()[Refusal::RateAddress as usize], 1);
+    assert_eq!(server.hub().metrics().refused(Refusal::RateAddress), 1);
     clients[0].send("connections stay").await;
     assert_eq!(clients[3].line().await, "connections stay");
 }

@@ -193,7 +193,7 @@ async fn refusals_are_counted_and_take_no_place() {
     for _ in 0..3 {
         refused(&server, &with("Sec-WebSocket-Key", &[])).await;
     }
-    assert_eq!(server.hub().metrics().refusals().iter().sum::<u64>(), 3);
+    assert_eq!(server.hub().metrics().process.read().refusals.iter().sum::<u64>(), 3);
     accepted(&server, &good()).await;
 }
 

@@ -83,7 +83,7 @@ async fn report_lost(lost: ErrorCounter, metrics: Arc<Metrics>) {
     loop {
         ticks.tick().await;
         let lines = lost.dropped_lines();
-        metrics.log_lines_lost.store(lines as u64, Ordering::Relaxed);
+        metrics.process.log_lines_lost.store(lines as u64, Ordering::Relaxed);
         if lines > known {
             tracing::warn!(lines = lines - known, "lines were lost: the log is not read, or not fast enough");
             known = lines;

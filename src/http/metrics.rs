@@ -4,21 +4,19 @@ use super::error::{RequestError, read_only};
 use super::metrics_format::{self, Format};
 use super::process_metrics::ProcessMetrics;
 use super::response::{HttpResponse, set_header, text, with_body};
-use crate::metrics::{Kind, LATENCY_BOUNDS, Refusal, SHARD_COUNTS, ShardCounts};
+use crate::metrics::{Kind, LATENCY_BOUNDS, LatencyHistogram, Metric, ProcessCounts, Read, ShardCounts};
 use crate::operation::lifecycle::Stage;
 use crate::operation::pace::{Closing, ClosingKind};
 use crate::operation::state::State;
-use crate::protocol::CloseReason;
 use hyper::{Request, StatusCode, header};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
 
 const FORBIDDEN: &str = "Forbidden: metrics are served to this machine only; elsewhere use --internal-addr and a key\n";
@@ -50,13 +48,14 @@ fn page(state: &State, format: Format) -> String {
     }
 }
 
-/// One number of the process: its name, its kind, its help text, its value.
+/// A number that is not counted but read from the state of the process: its name, its kind, its help text, its value.
 type Number = (&'static str, Kind, &'static str, u64);
 
 /// The numbers of one moment.
 #[derive(Debug)]
 struct Snapshot {
-    process: Vec<Number>,
+    state: Vec<Number>,
+    process: ProcessCounts,
     shards: Vec<ShardCounts>,
     /// Commands in the inbox of each shard.
     inboxes: Vec<u64>,
@@ -64,24 +63,18 @@ struct Snapshot {
     inbox_bytes: u64,
     /// Slots taken on each shard.
     placements: Vec<u64>,
-    /// Bytes of messages that have not arrived completely.
-    partial_bytes: u64,
-    credit_wait_seconds: f64,
-    refusals: [u64; Refusal::LABELS.len()],
 }
 
 impl Snapshot {
     fn collect(state: &State) -> Self {
         let hub = &state.hub;
         Self {
-            process: process(state).into_iter().chain(certificate(state)).collect(),
+            state: numbers(state).into_iter().chain(certificate(state)).collect(),
+            process: hub.metrics().process.read(),
             shards: hub.metrics().shards().iter().map(|shard| shard.read()).collect(),
             inboxes: (0..hub.shards()).map(|shard| hub.inbox(shard).depth() as u64).collect(),
             inbox_bytes: (0..hub.shards()).map(|shard| hub.inbox(shard).bytes() as u64).sum(),
-            partial_bytes: hub.metrics().partial_bytes.load(Ordering::Relaxed),
-            credit_wait_seconds: seconds(hub.metrics().credit_wait_micros.load(Ordering::Relaxed)),
             placements: hub.placement().taken_by_shard().into_iter().map(|taken| taken as u64).collect(),
-            refusals: hub.metrics().refusals(),
         }
     }
 }
@@ -98,10 +91,8 @@ fn certificate(state: &State) -> Option<Number> {
     ))
 }
 
-fn process(state: &State) -> Vec<Number> {
-    let (hub, metrics) = (&state.hub, state.hub.metrics());
-    // Relaxed: each number stands for itself.
-    let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+fn numbers(state: &State) -> Vec<Number> {
+    let hub = &state.hub;
     let closing = [ClosingKind::Stop, ClosingKind::Drain, ClosingKind::Shed];
     let closing = closing.into_iter().find_map(|kind| state.lifecycle.closing(kind));
     let (to_close, closed) = closing.as_deref().map_or((0, 0), |closing: &Closing| (closing.total(), closing.closed()));
@@ -120,28 +111,6 @@ fn process(state: &State) -> Vec<Number> {
             "0 normal, 1 new connections are refused, 2 the longest outboxes are closed",
             state.memory.pressure() as u64,
         ),
-        (
-            "credit_waits",
-            Kind::Counter,
-            "Times a publisher waited for a shard and its socket was not read",
-            read(&metrics.credit_waits),
-        ),
-        ("accept_errors", Kind::Counter, "Connections that could not be accepted", read(&metrics.accept_errors)),
-        ("connection_panics", Kind::Counter, "Connections ended by a panic", read(&metrics.connection_panics)),
-        ("shard_restarts", Kind::Counter, "Shards restarted after a panic", read(&metrics.shard_restarts)),
-        ("pauses", Kind::Counter, "Times the whole process did not run for a second", read(&metrics.pauses)),
-        (
-            "shard_stalls",
-            Kind::Counter,
-            "Times a shard had work and made no pass for a second",
-            read(&metrics.shard_stalls),
-        ),
-        (
-            "log_lines_lost",
-            Kind::Counter,
-            "Lines of the log that were dropped because writing was too slow",
-            read(&metrics.log_lines_lost),
-        ),
     ]
 }
 
@@ -150,27 +119,21 @@ impl Collector for Snapshot {
         let build = [("version", env!("CARGO_PKG_VERSION"))];
         let mut family = encoder.encode_descriptor("build_info", "Version of the hub", None, MetricType::Gauge)?;
         ConstGauge::new(1_i64).encode(family.encode_family(&build)?)?;
-        for (name, kind, help, value) in &self.process {
+        for (name, kind, help, value) in &self.state {
             encode_one(&mut encoder, Metadata { name, help, kind: *kind }, *value)?;
         }
-        let waited = ConstCounter::new(self.credit_wait_seconds);
-        let help = "Total time that publishers waited for shards";
-        waited.encode(encoder.encode_descriptor("credit_wait", help, Some(&Unit::Seconds), MetricType::Counter)?)?;
+        for metric in ProcessCounts::METRICS {
+            encode_process(&mut encoder, metric, &self.process)?;
+        }
         encode_memory(&mut encoder, self)?;
         encode_skew(&mut encoder, &self.shards)?;
-        for (name, kind, help, read) in SHARD_COUNTS {
-            encode_shards(&mut encoder, Metadata { name, help, kind: *kind }, self.shards.iter().map(read))?;
+        for metric in ShardCounts::METRICS {
+            encode_shard(&mut encoder, metric, &self.shards)?;
         }
         let inboxes = Metadata::gauge("inbox_depth", "Commands in the inbox of the shard");
         encode_shards(&mut encoder, inboxes, self.inboxes.iter().copied())?;
         let placements = Metadata::gauge("placements", "Slots taken, including those reserved by handshakes");
         encode_shards(&mut encoder, placements, self.placements.iter().copied())?;
-        let refusals = Refusal::LABELS.iter().zip(self.refusals);
-        let metadata = Metadata::counter("refusals", "Connections refused");
-        encode_family(&mut encoder, metadata, "reason", refusals)?;
-        let closes = CloseReason::LABELS.iter().enumerate();
-        let closes = closes.map(|(index, label)| (*label, self.shards.iter().map(|counts| counts.closes[index]).sum()));
-        encode_family(&mut encoder, Metadata::counter("closes", "Connections closed by the hub"), "reason", closes)?;
         encode_latency(&mut encoder, &self.shards)
     }
 }
@@ -184,8 +147,10 @@ struct Metadata<'a> {
 }
 
 impl<'a> Metadata<'a> {
-    fn counter(name: &'a str, help: &'a str) -> Self {
-        Self { name, help, kind: Kind::Counter }
+    /// Returns the metadata of a declared metric.
+    fn of<T>(metric: &Metric<T>) -> Self {
+        // The encoder adds a full stop.
+        Self { name: metric.name, help: metric.help.trim().trim_end_matches('.'), kind: metric.kind }
     }
 
     fn gauge(name: &'a str, help: &'a str) -> Self {
@@ -193,12 +158,41 @@ impl<'a> Metadata<'a> {
     }
 }
 
-fn encode_one(encoder: &mut DescriptorEncoder<'_>, metadata: Metadata<'_>, value: u64) -> fmt::Result {
-    let metric = encoder.encode_descriptor(metadata.name, metadata.help, None, metric_type(metadata.kind))?;
-    match metadata.kind {
-        Kind::Counter => ConstCounter::new(value).encode(metric),
-        Kind::Gauge => ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(metric),
+/// Encodes a declared metric of the process.
+fn encode_process(
+    encoder: &mut DescriptorEncoder<'_>,
+    metric: &Metric<ProcessCounts>,
+    counts: &ProcessCounts,
+) -> fmt::Result {
+    match metric.read {
+        Read::One(read) => encode_one(encoder, Metadata::of(metric), read(counts)),
+        Read::ByLabel { label, values, numbers } => {
+            encode_family(encoder, Metadata::of(metric), label, values.iter().zip(numbers(counts).iter().copied()))
+        }
     }
+}
+
+/// Encodes a declared metric of the shards: per shard, or summed over the shards if it has a label of its own.
+fn encode_shard(
+    encoder: &mut DescriptorEncoder<'_>,
+    metric: &Metric<ShardCounts>,
+    shards: &[ShardCounts],
+) -> fmt::Result {
+    match metric.read {
+        Read::One(read) => encode_shards(encoder, Metadata::of(metric), shards.iter().map(read)),
+        Read::ByLabel { label, values, numbers } => {
+            let sum = |index: usize| shards.iter().map(|counts| numbers(counts)[index]).sum();
+            let values = values.iter().enumerate().map(|(index, value)| (value, sum(index)));
+            encode_family(encoder, Metadata::of(metric), label, values)
+        }
+    }
+}
+
+fn encode_one(encoder: &mut DescriptorEncoder<'_>, metadata: Metadata<'_>, value: u64) -> fmt::Result {
+    if metadata.kind == Kind::Part {
+        return Ok(());
+    }
+    encode_number(metadata.kind, value, descriptor(encoder, metadata)?)
 }
 
 fn encode_shards(
@@ -215,18 +209,35 @@ fn encode_family<L: AsRef<str>>(
     label: &str,
     values: impl Iterator<Item = (L, u64)>,
 ) -> fmt::Result {
-    // The encoder adds a full stop.
-    let help = metadata.help.trim().trim_end_matches('.');
-    let mut family = encoder.encode_descriptor(metadata.name, help, None, metric_type(metadata.kind))?;
+    if metadata.kind == Kind::Part {
+        return Ok(());
+    }
+    let mut family = descriptor(encoder, metadata)?;
     for (value, number) in values {
         let labels = [(label, value.as_ref())];
-        let family = family.encode_family(&labels)?;
-        match metadata.kind {
-            Kind::Counter => ConstCounter::new(number).encode(family)?,
-            Kind::Gauge => ConstGauge::new(i64::try_from(number).unwrap_or(i64::MAX)).encode(family)?,
-        }
+        encode_number(metadata.kind, number, family.encode_family(&labels)?)?;
     }
     Ok(())
+}
+
+fn descriptor<'e>(
+    encoder: &'e mut DescriptorEncoder<'_>,
+    metadata: Metadata<'e>,
+) -> Result<MetricEncoder<'e>, fmt::Error> {
+    let (metric_type, unit) = match metadata.kind {
+        Kind::Counter => (MetricType::Counter, None),
+        Kind::Seconds => (MetricType::Counter, Some(&Unit::Seconds)),
+        Kind::Gauge | Kind::Part => (MetricType::Gauge, None),
+    };
+    encoder.encode_descriptor(metadata.name, metadata.help, unit, metric_type)
+}
+
+fn encode_number(kind: Kind, number: u64, encoder: MetricEncoder<'_>) -> fmt::Result {
+    match kind {
+        Kind::Counter => ConstCounter::new(number).encode(encoder),
+        Kind::Seconds => ConstCounter::new(seconds(number)).encode(encoder),
+        Kind::Gauge | Kind::Part => ConstGauge::new(i64::try_from(number).unwrap_or(i64::MAX)).encode(encoder),
+    }
 }
 
 /// Encodes the memory that grows with load. That of the allocator and the kernel is part of the process metrics.
@@ -236,7 +247,7 @@ fn encode_memory(encoder: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fm
         ("inboxes", snapshot.inbox_bytes),
         ("control_queues", sum(|counts| counts.control_bytes)),
         ("logs", sum(|counts| counts.log_bytes)),
-        ("partial_messages", snapshot.partial_bytes),
+        ("partial_messages", snapshot.process.partial_bytes),
         ("slots", sum(|counts| counts.slot_bytes)),
     ];
     let metadata = Metadata::gauge("memory_bytes", "Bytes by purpose");
@@ -264,12 +275,12 @@ fn deliveries(counts: &ShardCounts) -> u64 {
 }
 
 fn encode_latency(encoder: &mut DescriptorEncoder<'_>, shards: &[ShardCounts]) -> fmt::Result {
-    const HELP: &str = "Time from the arrival of a publication to the last write that was due for it";
-    let mut family = encoder.encode_descriptor("delivery", HELP, Some(&Unit::Seconds), MetricType::Histogram)?;
+    let help = LatencyHistogram::HELP;
+    let mut family = encoder.encode_descriptor("delivery", help, Some(&Unit::Seconds), MetricType::Histogram)?;
     for (shard, counts) in shards.iter().enumerate() {
         let bounds = LATENCY_BOUNDS.iter().map(|bound| seconds(*bound)).chain([f64::INFINITY]);
-        let buckets: Vec<_> = bounds.zip(counts.latency).collect();
-        let (sum, count) = (seconds(counts.latency_sum), counts.latency.iter().sum());
+        let buckets: Vec<_> = bounds.zip(counts.latency.buckets).collect();
+        let (sum, count) = (seconds(counts.latency.sum), counts.latency.buckets.iter().sum());
         let labels = [("shard", shard.to_string())];
         family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
     }
@@ -279,11 +290,4 @@ fn encode_latency(encoder: &mut DescriptorEncoder<'_>, shards: &[ShardCounts]) -
 #[expect(clippy::cast_precision_loss, reason = "285 years of microseconds are exact")]
 fn seconds(microseconds: u64) -> f64 {
     microseconds as f64 / 1e6
-}
-
-fn metric_type(kind: Kind) -> MetricType {
-    match kind {
-        Kind::Counter => MetricType::Counter,
-        Kind::Gauge => MetricType::Gauge,
-    }
 }

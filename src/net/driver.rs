@@ -24,7 +24,7 @@ pub(crate) async fn supervise<S: Sink>(hub: Hub<S>, mut shard: Shard<S>, started
         if error.is_cancelled() {
             return;
         }
-        Metrics::count(&hub.metrics().shard_restarts);
+        Metrics::count(&hub.metrics().process.shard_restarts);
         tracing::error!(shard = index, "a bug ended the shard and its connections; it restarts empty");
         let now = Instant::now();
         restarts.push_back(now);
@@ -164,7 +164,7 @@ mod tests {
 
         let mut next = talk(&hub, false).await;
         assert_eq!(next.recv().await.unwrap(), b"\x81\x01x", "the new shard serves");
-        assert_eq!(hub.metrics().shard_restarts.load(Ordering::Relaxed), 1);
+        assert_eq!(hub.metrics().process.shard_restarts.load(Ordering::Relaxed), 1);
         assert_eq!(hub.placement().taken(), 2);
     }
 

@@ -176,9 +176,9 @@ impl Reader {
     fn feed(&mut self, bytes: &mut [u8]) -> ReadOutcome {
         let before = self.decoder.partial_bytes();
         let outcome = catch(|| self.feed_unguarded(bytes));
-        Metrics::change(&self.session.hub().metrics().partial_bytes, before, self.decoder.partial_bytes());
+        Metrics::change(&self.session.hub().metrics().process.partial_bytes, before, self.decoder.partial_bytes());
         outcome.unwrap_or_else(|| {
-            Metrics::count(&self.session.hub().metrics().connection_panics);
+            Metrics::count(&self.session.hub().metrics().process.connection_panics);
             ReadOutcome::Failed(CloseReason::Internal)
         })
     }
@@ -218,7 +218,7 @@ impl Reader {
             self.session.close(reason).await;
             self.discard().await;
         }
-        Metrics::change(&self.session.hub().metrics().partial_bytes, self.decoder.partial_bytes(), 0);
+        Metrics::change(&self.session.hub().metrics().process.partial_bytes, self.decoder.partial_bytes(), 0);
         self.session.end().await;
         drop(self.permit);
     }

@@ -42,7 +42,7 @@ pub(crate) async fn watch(hub: &Hub<SocketSink>) {
         sleep(CHECK_INTERVAL).await;
         let late = start.elapsed().saturating_sub(CHECK_INTERVAL);
         if late >= PAUSE_MIN {
-            Metrics::count(&hub.metrics().pauses);
+            Metrics::count(&hub.metrics().process.pauses);
             tracing::warn!(seconds = late.as_secs_f64(), "the process did not run: it was stopped, or had no CPU");
             // The shards did not run either, which is reported already.
             shards.fill(ShardProgress::default());
@@ -51,7 +51,7 @@ pub(crate) async fn watch(hub: &Hub<SocketSink>) {
         for (shard, progress) in shards.iter_mut().enumerate() {
             let passes = hub.metrics().shards()[shard].read().passes;
             if progress.update(passes, hub.inbox(shard).depth() > 0) {
-                Metrics::count(&hub.metrics().shard_stalls);
+                Metrics::count(&hub.metrics().process.shard_stalls);
                 tracing::error!(shard, "a shard has work and makes no pass: is a thread blocked?");
             }
         }

@@ -210,9 +210,12 @@ impl<S: Sink> Session<S> {
         let mut credits = self.hub.credits(body.len()).arrived(self.now());
         while let Err(no_credit) = self.hub.publish(&self.channel, &body, &mut credits) {
             let (metrics, start) = (self.hub.metrics(), Instant::now());
-            Metrics::count(&metrics.credit_waits);
+            Metrics::count(&metrics.process.credit_waits);
             let credit = credits.wait(no_credit.shard).await;
-            Metrics::add(&metrics.credit_wait_micros, u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX));
+            Metrics::add(
+                &metrics.process.credit_wait_micros,
+                u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX),
+            );
             credits.keep(credit);
         }
     }

@@ -34,7 +34,7 @@ impl Latency {
         if self.publications > 0 {
             let Self { publications, oldest } = mem::take(self);
             let now = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
-            counts.count_latency(now.saturating_sub(oldest), publications);
+            counts.latency.count(now.saturating_sub(oldest), publications);
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::hub::Sink;
 use crate::hub::id::Slot;
 use crate::hub::inbox::Inbox;
 use crate::hub::placement::Placement;
-use crate::metrics::{ShardCounts, ShardMetrics};
+use crate::metrics::{ShardCounters, ShardCounts};
 use crate::protocol::CloseReason;
 use std::fmt;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub struct Shard<S: Sink> {
     pub(super) commands_max: usize,
     pub(super) inbox: Arc<Inbox<S>>,
     pub(super) placement: Arc<Placement>,
-    pub(super) metrics: Arc<ShardMetrics>,
+    pub(super) metrics: Arc<ShardCounters>,
     /// Published to `metrics` at the end of each pass.
     pub(super) counts: ShardCounts,
 
@@ -58,7 +58,7 @@ pub(in crate::hub) struct ShardParts<'a, S> {
     pub(in crate::hub) tuning: &'a Tuning,
     pub(in crate::hub) inbox: Arc<Inbox<S>>,
     pub(in crate::hub) placement: Arc<Placement>,
-    pub(in crate::hub) metrics: Arc<ShardMetrics>,
+    pub(in crate::hub) metrics: Arc<ShardCounters>,
 }
 
 impl<S: Sink> Shard<S> {

@@ -135,18 +135,7 @@ impl TestServer {
     pub(crate) fn counts(&self) -> ShardCounts {
         let mut sum = ShardCounts::default();
         for counts in self.hub.metrics().shards().iter().map(|shard| shard.read()) {
-            sum.connections += counts.connections;
-            sum.parked += counts.parked;
-            sum.publications += counts.publications;
-            sum.deliveries += counts.deliveries;
-            sum.sends += counts.sends;
-            sum.passes += counts.passes;
-            sum.wakes += counts.wakes;
-            sum.parks += counts.parks;
-            sum.skipped += counts.skipped;
-            for (sum, closes) in sum.closes.iter_mut().zip(counts.closes) {
-                *sum += closes;
-            }
+            sum += counts;
         }
         sum
     }

@@ -1,0 +1,68 @@
+//! All counters of a hub.
+
+use super::process::ProcessCounters;
+use super::refusal::Refusal;
+use super::shard::ShardCounters;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+/// All counters of a hub, and when they began.
+#[derive(Debug)]
+pub struct Metrics {
+    started: Instant,
+    shards: Box<[Arc<ShardCounters>]>,
+    /// The counters of the process.
+    pub process: ProcessCounters,
+}
+
+impl Metrics {
+    /// Returns the counters of a hub with this number of shards.
+    pub fn new(shards: usize) -> Self {
+        Self {
+            started: Instant::now(),
+            shards: (0..shards).map(|_| Arc::default()).collect(),
+            process: ProcessCounters::default(),
+        }
+    }
+
+    /// Returns when the hub started. Times of the hub are measured from then.
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// Returns the counters of each shard.
+    pub fn shards(&self) -> &[Arc<ShardCounters>] {
+        &self.shards
+    }
+
+    /// Counts a refused connection.
+    pub fn refuse(&self, reason: Refusal) {
+        Self::count(&self.process.refusals[reason as usize]);
+    }
+
+    /// Returns the number of connections refused for a reason.
+    pub fn refused(&self, reason: Refusal) -> u64 {
+        // Relaxed: the number stands for itself.
+        self.process.refusals[reason as usize].load(Ordering::Relaxed)
+    }
+
+    /// Adds one to a counter.
+    pub fn count(counter: &AtomicU64) {
+        Self::add(counter, 1);
+    }
+
+    /// Adds to a counter.
+    pub fn add(counter: &AtomicU64, more: u64) {
+        // Relaxed: the number stands for itself.
+        counter.fetch_add(more, Ordering::Relaxed);
+    }
+
+    /// Replaces the part of one owner in a gauge that sums over many.
+    pub fn change(sum: &AtomicU64, before: usize, now: usize) {
+        if now != before {
+            // Relaxed: the number stands for itself. A difference below zero wraps, and so does the sum: back.
+            sum.fetch_add((now as u64).wrapping_sub(before as u64), Ordering::Relaxed);
+        }
+    }
+}

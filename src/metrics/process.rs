@@ -1,0 +1,38 @@
+//! The counters of the process. Any thread counts, so they are atomics.
+
+use super::counters::counters;
+use super::refusal::Refusal;
+
+counters! {
+    /// What the process did since it started.
+    pub struct ProcessCounts;
+
+    /// The same as it is counted.
+    pub struct ProcessCounters { pub };
+
+    numbers {
+        /// Times that a publisher waited for a shard and its socket was not read.
+        Counter credit_waits,
+        /// Total time that publishers waited for shards.
+        Seconds credit_wait_micros as "credit_wait",
+        /// Bytes of messages that have not arrived completely.
+        Part partial_bytes,
+        /// Connections that could not be accepted.
+        Counter accept_errors,
+        /// Connections ended by a panic.
+        Counter connection_panics,
+        /// Shards restarted after a panic.
+        Counter shard_restarts,
+        /// Times that the whole process did not run for a second.
+        Counter pauses,
+        /// Times that a shard had work and made no pass for a second.
+        Counter shard_stalls,
+        /// Lines of the log that were dropped because writing was too slow.
+        Counter log_lines_lost,
+    }
+    labelled {
+        /// Connections refused before they were WebSockets.
+        Counter refusals: Refusal,
+    }
+    histograms {}
+}

@@ -1,0 +1,53 @@
+//! A refusal: why a connection was refused before it was a WebSocket.
+
+use super::counters::Labels;
+
+/// Declares the reasons once: as an enum, and as the values of a label.
+macro_rules! refusals {
+    ($($(#[doc = $help:literal])+ $Name:ident $label:literal,)+) => {
+        /// Why a connection was refused before it was a WebSocket.
+        #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+        pub enum Refusal {
+            $($(#[doc = $help])+ $Name,)+
+        }
+
+        impl Labels for Refusal {
+            const LABEL: &'static str = "reason";
+
+            const VALUES: &'static [&'static str] = &[$($label,)+];
+        }
+    };
+}
+
+refusals! {
+    /// The request is not a handshake, or a malformed one.
+    BadRequest "bad_request",
+    /// The head or the target of the request is too large.
+    HeadSize "head_size",
+    /// The head or the PROXY header did not arrive in time.
+    Timeout "timeout",
+    /// The TLS handshake failed.
+    Tls "tls",
+    /// The origin of the page is not allowed.
+    Origin "origin",
+    /// The PROXY header is missing or malformed, or its sender is not trusted.
+    ProxyProtocol "proxy_protocol",
+    /// Too many connections from one address.
+    ConnectionsAddress "connections_address",
+    /// Too many handshakes per second from one address.
+    RateAddress "rate_address",
+    /// Too many handshakes per second in total.
+    RateTotal "rate_total",
+    /// Too many handshakes in progress: the oldest one was cut off.
+    HandshakesAddress "handshakes_address",
+    /// The hub has reached `connections_max`.
+    Full "full",
+    /// The hub has reached `channels_max`.
+    Channels "channels",
+    /// The process is close to its memory budget.
+    Memory "memory",
+    /// The process has no descriptor left.
+    Descriptors "descriptors",
+    /// The hub is stopping.
+    Stopping "stopping",
+}
