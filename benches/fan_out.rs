@@ -10,7 +10,7 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use null::Null;
 use std::sync::Arc;
 use std::time::Duration;
-use throng::config::{Config, Limits};
+use throng::config::{Config, HubLimits};
 use throng::hub::{Channel, Hub, Shard};
 use throng::metrics::Metrics;
 use throng::protocol::{ChannelName, Encoding, chat};
@@ -25,7 +25,7 @@ struct Bench {
 
 impl Bench {
     fn new(subscribers: usize) -> Self {
-        let limits = Limits { connections_max: subscribers, ..Config::default().limits };
+        let limits = HubLimits { connections_max: subscribers, ..Config::default().limits };
         let metrics = Arc::new(Metrics::new(1));
         let (hub, mut shards) = Hub::new(&limits, Arc::clone(&metrics));
         let mut shard = shards.pop().expect("one was asked for");

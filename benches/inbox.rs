@@ -11,7 +11,7 @@ use null::Null;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
-use throng::config::{Config, Limits};
+use throng::config::{Config, HubLimits};
 use throng::hub::Hub;
 use throng::hub::inbox::sleep_flag::SleepFlag;
 use throng::metrics::Metrics;
@@ -24,7 +24,7 @@ const BATCH: usize = 256;
 fn publish(criterion: &mut Criterion, shards: usize) {
     let mut group = criterion.benchmark_group("inbox");
     group.throughput(Throughput::Elements(BATCH as u64));
-    let limits = Limits { connections_max: shards, ..Config::default().limits };
+    let limits = HubLimits { connections_max: shards, ..Config::default().limits };
     let (hub, mut running) = Hub::new(&limits, Arc::new(Metrics::new(shards)));
     let name = ChannelName::parse("lobby").expect("it is valid");
     let mut channel = None;

@@ -14,7 +14,7 @@ use std::io::Write;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
-use throng::config::{Config, Limits};
+use throng::config::{Config, HubLimits};
 use throng::hub::shard::log::Log;
 use throng::hub::{Channel, Hub, Shard};
 use throng::metrics::Metrics;
@@ -128,7 +128,7 @@ struct Stage {
 
 impl Stage {
     fn new(subscribers: usize) -> Self {
-        let limits = Limits { connections_max: subscribers, ..Config::default().limits };
+        let limits = HubLimits { connections_max: subscribers, ..Config::default().limits };
         let (hub, mut shards) = Hub::new(&limits, Arc::new(Metrics::new(1)));
         let shard = shards.pop().expect("one was asked for");
         let name = ChannelName::parse("lobby").expect("it is valid");

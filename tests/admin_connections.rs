@@ -8,7 +8,7 @@ mod simulation;
 use server::{KEY, Raw, TestServer, ask, start, stream_with_buffer, within};
 use simulation::SimulatedHub;
 use std::time::{Duration, Instant};
-use throng::config::{Config, Limits};
+use throng::config::{Config, HubLimits};
 use throng::hub::Command;
 use throng::hub::inspection::{Inspection, Rank, View};
 use tokio::sync::oneshot;
@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 fn open(config: &mut Config) {
     config.access.admin_keys = vec![KEY.parse().expect("it is long enough")];
     // Small, so that a client that does not read soon takes nothing.
-    config.limits.send_buffer_bytes = 4096;
+    config.sockets.send_buffer_bytes = 4096;
     config.limits.outbox_bytes_max = 1 << 24;
 }
 
@@ -156,7 +156,7 @@ fn inspect(hub: &SimulatedHub, rank: Rank, limit: usize) -> (usize, Vec<View>) {
 /// A look at a hundred thousand connections must not be one long pass, and must not miss the one that matters.
 #[test]
 fn many_connections_are_looked_at_slice_by_slice_and_the_slow_one_is_found_in_any() {
-    let hub = SimulatedHub::with_limits(&Limits { connections_max: 20_001, ..Limits::default() });
+    let hub = SimulatedHub::with_limits(&HubLimits { connections_max: 20_001, ..HubLimits::default() });
     let peers: Vec<_> = (0..20_000).map(|_| hub.connect().subscribe("all")).collect();
     for slow in [0, 8191, 8192, 19_999] {
         peers[slow].pipe().limit(0);

@@ -207,7 +207,7 @@ async fn unfinished_handshakes_of_one_address_make_room_for_its_next_one() {
     let server = start(|config| {
         config.access.limits_exempt = Vec::new();
         config.admission.handshakes_per_address_max = 3;
-        config.limits.handshake_timeout = Duration::from_secs(3600);
+        config.sockets.handshake_timeout = Duration::from_secs(3600);
     })
     .await;
     let mut slow = Vec::new();

@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
-use throng::config::Limits;
+use throng::config::HubLimits;
 use throng::hub::{Channel, Hub, Sent, Shard, Sink};
 use throng::metrics::Metrics;
 use throng::protocol::{ChannelName, DecoderLimits, Encoding, FrameDecoder, chat};
@@ -51,7 +51,7 @@ fn lobby() -> ChannelName {
 fn empty_hub<S: Sink>(connections_max: usize) -> (Hub<S>, Shard<S>) {
     // No client answers a ping here, and none is closed for it while a test runs.
     let pong_timeout = Duration::from_secs(53);
-    let limits = Limits { connections_max, pong_timeout, ..Limits::default() };
+    let limits = HubLimits { connections_max, pong_timeout, ..HubLimits::default() };
     let (hub, mut shards) = Hub::new(&limits, Arc::new(Metrics::new(1)));
     (hub, shards.remove(0))
 }

@@ -107,10 +107,10 @@ fn check<S: Read + Write + Send + 'static>(
     let server = runtime.block_on(start(|config| {
         configure(config);
         config.limits.connections_max = 1 + CONNECTIONS.unsigned_abs();
-        config.limits.message_bytes_max = LARGE;
+        config.sockets.message_bytes_max = LARGE;
         // Small, so that a large line does not fit: every connection parks, and must give back the memory that takes.
-        config.limits.send_buffer_bytes = 4096;
-        config.limits.notsent_bytes = 1024;
+        config.sockets.send_buffer_bytes = 4096;
+        config.sockets.notsent_bytes = 1024;
     }));
     let addr = server.addr;
     let scales = Scales { runtime, server };

@@ -5,7 +5,7 @@ mod simulation;
 
 use simulation::{End, Peer, SimulatedHub};
 use std::time::Duration;
-use throng::config::Limits;
+use throng::config::HubLimits;
 use throng::hub::inbox::{CREDIT_BYTES, CREDITS};
 use throng::hub::{Command, NoCredit, Slot};
 use throng::protocol::CloseReason;
@@ -15,8 +15,8 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 /// No pings in the way of what is tested.
-fn quiet() -> Limits {
-    Limits { ping_interval: seconds(3600), ..Limits::default() }
+fn quiet() -> HubLimits {
+    HubLimits { ping_interval: seconds(3600), ..HubLimits::default() }
 }
 
 /// A deploy must not cost a client a message: the close frame comes last.
@@ -88,7 +88,7 @@ fn free_socket_answers_every_ping() {
 /// Threats row 25.
 #[test]
 fn missed_pong_is_closed_and_answered_ping_is_not() {
-    let hub = SimulatedHub::with_limits(&Limits::default());
+    let hub = SimulatedHub::with_limits(&HubLimits::default());
     let mute = hub.connect().subscribe("lobby").mute();
     let alive = hub.connect().subscribe("lobby");
     hub.advance(seconds(5));
@@ -102,7 +102,7 @@ fn missed_pong_is_closed_and_answered_ping_is_not() {
 /// After SIGSTOP the answers lie unread in the sockets. Threats row 27.
 #[test]
 fn pause_of_the_process_closes_nobody() {
-    let hub = SimulatedHub::with_limits(&Limits::default());
+    let hub = SimulatedHub::with_limits(&HubLimits::default());
     let alive = hub.connect().subscribe("lobby");
     let slow = hub.connect().subscribe("lobby").stalled();
     hub.publish("lobby", "x");

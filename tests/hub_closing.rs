@@ -5,7 +5,7 @@ mod simulation;
 
 use simulation::{Peer, SimulatedHub};
 use std::time::Duration;
-use throng::config::Limits;
+use throng::config::HubLimits;
 use throng::hub::Command;
 use throng::protocol::CloseReason;
 
@@ -20,7 +20,7 @@ fn closed(hub: &SimulatedHub, peers: &[Peer], reason: CloseReason) -> usize {
 /// A drain closes as many as it was told to, others the next time, and in the end all.
 #[test]
 fn some_are_closed_and_the_next_time_the_next_ones() {
-    let hub = SimulatedHub::with_limits(&Limits::default());
+    let hub = SimulatedHub::with_limits(&HubLimits::default());
     let peers: Vec<_> = (0..10).map(|_| hub.connect().subscribe("lobby")).collect();
     for (count, all) in [(3, 3), (0, 3), (4, 7), (100, 10)] {
         hub.push(0, Command::CloseSome { count, reason: CloseReason::Shutdown });
@@ -33,7 +33,7 @@ fn some_are_closed_and_the_next_time_the_next_ones() {
 /// A deploy costs no client a message: pending publications come first, also for clients that lag.
 #[test]
 fn who_is_closed_gets_what_was_published_before() {
-    let hub = SimulatedHub::with_limits(&Limits::default());
+    let hub = SimulatedHub::with_limits(&HubLimits::default());
     let slow = hub.connect().subscribe("lobby").stalled();
     hub.publish("lobby", "before");
     hub.push(0, Command::CloseSome { count: 1, reason: CloseReason::Shed });
@@ -49,7 +49,7 @@ fn who_is_closed_gets_what_was_published_before() {
 /// Threats row 26. Connections that came together must not be closed together, nor live much longer than the limit.
 #[test]
 fn connections_live_as_long_as_they_may_give_or_take_a_tenth() {
-    let limits = Limits { connection_age_max: seconds(1_000), ..Limits::default() };
+    let limits = HubLimits { connection_age_max: seconds(1_000), ..HubLimits::default() };
     let hub = SimulatedHub::with_limits(&limits);
     let peers: Vec<_> = (0..100).map(|_| hub.connect().subscribe("lobby")).collect();
     hub.advance(seconds(895));
@@ -68,7 +68,7 @@ fn connections_live_as_long_as_they_may_give_or_take_a_tenth() {
 /// Threats row 30. The connections that hold the most memory are closed first; the others stay.
 #[test]
 fn short_memory_costs_those_who_keep_the_older_half_of_a_large_log() {
-    let hub = SimulatedHub::with_limits(&Limits::default());
+    let hub = SimulatedHub::with_limits(&HubLimits::default());
     let far_behind = hub.connect().subscribe("lobby").stalled();
     for _ in 0..4 {
         hub.publish("lobby", "x".repeat(30_000));
@@ -91,11 +91,11 @@ fn short_memory_costs_those_who_keep_the_older_half_of_a_large_log() {
 /// A reload holds for open connections, and pings go on at the new interval.
 #[test]
 fn new_limits_hold_for_connections_that_exist() {
-    let hub = SimulatedHub::with_limits(&Limits { ping_interval: seconds(3_600), ..Limits::default() });
+    let hub = SimulatedHub::with_limits(&HubLimits { ping_interval: seconds(3_600), ..HubLimits::default() });
     let slow = hub.connect().subscribe("lobby").stalled();
     let mute = hub.connect().subscribe("elsewhere").mute();
     hub.run_until_idle();
-    let limits = Limits { outbox_bytes_max: 64, ping_interval: seconds(20), ..Limits::default() };
+    let limits = HubLimits { outbox_bytes_max: 64, ping_interval: seconds(20), ..HubLimits::default() };
     hub.push(0, Command::Limits(limits.into()));
     hub.publish("lobby", "x".repeat(64));
     hub.run_until_idle();

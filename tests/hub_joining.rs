@@ -4,7 +4,7 @@
 mod simulation;
 
 use simulation::SimulatedHub;
-use throng::config::Limits;
+use throng::config::HubLimits;
 
 const CHANNELS: [&str; 3] = ["red", "green", "blue"];
 
@@ -24,7 +24,7 @@ fn of(channel: &str, lines: &[String]) -> Vec<String> {
 /// A delivery costs one write: a subscriber of ten channels must not cost ten.
 #[test]
 fn news_of_several_channels_leaves_in_one_write() {
-    let hub = SimulatedHub::with_limits(&Limits::default());
+    let hub = SimulatedHub::with_limits(&HubLimits::default());
     let everywhere = CHANNELS.into_iter().fold(hub.connect(), |peer, channel| peer.subscribe(channel));
     let somewhere = hub.connect().subscribe("green");
     hub.run_until_idle();
@@ -46,7 +46,7 @@ fn news_of_several_channels_leaves_in_one_write() {
 fn joined_frames_survive_a_short_write_at_every_byte() {
     let whole = CHANNELS.iter().map(|name| 2 + format!("first of {name}\nsecond of {name}").len()).sum::<usize>();
     for room in 0..=whole {
-        let hub = SimulatedHub::with_limits(&Limits::default());
+        let hub = SimulatedHub::with_limits(&HubLimits::default());
         let peer = CHANNELS.into_iter().fold(hub.connect(), |peer, channel| peer.subscribe(channel));
         hub.run_until_idle();
         peer.pipe().limit(room);
@@ -68,7 +68,7 @@ fn joined_frames_survive_a_short_write_at_every_byte() {
 /// Publications too large to be copied per connection leave channel by channel, and nothing twice.
 #[test]
 fn large_news_is_not_joined() {
-    let hub = SimulatedHub::with_limits(&Limits::default());
+    let hub = SimulatedHub::with_limits(&HubLimits::default());
     let peer = CHANNELS.into_iter().fold(hub.connect(), |peer, channel| peer.subscribe(channel));
     hub.run_until_idle();
     CHANNELS.iter().for_each(|channel| hub.publish(channel, channel.repeat(4000)));

@@ -14,7 +14,7 @@ use simulation::{End, Peer, SimulatedHub};
 use std::collections::HashMap;
 use std::env;
 use std::time::Duration;
-use throng::config::{Limits, SlowConsumer, Tuning};
+use throng::config::{HubLimits, SlowConsumer, Tuning};
 use throng::hub::Command;
 use throng::protocol::CloseReason;
 
@@ -61,14 +61,14 @@ impl World {
     fn new(seed: u64) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
         let policy = if random.random() { SlowConsumer::Close } else { SlowConsumer::Skip };
-        let limits = Limits {
+        let limits = HubLimits {
             slow_consumer: policy,
             outbox_bytes_max: [64, 4096, 80_000, 1 << 20][random.random_range(0..4)],
             outbox_stall_max: milliseconds(3000),
             ping_interval: milliseconds(8000),
             pong_timeout: milliseconds(2000),
             close_timeout: milliseconds(1000),
-            ..Limits::default()
+            ..HubLimits::default()
         };
         let tuning = Tuning {
             coalesce_delay: milliseconds([0, 0, 10, COALESCE_DELAY_MAX][random.random_range(0..4)]),

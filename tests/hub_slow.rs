@@ -5,7 +5,7 @@ mod simulation;
 
 use simulation::{End, SimulatedHub};
 use std::time::Duration;
-use throng::config::{Limits, SlowConsumer};
+use throng::config::{HubLimits, SlowConsumer};
 use throng::hub::Command;
 use throng::protocol::CloseReason;
 
@@ -13,17 +13,17 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn lag_of_64() -> Limits {
-    Limits { outbox_bytes_max: 64, ..Limits::default() }
+fn lag_of_64() -> HubLimits {
+    HubLimits { outbox_bytes_max: 64, ..HubLimits::default() }
 }
 
-fn skipping(outbox_bytes_max: usize) -> Limits {
-    Limits { slow_consumer: SlowConsumer::Skip, outbox_bytes_max, ..Limits::default() }
+fn skipping(outbox_bytes_max: usize) -> HubLimits {
+    HubLimits { slow_consumer: SlowConsumer::Skip, outbox_bytes_max, ..HubLimits::default() }
 }
 
 /// No pings in the way of what is tested.
-fn quiet() -> Limits {
-    Limits { ping_interval: seconds(3600), ..Limits::default() }
+fn quiet() -> HubLimits {
+    HubLimits { ping_interval: seconds(3600), ..HubLimits::default() }
 }
 
 /// A slow connection must cost itself its place and cost its neighbours nothing. Threats row 15.
@@ -181,7 +181,7 @@ fn stall_up_to_the_limit_stays_and_longer_is_closed() {
 /// A ping that cannot be sent is not a ping that was not answered: the stall has its own limit.
 #[test]
 fn stalled_subscriber_has_its_time_whatever_the_pings() {
-    let hub = SimulatedHub::with_limits(&Limits::default());
+    let hub = SimulatedHub::with_limits(&HubLimits::default());
     let slow = hub.connect().subscribe("lobby").stalled();
     hub.publish("lobby", "x".repeat(100));
     hub.advance(Duration::from_millis(9900));
@@ -195,7 +195,7 @@ fn stalled_subscriber_has_its_time_whatever_the_pings() {
 /// Under the policy `skip` nothing but a round of pings ends a peer that is gone without a word.
 #[test]
 fn skipping_subscriber_out_of_reach_for_a_round_is_closed() {
-    let hub = SimulatedHub::with_limits(&Limits { ping_interval: seconds(54), ..skipping(1000) });
+    let hub = SimulatedHub::with_limits(&HubLimits { ping_interval: seconds(54), ..skipping(1000) });
     let gone = hub.connect().subscribe("lobby").stalled();
     hub.publish("lobby", "x");
     hub.advance(seconds(40));
@@ -207,7 +207,7 @@ fn skipping_subscriber_out_of_reach_for_a_round_is_closed() {
 
 #[test]
 fn skipping_subscriber_may_stall() {
-    let hub = SimulatedHub::with_limits(&Limits { ping_interval: seconds(3600), ..skipping(1000) });
+    let hub = SimulatedHub::with_limits(&HubLimits { ping_interval: seconds(3600), ..skipping(1000) });
     let slow = hub.connect().subscribe("lobby").stalled();
     hub.publish("lobby", "late");
     hub.advance(seconds(30));
@@ -231,7 +231,7 @@ fn evicted_subscriber_gets_its_close_frame_into_a_full_socket() {
 /// A publisher may wait for a shard, never for a subscriber.
 #[test]
 fn stalled_subscriber_blocks_no_publisher() {
-    for limits in [quiet(), Limits { ping_interval: seconds(3600), ..skipping(1 << 20) }] {
+    for limits in [quiet(), HubLimits { ping_interval: seconds(3600), ..skipping(1 << 20) }] {
         let hub = SimulatedHub::with_limits(&limits);
         let _slow = hub.connect().subscribe("lobby").stalled();
         let fast = hub.connect().subscribe("lobby");
@@ -265,7 +265,7 @@ fn slow_connection_that_left_is_not_counted_twice() {
 /// A tick may trim a log to its head between a publication and its fan-out, when no subscriber lacks it any more.
 #[test]
 fn log_that_a_tick_emptied_has_nothing_to_fan_out() {
-    let hub = SimulatedHub::with_limits(&Limits::default());
+    let hub = SimulatedHub::with_limits(&HubLimits::default());
     let laggard = hub.connect().subscribe("lobby").stalled();
     hub.publish("lobby", "keeps the log");
     hub.run_until_idle();

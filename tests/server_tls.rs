@@ -101,7 +101,7 @@ async fn handshake_that_does_not_come_or_does_not_go_on_is_cut_in_time() {
     let identity = Identity::new();
     let server = start(|config| {
         identity.configure(config);
-        config.limits.handshake_timeout = Duration::from_millis(100);
+        config.sockets.handshake_timeout = Duration::from_millis(100);
     })
     .await;
     for begun in [&[][..], &[22, 3, 1], &hello_of_tls_1_1()[..20]] {
@@ -217,7 +217,7 @@ async fn encrypted_client_that_lags_too_far_is_closed_and_no_other() {
     let identity = Identity::new();
     let server = start(|config| {
         identity.configure(config);
-        config.limits.send_buffer_bytes = 4096;
+        config.sockets.send_buffer_bytes = 4096;
         config.limits.outbox_bytes_max = 200_000;
     })
     .await;
@@ -247,7 +247,7 @@ async fn encrypted_client_that_takes_nothing_for_too_long_is_closed() {
     let identity = Identity::new();
     let server = start(|config| {
         identity.configure(config);
-        config.limits.send_buffer_bytes = 4096;
+        config.sockets.send_buffer_bytes = 4096;
         config.limits.outbox_stall_max = Duration::from_millis(300);
     })
     .await;
@@ -266,7 +266,7 @@ async fn encrypted_client_that_pauses_gets_everything_when_it_reads_on() {
     let identity = Identity::new();
     let server = start(|config| {
         identity.configure(config);
-        config.limits.send_buffer_bytes = 4096;
+        config.sockets.send_buffer_bytes = 4096;
         config.limits.outbox_bytes_max = 1 << 24;
     })
     .await;

@@ -5,7 +5,7 @@ mod simulation;
 
 use simulation::{End, SimulatedHub};
 use std::time::Duration;
-use throng::config::{Limits, Tuning};
+use throng::config::{HubLimits, Tuning};
 use throng::hub::Command;
 use throng::hub::inbox::{CREDIT_BYTES, CREDITS};
 use throng::protocol::CloseReason;
@@ -14,7 +14,7 @@ const MS: Duration = Duration::from_millis(1);
 
 /// A hub of one shard in which publications wait for company, without pings.
 fn delaying(coalesce_delay: Duration) -> SimulatedHub {
-    let limits = Limits { ping_interval: Duration::from_secs(3600), ..Limits::default() };
+    let limits = HubLimits { ping_interval: Duration::from_secs(3600), ..HubLimits::default() };
     SimulatedHub::tuned(1, &limits, &Tuning { coalesce_delay, ..Tuning::default() })
 }
 
@@ -96,7 +96,7 @@ fn publications_that_wait_hold_no_credits() {
 #[test]
 fn pass_takes_pass_commands_max_and_leaves_one_more_for_the_next() {
     let tuning = Tuning { pass_commands_max: 3, ..Tuning::default() };
-    let hub = SimulatedHub::tuned(1, &Limits::default(), &tuning);
+    let hub = SimulatedHub::tuned(1, &HubLimits::default(), &tuning);
     let peer = hub.connect().subscribe("lobby");
     hub.run_until_idle();
     for number in 0..4 {

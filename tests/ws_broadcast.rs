@@ -197,7 +197,7 @@ async fn write_at_once(client: Raw, bytes: &[u8], count: usize) -> Vec<String> {
 async fn a_reader_that_stalls_and_comes_back_has_missed_nothing() {
     let server = start(|config| {
         config.limits.outbox_bytes_max = 1 << 30;
-        config.limits.send_buffer_bytes = 4096;
+        config.sockets.send_buffer_bytes = 4096;
     })
     .await;
     let mut stalled = Raw::over(stream_with_buffer(server.addr, 8 * 1024).await, "/ws", &[]).await;
@@ -213,7 +213,7 @@ async fn a_reader_that_stalls_and_comes_back_has_missed_nothing() {
 /// A client on the worst of networks: its messages come, and ours leave, byte by byte.
 #[tokio::test]
 async fn byte_by_byte_in_both_directions_changes_nothing() {
-    let server = start(|config| config.limits.send_buffer_bytes = 16 * 1024).await;
+    let server = start(|config| config.sockets.send_buffer_bytes = 16 * 1024).await;
     let mut sent = bodies(200, &SIZES[..4]);
     sent.extend(bodies(2, &SIZES[4..]));
     let (stream, early) = handshake(stream_with_buffer(server.addr, 16 * 1024).await, "/ws", &[]).await;

@@ -22,8 +22,8 @@ fn closed(code: u16, reason: &str) -> Closed {
 
 /// Sockets with small buffers, so that a client that does not read soon lags.
 fn small(config: &mut Config) {
-    config.limits.send_buffer_bytes = 4096;
-    config.limits.notsent_bytes = 1024;
+    config.sockets.send_buffer_bytes = 4096;
+    config.sockets.notsent_bytes = 1024;
 }
 
 /// Connects a client that is subscribed and reads nothing any more.
@@ -52,7 +52,7 @@ async fn provoke(reason: CloseReason) -> (Closed, Closed) {
             (server.raw("/ws").await.closed().await, closed(4012, "no pong"))
         }
         CloseReason::TooManyRequests => {
-            let server = start(|config| config.limits.control_rate_max = 1).await;
+            let server = start(|config| config.sockets.control_rate_max = 1).await;
             let mut client = server.raw("/ws").await;
             client.send(&frame(0x89, b"").repeat(3)).await;
             (client.closed().await, closed(4013, "too many requests"))

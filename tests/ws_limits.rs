@@ -29,7 +29,7 @@ fn fragments(lens: &[usize]) -> Vec<u8> {
 
 #[tokio::test]
 async fn message_bytes_max_counts_a_frame_and_the_sum_of_fragments() {
-    let server = start(|config| config.limits.message_bytes_max = 1000).await;
+    let server = start(|config| config.sockets.message_bytes_max = 1000).await;
     for lens in [&[1000][..], &[600, 400], &[999, 0, 1], &[0, 1000]] {
         let mut client = server.raw("/ws").await;
         client.send(&fragments(lens)).await;
@@ -49,7 +49,7 @@ async fn message_bytes_max_counts_a_frame_and_the_sum_of_fragments() {
 /// Empty fragments cost as much attention as full ones.
 #[tokio::test]
 async fn fragments_max_counts_empty_fragments_too() {
-    let server = start(|config| config.limits.fragments_max = 8).await;
+    let server = start(|config| config.sockets.fragments_max = 8).await;
     for len in [0, 1] {
         let mut client = server.raw("/ws").await;
         client.send(&fragments(&[len; 8])).await;
@@ -61,7 +61,7 @@ async fn fragments_max_counts_empty_fragments_too() {
 
 #[tokio::test]
 async fn message_that_stops_midway_ends_with_1008_and_a_silent_client_stays() {
-    let server = start(|config| config.limits.message_timeout = SHORT).await;
+    let server = start(|config| config.sockets.message_timeout = SHORT).await;
     let mut silent = server.connect("/ws").await;
     for begun in [&frame(0x81, b"never complete")[..9], &frame(0x01, b"never continued"), &[0x81]] {
         let mut client = server.raw("/ws").await;
@@ -76,10 +76,10 @@ async fn message_that_stops_midway_ends_with_1008_and_a_silent_client_stays() {
 #[tokio::test]
 async fn trickling_does_not_extend_message_timeout() {
     let server = start(|config| {
-        config.limits.message_timeout = SHORT;
-        config.limits.fragments_max = u32::MAX;
-        config.limits.control_rate_max = u32::MAX;
-        config.limits.message_bytes_max = 1 << 26;
+        config.sockets.message_timeout = SHORT;
+        config.sockets.fragments_max = u32::MAX;
+        config.sockets.control_rate_max = u32::MAX;
+        config.sockets.message_bytes_max = 1 << 26;
         config.limits.outbox_bytes_max = 1 << 26;
     })
     .await;
@@ -108,7 +108,7 @@ async fn trickling_does_not_extend_message_timeout() {
 async fn message_behind_one_that_waited_for_the_hub_has_its_own_time() {
     let server = start(|config| {
         config.shards = Some(2);
-        config.limits.message_timeout = Duration::from_secs(1);
+        config.sockets.message_timeout = Duration::from_secs(1);
     })
     .await;
     let clock = FrozenClock::new();
@@ -134,7 +134,7 @@ async fn message_behind_one_that_waited_for_the_hub_has_its_own_time() {
 
 #[tokio::test]
 async fn control_rate_max_is_allowed_and_more_is_4013() {
-    let server = start(|config| config.limits.control_rate_max = 5).await;
+    let server = start(|config| config.sockets.control_rate_max = 5).await;
     let _clock = FrozenClock::new();
     let mut client = server.raw("/ws").await;
     let pings = |count| frame(0x89, b"raw").repeat(count);
@@ -198,7 +198,7 @@ async fn channels_max_is_allowed_one_more_is_503_and_an_empty_channel_makes_room
 /// Slowloris: a peer may hold a place among the handshakes for so long and no longer. Threats row 2.
 #[tokio::test]
 async fn slow_request_head_is_cut_off() {
-    let server = start(|config| config.limits.handshake_timeout = SHORT).await;
+    let server = start(|config| config.sockets.handshake_timeout = SHORT).await;
     for begun in ["", "GET /ws HTTP/1.1\r\nHost: thr"] {
         let mut stream = TcpStream::connect(server.addr).await.unwrap();
         stream.write_all(begun.as_bytes()).await.unwrap();
@@ -211,7 +211,7 @@ async fn slow_request_head_is_cut_off() {
 
 #[tokio::test]
 async fn handshakes_max_is_served_and_one_more_waits_for_its_turn() {
-    let server = start(|config| config.limits.handshakes_max = 1).await;
+    let server = start(|config| config.sockets.handshakes_max = 1).await;
     // A handshake that is 0.3 s old may be cut off for a newer one; with this clock the first never is.
     let _clock = FrozenClock::new();
     let request = b"GET /health/live HTTP/1.1\r\nHost: throng.test\r\n\r\n";

@@ -10,7 +10,7 @@ use throng::protocol::CloseReason;
 /// Nobody is exempt.
 fn limited(config: &mut Config) {
     config.access.limits_exempt = Vec::new();
-    config.limits.message_rate_max = 10;
+    config.sockets.message_rate_max = 10;
 }
 
 /// Waits until a client is closed. While the hub is delayed for other reasons the client's allowance grows, so the
@@ -51,7 +51,7 @@ async fn flood_is_closed_with_4013_after_a_second_of_back_pressure() {
 async fn flood_of_bytes_is_closed_with_4013() {
     let server = start(|config| {
         config.access.limits_exempt = Vec::new();
-        config.limits.message_bytes_rate_max = 10_000;
+        config.sockets.message_bytes_rate_max = 10_000;
     })
     .await;
     let clock = FrozenClock::new();
@@ -75,7 +75,7 @@ async fn flood_of_pings_is_closed_with_4013_even_from_who_is_exempt() {
 /// A load test on the machine itself measures the hub.
 #[tokio::test]
 async fn who_is_exempt_says_as_much_as_it_likes() {
-    let server = start(|config| config.limits.message_rate_max = 1).await;
+    let server = start(|config| config.sockets.message_rate_max = 1).await;
     let mut listener = server.connect("/ws").await;
     let mut talker = server.connect("/ws").await;
     for number in 0..500 {

@@ -39,7 +39,7 @@ mod tests {
         let merged = merge(&old, &Config::from_toml(text).unwrap());
         assert_eq!(merged.addr, old.addr);
         assert_eq!(merged.shards, old.shards);
-        assert_eq!(merged.limits.send_buffer_bytes, old.limits.send_buffer_bytes);
+        assert_eq!(merged.sockets.send_buffer_bytes, old.sockets.send_buffer_bytes);
         assert_eq!(merged.logging.log_format, old.logging.log_format);
         assert_eq!(merged.tuning.event_interval, old.tuning.event_interval);
         assert_eq!((merged.limits.channels_max, merged.logging.log.as_str()), (7, "debug"));

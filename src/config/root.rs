@@ -5,13 +5,14 @@ use super::address::Address;
 use super::admission::AdmissionConfig;
 use super::error::ConfigError;
 use super::file;
-use super::limits::Limits;
+use super::hub_limits::HubLimits;
 use super::load_error::LoadError;
 use super::log::LogConfig;
 use super::section::section;
 use super::setting::DefaultValue::Unset;
 use super::setting::Kind::{List, Switch, Text};
 use super::setting::{Setting, computed, count, text};
+use super::socket_limits::SocketLimits;
 use super::stopping::StoppingConfig;
 use super::tls::TlsConfig;
 use super::tuning::Tuning;
@@ -65,8 +66,10 @@ section! {
         tls: TlsConfig,
         /// How many clients may connect, and how fast.
         admission: AdmissionConfig,
-        /// What one connection, one channel and the whole hub may hold.
-        limits: Limits,
+        /// What the hub and its connections may hold.
+        limits: HubLimits,
+        /// What a client may send, and what its socket may hold.
+        sockets: SocketLimits,
         /// How the hub stops.
         stopping: StoppingConfig,
         /// What is logged.
@@ -108,9 +111,15 @@ impl Config {
             self.limits.connections_max = usize::try_from(descriptors / 10 * 9).unwrap_or(usize::MAX).max(1);
         }
         self.limits.check()?;
+        self.check_outbox()?;
         self.logging.check()?;
         self.check_listeners()?;
         Ok(self)
+    }
+
+    fn check_outbox(&self) -> Result<(), ConfigError> {
+        let (outbox, message) = (self.limits.outbox_bytes_max, self.sockets.message_bytes_max);
+        if outbox < message { Err(ConfigError::OutboxTooSmall { outbox, message }) } else { Ok(()) }
     }
 
     fn check_listeners(&self) -> Result<(), ConfigError> {
@@ -153,7 +162,13 @@ impl Default for Config {
     }
 }
 
-impl Default for Limits {
+impl Default for SocketLimits {
+    fn default() -> Self {
+        Config::default().sockets
+    }
+}
+
+impl Default for HubLimits {
     fn default() -> Self {
         Config::default().limits
     }

@@ -6,6 +6,9 @@
 use super::value::ValueError;
 use std::time::Duration;
 
+/// A second in nanoseconds, the unit of the ranges of durations.
+pub const SECOND: u64 = 1_000_000_000;
+
 /// One value that an operator may choose.
 #[derive(Debug)]
 pub struct Setting {
@@ -237,6 +240,11 @@ pub const fn duration(min: u64, max: u64, advice: &'static str) -> Kind {
 /// A time between two, or zero, which turns the setting off.
 pub const fn duration_or_off(min: u64, max: u64, advice: &'static str) -> Kind {
     Kind::Duration(Range { min, max, has_off: false, advice }.with_off())
+}
+
+/// A time after which a connection is closed.
+pub const fn deadline() -> Kind {
+    duration(SECOND / 1000, u64::MAX, "0s would end every connection at once")
 }
 
 /// A default that is written as on a command line.

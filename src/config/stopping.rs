@@ -1,14 +1,11 @@
 //! Stopping: how long a stop may take, so that load balancers and clients can follow.
 
 use super::section::section;
-use super::setting::{duration, text};
+use super::setting::{SECOND, deadline, duration, text};
 use std::time::Duration;
 
 /// A day in nanoseconds.
-const DAY: u64 = 24 * 3600 * 1_000_000_000;
-
-/// A millisecond in nanoseconds.
-const MILLISECOND: u64 = 1_000_000;
+const DAY: u64 = 24 * 3600 * SECOND;
 
 section! {
     /// How the hub stops, after SIGTERM or `POST /admin/drain`.
@@ -25,8 +22,7 @@ section! {
         drain_time: Duration = duration(0, DAY, "a deploy should end the same day"), text("30s"), AtOnce;
 
         /// Time for the last connections to close after a drain. Then the process exits with 0 all the same.
-        shutdown_timeout: Duration =
-            duration(MILLISECOND, u64::MAX, "0s would end every connection at once"), text("10s"), AtOnce;
+        shutdown_timeout: Duration = deadline(), text("10s"), AtOnce;
 
         /// Time that the supervisor gives the process before it kills it: systemd's TimeoutStopSec, Kubernetes'
         /// terminationGracePeriodSeconds. 0s: not known.

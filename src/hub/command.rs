@@ -3,7 +3,7 @@
 use super::ConnectionId;
 use super::channel::{Channel, ChannelKey};
 use super::inspection::Inspection;
-use crate::config::Limits;
+use crate::config::HubLimits;
 use crate::protocol::CloseReason;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -59,7 +59,7 @@ pub enum Command<S> {
         reason: CloseReason,
     },
     /// Keep to these limits from here on.
-    Limits(Arc<Limits>),
+    Limits(Arc<HubLimits>),
     /// Look at some connections and tell what is seen.
     Inspect(Inspection),
     /// Memory is short: end those who keep the older half of a large log.

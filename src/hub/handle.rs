@@ -10,7 +10,7 @@ use super::inbox::{Credit, Inbox};
 use super::placement::{Placement, SlotReservation};
 use super::shard::ShardParts;
 use super::{Command, ConnectionId, Shard, Sink};
-use crate::config::{Limits, Tuning};
+use crate::config::{HubLimits, SocketLimits, Tuning};
 use crate::metrics::Metrics;
 use crate::protocol::Encoding;
 use crate::protocol::channel_name::ChannelName;
@@ -30,7 +30,7 @@ use std::time::Duration;
 /// use std::sync::{Arc, Mutex};
 /// use std::task::{Poll, Waker};
 /// use std::time::Duration;
-/// use throng::config::Limits;
+/// use throng::config::HubLimits;
 /// use throng::hub::{Hub, Sent, Sink};
 /// use throng::metrics::Metrics;
 /// use throng::protocol::{ChannelName, Encoding, chat};
@@ -57,7 +57,7 @@ use std::time::Duration;
 ///     fn abort(&mut self) {}
 /// }
 ///
-/// let (hub, mut shards) = Hub::new(&Limits::default(), Arc::new(Metrics::new(1)));
+/// let (hub, mut shards) = Hub::new(&HubLimits::default(), Arc::new(Metrics::new(1)));
 /// let credit = || hub.inbox(0).try_credit(1).expect("the inbox has room");
 ///
 /// let (slot, sink) = (hub.reserve_slot().expect("the hub has room"), Memory::default());
@@ -82,7 +82,8 @@ struct Parts<S: Sink> {
     directory: Directory,
     placement: Arc<Placement>,
     metrics: Arc<Metrics>,
-    limits: ArcSwap<Limits>,
+    limits: ArcSwap<HubLimits>,
+    socket_limits: ArcSwap<SocketLimits>,
     tuning: Tuning,
 }
 
@@ -95,12 +96,12 @@ pub struct NoCredit {
 
 impl<S: Sink> Hub<S> {
     /// Returns a hub with the default tuning, and its shards, which the caller drives.
-    pub fn new(limits: &Limits, metrics: Arc<Metrics>) -> (Self, Vec<Shard<S>>) {
+    pub fn new(limits: &HubLimits, metrics: Arc<Metrics>) -> (Self, Vec<Shard<S>>) {
         Self::tuned(limits, &Tuning::default(), metrics)
     }
 
-    /// Returns a hub and its shards, which the caller drives.
-    pub fn tuned(limits: &Limits, tuning: &Tuning, metrics: Arc<Metrics>) -> (Self, Vec<Shard<S>>) {
+    /// Returns a hub and its shards, which the caller drives. The limits of sockets are the defaults at first.
+    pub fn tuned(limits: &HubLimits, tuning: &Tuning, metrics: Arc<Metrics>) -> (Self, Vec<Shard<S>>) {
         let count = metrics.shards().len();
         let parts = Parts {
             inboxes: (0..count).map(|shard| Arc::new(Inbox::new(shard))).collect(),
@@ -108,6 +109,7 @@ impl<S: Sink> Hub<S> {
             placement: Arc::new(Placement::new(count, limits.connections_max)),
             metrics,
             limits: ArcSwap::from_pointee(limits.clone()),
+            socket_limits: ArcSwap::from_pointee(SocketLimits::default()),
             tuning: tuning.clone(),
         };
         let hub = Self { parts: Arc::new(parts) };
@@ -145,13 +147,20 @@ impl<S: Sink> Hub<S> {
         &self.parts.directory
     }
 
-    /// Returns the limits that hold now. Load them once per batch, and do not keep the guard.
-    pub fn limits(&self) -> Guard<Arc<Limits>> {
-        self.parts.limits.load()
+    /// Returns the limits of sockets. Load them once per batch, and do not keep the guard.
+    ///
+    /// The hub does not read them: every session has this handle, so it carries them to where bytes arrive.
+    pub fn socket_limits(&self) -> Guard<Arc<SocketLimits>> {
+        self.parts.socket_limits.load()
+    }
+
+    /// Sets new limits of sockets, for open ones too.
+    pub fn set_socket_limits(&self, limits: SocketLimits) {
+        self.parts.socket_limits.store(Arc::new(limits));
     }
 
     /// Sets new limits for everything that reads them here. Each shard has its own copy: send it [`Command::Limits`].
-    pub fn reconfigure(&self, limits: &Arc<Limits>) {
+    pub fn reconfigure(&self, limits: &Arc<HubLimits>) {
         self.parts.limits.store(Arc::clone(limits));
         self.parts.directory.set_max(limits.channels_max);
         self.parts.placement.set_max(limits.connections_max);

@@ -88,7 +88,7 @@ async fn sleep<S: Sink>(shard: &mut Shard<S>, deadline: Option<Instant>, mut ala
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Limits, Tuning};
+    use crate::config::{HubLimits, Tuning};
     use crate::hub::Sent;
     use crate::protocol::{ChannelName, Encoding};
     use bytes::Bytes;
@@ -131,7 +131,7 @@ mod tests {
     }
 
     fn start_tuned(tuning: &Tuning) -> (Hub<Mined>, Vec<tokio::task::JoinHandle<()>>) {
-        let (hub, shards) = Hub::tuned(&Limits::default(), tuning, Arc::new(Metrics::new(2)));
+        let (hub, shards) = Hub::tuned(&HubLimits::default(), tuning, Arc::new(Metrics::new(2)));
         let started = Instant::now();
         let supervisors = shards.into_iter().map(|shard| tokio::spawn(supervise(hub.clone(), shard, started)));
         (hub.clone(), supervisors.collect())
@@ -227,7 +227,7 @@ mod tests {
     #[tokio::test]
     async fn others_run_when_a_turn_is_over() {
         const RECEIVERS: usize = 320;
-        let limits = Limits { connections_max: RECEIVERS, ..Limits::default() };
+        let limits = HubLimits { connections_max: RECEIVERS, ..HubLimits::default() };
         let tuning = Tuning { pass_turn: Duration::from_micros(10), ..Tuning::default() };
         let (hub, mut shards) = Hub::tuned(&limits, &tuning, Arc::new(Metrics::new(1)));
         let name = ChannelName::parse("lobby").unwrap();

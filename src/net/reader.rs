@@ -185,7 +185,7 @@ impl Reader {
 
     fn feed_unguarded(&mut self, bytes: &mut [u8]) -> ReadOutcome {
         let Self { session, decoder, deadline, .. } = self;
-        let limits = session.hub().limits();
+        let limits = session.hub().socket_limits();
         let timeout = limits.message_timeout;
         let limits = DecoderLimits { message_bytes_max: limits.message_bytes_max, fragments_max: limits.fragments_max };
         let (mut stop, mut has_message) = (None, false);

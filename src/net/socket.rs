@@ -3,7 +3,7 @@
 use super::readiness::{Received, note_full};
 use super::tcp_info;
 use super::tls::Encryption;
-use crate::config::Limits;
+use crate::config::SocketLimits;
 use crate::hub::{Sent, Sink, Wire};
 use rustls::ServerConnection;
 use socket2::SockRef;
@@ -179,7 +179,7 @@ impl Sink for SocketSink {
 /// # Errors
 ///
 /// The error of `setsockopt`.
-pub(crate) fn prepare(listener: &TcpSocket, limits: &Limits) -> io::Result<()> {
+pub(crate) fn prepare(listener: &TcpSocket, limits: &SocketLimits) -> io::Result<()> {
     let socket = SockRef::from(listener);
     socket.set_tcp_nodelay(true)?;
     socket.set_send_buffer_size(limits.send_buffer_bytes)?;

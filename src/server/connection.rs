@@ -1,7 +1,7 @@
 //! One connection, from accept to upgrade: the PROXY header, the TLS handshake, then HTTP until it ends or becomes a
 //! WebSocket.
 
-use crate::config::Limits;
+use crate::config::SocketLimits;
 use crate::http::service::{HttpService, Peer};
 use crate::http::websocket::upgrade::{self, PendingUpgrade};
 use crate::metrics::Refusal;
@@ -80,7 +80,7 @@ async fn serve_encrypted(
         Ok(is_counted) => is_counted,
         Err(excess) => return state.hub.metrics().refuse(excess.refusal()),
     };
-    let handshake_timeout = state.settings.load().limits.handshake_timeout;
+    let handshake_timeout = state.settings.load().sockets.handshake_timeout;
     let accepted = tokio::select! {
         accepted = tls::accept(stream, tls_config, handshake_timeout) => accepted,
         () = guard.evicted() => return,
@@ -120,7 +120,7 @@ async fn serve_http<I: AsyncRead + AsyncWrite + Unpin>(
     let mut stage = state.lifecycle.watch();
     // While the hub is only not ready, connections are served as ever.
     let accepted_in = Stage::NotReady.max(*stage.borrow_and_update());
-    let mut builder = builder(&state.settings.load().limits);
+    let mut builder = builder(&state.settings.load().sockets);
     // During a stop each connection gets one response.
     builder.keep_alive(accepted_in == Stage::NotReady);
     let hub = state.hub.clone();
@@ -177,7 +177,7 @@ async fn stage_ended(stage: Stage, current: &mut watch::Receiver<Stage>) {
     drop(current.wait_for(|current| *current > stage).await);
 }
 
-fn builder(limits: &Limits) -> http1::Builder {
+fn builder(limits: &SocketLimits) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         // Without a timer hyper ignores the timeout.

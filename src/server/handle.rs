@@ -40,8 +40,9 @@ impl ServerHandle {
         // The only step that can fail comes first, so that an error changes nothing.
         self.reload_certificate(&config)?;
         state.memory.set_max(config.admission.memory_max);
-        let limits = Arc::new(config.limits.clone());
+        let (limits, sockets) = (Arc::new(config.limits.clone()), config.sockets.clone());
         state.settings.store(Arc::new(config));
+        state.hub.set_socket_limits(sockets);
         state.hub.reconfigure(&limits);
         tell_all(&state.hub, || Command::Limits(Arc::clone(&limits))).await;
         Ok(())

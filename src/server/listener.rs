@@ -75,7 +75,7 @@ impl Listener {
         let (mut backoff, mut reserve) = (Backoff::default(), DescriptorReserve::new());
         loop {
             // Without room connections wait in the kernel, where they cost least, instead of evicting each other.
-            let handshakes_max = state.settings.load().limits.handshakes_max;
+            let handshakes_max = state.settings.load().sockets.handshakes_max;
             state.handshakes.wait_for_room(handshakes_max).await;
             match self.accept().await {
                 Ok(accepted) => {
@@ -110,7 +110,7 @@ impl Listener {
             && !is_in(&access.limits_exempt, peer)
             && !is_in(&access.trusted_proxies, peer);
         let quota = HandshakeQuota {
-            max: settings.limits.handshakes_max,
+            max: settings.sockets.handshakes_max,
             per_address_max: settings.admission.handshakes_per_address_max,
         };
         let (guard, eviction) = state.handshakes.begin(is_counted.then(|| peer.into()), quota);
@@ -168,7 +168,7 @@ async fn listen(text: &str, config: &Config) -> io::Result<TcpListener> {
         let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         // A restart must not wait until the connections of the old process have left TIME_WAIT.
         socket.set_reuseaddr(true)?;
-        socket::prepare(&socket, &config.limits)?;
+        socket::prepare(&socket, &config.sockets)?;
         match socket.bind(addr).and_then(|()| socket.listen(BACKLOG)) {
             Ok(listener) => return Ok(listener),
             Err(error) => last_error = error,
@@ -207,7 +207,7 @@ mod tests {
         let socket = SockRef::from(&stream);
         assert!(socket.tcp_nodelay().unwrap());
         // The kernel doubles it.
-        assert_eq!(socket.send_buffer_size().unwrap(), 2 * config.limits.send_buffer_bytes);
-        assert_eq!(socket.tcp_notsent_lowat().unwrap(), config.limits.notsent_bytes);
+        assert_eq!(socket.send_buffer_size().unwrap(), 2 * config.sockets.send_buffer_bytes);
+        assert_eq!(socket.tcp_notsent_lowat().unwrap(), config.sockets.notsent_bytes);
     }
 }

@@ -94,6 +94,7 @@ impl Server {
         }
         let metrics = Arc::new(Metrics::new(config.shards()));
         let (hub, shards) = Hub::tuned(&config.limits, &config.tuning, metrics);
+        hub.set_socket_limits(config.sockets.clone());
         let state = State {
             hub,
             settings: ArcSwap::from_pointee(config.clone()),

@@ -145,7 +145,7 @@ impl<S: Sink> Session<S> {
     /// Counts what the client said. Returns how long it is not to be read for it; `None` when it is to be closed.
     fn count(&mut self, bytes: usize) -> Option<Duration> {
         let Some(rate) = &mut self.rate else { return Some(Duration::ZERO) };
-        let limits = self.hub.limits();
+        let limits = self.hub.socket_limits();
         let limits = MessageQuota { messages: limits.message_rate_max, bytes: limits.message_bytes_rate_max };
         rate.acquire(Instant::now(), bytes, limits)
     }
@@ -167,7 +167,7 @@ impl<S: Sink> Session<S> {
     }
 
     fn control(&mut self, command: Command<S>) -> Flow<S> {
-        let is_allowed = self.control.try_count(Instant::now(), self.hub.limits().control_rate_max);
+        let is_allowed = self.control.try_count(Instant::now(), self.hub.socket_limits().control_rate_max);
         // A control frame is a message too; it is small enough not to be waited for.
         if !is_allowed || self.count(0).is_none() {
             return Flow::Fail(CloseReason::TooManyRequests);

@@ -4,7 +4,7 @@ use super::connection::{Connection, Heartbeat, Phase, SubscriptionRef};
 use super::shard_channel::Subscription;
 use super::state::Shard;
 use super::todo::Exit;
-use crate::config::Limits;
+use crate::config::HubLimits;
 use crate::hub::command::{Command, Publication};
 use crate::hub::id::{ConnectionId, Slot};
 use crate::hub::{Channel, Sent, Sink};
@@ -129,7 +129,7 @@ impl<S: Sink> Shard<S> {
         }
     }
 
-    fn apply_limits(&mut self, limits: &Limits) {
+    fn apply_limits(&mut self, limits: &HubLimits) {
         self.deadlines.apply_limits(limits, &self.limits, self.clock.time());
         self.limits = limits.clone();
     }

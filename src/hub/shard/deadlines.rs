@@ -2,7 +2,7 @@
 
 use super::shard_channel::ChannelIndex;
 use super::wheel::{Hand, Wheel};
-use crate::config::Limits;
+use crate::config::HubLimits;
 use crate::hub::id::Slot;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub(super) struct Deadlines {
 }
 
 impl Deadlines {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &HubLimits) -> Self {
         Self {
             wheel: Wheel::new(limits.ping_interval, limits.pong_timeout),
             ages: ages(limits, Duration::ZERO),
@@ -32,7 +32,7 @@ impl Deadlines {
     }
 
     /// Takes over new limits at `now`. A connection that was pinged and has not answered is pinged once more.
-    pub(super) fn apply_limits(&mut self, limits: &Limits, before: &Limits, now: Duration) {
+    pub(super) fn apply_limits(&mut self, limits: &HubLimits, before: &HubLimits, now: Duration) {
         if (limits.ping_interval, limits.pong_timeout) != (before.ping_interval, before.pong_timeout) {
             self.wheel = Wheel::starting_at(now, limits.ping_interval, limits.pong_timeout);
         }
@@ -41,7 +41,7 @@ impl Deadlines {
 }
 
 /// Returns the hand that looks for old connections; `None` without a limit.
-fn ages(limits: &Limits, now: Duration) -> Option<Hand> {
+fn ages(limits: &HubLimits, now: Duration) -> Option<Hand> {
     let age_max = limits.connection_age_max;
     (!age_max.is_zero()).then(|| Hand::starting_at(now, age_max / AGE_LOOKS))
 }

@@ -7,7 +7,7 @@ use super::rounds::Rounds;
 use super::shard_channel::ShardChannels;
 use super::slots::Slots;
 use super::todo::Todo;
-use crate::config::{Limits, Tuning};
+use crate::config::{HubLimits, Tuning};
 use crate::hub::Sink;
 use crate::hub::id::Slot;
 use crate::hub::inbox::Inbox;
@@ -20,7 +20,7 @@ use std::sync::Arc;
 /// The owner of the write side of a subset of connections.
 pub struct Shard<S: Sink> {
     pub(super) index: usize,
-    pub(super) limits: Limits,
+    pub(super) limits: HubLimits,
     /// Most commands of one pass: bounds what is coalesced before the first write of a pass.
     pub(super) commands_max: usize,
     pub(super) inbox: Arc<Inbox<S>>,
@@ -54,7 +54,7 @@ pub(in crate::hub) struct ShardParts<'a, S> {
     pub(in crate::hub) index: usize,
     /// Connections that the shard has to expect.
     pub(in crate::hub) connections_expected: usize,
-    pub(in crate::hub) limits: &'a Limits,
+    pub(in crate::hub) limits: &'a HubLimits,
     pub(in crate::hub) tuning: &'a Tuning,
     pub(in crate::hub) inbox: Arc<Inbox<S>>,
     pub(in crate::hub) placement: Arc<Placement>,

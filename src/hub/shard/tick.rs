@@ -4,7 +4,7 @@ use super::connection::{Connection, Heartbeat, Phase};
 use super::state::Shard;
 use super::todo::Exit;
 use super::wheel::slots_of;
-use crate::config::{Limits, SlowConsumer};
+use crate::config::{HubLimits, SlowConsumer};
 use crate::hub::Sink;
 use crate::protocol::CloseReason;
 use std::mem;
@@ -140,7 +140,7 @@ impl<S: Sink> Shard<S> {
     }
 }
 
-fn watch_state<S>(limits: &Limits, connection: &Connection<S>, now: Duration) -> Watch {
+fn watch_state<S>(limits: &HubLimits, connection: &Connection<S>, now: Duration) -> Watch {
     let Some(control) = &connection.control else {
         return if connection.phase == Phase::Dead { Watch::Waiting } else { Watch::Done };
     };

@@ -66,7 +66,8 @@ pub(crate) struct TestServer {
 pub(crate) async fn start(tweak: impl FnOnce(&mut Config)) -> TestServer {
     let mut config = Config { addr: vec!["127.0.0.1:0".parse().unwrap()], ..Config::default() };
     let limits = &mut config.limits;
-    (limits.handshake_timeout, limits.message_timeout, limits.outbox_stall_max) = (NEVER, NEVER, NEVER);
+    limits.outbox_stall_max = NEVER;
+    (config.sockets.handshake_timeout, config.sockets.message_timeout) = (NEVER, NEVER);
     // Plain clients do not answer pings.
     (limits.ping_interval, limits.close_timeout, config.stopping.shutdown_timeout) = (NEVER, NEVER, NEVER);
     tweak(&mut config);

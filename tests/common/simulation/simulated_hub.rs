@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use throng::config::{Limits, Tuning};
+use throng::config::{HubLimits, Tuning};
 use throng::hub::inbox::{CREDIT_BYTES, CREDITS};
 use throng::hub::{Channel, Command, Hub, NoCredit, Shard};
 use throng::metrics::{Metrics, ShardCounts};
@@ -33,15 +33,15 @@ struct Parts {
 
 impl SimulatedHub {
     /// One shard.
-    pub(crate) fn with_limits(limits: &Limits) -> Self {
+    pub(crate) fn with_limits(limits: &HubLimits) -> Self {
         Self::new(1, limits)
     }
 
-    pub(crate) fn new(shards: usize, limits: &Limits) -> Self {
+    pub(crate) fn new(shards: usize, limits: &HubLimits) -> Self {
         Self::tuned(shards, limits, &Tuning::default())
     }
 
-    pub(crate) fn tuned(shards: usize, limits: &Limits, tuning: &Tuning) -> Self {
+    pub(crate) fn tuned(shards: usize, limits: &HubLimits, tuning: &Tuning) -> Self {
         let (hub, shards) = Hub::tuned(limits, tuning, Arc::new(Metrics::new(shards)));
         let shards = RefCell::new(shards);
         let parts =

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
-use throng::config::{Config, Limits};
+use throng::config::{Config, HubLimits};
 use throng::hub::{Channel, ConnectionId, Hub, Shard, Sink};
 use throng::metrics::Metrics;
 use throng::protocol::{ChannelName, Encoding};
@@ -18,7 +18,7 @@ pub(crate) struct Room<S: Sink> {
 
 impl<S: Sink> Room<S> {
     pub(crate) fn new(sinks: impl ExactSizeIterator<Item = S>) -> Self {
-        let limits = Limits { connections_max: sinks.len(), ..Config::default().limits };
+        let limits = HubLimits { connections_max: sinks.len(), ..Config::default().limits };
         let (hub, mut shards) = Hub::new(&limits, Arc::new(Metrics::new(1)));
         let shard = shards.pop().expect("one was asked for");
         let mut room = Self { hub, shard, members: Vec::with_capacity(sinks.len()) };
