@@ -10,7 +10,7 @@ use std::process::Output;
 use tokio::io::{BufReader, Lines};
 use tokio::process::ChildStderr;
 
-/// A file that is gone with the test.
+/// A file that is deleted with the test.
 struct File {
     folder: tempfile::TempDir,
 }
@@ -41,7 +41,7 @@ async fn output(arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i32>,
 
 /// A file for the fleet, a variable for the machine, a flag for the moment.
 #[tokio::test]
-async fn variable_beats_the_file_and_a_flag_beats_both() {
+async fn variable_overrides_the_file_and_a_flag_overrides_both() {
     let file = File::new("addr = [\"127.0.0.1:0\"]\nshards = 4\n[limits]\nconnections_max = 11\n");
     for (arguments, variables, ending) in [
         (&["--config", &file.path()][..], &[][..], "(4 shards, up to 11 connections)"),
@@ -56,49 +56,53 @@ async fn variable_beats_the_file_and_a_flag_beats_both() {
 }
 
 #[tokio::test]
-async fn check_config_says_where_each_setting_comes_from_and_no_secret() {
+async fn check_config_prints_the_source_of_each_setting_and_no_secret() {
     let file = File::new("shards = 2\n[access]\nadmin_keys = [\"0123456789abcdef\"]\n");
     let path = file.path();
-    let (code, said, _) = output(&["check-config", &path, "--ping-interval", "9s"], &[("THRONG_LOG", "debug")]).await;
+    let (code, printed, _) =
+        output(&["check-config", &path, "--ping-interval", "9s"], &[("THRONG_LOG", "debug")]).await;
     assert_eq!(code, Some(0));
     let expected = format!(
         "{path}: valid; 4 of 36 set\n  shards = 2  ({path}:1)\n  admin_keys = (secret)  ({path}:3)\n  \
          ping_interval = 9s  (--ping-interval)\n  log = debug  (THRONG_LOG)\n"
     );
     let without_count = |text: &str| text.replace(|one: char| one.is_ascii_digit(), "");
-    assert_eq!(without_count(&said), without_count(&expected), "{said}");
+    assert_eq!(without_count(&printed), without_count(&expected), "{printed}");
 }
 
 #[tokio::test]
-async fn check_config_says_every_problem_with_its_line() {
+async fn check_config_reports_every_mistake_with_its_line() {
     let file = File::new("shard = 2\n[limits]\nping_interval = \"soon\"\nslow_consumer = \"drop\"\n");
-    let (code, _, said) = output(&["check-config", &file.path()], &[("THRONG_SHARD", "2")]).await;
+    let (code, _, printed) = output(&["check-config", &file.path()], &[("THRONG_SHARD", "2")]).await;
     assert_eq!(code, Some(2));
-    let lines: Vec<_> = said.lines().map(|line| line.trim_start_matches(&file.path())).collect();
-    assert_eq!(lines.len(), 4, "{said}");
+    let lines: Vec<_> = printed.lines().map(|line| line.trim_start_matches(&file.path())).collect();
+    assert_eq!(lines.len(), 4, "{printed}");
     assert_eq!(lines[0], ":1:1: there is no key shard; did you mean shards?");
-    assert!(lines[1].starts_with(":3:17: ping_interval: "), "{said}");
+    assert!(lines[1].starts_with(":3:17: ping_interval: "), "{printed}");
     assert_eq!(lines[2], ":4:17: slow_consumer: \"drop\" is not one of close, skip");
     assert_eq!(lines[3], "the variable THRONG_SHARD is not a setting; did you mean THRONG_SHARDS?");
 }
 
-/// What only a start would find is found without one too.
+/// check-config finds what a start would find.
 #[tokio::test]
 async fn check_config_reads_the_level_of_the_log() {
-    let (code, _, said) = output(&["check-config", "--log", "a=b=c"], &[]).await;
-    assert!(code == Some(2) && said.starts_with("log \"a=b=c\": "), "{said}");
+    let (code, _, printed) = output(&["check-config", "--log", "a=b=c"], &[]).await;
+    assert!(code == Some(2) && printed.starts_with("log \"a=b=c\": "), "{printed}");
 }
 
 /// A hub that started with half of its settings would be worse than one that did not.
 #[tokio::test]
-async fn hub_does_not_start_with_a_file_that_is_wrong_or_missing() {
+async fn hub_does_not_start_with_a_wrong_or_missing_file() {
     let file = File::new("[limits]\npong_timeout = \"60s\"\n");
-    let (code, said) = fails(&["--config", &file.path()]).await;
+    let (code, printed) = fails(&["--config", &file.path()]).await;
     assert_eq!(code, Some(2));
-    assert!(said.contains("--pong-timeout 1m is not shorter") && said.contains("pong_timeout in line 2"), "{said}");
-    let (code, said) = fails(&["--config", "/nowhere/hub.toml"]).await;
-    assert_eq!((code, said.lines().count()), (Some(2), 1), "{said}");
-    assert!(said.contains("/nowhere/hub.toml: cannot be read"), "{said}");
+    assert!(
+        printed.contains("--pong-timeout 1m is not shorter") && printed.contains("pong_timeout in line 2"),
+        "{printed}"
+    );
+    let (code, printed) = fails(&["--config", "/nowhere/hub.toml"]).await;
+    assert_eq!((code, printed.lines().count()), (Some(2), 1), "{printed}");
+    assert!(printed.contains("/nowhere/hub.toml: cannot be read"), "{printed}");
 }
 
 #[tokio::test]
@@ -106,9 +110,9 @@ async fn default_config_is_a_file_that_can_be_used() {
     let (code, text, _) = output(&["default-config"], &[]).await;
     assert_eq!(code, Some(0));
     let file = File::new(&text);
-    let (code, said, _) = output(&["check-config", &file.path()], &[]).await;
+    let (code, printed, _) = output(&["check-config", &file.path()], &[]).await;
     assert_eq!(code, Some(0));
-    assert!(said.contains(": valid; 0 of "), "{said}");
+    assert!(printed.contains(": valid; 0 of "), "{printed}");
 }
 
 /// Waits for a line of the log.
@@ -123,7 +127,7 @@ async fn logged(log: &mut Lines<BufReader<ChildStderr>>, text: &str) -> String {
 
 /// New limits hold for open connections; a wrong file changes nothing; the rest waits for a restart.
 #[tokio::test]
-async fn sighup_reloads_what_it_can_says_what_it_can_not_and_closes_nobody() {
+async fn sighup_reloads_and_keeps_every_connection() {
     let file = File::new("addr = [\"127.0.0.1:0\"]\n");
     let (process, mut log) = Process::spawn_logging(&mut throng(&["--config", &file.path()])).await;
     let mut client = Client::connect(process.addr, "/ws").await;
@@ -152,7 +156,7 @@ async fn sighup_reloads_what_it_can_says_what_it_can_not_and_closes_nobody() {
 
 /// A supervisor that kills during a drain closes all connections at once: the operator is warned at the start.
 #[tokio::test]
-async fn kill_time_that_is_too_short_for_a_stop_is_said_at_the_start() {
+async fn kill_time_that_is_too_short_for_a_stop_is_logged_at_the_start() {
     let mut command = throng(&["--addr", "127.0.0.1:0", "--kill-time", "44s"]);
     let (_process, mut log) = Process::spawn_logging(&mut command).await;
     let line = logged(&mut log, "--kill-time 44s").await;
@@ -161,7 +165,7 @@ async fn kill_time_that_is_too_short_for_a_stop_is_said_at_the_start() {
 
 /// systemd waits for the first, and shows the second.
 #[tokio::test]
-async fn supervisor_is_told_when_the_hub_is_ready_and_when_it_stops() {
+async fn supervisor_is_notified_when_the_hub_is_ready_and_when_it_stops() {
     let folder = tempfile::tempdir().expect("there is a place for it");
     let path = folder.path().join("notify");
     let socket = tokio::net::UnixDatagram::bind(&path).expect("it is ours");
@@ -175,9 +179,9 @@ async fn supervisor_is_told_when_the_hub_is_ready_and_when_it_stops() {
     assert_eq!(process.ended().await.code(), Some(0));
 }
 
-/// Nobody would notice before the first attack that every client has the balancer's address.
+/// Otherwise the first attack would show that all clients have the address of the balancer.
 #[tokio::test]
-async fn proxy_that_is_not_trusted_is_said_once() {
+async fn proxy_that_is_not_trusted_is_logged_once() {
     let (process, mut log) = Process::spawn_logging(&mut throng(&["--addr", "127.0.0.1:0", "--log", "debug"])).await;
     let mut stream = tokio::net::TcpStream::connect(process.addr).await.expect("it listens");
     let request = "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
