@@ -14,7 +14,7 @@ use simulation::{End, Peer, SimulatedHub};
 use std::collections::HashMap;
 use std::env;
 use std::time::Duration;
-use throng::config::{HubLimits, SlowConsumer, Tuning};
+use throng::config::{HubLimits, SlowConsumer, TuningConfig};
 use throng::hub::Command;
 use throng::protocol::CloseReason;
 
@@ -70,10 +70,10 @@ impl World {
             close_timeout: milliseconds(1000),
             ..HubLimits::default()
         };
-        let tuning = Tuning {
+        let tuning = TuningConfig {
             coalesce_delay: milliseconds([0, 0, 10, COALESCE_DELAY_MAX][random.random_range(0..4)]),
             pass_commands_max: [1, 7, 256, 8192][random.random_range(0..4)],
-            ..Tuning::default()
+            ..TuningConfig::default()
         };
         let hub = SimulatedHub::tuned(random.random_range(1..=3), &limits, &tuning);
         let published = CHANNELS.into_iter().map(|channel| (channel, Vec::new())).collect();

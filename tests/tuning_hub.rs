@@ -5,7 +5,7 @@ mod simulation;
 
 use simulation::{End, SimulatedHub};
 use std::time::Duration;
-use throng::config::{HubLimits, Tuning};
+use throng::config::{HubLimits, TuningConfig};
 use throng::hub::Command;
 use throng::hub::inbox::{CREDIT_BYTES, CREDITS};
 use throng::protocol::CloseReason;
@@ -15,7 +15,7 @@ const MS: Duration = Duration::from_millis(1);
 /// A hub of one shard in which publications wait for company, without pings.
 fn delaying(coalesce_delay: Duration) -> SimulatedHub {
     let limits = HubLimits { ping_interval: Duration::from_secs(3600), ..HubLimits::default() };
-    SimulatedHub::tuned(1, &limits, &Tuning { coalesce_delay, ..Tuning::default() })
+    SimulatedHub::tuned(1, &limits, &TuningConfig { coalesce_delay, ..TuningConfig::default() })
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn publications_that_wait_hold_no_credits() {
 
 #[test]
 fn pass_takes_pass_commands_max_and_leaves_one_more_for_the_next() {
-    let tuning = Tuning { pass_commands_max: 3, ..Tuning::default() };
+    let tuning = TuningConfig { pass_commands_max: 3, ..TuningConfig::default() };
     let hub = SimulatedHub::tuned(1, &HubLimits::default(), &tuning);
     let peer = hub.connect().subscribe("lobby");
     hub.run_until_idle();

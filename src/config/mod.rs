@@ -53,4 +53,4 @@ pub use socket_limits::SocketLimits;
 pub use source::{Loaded, Sources};
 pub use stopping::StoppingConfig;
 pub use tls::TlsConfig;
-pub use tuning::Tuning;
+pub use tuning::TuningConfig;

@@ -15,7 +15,7 @@ use super::setting::{Setting, computed, count, text};
 use super::socket_limits::SocketLimits;
 use super::stopping::StoppingConfig;
 use super::tls::TlsConfig;
-use super::tuning::Tuning;
+use super::tuning::TuningConfig;
 use std::path::Path;
 
 section! {
@@ -75,7 +75,7 @@ section! {
         /// What is logged.
         logging: LogConfig,
         /// Latency for throughput, and back.
-        tuning: Tuning,
+        tuning: TuningConfig,
     }
 }
 
@@ -174,7 +174,7 @@ impl Default for HubLimits {
     }
 }
 
-impl Default for Tuning {
+impl Default for TuningConfig {
     fn default() -> Self {
         Config::default().tuning
     }

@@ -17,7 +17,7 @@ const PASS_TURN_MAX: u64 = 10_000_000;
 
 section! {
     /// Latency for throughput, or throughput for latency. The defaults are safe everywhere.
-    pub struct Tuning in "tuning" (Once) {
+    pub struct TuningConfig in "tuning" (Once) {
         /// Number of threads that everything runs on.
         ///
         /// Nothing blocks, so more threads than cores gain nothing. Fewer leave cores to other programs.

@@ -10,7 +10,7 @@ use super::inbox::{Credit, Inbox};
 use super::placement::{Placement, SlotReservation};
 use super::shard::ShardParts;
 use super::{Command, ConnectionId, Shard, Sink};
-use crate::config::{HubLimits, SocketLimits, Tuning};
+use crate::config::{HubLimits, SocketLimits, TuningConfig};
 use crate::metrics::Metrics;
 use crate::protocol::Encoding;
 use crate::protocol::channel_name::ChannelName;
@@ -84,7 +84,7 @@ struct Parts<S: Sink> {
     metrics: Arc<Metrics>,
     limits: ArcSwap<HubLimits>,
     socket_limits: ArcSwap<SocketLimits>,
-    tuning: Tuning,
+    tuning: TuningConfig,
 }
 
 /// A shard has no room for a publication: wait for its credits, see [`Credits::wait`].
@@ -97,11 +97,11 @@ pub struct NoCredit {
 impl<S: Sink> Hub<S> {
     /// Returns a hub with the default tuning, and its shards, which the caller drives.
     pub fn new(limits: &HubLimits, metrics: Arc<Metrics>) -> (Self, Vec<Shard<S>>) {
-        Self::tuned(limits, &Tuning::default(), metrics)
+        Self::tuned(limits, &TuningConfig::default(), metrics)
     }
 
     /// Returns a hub and its shards, which the caller drives. The limits of sockets are the defaults at first.
-    pub fn tuned(limits: &HubLimits, tuning: &Tuning, metrics: Arc<Metrics>) -> (Self, Vec<Shard<S>>) {
+    pub fn tuned(limits: &HubLimits, tuning: &TuningConfig, metrics: Arc<Metrics>) -> (Self, Vec<Shard<S>>) {
         let count = metrics.shards().len();
         let parts = Parts {
             inboxes: (0..count).map(|shard| Arc::new(Inbox::new(shard))).collect(),
@@ -167,7 +167,7 @@ impl<S: Sink> Hub<S> {
     }
 
     /// Returns the tuning that the hub was made with.
-    pub fn tuning(&self) -> &Tuning {
+    pub fn tuning(&self) -> &TuningConfig {
         &self.parts.tuning
     }
 

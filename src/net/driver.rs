@@ -88,7 +88,7 @@ async fn sleep<S: Sink>(shard: &mut Shard<S>, deadline: Option<Instant>, mut ala
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{HubLimits, Tuning};
+    use crate::config::{HubLimits, TuningConfig};
     use crate::hub::Sent;
     use crate::protocol::{ChannelName, Encoding};
     use bytes::Bytes;
@@ -127,10 +127,10 @@ mod tests {
 
     /// A hub of two shards, and what its supervisors end with.
     fn start() -> (Hub<Mined>, Vec<tokio::task::JoinHandle<()>>) {
-        start_tuned(&Tuning::default())
+        start_tuned(&TuningConfig::default())
     }
 
-    fn start_tuned(tuning: &Tuning) -> (Hub<Mined>, Vec<tokio::task::JoinHandle<()>>) {
+    fn start_tuned(tuning: &TuningConfig) -> (Hub<Mined>, Vec<tokio::task::JoinHandle<()>>) {
         let (hub, shards) = Hub::tuned(&HubLimits::default(), tuning, Arc::new(Metrics::new(2)));
         let started = Instant::now();
         let supervisors = shards.into_iter().map(|shard| tokio::spawn(supervise(hub.clone(), shard, started)));
@@ -185,7 +185,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn publications_leave_when_the_coalescing_delay_is_over() {
         let delay = Duration::from_millis(10);
-        let (hub, _supervisors) = start_tuned(&Tuning { coalesce_delay: delay, ..Tuning::default() });
+        let (hub, _supervisors) = start_tuned(&TuningConfig { coalesce_delay: delay, ..TuningConfig::default() });
         let start = Instant::now();
         let mut first = talk(&hub, false).await;
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -228,7 +228,7 @@ mod tests {
     async fn others_run_when_a_turn_is_over() {
         const RECEIVERS: usize = 320;
         let limits = HubLimits { connections_max: RECEIVERS, ..HubLimits::default() };
-        let tuning = Tuning { pass_turn: Duration::from_micros(10), ..Tuning::default() };
+        let tuning = TuningConfig { pass_turn: Duration::from_micros(10), ..TuningConfig::default() };
         let (hub, mut shards) = Hub::tuned(&limits, &tuning, Arc::new(Metrics::new(1)));
         let name = ChannelName::parse("lobby").unwrap();
         let mut channel = None;

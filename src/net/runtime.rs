@@ -1,6 +1,6 @@
 //! The runtime: the threads that all tasks run on, and the cores that these may be pinned to.
 
-use crate::config::Tuning;
+use crate::config::TuningConfig;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,7 +18,7 @@ const EVENTS_MAX: usize = 256;
 /// # Errors
 ///
 /// The error of the system: it has no thread or descriptor left, or does not tell the allowed cores.
-pub fn build(tuning: &Tuning) -> io::Result<Runtime> {
+pub fn build(tuning: &TuningConfig) -> io::Result<Runtime> {
     let threads = tuning.threads.unwrap_or(1);
     let mut builder = Builder::new_multi_thread();
     builder

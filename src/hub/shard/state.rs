@@ -7,7 +7,7 @@ use super::rounds::Rounds;
 use super::shard_channel::ShardChannels;
 use super::slots::Slots;
 use super::todo::Todo;
-use crate::config::{HubLimits, Tuning};
+use crate::config::{HubLimits, TuningConfig};
 use crate::hub::Sink;
 use crate::hub::id::Slot;
 use crate::hub::inbox::Inbox;
@@ -55,7 +55,7 @@ pub(in crate::hub) struct ShardParts<'a, S> {
     /// Connections that the shard has to expect.
     pub(in crate::hub) connections_expected: usize,
     pub(in crate::hub) limits: &'a HubLimits,
-    pub(in crate::hub) tuning: &'a Tuning,
+    pub(in crate::hub) tuning: &'a TuningConfig,
     pub(in crate::hub) inbox: Arc<Inbox<S>>,
     pub(in crate::hub) placement: Arc<Placement>,
     pub(in crate::hub) metrics: Arc<ShardCounters>,

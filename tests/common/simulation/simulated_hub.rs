@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use throng::config::{HubLimits, Tuning};
+use throng::config::{HubLimits, TuningConfig};
 use throng::hub::inbox::{CREDIT_BYTES, CREDITS};
 use throng::hub::{Channel, Command, Hub, NoCredit, Shard};
 use throng::metrics::{Metrics, ShardCounts};
@@ -38,10 +38,10 @@ impl SimulatedHub {
     }
 
     pub(crate) fn new(shards: usize, limits: &HubLimits) -> Self {
-        Self::tuned(shards, limits, &Tuning::default())
+        Self::tuned(shards, limits, &TuningConfig::default())
     }
 
-    pub(crate) fn tuned(shards: usize, limits: &HubLimits, tuning: &Tuning) -> Self {
+    pub(crate) fn tuned(shards: usize, limits: &HubLimits, tuning: &TuningConfig) -> Self {
         let (hub, shards) = Hub::tuned(limits, tuning, Arc::new(Metrics::new(shards)));
         let shards = RefCell::new(shards);
         let parts =
