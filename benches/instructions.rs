@@ -34,7 +34,7 @@ const SUBSCRIBERS: usize = 1_000;
 type Case = (&'static str, fn() -> usize);
 
 const CASES: [Case; 6] = [
-    ("gate", gate),
+    ("decoder", decoder),
     ("frame", encode_frame),
     ("log_append", log_append),
     ("publish", publish),
@@ -49,13 +49,13 @@ fn counted<T>(run: impl FnOnce() -> T) -> T {
 }
 
 /// Per message cut out of what a client sent.
-fn gate() -> usize {
+fn decoder() -> usize {
     let mask: [u8; 4] = [0x9a, 0x08, 0x57, 0xc6];
     let head = [0x81, 0x80 | u8::try_from(LEN).expect("it is short")];
     let mut wire = [&head[..], &mask, &mask.map(|byte| byte ^ b'x').repeat(LEN / 4)].concat().repeat(BATCH);
-    let (mut gate, mut messages) = (FrameDecoder::new(), 0);
+    let (mut decoder, mut messages) = (FrameDecoder::new(), 0);
     let taken = counted(|| {
-        gate.feed(&mut wire, &DecoderLimits::default(), &mut |event| {
+        decoder.feed(&mut wire, &DecoderLimits::default(), &mut |event| {
             if let Event::Message { body, .. } = event {
                 black_box(body);
                 messages += 1;

@@ -153,7 +153,7 @@ mod tests {
 
     const LIMITS: MessageQuota = MessageQuota { messages: 50, bytes: 1_000 };
 
-    /// Threats row 16: back-pressure comes first; only a client that goes on is closed.
+    /// docs/threats.md, row 16: back-pressure comes first; only a client that goes on is closed.
     #[test]
     fn client_waits_for_a_second_in_all_and_is_closed_then() {
         let mut now = Instant::now();

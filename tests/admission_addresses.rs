@@ -45,7 +45,7 @@ async fn statuses(server: &TestServer, client: &str, count: usize) -> Vec<u16> {
     statuses
 }
 
-/// Threats row 13. One client must not take the places of all.
+/// docs/threats.md, row 13. One client must not take the places of all.
 #[tokio::test]
 async fn address_has_so_many_connections_and_who_leaves_makes_room() {
     let server = start(|config| {
@@ -65,7 +65,7 @@ async fn address_has_so_many_connections_and_who_leaves_makes_room() {
     assert_eq!(connect(server.addr, "192.0.2.1").await.0, 101);
 }
 
-/// Threats row 13. An IPv6 customer has a network of addresses, and counts as one.
+/// docs/threats.md, row 13. An IPv6 customer has a network of addresses, and counts as one.
 #[tokio::test]
 async fn ipv6_clients_of_one_64_share_a_limit() {
     let server = start(|config| {
@@ -78,7 +78,7 @@ async fn ipv6_clients_of_one_64_share_a_limit() {
     assert_eq!(connect(server.addr, "2001:db8:0:1::1").await.0, 101);
 }
 
-/// Threats row 3. Forty at once by default, and then as fast as the rate.
+/// docs/threats.md, row 3. Forty at once by default, and then as fast as the rate.
 #[tokio::test]
 async fn address_that_connects_too_fast_is_told_when_to_come_back() {
     let server = start(|config| {
@@ -101,7 +101,7 @@ async fn address_that_connects_too_fast_is_told_when_to_come_back() {
     assert_eq!(statuses(&server, "192.0.2.1", 2).await, [101, 429], "one a second");
 }
 
-/// Threats row 3. A flood from everywhere must not take the cores from open connections.
+/// docs/threats.md, row 3. A flood from everywhere must not take the cores from open connections.
 #[tokio::test]
 async fn everybody_together_connects_as_fast_as_the_total_rate() {
     let server = start(|config| {
@@ -132,7 +132,7 @@ async fn who_is_exempt_has_no_limit_per_address() {
     }
 }
 
-/// Threats row 23. Only a trusted proxy may name the client it forwards for.
+/// docs/threats.md, row 23. Only a trusted proxy may name the client it forwards for.
 #[tokio::test]
 async fn forged_header_of_a_stranger_changes_nothing() {
     let server = start(|config| {
@@ -145,7 +145,7 @@ async fn forged_header_of_a_stranger_changes_nothing() {
     assert_eq!(connect(server.addr, "192.0.2.2").await.0, 429, "both are 127.0.0.1");
 }
 
-/// Threats row 24. The header is required where it is configured, and is all that counts there.
+/// docs/threats.md, row 24. The header is required where it is configured, and is all that counts there.
 #[tokio::test]
 async fn proxy_protocol_names_the_client_and_is_required_where_it_is_configured() {
     let server = start(|config| {
@@ -170,7 +170,7 @@ async fn proxy_protocol_names_the_client_and_is_required_where_it_is_configured(
     assert_eq!(server.hub().metrics().process.read().refusals.iter().sum::<u64>(), 2);
 }
 
-/// Threats row 24. Never guessed: where it is not configured it is no request.
+/// docs/threats.md, row 24. Never guessed: where it is not configured it is no request.
 #[tokio::test]
 async fn proxy_header_elsewhere_is_a_bad_request() {
     let server = start(|_| {}).await;
@@ -178,7 +178,7 @@ async fn proxy_header_elsewhere_is_a_bad_request() {
     assert_eq!(answer.status, 400);
 }
 
-/// Threats row 30. When memory is short, new connections are refused and open ones stay.
+/// docs/threats.md, row 30. When memory is short, new connections are refused and open ones stay.
 #[tokio::test]
 async fn short_memory_refuses_newcomers_and_takes_the_hub_out_of_its_balancer() {
     let server = start(|config| config.admission.memory_max = u64::MAX).await;
@@ -191,7 +191,7 @@ async fn short_memory_refuses_newcomers_and_takes_the_hub_out_of_its_balancer() 
     client.round_trip().await;
 }
 
-/// Threats row 13. A balancer looks elsewhere, and a supervisor does not restart it.
+/// docs/threats.md, row 13. A balancer looks elsewhere, and a supervisor does not restart it.
 #[tokio::test]
 async fn full_hub_is_alive_and_not_ready() {
     let server = start(|config| config.limits.connections_max = 1).await;
@@ -201,7 +201,7 @@ async fn full_hub_is_alive_and_not_ready() {
     assert_eq!(get(server.addr, "/health/live").await.status, 200);
 }
 
-/// Threats row 2. Handshakes that never end make room for each other, and do not lock out other addresses.
+/// docs/threats.md, row 2. Handshakes that never end make room for each other, and do not lock out other addresses.
 #[tokio::test]
 async fn unfinished_handshakes_of_one_address_make_room_for_its_next_one() {
     let server = start(|config| {

@@ -118,9 +118,9 @@ fn inbound_message_costs_no_more_than_its_publication() {
     // A final text frame with a mask of zero.
     let len = u8::try_from(TEXT.len()).expect("it is short");
     let mut wire = [&[0x81, 0x80 | len, 0, 0, 0, 0], TEXT].concat();
-    let (mut gate, limits) = (FrameDecoder::new(), DecoderLimits::default());
+    let (mut decoder, limits) = (FrameDecoder::new(), DecoderLimits::default());
     let mut receive = || {
-        let taken = gate.feed(&mut wire, &limits, &mut |event| {
+        let taken = decoder.feed(&mut wire, &limits, &mut |event| {
             assert!(matches!(session.receive(event), Flow::Done));
             ControlFlow::Continue(())
         });

@@ -29,7 +29,7 @@ const RECORDED: isize = 604;
 /// rustls keeps.
 const RECORDED_ENCRYPTED: isize = 8_063;
 
-/// Bytes of a line that fills a reader's scratch, and the gate's own buffer when it comes in parts.
+/// Bytes of a line that fills a reader's scratch, and the decoder's own buffer when it comes in parts.
 /// More than an encrypted connection takes at once, too.
 const LARGE: usize = 150_000;
 

@@ -52,7 +52,7 @@ fn readme_leads_to_every_document() {
     }
 }
 
-/// A link that leads nowhere is worse than none: somebody relied on it.
+/// A link that leads nowhere is worse than none: a reader relies on it.
 #[test]
 fn every_link_leads_somewhere() {
     let documents = documents();
@@ -167,13 +167,13 @@ fn is_misspelt(text: &str) -> bool {
     words.windows(2).any(|pair| pair[0].eq_ignore_ascii_case("can") && pair[1] == "not")
 }
 
-/// Returns the numbers of rows that a text refers to as "Threats row 2", "Threats rows 2 and 36", "threats.md, row 2".
+/// Returns the numbers of rows that a text refers to as "threats.md, row 2" or "threats.md, rows 2 and 36".
 fn rows(text: &str) -> Vec<u32> {
     // A reference may go on in the next line of a comment.
     let words = text.lines().map(|line| line.trim().trim_start_matches("//!").trim_start_matches("///"));
     let text = words.map(|line| line.trim_start_matches("//")).collect::<Vec<_>>().join(" ");
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let starts = ["Threats row", "threats.md, row"].into_iter().flat_map(|start| text.split(start).skip(1));
+    let starts = text.split("threats.md, row").skip(1);
     let mut rows = Vec::new();
     for after in starts {
         for word in after.trim_start_matches('s').split_whitespace() {
@@ -191,12 +191,12 @@ fn rows(text: &str) -> Vec<u32> {
     rows
 }
 
-/// "Threats row 15" in a comment is worth nothing without the row.
+/// "docs/threats.md, row 15" in a comment is worth nothing without the row.
 #[test]
 fn every_threat_that_is_named_has_a_row() {
-    let text = "/// Threats rows 10, 15, 16, 30. What 7 cost\n// (Threats\n//! row 25.) see docs/threats.md, row 2";
-    assert_eq!(rows(text), [10, 15, 16, 30, 25, 2]);
-    assert_eq!(rows("/// Threats rows 2 and 36: in 5 seconds. Threats row 9 and 3 more"), [2, 36, 9, 3]);
+    let text = "/// docs/threats.md, rows 10, 15, 16, 30. What 7 cost\n// (docs/threats.md,\n//! row 25.) and 3 more";
+    assert_eq!(rows(text), [10, 15, 16, 30, 25]);
+    assert_eq!(rows("/// docs/threats.md, rows 2 and 36: in 5 seconds. docs/threats.md, row 9 and 3"), [2, 36, 9, 3]);
     let page = Document::parse("docs/threats.md", &read("docs/threats.md"));
     let known: BTreeSet<u32> =
         page.prose().filter_map(|line| line.text.strip_prefix("## Row ")?.split(':').next()?.parse().ok()).collect();

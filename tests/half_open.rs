@@ -1,5 +1,5 @@
-//! A peer whose packets vanish, as when a phone leaves its cell: nothing ends the connection but the hub. Threats
-//! row 25.
+//! A peer whose packets vanish, as when a phone leaves its cell: nothing ends the connection but the hub.
+//! docs/threats.md, row 25.
 //!
 //! In a network namespace of its own, with a cable that is cut. Needs root and `ip` (Debian: iproute2); without them
 //! one line says that nothing was checked, and `hub_slow.rs` has the same with a simulated clock.

@@ -85,7 +85,7 @@ fn free_socket_answers_every_ping() {
     assert_eq!(peer.pongs(), vec![b"body".to_vec(); 10]);
 }
 
-/// Threats row 25.
+/// docs/threats.md, row 25.
 #[test]
 fn missed_pong_is_closed_and_answered_ping_is_not() {
     let hub = SimulatedHub::with_limits(&HubLimits::default());
@@ -99,7 +99,7 @@ fn missed_pong_is_closed_and_answered_ping_is_not() {
     assert_eq!((alive.pings(), hub.closed(&alive)), (3, None));
 }
 
-/// After SIGSTOP the answers lie unread in the sockets. Threats row 27.
+/// After SIGSTOP the answers lie unread in the sockets. docs/threats.md, row 27.
 #[test]
 fn pause_of_the_process_closes_nobody() {
     let hub = SimulatedHub::with_limits(&HubLimits::default());

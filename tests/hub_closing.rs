@@ -46,7 +46,8 @@ fn who_is_closed_gets_what_was_published_before() {
     hub.end();
 }
 
-/// Threats row 26. Connections that came together must not be closed together, nor live much longer than the limit.
+/// Connections that came together must not be closed together, nor live much longer than the limit.
+/// docs/threats.md, row 26.
 #[test]
 fn connections_live_as_long_as_they_may_give_or_take_a_tenth() {
     let limits = HubLimits { connection_age_max: seconds(1_000), ..HubLimits::default() };
@@ -65,7 +66,7 @@ fn connections_live_as_long_as_they_may_give_or_take_a_tenth() {
     hub.end();
 }
 
-/// Threats row 30. The connections that hold the most memory are closed first; the others stay.
+/// docs/threats.md, row 30. The connections that hold the most memory are closed first; the others stay.
 #[test]
 fn short_memory_costs_those_who_keep_the_older_half_of_a_large_log() {
     let hub = SimulatedHub::with_limits(&HubLimits::default());

@@ -26,7 +26,7 @@ fn quiet() -> HubLimits {
     HubLimits { ping_interval: seconds(3600), ..HubLimits::default() }
 }
 
-/// A slow connection must cost itself its place and cost its neighbours nothing. Threats row 15.
+/// A slow connection must cost itself its place and cost its neighbours nothing. docs/threats.md, row 15.
 #[test]
 fn lagging_subscriber_is_evicted_and_no_other() {
     let hub = SimulatedHub::with_limits(&lag_of_64());

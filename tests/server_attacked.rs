@@ -1,6 +1,6 @@
 //! A hub under attack by real programs and hostile clients: well-behaved clients are served meanwhile.
 
-#![expect(clippy::unwrap_used, reason = "a test that can not go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 #[path = "common/server/mod.rs"]
 mod server;
@@ -108,7 +108,7 @@ async fn slow_heads(process: &Process) -> f64 {
     last.map(|field| field.trim().parse::<f64>().unwrap()).sum()
 }
 
-/// Threats row 2. Without a guard per address each half-sent head lasts its time, and harms no other client.
+/// docs/threats.md, row 2. Without a guard per address each half-sent head lasts its time, and harms no other client.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn half_sent_handshakes_end_after_their_time_and_keep_nobody_out() {
     // Long, so that a client that had to wait for an attacker's end would stand out on any machine.
@@ -124,7 +124,7 @@ async fn half_sent_handshakes_end_after_their_time_and_keep_nobody_out() {
     assert!(after["throng_handshakes"] < 50.0, "none is left: {}", after["throng_handshakes"]);
 }
 
-/// Threats row 2. With the guard of the defaults one address has 32 of them.
+/// docs/threats.md, row 2. With the guard of the defaults one address has 32 of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn half_sent_handshakes_of_one_address_are_never_many() {
     let process = Process::start(&["--limits-exempt", HEALTHY]).await;
@@ -160,7 +160,7 @@ async fn hostile(addr: std::net::SocketAddr, kind: usize) -> Option<TcpStream> {
     Some(stream)
 }
 
-/// Threats rows 10, 15, 16, 30. What a thousand of them cost is bounded, and the others are served.
+/// docs/threats.md, rows 10, 15, 16, 30. What a thousand of them cost is bounded, and the others are served.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn thousand_hostile_clients_cost_less_than_256_mib_and_the_others_are_served() {
     // They are many addresses in the world, and one here.

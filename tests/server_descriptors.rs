@@ -1,4 +1,4 @@
-//! A hub without descriptors: it says so, does not spin, and recovers. Threats row 14.
+//! A hub without descriptors: it says so, does not spin, and recovers. docs/threats.md, row 14.
 
 #[path = "common/server/mod.rs"]
 mod server;

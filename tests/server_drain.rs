@@ -1,4 +1,4 @@
-//! The paced end of a hub: in an order that balancers and clients can follow. Threats row 32.
+//! The paced end of a hub: in an order that balancers and clients can follow. docs/threats.md, row 32.
 
 #[path = "common/server/mod.rs"]
 mod server;
@@ -103,7 +103,7 @@ async fn shed_moves_a_share_and_the_hub_stays_ready() {
     }
 }
 
-/// Threats row 22. The controls need a key, and a wrong guess reveals nothing.
+/// docs/threats.md, row 22. The controls need a key, and a wrong guess reveals nothing.
 #[tokio::test]
 async fn admin_needs_a_key_and_says_what_it_takes() {
     let server = started().await;
@@ -136,7 +136,7 @@ async fn admin_needs_a_key_and_says_what_it_takes() {
     assert_eq!(get(server.addr, "/admin/drain").await.status, 404, "without keys there is nothing");
 }
 
-/// Threats row 22. Where operators are served clients are not, and the other way round.
+/// docs/threats.md, row 22. Where operators are served clients are not, and the other way round.
 #[tokio::test]
 async fn internal_address_has_what_operators_need_and_the_public_one_has_not() {
     let server = start(|config| {

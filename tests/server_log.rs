@@ -25,7 +25,7 @@ async fn rest(mut log: tokio::io::Lines<tokio::io::BufReader<tokio::process::Chi
 }
 
 /// Logs are copied, mailed and searched: what opens a door must not be in them, however much is logged.
-/// Threats row 19.
+/// docs/threats.md, row 19.
 #[tokio::test]
 async fn tokens_queries_keys_and_messages_are_never_logged() {
     let mut command = throng(&["--addr", "127.0.0.1:0", "--log", "trace", "--admin-keys", "0123456789-SECRET"]);
@@ -89,7 +89,8 @@ async fn log_that_nobody_reads_stops_nobody() {
     std::io::Read::read_to_end(&mut reader, &mut log).unwrap();
 }
 
-/// A stopped process (a debugger, a migrated machine) must not close all connections when it goes on. Threats row 27.
+/// A stopped process (a debugger, a migrated machine) must not close all connections when it goes on.
+/// docs/threats.md, row 27.
 #[tokio::test]
 async fn pause_of_the_process_closes_nobody_and_is_told() {
     at_some_scale(pause_of_the_process).await;

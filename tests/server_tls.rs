@@ -38,7 +38,7 @@ async fn refused(server: &TestServer, reason: Refusal) {
     .await;
 }
 
-/// Both versions that are not broken, and the one protocol that follows them. Threats row 36.
+/// Both versions that are not broken, and the one protocol that follows them. docs/threats.md, row 36.
 #[tokio::test]
 async fn tls_1_2_and_1_3_carry_a_chat() {
     let identity = Identity::new();
@@ -95,7 +95,7 @@ async fn plain_http_at_an_encrypted_address_is_told_what_to_do() {
     refused(&server, Refusal::Tls).await;
 }
 
-/// Threats rows 2 and 36: no client can hold a handshake open.
+/// docs/threats.md, rows 2 and 36: no client can hold a handshake open.
 #[tokio::test]
 async fn handshake_that_does_not_come_or_does_not_go_on_is_cut_in_time() {
     let identity = Identity::new();
@@ -119,7 +119,7 @@ async fn handshake_that_does_not_come_or_does_not_go_on_is_cut_in_time() {
 }
 
 /// A TLS handshake is the most expensive step that an unknown client can cause: attempts per address are limited before
-/// it, and a WebSocket in one of them does not count once more. Threats rows 3 and 36.
+/// it, and a WebSocket in one of them does not count once more. docs/threats.md, rows 3 and 36.
 #[tokio::test]
 async fn address_that_shakes_hands_too_fast_is_refused_before_it_costs_anything() {
     let identity = Identity::new();
@@ -333,11 +333,11 @@ async fn talk(mut client: Encrypted, is_over: watch::Receiver<bool>, lines: watc
 async fn all_talk(lines: &mut [watch::Receiver<usize>]) {
     for lines in lines {
         let wanted = *lines.borrow() + 3;
-        within(lines.wait_for(|number| *number >= wanted)).await.expect("nobody was closed");
+        within(lines.wait_for(|number| *number >= wanted)).await.expect("no connection was closed");
     }
 }
 
-/// Certificates are renewed every few weeks: not a connection and not a message may notice. Threats row 36.
+/// Certificates are renewed every few weeks: not a connection and not a message may notice. docs/threats.md, row 36.
 #[tokio::test]
 async fn certificate_is_replaced_under_load_and_nobody_is_closed() {
     let mut identity = Identity::new();
@@ -372,7 +372,7 @@ async fn certificate_is_replaced_under_load_and_nobody_is_closed() {
     }
 }
 
-/// A reload that would lock all clients out changes nothing. Threats row 36.
+/// A reload that would lock all clients out changes nothing. docs/threats.md, row 36.
 #[tokio::test]
 async fn certificate_that_can_not_be_used_is_refused_and_the_old_one_stays() {
     let identity = Identity::new();

@@ -159,7 +159,8 @@ async fn foreign_origin_is_403_and_own_or_none_is_accepted() {
     accepted(&server, &good()).await;
 }
 
-/// The order of gorilla's chat example: a request with several faults gets the same answer as there. Threats row 5.
+/// The order of gorilla's chat example: a request with several faults gets the same answer as there.
+/// docs/threats.md, row 5.
 #[tokio::test]
 async fn checks_run_in_the_order_of_the_example() {
     let server = start(|_| {}).await;
@@ -197,7 +198,7 @@ async fn refusals_are_counted_and_take_no_place() {
     accepted(&server, &good()).await;
 }
 
-/// Threats row 1. An application's own page may live elsewhere than its hub, and no other page with it.
+/// docs/threats.md, row 1. An application's own page may live elsewhere than its hub, and no other page with it.
 #[tokio::test]
 async fn allowed_origin_connects_from_another_host_and_its_neighbour_does_not() {
     let server = start(|config| {

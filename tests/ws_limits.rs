@@ -195,7 +195,7 @@ async fn channels_max_is_allowed_one_more_is_503_and_an_empty_channel_makes_room
     let _third = server.connect("/ws?channel=c").await;
 }
 
-/// Slowloris: a peer may hold a place among the handshakes for so long and no longer. Threats row 2.
+/// Slowloris: a peer may hold a place among the handshakes for so long and no longer. docs/threats.md, row 2.
 #[tokio::test]
 async fn slow_request_head_is_cut_off() {
     let server = start(|config| config.sockets.handshake_timeout = SHORT).await;
@@ -264,7 +264,7 @@ async fn target_of_4096_bytes_is_accepted_and_one_more_is_414() {
     assert_eq!((status, &*body), (414, "URI Too Long: the limit is 4096 bytes\n"));
 }
 
-/// Threats row 4.
+/// docs/threats.md, row 4.
 #[tokio::test]
 async fn head_of_16_kib_or_64_fields_is_accepted_and_more_is_431() {
     let server = start(|_: &mut Config| {}).await;

@@ -1,4 +1,5 @@
-//! How much one client may send: back-pressure first; only a client that goes on is closed. Threats rows 10 and 16.
+//! How much one client may send: back-pressure first; only a client that goes on is closed.
+//! docs/threats.md, rows 10 and 16.
 
 #[path = "common/server/mod.rs"]
 mod server;
@@ -60,7 +61,7 @@ async fn flood_of_bytes_is_closed_with_4013() {
     assert_eq!(closed_in_time(&clock, &mut talker).await, Some((4013, "too many requests".to_owned())));
 }
 
-/// Threats row 10. A thousand pings are too many, also from an exempt address.
+/// docs/threats.md, row 10. A thousand pings are too many, also from an exempt address.
 #[tokio::test]
 async fn flood_of_pings_is_closed_with_4013_even_from_who_is_exempt() {
     let _clock = FrozenClock::new();

@@ -163,7 +163,7 @@ fn server_that_lets_go_of_idle_connections_is_gone() {
     assert!(start.elapsed() < SOON);
 }
 
-/// A worker that can not go on must not make the run wait for the others, nor let their books be lost.
+/// A worker that cannot go on must not make the run wait for the others, nor let their books be lost.
 #[test]
 fn failure_of_one_worker_ends_the_others() {
     let server = serve(|number, text, member| {

@@ -64,7 +64,7 @@ fn condition_that_does_not_hold_fails_the_run_by_name() {
     assert_eq!(second, "back_99 was not measured, so it is not < 1.00 s");
 }
 
-/// A report that can not be written is a fault of its own: nobody may take the run for one that passed.
+/// A report that cannot be written is a fault of its own: nobody may take the run for one that passed.
 #[test]
 fn unwritable_report_is_told() {
     let folder = std::env::temp_dir();

@@ -1,4 +1,4 @@
-//! A command: what other threads may ask of a shard.
+//! Commands: what other threads may ask of a shard.
 
 use super::ConnectionId;
 use super::channel::{Channel, ChannelKey};
@@ -13,60 +13,60 @@ use std::sync::Arc;
 pub enum Command<S> {
     /// A connection was placed here; its writes go to `sink`.
     Connect {
-        /// Who.
+        /// The connection, whose slot is free.
         id: ConnectionId,
-        /// Where its bytes go.
+        /// The write side, which the shard owns from here on.
         sink: S,
     },
     /// The reader of a connection has ended: its slot becomes free.
     Disconnect {
-        /// Who.
+        /// The connection; the channels must not count it any more.
         id: ConnectionId,
     },
     /// A connection gets the publications of a channel from here on.
     Subscribe {
-        /// Who.
+        /// The connection, which the channel counts already.
         id: ConnectionId,
-        /// To what.
+        /// The channel to read from.
         channel: Arc<Channel>,
     },
     /// A publication of a channel that has subscribers here.
     Publish(Publication),
     /// The peer sent a ping with this body.
     Ping {
-        /// Who.
+        /// The connection to answer.
         id: ConnectionId,
-        /// At most 125 bytes.
+        /// Returned in the pong; at most 125 bytes.
         body: Bytes,
     },
     /// The peer answered our ping.
     Pong {
-        /// Who.
+        /// The connection that is alive.
         id: ConnectionId,
     },
-    /// End a connection; its backlog is dropped.
+    /// Close a connection; its backlog is dropped.
     Close {
-        /// Who.
+        /// The connection to close.
         id: ConnectionId,
-        /// Told to the peer.
+        /// Sent to the peer in the close frame.
         reason: CloseReason,
     },
-    /// End that many open connections, each after its backlog; who comes next in the order of slots.
+    /// Close the next connections in the order of slots, each after its backlog.
     CloseSome {
-        /// How many. Fewer when there are not so many.
+        /// Number of connections; when fewer are open, all of them.
         count: usize,
-        /// Told to the peers.
+        /// Sent to the peers in the close frames.
         reason: CloseReason,
     },
-    /// Keep to these limits from here on.
+    /// Follow these limits from here on.
     Limits(Arc<HubLimits>),
-    /// Look at some connections and tell what is seen.
+    /// Look at some connections and reply with what is seen.
     Inspect(Inspection),
-    /// Memory is short: end those who keep the older half of a large log.
+    /// Memory is short: close the subscribers that keep the older half of a large log.
     CloseSlowest,
-    /// End every connection, each after its backlog.
+    /// Close every connection, each after its backlog, and every one that still comes.
     CloseAll {
-        /// Told to the peers.
+        /// Sent to the peers in the close frames.
         reason: CloseReason,
     },
 }
@@ -78,15 +78,15 @@ impl<S> Command<S> {
     }
 }
 
-/// One message in a channel, encoded once for all who receive it.
+/// One message in a channel, encoded once for all its receivers.
 #[derive(Clone, Debug)]
 pub struct Publication {
     /// The channel it was published to.
     pub channel: ChannelKey,
-    /// Its number in the channel, from 1, without gaps.
+    /// Number in the channel, from 1, without gaps.
     pub offset: u64,
-    /// When it arrived, in microseconds since the hub's start; 0 when nobody asked the clock.
+    /// When it arrived, in microseconds since the hub's start; 0 when that was not measured.
     pub at: u64,
-    /// Its bytes as a log holds them, separator included, see [`Encoding`](crate::protocol::Encoding).
+    /// The bytes that are appended to a log, separator included, see [`Encoding`](crate::protocol::Encoding).
     pub body: Bytes,
 }

@@ -1,9 +1,9 @@
-//! A directory: which channels exist, by name.
+//! The directory: which channels exist, by name.
 //!
 //! # Invariants
 //!
-//! No guard of the concurrent map leaves this file: a guard is a lock, and holding one while asking the map again
-//! blocks for ever. Every function returns owned values.
+//! No guard of the concurrent map leaves this file: a guard is a lock, and a call of the map while one is held blocks
+//! for ever. Every function returns owned values.
 
 use super::channel::Channel;
 use crate::protocol::Encoding;
@@ -13,11 +13,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use thiserror::Error;
 
-/// The hub has as many channels as it may have.
+/// The hub has all the channels it may have.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error("the hub has {max} channels, its limit; try again later or raise channels_max")]
 pub struct DirectoryFull {
-    /// The limit.
+    /// The limit, `channels_max`.
     pub max: usize,
 }
 
@@ -33,42 +33,46 @@ impl Directory {
         Self { channels: DashMap::new(), channels_max: channels_max.into() }
     }
 
-    /// Returns the channel of that name, which is made when there is none.
+    /// Returns the channel of that name, and creates it if there is none.
     ///
     /// # Errors
     ///
     /// [`DirectoryFull`] when it would be one channel too many. Callers that race may exceed the limit by their number.
     pub(super) fn open(&self, name: &ChannelName, encoding: Encoding) -> Result<Arc<Channel>, DirectoryFull> {
         if let Some(channel) = self.channels.get(name) {
+            // A channel has one encoding, that of its first subscriber. Today no two protocols share a name: the echo
+            // protocol uses private names only. Any other encoding would reach this subscriber as broken messages.
+            debug_assert_eq!(channel.encoding(), encoding, "all subscribers of a channel use its encoding");
             return Ok(Arc::clone(&channel));
         }
-        // Counted before the entry is locked: the map may not be asked while a guard is held.
+        // Counted before the entry is locked: the map must not be called while a guard is held.
         if self.channels.len() >= self.max() {
             return Err(DirectoryFull { max: self.max() });
         }
         let channel = self.channels.entry(name.clone()).or_insert_with(|| {
-            // The name's text is shared with the key of the map.
+            // The text of the name is shared with the key of the map.
             Arc::new(Channel::new(name.clone(), encoding))
         });
         Ok(Arc::clone(&channel))
     }
 
-    /// Returns whether the channel exists or may be made, as far as one can know before asking for it.
+    /// Returns whether the channel exists or may be created. Only a hint: the answer may change before the channel is
+    /// opened.
     pub fn has_room_for(&self, name: &ChannelName) -> bool {
         self.channels.len() < self.max() || self.channels.contains_key(name)
     }
 
-    /// Forgets a channel, unless another one has its name by now.
+    /// Removes a channel, unless a newer one has its name by now.
     pub(super) fn forget(&self, channel: &Arc<Channel>) {
         self.channels.remove_if(channel.name(), |_, known| Arc::ptr_eq(known, channel));
     }
 
     fn max(&self) -> usize {
-        // Relaxed: the number stands for itself.
+        // Relaxed: the number orders nothing else.
         self.channels_max.load(Ordering::Relaxed)
     }
 
-    /// Changes how many there may be; those that exist stay.
+    /// Changes the most channels there may be. Channels beyond it stay.
     pub(super) fn set_max(&self, channels_max: usize) {
         self.channels_max.store(channels_max, Ordering::Relaxed);
     }

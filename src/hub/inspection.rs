@@ -1,6 +1,7 @@
-//! An inspection: a look at the connections of a shard that stand out.
+//! Inspections: the connections of a shard that come first by lag, stall or age.
 //!
-//! A shard looks at one slice of its slots per command, so that no look makes a long pass; who wants to know asks on.
+//! A shard looks at one slice of its slots per command, so that an inspection makes no long pass; the caller asks again
+//! for the next slice.
 
 use super::channel::Channel;
 use super::{ConnectionId, Wire};
@@ -11,37 +12,37 @@ use tokio::sync::oneshot;
 /// Slots of one slice: read in order, a few dozen microseconds.
 pub(super) const SLICE: usize = 8192;
 
-/// Channels that are named of a connection that is in many.
+/// Most channels named per connection.
 pub(super) const NAMED_MAX: usize = 4;
 
-/// What makes a connection stand out.
+/// The order in which connections are listed; the largest value comes first.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Rank {
-    /// Bytes that wait for it.
+    /// Bytes that wait for the connection.
     Lag,
-    /// How long its socket has not taken a byte.
+    /// Time since its socket took a byte, if it is full.
     Stalled,
-    /// How long it has been here.
+    /// Time since it connected.
     Age,
 }
 
 /// One slice to look at.
 #[derive(Debug)]
 pub struct Inspection {
-    /// The first slot.
+    /// The first slot, from 0.
     pub from: usize,
-    /// Who comes first.
+    /// The order of the list.
     pub rank: Rank,
-    /// How many are told of; each costs a look at its socket.
+    /// Most connections to return; each costs a look at its socket.
     pub limit: usize,
-    /// Where it is told.
+    /// Receives the result.
     pub reply: oneshot::Sender<Seen>,
 }
 
-/// What was seen in one slice.
+/// The result of an [`Inspection`].
 #[derive(Debug, Default)]
 pub struct Seen {
-    /// The first by rank.
+    /// The first connections by rank.
     pub connections: Vec<View>,
     /// Where the next slice begins; `None` when this was the last.
     pub next: Option<usize>,
@@ -50,26 +51,26 @@ pub struct Seen {
 /// One connection, as an operator sees it.
 #[derive(Debug)]
 pub struct View {
-    /// What it is ranked by: more comes first.
+    /// Value that it is ranked by.
     pub weight: u64,
-    /// Its name in here.
+    /// Its id, which names its shard and slot.
     pub id: ConnectionId,
-    /// How long it has been here, to the second.
+    /// Time since it connected, in whole seconds.
     pub age: Duration,
-    /// Its channels, the first few of them.
+    /// The first few of its channels.
     pub channels: Vec<Arc<Channel>>,
-    /// How many channels it is in.
+    /// Number of all its channels.
     pub channel_count: usize,
-    /// Bytes of publications that it has not got, frame heads not counted.
+    /// Bytes of publications that it has not got, without frame heads.
     pub lag_bytes: u64,
-    /// How many publications these are.
+    /// Number of these publications.
     pub lag_publications: u64,
-    /// Bytes besides: the rest of a frame, pings, notices, a close frame.
+    /// Bytes of its control queue: the rest of a frame, pings, notices, a close frame.
     pub control_bytes: u64,
-    /// How long its socket has not taken a byte, if it is full.
+    /// Time since its socket took a byte, if it is full.
     pub stalled: Option<Duration>,
-    /// How far its end has come.
+    /// `open`, or how far its end has come.
     pub state: &'static str,
-    /// The way to it.
+    /// What its sink reports of the way to the peer.
     pub wire: Option<Wire>,
 }

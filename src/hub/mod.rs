@@ -1,4 +1,4 @@
-//! The hub layer: who gets what, in which order, and what happens to those who can not keep up.
+//! The hub layer: which connection gets which publication, in which order, and what happens to one that is too slow.
 //!
 //! A deterministic machine: it takes commands and a `now`, and says what to write to whom. It does no I/O, reads no
 //! clock and never awaits; [`net`](crate::net) drives it, and a test can run a whole hub in one thread.

@@ -91,12 +91,12 @@ impl Placement {
         self.connections_max.load(Ordering::Relaxed)
     }
 
-    /// Changes how many there may be; who is there stays.
+    /// Changes the most connections there may be. Connections beyond it stay.
     pub(super) fn set_max(&self, connections_max: usize) {
         self.connections_max.store(connections_max.min(SLOTS_MAX), Ordering::Relaxed);
     }
 
-    /// Returns whether nobody more gets a place.
+    /// Returns whether every slot is taken.
     pub fn is_full(&self) -> bool {
         self.taken() >= self.max()
     }

@@ -1,40 +1,40 @@
-//! A sink: the write side of one connection, as a shard sees it.
+//! The sink: the write side of one connection, as a shard sees it.
 
 use std::io::IoSlice;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-/// What became of a write.
+/// Result of a write.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Sent {
     /// Every byte was taken.
     All,
-    /// Only this many bytes were taken, possibly none: the sink is full. All of them when the sink keeps what the
-    /// socket did not take, as one that encrypts has to; it is writable again once it keeps nothing.
+    /// The sink is full and took only this many bytes, possibly none. A sink that encrypts may take all and keep what
+    /// the socket did not take; it is writable again once it keeps nothing.
     Short(usize),
     /// The peer is gone; nothing will be taken any more.
     Gone,
 }
 
-/// The way to a peer, as an operator sees it.
+/// What a sink reports of the way to its peer. The hub hands it to the operator and never looks into it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Wire {
-    /// The client's address as the number of an IPv6 address; the hub does not look into it.
+    /// The client's address as the number of an IPv6 address.
     pub client: u128,
-    /// What the kernel knows of it; nothing of a Unix socket.
+    /// What the kernel reports; `None` for a Unix socket.
     pub tcp: Option<Tcp>,
 }
 
-/// What the kernel knows of a TCP connection, `TCP_INFO` of tcp(7).
+/// What the kernel reports of a TCP connection, `TCP_INFO` of tcp(7).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Tcp {
-    /// Smoothed time of a round trip.
+    /// Smoothed round-trip time.
     pub round_trip: Duration,
     /// Bytes in the send buffer that were never sent.
     pub unsent_bytes: u32,
     /// Segments that were sent and not acknowledged.
     pub unacked_segments: u32,
-    /// Segments that were sent again, so far.
+    /// Segments that were sent again since the connection began.
     pub retransmitted_segments: u32,
 }
 
@@ -53,15 +53,15 @@ pub trait Sink: Send + 'static {
     /// Offers several slices in one write.
     fn send_vectored(&mut self, slices: &[IoSlice<'_>]) -> Sent;
 
-    /// Asks whether the sink takes bytes again, after it has passed on what it kept; when it does not, `waker` is
+    /// Asks whether the sink takes bytes again, after it has passed on what it kept. When it does not, `waker` is
     /// called once it is worth asking again.
     fn poll_writable(&mut self, waker: &Waker) -> Poll<()>;
 
-    /// Takes the last bytes of a closing connection although it is full: the rest of a frame and the close frame, so
-    /// that a peer that comes back to reading learns why it was closed. A sink without a bound has nothing to do.
+    /// Makes room for the last bytes of a closing connection although the sink is full: the rest of a frame and the
+    /// close frame. A peer that starts to read again then learns why it was closed.
     fn make_room(&mut self) {}
 
-    /// Tells what is known of the way to the peer; `None` when there is none.
+    /// Reports what is known of the way to the peer; `None` when there is none, as in tests.
     fn wire(&self) -> Option<Wire> {
         None
     }
@@ -69,6 +69,6 @@ pub trait Sink: Send + 'static {
     /// Ends the write side after what was sent.
     fn finish(&mut self);
 
-    /// Ends both sides at once and forgets what was not delivered.
+    /// Ends both sides at once and drops what was not delivered.
     fn abort(&mut self);
 }

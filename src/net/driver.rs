@@ -1,4 +1,4 @@
-//! The drivers: one task per shard that runs its passes, gives way to others, and sleeps when there is nothing to do.
+//! The drivers: one task per shard that runs its passes, yields to other tasks, and sleeps when there is nothing to do.
 //!
 //! # When a shard panics
 //!
@@ -39,17 +39,17 @@ pub(crate) async fn supervise<S: Sink>(hub: Hub<S>, mut shard: Shard<S>, started
 /// Runs passes; after `turn` of writing other tasks of the thread run, readers among them.
 async fn run<S: Sink>(mut shard: Shard<S>, turn: Duration, started: Instant) -> std::convert::Infallible {
     let mut since = Instant::now();
-    // One for all sleeps: they come thousands of times a second, deadlines twenty times.
+    // One timer for all sleeps: a shard sleeps thousands of times per second, its deadline changes twenty times.
     let mut alarm = pin!(sleep_until(started));
     loop {
         let has_work = shard.begin_pass(started.elapsed());
         while shard.step() {
-            give_way(&mut since, turn).await;
+            yield_after(&mut since, turn).await;
         }
         shard.end_pass(started.elapsed());
         if has_work {
             // Neither the inbox nor the sockets consume tokio's budget: this task has to yield by itself.
-            give_way(&mut since, turn).await;
+            yield_after(&mut since, turn).await;
         } else {
             let deadline = shard.next_deadline().map(|deadline| started + deadline);
             sleep(&mut shard, deadline, alarm.as_mut()).await;
@@ -58,7 +58,7 @@ async fn run<S: Sink>(mut shard: Shard<S>, turn: Duration, started: Instant) -> 
     }
 }
 
-async fn give_way(since: &mut Instant, turn: Duration) {
+async fn yield_after(since: &mut Instant, turn: Duration) {
     if since.elapsed() > turn {
         tokio::task::yield_now().await;
         *since = Instant::now();
@@ -73,7 +73,7 @@ async fn sleep<S: Sink>(shard: &mut Shard<S>, deadline: Option<Instant>, mut ala
                 if alarm.deadline() != deadline {
                     alarm.as_mut().reset(deadline);
                 }
-                // Which of them ended does not matter: both mean the next pass.
+                // Which of the two ended does not matter: both mean the next pass.
                 tokio::select! {
                     () = notified => {}
                     () = alarm => {}
@@ -98,7 +98,7 @@ mod tests {
     use std::task::{Poll, Waker};
     use tokio::sync::mpsc;
 
-    /// A peer whose publications either arrive or blow up; whatever else is sent to it arrives.
+    /// A peer that makes its shard panic when a publication is sent to it; other frames arrive.
     #[derive(Debug)]
     struct Mined {
         arrived: mpsc::Sender<Vec<u8>>,
@@ -138,58 +138,63 @@ mod tests {
     }
 
     /// Connects a peer to a channel of its own on the least loaded shard, and publishes to it.
-    async fn talk(hub: &Hub<Mined>, is_mined: bool) -> mpsc::Receiver<Vec<u8>> {
+    async fn connect_and_publish(hub: &Hub<Mined>, is_mined: bool) -> mpsc::Receiver<Vec<u8>> {
         let (arrived, arrivals) = mpsc::channel(8);
-        let seat = hub.reserve_slot().unwrap();
-        let shard = seat.id().shard();
-        let name = ChannelName::parse(&format!("channel-{}", seat.id().slot().index() * 2 + shard)).unwrap();
+        let reservation = hub.reserve_slot().unwrap();
+        let shard = reservation.id().shard();
+        let name = ChannelName::parse(&format!("channel-{}", reservation.id().slot().index() * 2 + shard)).unwrap();
         let credit = || hub.inbox(shard).credit(0);
-        let id = hub.connect(seat, Mined { arrived, is_mined }, credit().await);
+        let id = hub.connect(reservation, Mined { arrived, is_mined }, credit().await);
         let channel = hub.subscribe(id, &name, Encoding::Lines, credit().await).unwrap();
         hub.publish(&channel, &Bytes::from_static(b"x\n"), &mut hub.credits(2)).unwrap();
         hub.unsubscribe(id, &channel);
         arrivals
     }
 
-    /// A bug in one shard must cost that shard's connections, tell them, be counted, and cost nobody else.
+    /// A bug in one shard must end that shard's connections with a reason, be counted, and affect no other shard.
     #[tokio::test]
     async fn failed_shard_closes_its_connections_and_restarts_and_no_other() {
         let (hub, _supervisors) = start();
-        let mut mined = talk(&hub, true).await;
-        let mut neighbour = talk(&hub, false).await;
+        let mut mined = connect_and_publish(&hub, true).await;
+        let mut neighbour = connect_and_publish(&hub, false).await;
 
         assert_eq!(&mined.recv().await.unwrap()[..4], [0x88, 16, 0x03, 0xf3], "1011");
         assert!(mined.recv().await.is_none(), "the sink is gone");
         assert_eq!(neighbour.recv().await.unwrap(), b"\x81\x01x");
 
-        let mut next = talk(&hub, false).await;
+        let mut next = connect_and_publish(&hub, false).await;
         assert_eq!(next.recv().await.unwrap(), b"\x81\x01x", "the new shard serves");
         assert_eq!(hub.metrics().process.shard_restarts.load(Ordering::Relaxed), 1);
         assert_eq!(hub.placement().taken(), 2);
     }
 
-    /// A bug that a restart does not cure must not keep a hub that closes whoever comes.
+    /// With a bug that a restart does not cure, a hub that closes every connection must not keep running.
     #[tokio::test]
     async fn shard_that_fails_again_and_again_ends_its_supervisor() {
         let (hub, mut supervisors) = start();
         // The neighbour keeps the other shard the fuller one, and so the mines come to this one.
-        let _neighbours = [talk(&hub, false).await, talk(&hub, false).await, talk(&hub, false).await];
+        let _neighbours = [
+            connect_and_publish(&hub, false).await,
+            connect_and_publish(&hub, false).await,
+            connect_and_publish(&hub, false).await,
+        ];
         for _ in 0..=RESTARTS_MAX {
-            let mut mined = talk(&hub, true).await;
+            let mut mined = connect_and_publish(&hub, true).await;
             while mined.recv().await.is_some() {}
         }
         let first = supervisors.swap_remove(1);
         first.await.unwrap();
     }
-    /// The driver sleeps until what gathers is due, and is no later than its timer.
+
+    /// The driver must sleep until a coalesced publication is due, and no longer.
     #[tokio::test(start_paused = true)]
     async fn publications_leave_when_the_coalescing_delay_is_over() {
         let delay = Duration::from_millis(10);
         let (hub, _supervisors) = start_tuned(&TuningConfig { coalesce_delay: delay, ..TuningConfig::default() });
         let start = Instant::now();
-        let mut first = talk(&hub, false).await;
+        let mut first = connect_and_publish(&hub, false).await;
         tokio::time::sleep(Duration::from_millis(1)).await;
-        let mut second = talk(&hub, false).await;
+        let mut second = connect_and_publish(&hub, false).await;
         assert_eq!(first.recv().await.unwrap(), b"\x81\x01x");
         let (least, most) = (delay, delay + Duration::from_millis(1));
         assert!((least..=most).contains(&start.elapsed()), "{:?}", start.elapsed());
@@ -197,7 +202,7 @@ mod tests {
         assert!((least..=most).contains(&(start.elapsed() - Duration::from_millis(1))), "{:?}", start.elapsed());
     }
 
-    /// A peer that takes its time: so long for each write.
+    /// A peer whose every write takes this long.
     #[derive(Debug)]
     struct Sluggish(Duration);
 
@@ -223,7 +228,7 @@ mod tests {
         fn abort(&mut self) {}
     }
 
-    /// A shard that writes for long must not keep its thread from readers: they run after each turn.
+    /// A shard that writes for long must not keep its thread from the readers: they run after each turn.
     #[tokio::test]
     async fn others_run_when_a_turn_is_over() {
         const RECEIVERS: usize = 320;

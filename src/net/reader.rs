@@ -1,8 +1,8 @@
 //! A reader: the small task that reads one connection, and all that an idle connection keeps running.
 //!
 //! Bytes land in a scratch buffer that the connections of a thread share, and the decoder cuts messages out of it in
-//! place: a silent connection holds no buffer. Nothing awaits while the scratch is in use; what has to wait for a shard
-//! takes the unread rest with it, and the socket is not read meanwhile.
+//! place: a silent connection holds no buffer. Nothing awaits while the scratch is in use; an event that has to wait
+//! for a shard takes a copy of the bytes after it along, and the socket is not read meanwhile.
 
 use super::admission::Permit;
 use super::readiness::Received;
@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::time::{Instant, timeout_at};
 
-/// Bytes of one read: a message of the default largest size, and a burst of small ones, come in one system call.
+/// Bytes of one read: a message of the default largest size, or a burst of small ones, comes in one system call.
 const SCRATCH_BYTES: usize = 64 * 1024;
 
 /// Most bytes read and dropped after a close frame was queued, so that the kernel does not answer unread ones with a
@@ -30,10 +30,10 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH_BYTES]);
 }
 
-/// What came of some bytes, and what the reader does next.
+/// Result of feeding some bytes, which decides what the reader does next.
 #[derive(Debug)]
 enum ReadOutcome {
-    /// All were taken: wait for more.
+    /// All bytes were taken: wait for more.
     All,
     /// One event has to wait; the rest comes after it. Boxed: rare, and the idle reader is small.
     Unread(Box<Unread>),
@@ -49,13 +49,13 @@ struct Unread {
     rest: Vec<u8>,
 }
 
-/// The task of one connection: it waits for bytes, or for what comes slow_path of them.
+/// The task of one connection: it waits for bytes, or for its slow path.
 ///
-/// Written by hand, because it is what an idle connection costs: a compiled one keeps what it is given twice, or, in a
-/// box, an allocation more.
+/// Written by hand, because an idle connection consists of it: an `async` block would keep its arguments twice, or need
+/// one more allocation.
 struct Task {
     reader: Option<Reader>,
-    /// What is rare, and the last thing; has the reader meanwhile.
+    /// What is rare, and the end of the connection; owns the reader meanwhile.
     slow_path: Option<Pin<Box<dyn Future<Output = Option<Reader>> + Send>>>,
 }
 
@@ -96,7 +96,8 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Reads a connection in a task of its own until it ends, beginning with what came behind its request head.
+    /// Reads a connection in a task of its own until it ends, beginning with the bytes that came after its request
+    /// head.
     pub(crate) fn start(socket: Arc<Socket>, mut prefetched: Vec<u8>, session: Session<SocketSink>, permit: Permit) {
         let mut reader = Self { socket, session, decoder: FrameDecoder::new(), deadline: None, permit };
         let outcome = reader.feed(&mut prefetched);
@@ -108,12 +109,12 @@ impl Reader {
         tokio::spawn(task);
     }
 
-    /// Returns whether nothing is to be waited for but bytes, however long they take.
+    /// Returns whether only bytes are waited for, without a time limit.
     fn is_idle(&self, outcome: &ReadOutcome) -> bool {
         matches!(outcome, ReadOutcome::All) && self.deadline.is_none()
     }
 
-    /// Waits for bytes and feeds them, until there is something else to wait for.
+    /// Waits for bytes and feeds them, until something else has to be waited for.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<ReadOutcome> {
         loop {
             ready!(self.socket.poll_readable(cx));
@@ -124,13 +125,13 @@ impl Reader {
         }
     }
 
-    /// Waits for what is not just the next bytes; returns the reader when those are next, `None` when it is over.
+    /// Waits for what is not just the next bytes. Returns the reader when those are next, and `None` at the end.
     async fn continue_slowly(mut self, mut outcome: ReadOutcome) -> Option<Self> {
         let reason = loop {
             outcome = match (outcome, self.deadline) {
                 (ReadOutcome::All, None) => return Some(self),
                 (ReadOutcome::All, Some(deadline)) => self.read_until(deadline).await,
-                (ReadOutcome::Unread(blocked), _) => self.resume(*blocked).await,
+                (ReadOutcome::Unread(unread), _) => self.resume(*unread).await,
                 (ReadOutcome::Failed(reason), _) => break Some(reason),
                 (ReadOutcome::End, _) => break None,
             };
@@ -147,7 +148,7 @@ impl Reader {
         }
     }
 
-    /// Waits for bytes. An error is readable too.
+    /// Waits for bytes. An error counts as readable too.
     async fn readable(&self) {
         poll_fn(|cx| self.socket.poll_readable(cx)).await;
     }
@@ -165,14 +166,14 @@ impl Reader {
         })
     }
 
-    /// Waits for what was pending, then feeds what came behind it.
-    async fn resume(&mut self, blocked: Unread) -> ReadOutcome {
-        let Unread { pending, mut rest } = blocked;
-        self.session.settle(pending).await;
+    /// Completes what was pending, then feeds the bytes that came after it.
+    async fn resume(&mut self, unread: Unread) -> ReadOutcome {
+        let Unread { pending, mut rest } = unread;
+        self.session.complete(pending).await;
         self.feed(&mut rest)
     }
 
-    /// Cuts messages out of bytes and hands them to the session. A bug in here ends this connection and no other.
+    /// Decodes bytes and hands the events to the session. A panic in here ends this connection and no other.
     fn feed(&mut self, bytes: &mut [u8]) -> ReadOutcome {
         let before = self.decoder.partial_bytes();
         let outcome = catch(|| self.feed_unguarded(bytes));
@@ -199,7 +200,7 @@ impl Reader {
                 }
             }
         });
-        // A message has its own time: what is left of the one before it does not count.
+        // Each message has the full time: what was left for the one before it does not count.
         let running = deadline.filter(|_| !has_message);
         *deadline = (!decoder.is_idle()).then(|| running.unwrap_or_else(|| Instant::now() + timeout));
         match (stop, taken) {
@@ -212,7 +213,7 @@ impl Reader {
         }
     }
 
-    /// Has the connection closed if that is for us to do, waits until its socket has ended, and frees its place.
+    /// Closes the connection if we end it, waits until its socket has ended, and frees its slot.
     async fn finish(self, reason: Option<CloseReason>) {
         if let Some(reason) = reason {
             self.session.close(reason).await;
@@ -223,7 +224,7 @@ impl Reader {
         drop(self.permit);
     }
 
-    /// Drops what the peer still sends until it ends. The shard sees to it that it does.
+    /// Drops what the peer still sends until its socket ends; the shard aborts it after `close_timeout`.
     async fn discard(&self) {
         let mut left = DISCARDED_MAX;
         while left > 0 {
@@ -237,7 +238,7 @@ impl Reader {
     }
 }
 
-/// Runs what a peer's bytes lead to; `None` when it panicked.
+/// Runs `feed`; `None` when it panicked.
 fn catch<T>(feed: impl FnOnce() -> T) -> Option<T> {
     // Unwind safe: decoder and session take no more bytes after a failure.
     catch_unwind(AssertUnwindSafe(feed)).inspect_err(|_| tracing::error!("a bug ended a connection")).ok()

@@ -1,13 +1,13 @@
-//! A plain line: the text of one message on the plain face, as the chat example of gorilla/websocket makes it.
+//! The chat protocol: one line of text per message, as in the chat example of gorilla/websocket.
 //!
-//! A newline separates messages inside one frame, so it may not appear inside a message: the rule and the trimming
-//! are the example's, and its page works unchanged.
+//! A newline separates messages inside one frame, so it must not appear inside a message. This rule and the trimming
+//! are those of the example, and its page works unchanged.
 
 use super::ProtocolError;
 use super::websocket::frame::{self, Opcode};
 use bytes::Bytes;
 
-/// Makes one line of a message: newlines become spaces, white space at both ends goes, one newline ends it.
+/// Encodes a message as one line: newlines become spaces, white space at both ends is trimmed, one newline ends it.
 ///
 /// White space is Unicode's `White_Space`, as in Go's `bytes.TrimSpace`. A blank message is legal and gives an empty
 /// line. One allocation of the exact size; see `benches/frame.rs`.
@@ -31,7 +31,7 @@ pub fn line(input: &[u8]) -> Result<Bytes, ProtocolError> {
     Ok(line.into())
 }
 
-/// Makes the notice of the policy `skip`: one frame with one line, which clients show among the messages.
+/// Encodes the notice of the policy `skip`: one frame with one line, which clients show among the messages.
 pub fn skipped(publications: u64) -> Bytes {
     let plural = if publications == 1 { "" } else { "s" };
     let text = format!("[throng] {publications} message{plural} skipped: this connection is too slow");

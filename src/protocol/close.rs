@@ -20,11 +20,11 @@ pub enum CloseReason {
     TooManyRequests,
     /// The channel would be one more than the hub may have.
     TooManyChannels,
-    /// The hub is stopping, or leaves its balancer.
+    /// The hub is stopping, or drains.
     Shutdown,
     /// The operator moves a share of the connections to other hubs.
     Shed,
-    /// It has lived as long as a connection may.
+    /// The connection has reached its maximum age.
     Aged,
     /// A bug of ours; the connection ends, the process does not.
     Internal,

@@ -9,7 +9,7 @@
 pub struct CloseCode(u16);
 
 impl CloseCode {
-    /// This connection has lived long enough.
+    /// The connection has reached its maximum age.
     pub const GOING_AWAY: Self = Self(1001);
     /// A bug of ours ended the connection.
     pub const INTERNAL_ERROR: Self = Self(1011);
@@ -21,13 +21,13 @@ impl CloseCode {
     pub const NO_PONG: Self = Self(4012);
     /// The peer ended the connection as planned.
     pub const NORMAL: Self = Self(1000);
-    /// Legal frames, used against the rules of the house.
+    /// Legal frames that break a limit of ours.
     pub const POLICY_VIOLATION: Self = Self(1008);
     /// Bytes that RFC 6455 forbids.
     pub const PROTOCOL_ERROR: Self = Self(1002);
-    /// The hub makes room or stops; another one serves.
+    /// The hub sheds connections or stops; another one serves.
     pub const SERVICE_RESTART: Self = Self(1012);
-    /// The outbox was full, or its socket did not take anything, for too long.
+    /// The outbox was too long, or the socket took nothing for too long.
     pub const SLOW_CONSUMER: Self = Self(4008);
     /// The hub has no room at the moment.
     pub const TRY_AGAIN_LATER: Self = Self(1013);

@@ -1,16 +1,16 @@
-//! An encoding: how the publications of a log stand in it, and how a range of them becomes wire bytes.
+//! Encodings: the layout of publications in a log, and how a range of them becomes wire bytes.
 
 use super::websocket::frame::{Head, Opcode};
 
 /// How a channel's publications are encoded.
 ///
-/// Publications stand back to back in a log, so that any range of whole ones leaves in one write without a copy.
+/// Publications are back to back in a log, so that any range of whole ones leaves in one write without a copy.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Encoding {
-    /// Lines of text, each ended by `\n`: a range is the body of ONE text message, its last `\n` left out. The plain
-    /// face, as the chat example of gorilla/websocket joins what waits.
+    /// Lines of text, each ended by `\n`: a range is the body of ONE text message without its last `\n`. The chat
+    /// protocol; the chat example of gorilla/websocket joins waiting messages in the same way.
     Lines,
-    /// Whole frames: a range is wire bytes as it stands, and messages stay apart. The echo face.
+    /// Whole frames: a range is wire bytes already, and messages stay separate. The echo protocol.
     Frames,
 }
 

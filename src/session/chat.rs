@@ -1,7 +1,7 @@
-//! A session: one client of the plain face or of the echo face, between its frames and the hub.
+//! A session: one client of the chat or the echo protocol, between its frames and the hub.
 //!
-//! Everything is tried at once, without waiting; what has to wait for a shard's credits comes back as [`Pending`], and
-//! while the reader [settles](Session::settle) it the socket is not read.
+//! Everything is tried at once, without waiting. What has to wait for the credits of a shard is returned as
+//! [`Pending`], and while the reader [completes](Session::complete) it the socket is not read.
 
 use crate::hub::{Channel, Command, ConnectionId, DirectoryFull, Hub, Sink, SlotReservation};
 use crate::metrics::Metrics;
@@ -14,12 +14,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// What a connection speaks.
+/// The protocol of a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Protocol {
-    /// Lines of text to everyone in the channel, as the chat example of gorilla/websocket.
+    /// Lines of text to every subscriber of the channel, as the chat example of gorilla/websocket.
     Chat,
-    /// Its own messages back, unchanged, through the whole data plane. For conformance tests.
+    /// The client's own messages back, unchanged, through the whole data plane. For conformance tests.
     Echo,
 }
 
@@ -32,7 +32,7 @@ impl Protocol {
     }
 }
 
-/// How a session begins.
+/// How [`Session::open`] begins.
 #[derive(Clone, Copy, Debug)]
 pub struct OpenOptions {
     /// What the client speaks.
@@ -49,27 +49,28 @@ pub struct Session<S: Sink> {
     protocol: Protocol,
     channel: Arc<Channel>,
     control: FixedWindow,
-    /// What it has said; `None` of one whose rate is not limited. Boxed: most of a fleet may be silent.
+    /// What the client has sent; `None` if its rate is not limited. Boxed, because most connections are silent and
+    /// small.
     rate: Option<Box<MessageRate>>,
 }
 
-/// What became of an event.
+/// Result of an event.
 #[derive(Debug)]
 pub enum Flow<S> {
-    /// Done; go on.
+    /// Done: the next event may follow.
     Done,
-    /// It has to wait for a shard.
+    /// It has to be [completed](Session::complete) first.
     Wait(Pending<S>),
-    /// It broke a rule: close the connection.
+    /// The client broke a rule or ends: close the connection.
     Fail(CloseReason),
 }
 
-/// What waits for a shard's credits.
+/// What waits for the credits of a shard, or for its time.
 #[derive(Debug)]
 pub enum Pending<S> {
     /// A message for the session's channel.
     Publication(Bytes),
-    /// A message of a client that says too much: it has to wait so long before it counts.
+    /// A message of a client over its rate, which has to wait for this long first.
     Throttled(Duration, Bytes),
     /// A command for the connection's own shard.
     Command(Command<S>),
@@ -80,12 +81,12 @@ impl<S: Sink> Session<S> {
     ///
     /// # Errors
     ///
-    /// [`DirectoryFull`] when the last free channel went to somebody else since the handshake; the connection is
-    /// closed with 1013 then.
+    /// [`DirectoryFull`] when another client took the last free channel since the handshake. The connection is closed
+    /// with 1013 then.
     ///
     /// # Cancel safety
     ///
-    /// Not cancel safe: a future dropped between the two steps leaves a connection that nobody disconnects.
+    /// Not cancel safe: a future dropped between the two steps leaves a connection that is never disconnected.
     pub async fn open(
         hub: Hub<S>,
         slot: SlotReservation,
@@ -111,7 +112,7 @@ impl<S: Sink> Session<S> {
         }
     }
 
-    /// Returns the connection's id.
+    /// Returns the id of the connection.
     pub fn id(&self) -> ConnectionId {
         self.id
     }
@@ -142,7 +143,7 @@ impl<S: Sink> Session<S> {
         }
     }
 
-    /// Counts what the client said. Returns how long it is not to be read for it; `None` when it is to be closed.
+    /// Counts what the client sent. Returns how long the client is not read because of it; `None` when it is closed.
     fn count(&mut self, bytes: usize) -> Option<Duration> {
         let Some(rate) = &mut self.rate else { return Some(Duration::ZERO) };
         let limits = self.hub.socket_limits();
@@ -168,12 +169,11 @@ impl<S: Sink> Session<S> {
 
     fn control(&mut self, command: Command<S>) -> Flow<S> {
         let is_allowed = self.control.try_count(Instant::now(), self.hub.socket_limits().control_rate_max);
-        // A control frame is a message too; it is small enough not to be waited for.
+        // A control frame counts as a message too, but is too small to be worth a wait.
         if !is_allowed || self.count(0).is_none() {
             return Flow::Fail(CloseReason::TooManyRequests);
         }
-        let inbox = self.hub.inbox(self.id.shard());
-        match inbox.try_credit(0) {
+        match self.hub.inbox(self.id.shard()).try_credit(0) {
             Some(credit) => {
                 match command {
                     Command::Pong { .. } => credit.push_lazily(command),
@@ -185,12 +185,12 @@ impl<S: Sink> Session<S> {
         }
     }
 
-    /// Waits until what was pending is done.
+    /// Does what is pending, as soon as it can be done.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives the collected credits back; what was pending is lost.
-    pub async fn settle(&self, pending: Pending<S>) {
+    /// Dropping the future gives the collected credits back; what is pending is lost.
+    pub async fn complete(&self, pending: Pending<S>) {
         match pending {
             Pending::Command(command) => self.submit(command).await,
             Pending::Throttled(wait, body) => {
@@ -208,6 +208,7 @@ impl<S: Sink> Session<S> {
 
     async fn publish_later(&self, body: Bytes) {
         let mut credits = self.hub.credits(body.len()).arrived(self.now());
+        // The set of shards may change while one is waited for, so every attempt looks at it anew.
         while let Err(no_credit) = self.hub.publish(&self.channel, &body, &mut credits) {
             let (metrics, start) = (self.hub.metrics(), Instant::now());
             Metrics::count(&metrics.process.credit_waits);
@@ -220,7 +221,7 @@ impl<S: Sink> Session<S> {
         }
     }
 
-    /// Asks the shard to close the connection; it is over once the socket ends.
+    /// Asks the shard to close the connection. It ends once its socket does.
     ///
     /// # Cancel safety
     ///
@@ -229,7 +230,7 @@ impl<S: Sink> Session<S> {
         self.submit(Command::Close { id: self.id, reason }).await;
     }
 
-    /// Ends the session: its socket has ended.
+    /// Ends the session after its socket has ended.
     ///
     /// # Cancel safety
     ///

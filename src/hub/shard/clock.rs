@@ -1,17 +1,17 @@
-//! A clock that a pause does not move: time since the hub's start, less what the process was stopped for.
+//! A clock that pauses do not advance: time since the hub's start, without the time for which the process was stopped.
 
 use std::time::Duration;
 
-/// Longest step that counts in full. A shard looks at its clock several times a second while it has connections.
+/// Longest step that counts in full. A shard advances its clock several times a second while it has connections.
 const STEP_MAX: Duration = Duration::from_secs(1);
 
-/// How often deadlines are looked at: their granularity, and 20 short wake-ups a second of an otherwise idle shard.
+/// Period of the tick: the granularity of deadlines, and 20 short wake-ups per second of an otherwise idle shard.
 pub(super) const TICK: Duration = Duration::from_millis(50);
 
 /// The time that deadlines are measured in.
 ///
-/// After SIGSTOP, or a machine that slept, the answers to our pings lie unread in the sockets; deadlines that ran on
-/// meanwhile would end every connection at once.
+/// After SIGSTOP, or a suspended machine, the answers to our pings are still unread in the sockets; deadlines that had
+/// gone on meanwhile would end every connection at once.
 #[derive(Debug, Default)]
 pub(super) struct Clock {
     last: Duration,
@@ -35,7 +35,7 @@ impl Clock {
         u32::try_from(self.time.as_secs()).unwrap_or(u32::MAX)
     }
 
-    /// Returns whether a tick is due, which then is the next one's start.
+    /// Returns whether a tick is due, and if so starts the period of the next one.
     pub(super) fn take_tick(&mut self) -> bool {
         let is_due = self.last.saturating_sub(self.ticked) >= TICK;
         if is_due {

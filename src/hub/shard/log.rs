@@ -1,12 +1,12 @@
 //! A log: one shard's window of the encoded publications of one channel, and the numbers of its bytes.
 //!
-//! Positions count bytes since the log was made and never go back, so a cursor is a number, the lag of a cursor is a
-//! subtraction, and a subscriber that lags costs nothing but the bytes it still has to get, shared with all who lag.
+//! Positions count bytes since the log was created and never decrease, so a cursor is a number, its lag a subtraction,
+//! and a lagging subscriber costs only the bytes it still has to get, which all lagging subscribers share.
 //!
 //! # Memory
 //!
 //! Small publications are copied into chunks, large ones are shared with the other shards. When every subscriber has
-//! everything the log keeps at most one chunk of 4 KiB.
+//! everything, the log keeps at most one chunk of 4 KiB.
 //!
 //! # Invariants
 //!
@@ -28,14 +28,14 @@ const KEPT_MAX: usize = 4 * 1024;
 /// Publications of at least this many bytes are shared, not copied: a copy of 4 KiB costs about what sharing does.
 const SHARED_MIN: usize = 4 * 1024;
 
-/// Most bytes of one coalesced message: what the gate of another hub, or a browser, takes without a thought.
+/// Most bytes of one coalesced message: what the decoder of another hub, or a browser, takes by default.
 pub const WINDOW_MAX: u64 = 64 * 1024;
 
 /// A window of encoded publications.
 #[derive(Debug, Default)]
 pub struct Log {
     chunks: VecDeque<Chunk>,
-    /// Position behind each publication that is still here.
+    /// End of each publication that is still here.
     ends: VecDeque<u64>,
     tail: u64,
     head: u64,
@@ -68,7 +68,7 @@ impl Chunk {
 }
 
 impl Log {
-    /// Returns the position behind the newest publication.
+    /// Returns the end of the newest publication.
     pub fn head(&self) -> u64 {
         self.head
     }
@@ -78,7 +78,7 @@ impl Log {
         self.tail
     }
 
-    /// Returns the bytes that are still here.
+    /// Returns the number of bytes that are still here.
     pub fn len(&self) -> u64 {
         self.head - self.tail
     }
@@ -147,7 +147,7 @@ impl Log {
         })
     }
 
-    /// Forgets what lies before `cursor`, the least of all cursors.
+    /// Removes what is before `cursor`, the least of all cursors.
     pub fn trim(&mut self, cursor: u64) {
         debug_assert!(self.tail <= cursor && cursor <= self.head, "cursors stand inside the log");
         if cursor == self.head {
@@ -165,7 +165,7 @@ impl Log {
     fn clear(&mut self) {
         self.tail = self.head;
         self.ends.clear();
-        // What a burst made large does not stay.
+        // Memory that only a burst needed is given back.
         self.ends.shrink_to(KEPT_MAX / size_of::<u64>());
         self.chunks.truncate(1);
         let is_kept = match self.chunks.front_mut() {

@@ -1,21 +1,21 @@
-//! The gate: decides what a client's bytes mean, and refuses those that break a rule.
+//! The frame decoder: decides what a client's bytes mean, and refuses those that break a rule.
 //!
-//! It takes bytes as the network cut them and delivers messages and control frames; it keeps the rules of RFC 6455
-//! to the letter and adds two limits. It does no I/O: whoever reads the socket feeds it.
+//! It takes bytes as the network cut them and delivers messages and control frames. It applies the rules of RFC 6455
+//! strictly and adds two limits. It does no I/O: the reader of the socket feeds it.
 //!
 //! # Life of a message
 //!
 //! A frame that arrives whole is unmasked where it lies and delivered from there. Anything else, the beginning of a
-//! frame or a message in fragments, is copied as it comes into one boxed state, which goes with the last byte.
+//! frame or a message in fragments, is copied as it comes into one boxed state, which is dropped with the last byte.
 //!
 //! # When a limit is hit
 //!
-//! The head that exceeds a limit is refused, before its body is read or anything is reserved for it. A peer makes us
-//! hold what it has sent, twice over while the buffer grows, or one page; never what it announces.
+//! A head that exceeds a limit is refused before its body is read or memory is reserved for it. A peer makes us hold
+//! what it has sent, twice while the buffer grows, or one page; never what it only announces.
 //!
 //! # Invariants
 //!
-//! - Between messages the gate holds no heap.
+//! - Between messages the decoder holds no heap.
 //! - The events, and the error that ends them, depend on the bytes alone and not on how they were cut.
 //! - After a close frame or an error, nothing is delivered.
 
@@ -50,25 +50,25 @@ pub struct FrameDecoder {
 }
 
 impl FrameDecoder {
-    /// Makes the gate of a new connection; allocates nothing.
+    /// Returns the decoder of a new connection; allocates nothing.
     pub const fn new() -> Self {
         Self { partial: None, is_closed: false }
     }
 
-    /// Takes bytes and calls `on` with what they say, in order; returns how many were taken.
+    /// Takes bytes and calls `on` with each event in them, in order; returns how many bytes were taken.
     ///
-    /// All of them are, unless `on` breaks: then those after the frame that it was told about are untouched, and the
-    /// caller feeds them again. The bytes taken are overwritten. After a close frame everything is swallowed.
+    /// All of them are, unless `on` breaks: then the bytes after the frame of that event are untouched, and the caller
+    /// feeds them again. The bytes taken are overwritten. After a close frame all bytes are dropped.
     ///
     /// # Errors
     ///
     /// The first rule broken or limit exceeded, after the events that came before it. It ends the connection: the
-    /// gate is closed and swallows the rest.
+    /// decoder is closed and drops the rest.
     ///
     /// # Hot path
     ///
     /// Runs once per read of a socket, its loop once per inbound frame. A frame that lies whole in `bytes` costs no
-    /// allocation and no copy: one pass to unmask, one to check UTF-8. See `benches/gate.rs`.
+    /// allocation and no copy: one pass to unmask, one to check UTF-8. See `benches/decoder.rs`.
     pub fn feed(
         &mut self,
         bytes: &mut [u8],
@@ -89,7 +89,7 @@ impl FrameDecoder {
         Ok(bytes.len())
     }
 
-    /// Says whether nothing of a frame or message is partial, so that no time limit runs.
+    /// Returns whether no frame or message is incomplete, so that no time limit runs.
     pub const fn is_idle(&self) -> bool {
         self.partial.is_none()
     }
@@ -99,7 +99,7 @@ impl FrameDecoder {
         self.partial.as_ref().map_or(0, |partial| partial.bytes())
     }
 
-    /// Says whether a close frame or an error has ended the stream.
+    /// Returns whether a close frame or an error has ended the stream.
     pub const fn is_closed(&self) -> bool {
         self.is_closed
     }
@@ -129,7 +129,7 @@ impl FrameDecoder {
     }
 }
 
-/// Shows no more than the state: what is partial is a peer's.
+/// Shows no more than the state: the bytes of a peer do not belong in a log.
 impl fmt::Debug for FrameDecoder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FrameDecoder").field("is_idle", &self.is_idle()).field("is_closed", &self.is_closed).finish()

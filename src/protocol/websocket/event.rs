@@ -1,9 +1,9 @@
-//! An event: what a client said, and whether the body of a whole frame may say it.
+//! Events: what a client sent, and which bodies a whole frame may have.
 
 use super::frame::Opcode;
 use crate::protocol::{CloseCode, ProtocolError};
 
-/// What a message holds, as its sender says.
+/// The kind of a message, as its sender declares it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum MessageKind {
     /// Valid UTF-8.
@@ -13,12 +13,12 @@ pub enum MessageKind {
     Binary,
 }
 
-/// What a client said, borrowed from the bytes it sent.
+/// What a client sent, borrowed from its bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Event<'a> {
     /// A whole message.
     Message {
-        /// What the message holds.
+        /// Text or binary.
         kind: MessageKind,
         /// The message; valid UTF-8 when `kind` is [`MessageKind::Text`].
         body: &'a [u8],

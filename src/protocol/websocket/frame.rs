@@ -1,7 +1,7 @@
 //! A server frame: the encoding of everything we send, RFC 6455 section 5.2.
 //!
 //! Server frames are never masked and never fragmented, so a head depends on the opcode and the length alone. A flush
-//! writes a [`Head`] in front of a range of shared bytes; the other functions make whole frames for the lane.
+//! writes a [`Head`] in front of a range of shared bytes; the other functions make whole frames for control queues.
 
 use crate::protocol::CloseReason;
 use bytes::Bytes;
@@ -18,7 +18,7 @@ pub struct Head {
 }
 
 impl Head {
-    /// No head: what follows has its own.
+    /// No head: the bytes that follow have their own.
     pub const EMPTY: Self = Self { bytes: [0; 10], len: 0 };
 
     /// Encodes the head of a final, unmasked frame with a body of `body_len` bytes.
@@ -59,7 +59,7 @@ pub fn encode(opcode: Opcode, body: &[u8]) -> Bytes {
     concat(opcode, &[body])
 }
 
-/// Encodes the close frame that tells `reason`: its code and text, or an empty body where there is no code.
+/// Encodes the close frame for `reason`: its code and text, or an empty body where there is no code.
 pub fn close(reason: CloseReason) -> Bytes {
     match reason.code() {
         Some(code) => concat(Opcode::Close, &[&code.as_u16().to_be_bytes(), reason.text().as_bytes()]),
@@ -69,13 +69,13 @@ pub fn close(reason: CloseReason) -> Bytes {
 
 /// Encodes the answer to a ping with this body, RFC 6455 section 5.5.3.
 ///
-/// The body is at most [`CONTROL_BYTES_MAX`] long: the gate delivers no longer one.
+/// The body is at most [`CONTROL_BYTES_MAX`] long: the decoder delivers no longer one.
 pub fn pong(body: &[u8]) -> Bytes {
-    debug_assert!(body.len() <= CONTROL_BYTES_MAX, "the gate refuses longer pings");
+    debug_assert!(body.len() <= CONTROL_BYTES_MAX, "the decoder refuses longer pings");
     encode(Opcode::Pong, body)
 }
 
-/// Returns an empty ping: no allocation, the same bytes for everyone.
+/// Returns an empty ping: no allocation, the same bytes for every connection.
 pub const fn ping() -> Bytes {
     Bytes::from_static(&[0x89, 0x00])
 }

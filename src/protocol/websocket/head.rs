@@ -58,7 +58,7 @@ impl ClientHead {
     }
 }
 
-/// Says whether frames with this opcode may stand between the fragments of a message.
+/// Returns whether frames with this opcode may come between the fragments of a message.
 pub(super) const fn is_control(opcode: Opcode) -> bool {
     matches!(opcode, Opcode::Close | Opcode::Ping | Opcode::Pong)
 }

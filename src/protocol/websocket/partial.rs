@@ -1,4 +1,4 @@
-//! A held frame: what the gate remembers of a frame or message that did not arrive in one piece.
+//! a partial frame: what the decoder remembers of a frame or message that did not arrive in one piece.
 
 use super::event::Event;
 use super::frame::Opcode;
@@ -9,7 +9,7 @@ use crate::protocol::ProtocolError;
 use fastwebsockets::unmask;
 use std::{mem, ops::ControlFlow};
 
-/// The slow path's state, boxed so that a connection between messages does not pay for it.
+/// The state of the slow path, boxed so that a connection between messages does not pay for it.
 #[derive(Default)]
 pub(super) struct Partial {
     /// The beginning of a head.
@@ -17,18 +17,18 @@ pub(super) struct Partial {
     head_len: usize,
     /// The frame whose body is under way.
     frame: Option<ClientHead>,
-    /// The body of a control frame under way; apart, because it may stand between fragments.
+    /// The body of a control frame under way; separate, because it may come between fragments.
     control: Vec<u8>,
     message: Message,
 }
 
 impl Partial {
-    /// Says whether nothing is under way, so that the state can go.
+    /// Returns whether nothing is under way, so that the state can be dropped.
     pub(super) const fn is_empty(&self) -> bool {
         self.head_len == 0 && self.frame.is_none() && self.message.open().frames == 0
     }
 
-    /// Returns how much is kept of what has arrived.
+    /// Returns the bytes that are kept of what has arrived.
     pub(super) fn bytes(&self) -> usize {
         self.head_len + self.control.len() + self.message.body.len()
     }
@@ -59,7 +59,7 @@ impl Partial {
         Ok(Step { used, flow, is_close: frame.opcode == Opcode::Close })
     }
 
-    /// Completes the head; says how many bytes that took.
+    /// Completes the head; returns how many bytes that took.
     fn read_head(
         &mut self,
         bytes: &[u8],

@@ -1,4 +1,4 @@
-//! The gate's unit tests: every rule and limit by name, at the limit and one past it, whole and cut.
+//! The decoder's unit tests: every rule and limit by name, at the limit and one past it, whole and cut.
 
 use super::decoder::FrameDecoder;
 use super::frame::CONTROL_BYTES_MAX;
@@ -32,13 +32,13 @@ impl From<Event<'_>> for Said {
     }
 }
 
-/// What a gate made of some chunks: the events, and the error that ended them.
+/// What a decoder made of some chunks: the events, and the error that ended them.
 type Outcome = (Vec<Said>, Result<(), ProtocolError>);
 
-fn hear<'a>(gate: &mut FrameDecoder, chunks: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
+fn decode<'a>(decoder: &mut FrameDecoder, chunks: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
     let mut said = Vec::new();
     for chunk in chunks {
-        let result = gate.feed(&mut chunk.to_vec(), &LIMITS, &mut |event| {
+        let result = decoder.feed(&mut chunk.to_vec(), &LIMITS, &mut |event| {
             said.push(event.into());
             ControlFlow::Continue(())
         });
@@ -50,10 +50,10 @@ fn hear<'a>(gate: &mut FrameDecoder, chunks: impl IntoIterator<Item = &'a [u8]>)
     (said, Ok(()))
 }
 
-/// What a new gate makes of these bytes; the same byte by byte, which takes the other path.
+/// What a new decoder makes of these bytes; the same byte by byte, which takes the other path.
 fn hear_all(bytes: &[u8]) -> Outcome {
-    let whole = hear(&mut FrameDecoder::new(), [bytes]);
-    assert_eq!(hear(&mut FrameDecoder::new(), bytes.chunks(1)), whole, "cut into bytes");
+    let whole = decode(&mut FrameDecoder::new(), [bytes]);
+    assert_eq!(decode(&mut FrameDecoder::new(), bytes.chunks(1)), whole, "cut into bytes");
     whole
 }
 
@@ -222,10 +222,10 @@ fn any_split_gives_the_same_events() {
     assert_eq!(hear_all(&bytes), (said.clone(), Ok(())));
     for at in 0..=bytes.len() {
         let (left, right) = bytes.split_at(at);
-        assert_eq!(hear(&mut FrameDecoder::new(), [left, right]), (said.clone(), Ok(())), "cut at {at}");
+        assert_eq!(decode(&mut FrameDecoder::new(), [left, right]), (said.clone(), Ok(())), "cut at {at}");
     }
     for size in 2..40 {
-        assert_eq!(hear(&mut FrameDecoder::new(), bytes.chunks(size)), (said.clone(), Ok(())), "chunks of {size}");
+        assert_eq!(decode(&mut FrameDecoder::new(), bytes.chunks(size)), (said.clone(), Ok(())), "chunks of {size}");
     }
 }
 
@@ -234,12 +234,12 @@ fn any_split_gives_the_same_events() {
 fn stopping_and_resuming_loses_nothing() {
     let (bytes, expected) = conversation();
     for size in [1, 3, 64, bytes.len()] {
-        let (mut gate, mut said) = (FrameDecoder::new(), Vec::new());
+        let (mut decoder, mut said) = (FrameDecoder::new(), Vec::new());
         for chunk in bytes.chunks(size) {
             let mut rest = &mut chunk.to_vec()[..];
             while !rest.is_empty() {
                 let before = said.len();
-                let used = gate.feed(rest, &LIMITS, &mut |event| {
+                let used = decoder.feed(rest, &LIMITS, &mut |event| {
                     said.push(Said::from(event));
                     ControlFlow::Break(())
                 });
@@ -254,37 +254,37 @@ fn stopping_and_resuming_loses_nothing() {
 #[test]
 fn nothing_is_delivered_after_a_close_frame_or_an_error() {
     for (last, result) in [(frame(0x88, b""), Ok(())), (vec![0xf1], Err(ProtocolError::ReservedBits))] {
-        let mut gate = FrameDecoder::new();
-        assert_eq!(hear(&mut gate, [&frame(0x01, b"open")[..], &last]).1, result);
-        assert!(gate.is_closed() && gate.is_idle());
-        assert_eq!(hear(&mut gate, [&frame(0x81, b"late")[..]]), (vec![], Ok(())));
+        let mut decoder = FrameDecoder::new();
+        assert_eq!(decode(&mut decoder, [&frame(0x01, b"open")[..], &last]).1, result);
+        assert!(decoder.is_closed() && decoder.is_idle());
+        assert_eq!(decode(&mut decoder, [&frame(0x81, b"late")[..]]), (vec![], Ok(())));
     }
 }
 
 /// A million idle connections pay for this.
 #[test]
-fn an_idle_gate_is_small_and_holds_no_heap() {
+fn an_idle_decoder_is_small_and_holds_no_heap() {
     assert!(size_of::<FrameDecoder>() <= 16);
     let (bytes, _) = conversation();
-    let mut gate = FrameDecoder::new();
+    let mut decoder = FrameDecoder::new();
     let cost = measure(|| {
         for chunk in bytes[..200].chunks(3) {
-            _ = gate.feed(&mut chunk.to_vec(), &LIMITS, &mut |_| ControlFlow::Continue(()));
+            _ = decoder.feed(&mut chunk.to_vec(), &LIMITS, &mut |_| ControlFlow::Continue(()));
         }
     });
-    assert!(!gate.is_idle() && cost.count_current > 0, "the conversation is inside a message here");
+    assert!(!decoder.is_idle() && cost.count_current > 0, "the conversation is inside a message here");
     let rest = measure(|| {
         for chunk in bytes[200..].chunks(3) {
-            _ = gate.feed(&mut chunk.to_vec(), &LIMITS, &mut |_| ControlFlow::Continue(()));
+            _ = decoder.feed(&mut chunk.to_vec(), &LIMITS, &mut |_| ControlFlow::Continue(()));
         }
     });
-    assert!(gate.is_idle());
+    assert!(decoder.is_idle());
     assert_eq!(cost.bytes_current + rest.bytes_current, 0);
 }
 
 #[test]
-fn a_gate_is_idle_exactly_between_messages() {
-    let mut gate = FrameDecoder::new();
+fn a_decoder_is_idle_exactly_between_messages() {
+    let mut decoder = FrameDecoder::new();
     for (chunk, is_idle) in [
         (&frame(0x81, b"whole")[..], true),
         (&[0x81], false),
@@ -293,17 +293,17 @@ fn a_gate_is_idle_exactly_between_messages() {
         (&frame(0x89, b"ping"), false),
         (&frame(0x80, b""), true),
     ] {
-        assert_eq!(hear(&mut gate, [chunk]).1, Ok(()));
-        assert_eq!(gate.is_idle(), is_idle);
+        assert_eq!(decode(&mut decoder, [chunk]).1, Ok(()));
+        assert_eq!(decoder.is_idle(), is_idle);
     }
 }
 
 #[test]
 fn whole_messages_cost_no_allocation() {
     let mut bytes = [frame(0x81, b"text"), frame(0x82, &[7; 1000]), frame(0x89, b"ping")].concat();
-    let (mut gate, mut events) = (FrameDecoder::new(), 0);
+    let (mut decoder, mut events) = (FrameDecoder::new(), 0);
     let cost = measure(|| {
-        let result = gate.feed(&mut bytes, &LIMITS, &mut |_| {
+        let result = decoder.feed(&mut bytes, &LIMITS, &mut |_| {
             events += 1;
             ControlFlow::Continue(())
         });
@@ -331,9 +331,9 @@ fn advisory_nats_2026_27889_length_msb() {
 fn advisory_rust_websocket_2022_0035_allocation_from_announced_length() {
     let limits = DecoderLimits { message_bytes_max: 1 << 30, fragments_max: 64 };
     let mut bytes = [&head(0x82, 1 << 30)[..], b"x"].concat();
-    let mut gate = FrameDecoder::new();
-    let cost = measure(|| _ = gate.feed(&mut bytes, &limits, &mut |_| ControlFlow::Continue(())));
-    assert!(!gate.is_idle());
+    let mut decoder = FrameDecoder::new();
+    let cost = measure(|| _ = decoder.feed(&mut bytes, &limits, &mut |_| ControlFlow::Continue(())));
+    assert!(!decoder.is_idle());
     assert!(
         cost.bytes_max <= 4096 + size_of::<crate::protocol::websocket::partial::Partial>() as u64,
         "{} bytes for one",
@@ -342,7 +342,7 @@ fn advisory_rust_websocket_2022_0035_allocation_from_announced_length() {
 
     // Beyond the first page, at most one byte is reserved for each that arrived.
     let mut body = vec![0; 100_000];
-    let cost = measure(|| _ = gate.feed(&mut body, &limits, &mut |_| ControlFlow::Continue(())));
+    let cost = measure(|| _ = decoder.feed(&mut body, &limits, &mut |_| ControlFlow::Continue(())));
     assert!(cost.bytes_current <= 2 * 100_000, "{} bytes for 100,000", cost.bytes_current);
 }
 
@@ -350,12 +350,12 @@ fn advisory_rust_websocket_2022_0035_allocation_from_announced_length() {
 #[test]
 fn advisory_ws_2026_48779_aggregate_of_fragments() {
     let limits = DecoderLimits { message_bytes_max: 65_536, fragments_max: u32::MAX };
-    let mut gate = FrameDecoder::new();
+    let mut decoder = FrameDecoder::new();
     let mut stream = [frame(0x02, b"x"), frame(0x00, b"x").repeat(65_535)].concat();
-    let cost = measure(|| _ = gate.feed(&mut stream, &limits, &mut |_| ControlFlow::Continue(())));
+    let cost = measure(|| _ = decoder.feed(&mut stream, &limits, &mut |_| ControlFlow::Continue(())));
     assert!(cost.bytes_max < 3 * 65_536, "{} bytes held for 65,536", cost.bytes_max);
     assert!(cost.bytes_total < 4 * 65_536, "{} bytes copied by growth for 65,536", cost.bytes_total);
-    let error = gate.feed(&mut frame(0x00, b"x"), &limits, &mut |_| ControlFlow::Continue(()));
+    let error = decoder.feed(&mut frame(0x00, b"x"), &limits, &mut |_| ControlFlow::Continue(()));
     assert_eq!(error, Err(ProtocolError::MessageTooBig { len: 65_537, max: 65_536 }));
 }
 

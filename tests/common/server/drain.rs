@@ -67,7 +67,7 @@ pub(crate) async fn watch(addr: SocketAddr) -> Watched {
 /// `total` connections.
 pub(crate) fn assert_even(pace: Pace, watched: &Watched, mut closes: Vec<Instant>, total: usize) {
     closes.sort();
-    let first = closes.first().expect("somebody was closed");
+    let first = closes.first().expect("at least one connection was closed");
     assert!(
         watched.ready.is_none_or(|asked| asked < *first),
         "the hub answered that it is ready after its first close"

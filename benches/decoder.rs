@@ -1,4 +1,4 @@
-//! How fast does the gate decode what clients send: small messages, a long one, the worst cut, fragments?
+//! How fast does the decoder read what clients send: small messages, a long one, the worst cut, fragments?
 //!
 //! tungstenite reads the same bytes for comparison. Both pay one copy of the wire, as a read of a socket would. Not
 //! measured: sockets, and what is done with the messages.
@@ -29,11 +29,11 @@ fn frame(first: u8, body: &[u8]) -> Vec<u8> {
 }
 
 /// Feeds the wire in chunks of `chunk_bytes` and returns how many messages came out.
-fn decode(gate: &mut FrameDecoder, scratch: &mut [u8], wire: &[u8], chunk_bytes: usize) -> usize {
+fn decode(decoder: &mut FrameDecoder, scratch: &mut [u8], wire: &[u8], chunk_bytes: usize) -> usize {
     let mut messages = 0;
     scratch.copy_from_slice(wire);
     for chunk in scratch.chunks_mut(chunk_bytes) {
-        let used = gate.feed(chunk, &DecoderLimits::default(), &mut |event| {
+        let used = decoder.feed(chunk, &DecoderLimits::default(), &mut |event| {
             if let Event::Message { body, .. } = event {
                 black_box(body);
                 messages += 1;
@@ -71,9 +71,9 @@ impl Write for Tape {
 }
 
 fn bench_ours(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, wire: &[u8], chunk_bytes: usize, expected: usize) {
-    let (mut gate, mut scratch) = (FrameDecoder::new(), wire.to_vec());
+    let (mut decoder, mut scratch) = (FrameDecoder::new(), wire.to_vec());
     group.bench_function(name, |bencher| {
-        bencher.iter(|| assert_eq!(decode(&mut gate, &mut scratch, wire, chunk_bytes), expected));
+        bencher.iter(|| assert_eq!(decode(&mut decoder, &mut scratch, wire, chunk_bytes), expected));
     });
 }
 
@@ -89,7 +89,7 @@ fn bench_tungstenite(group: &mut BenchmarkGroup<'_, WallTime>, wire: &[u8], expe
 
 /// Measures one wire of `messages` messages, whole and, if asked for, byte by byte.
 fn bench_wire(criterion: &mut Criterion, name: &str, wire: &[u8], messages: usize, throughput: Throughput) {
-    let mut group = criterion.benchmark_group(format!("gate/{name}"));
+    let mut group = criterion.benchmark_group(format!("decoder/{name}"));
     group.throughput(throughput);
     bench_ours(&mut group, "throng", wire, wire.len(), messages);
     bench_tungstenite(&mut group, wire, messages);
@@ -106,7 +106,7 @@ fn main() {
     let fragments = [frame(0x01, &[b'x'; 64]), fragment.repeat(14), frame(0x80, &[b'x'; 64])].concat();
     bench_wire(&mut criterion, "16_fragments_of_64_bytes", &fragments, 1, Throughput::Bytes(1024));
 
-    let mut group = criterion.benchmark_group("gate/byte_at_a_time");
+    let mut group = criterion.benchmark_group("decoder/byte_at_a_time");
     group.throughput(Throughput::Bytes(4096));
     bench_ours(&mut group, "throng", &long, 1, 1);
     group.finish();

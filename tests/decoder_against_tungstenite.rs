@@ -1,4 +1,4 @@
-//! The gate against a second implementation: what ours accepts, tungstenite reads the same.
+//! The decoder against a second implementation: what ours accepts, tungstenite reads the same.
 //!
 //! Streams are random: valid conversations cut anywhere, the same with bytes changed, and plain noise. tungstenite is
 //! the more lenient, deliberately: it allows lengths that are not in their shortest form, any number of fragments and
@@ -45,11 +45,11 @@ impl From<Event<'_>> for Said {
     }
 }
 
-/// What our gate makes of the stream in these chunks.
+/// What our decoder makes of the stream in these chunks.
 fn ours<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Said>, Result<(), ProtocolError>) {
-    let (mut gate, mut said) = (FrameDecoder::new(), Vec::new());
+    let (mut decoder, mut said) = (FrameDecoder::new(), Vec::new());
     for chunk in chunks {
-        let result = gate.feed(&mut chunk.to_vec(), &DecoderLimits::default(), &mut |event| {
+        let result = decoder.feed(&mut chunk.to_vec(), &DecoderLimits::default(), &mut |event| {
             said.push(event.into());
             ControlFlow::Continue(())
         });
