@@ -7,7 +7,6 @@ use criterion::{BenchmarkGroup, Criterion, Throughput, measurement::WallTime};
 use std::{
     hint::black_box,
     io::{self, Read, Write},
-    ops::ControlFlow,
 };
 use throng::protocol::{DecoderLimits, Event, FrameDecoder};
 use tokio_tungstenite::tungstenite::{WebSocket, protocol::Role};
@@ -33,14 +32,14 @@ fn decode(decoder: &mut FrameDecoder, scratch: &mut [u8], wire: &[u8], chunk_byt
     let mut messages = 0;
     scratch.copy_from_slice(wire);
     for chunk in scratch.chunks_mut(chunk_bytes) {
-        let used = decoder.feed(chunk, &DecoderLimits::default(), &mut |event| {
+        let (mut rest, limits) = (chunk, DecoderLimits::default());
+        while let Ok(Some(event)) = decoder.next(&mut rest, &limits) {
             if let Event::Message { body, .. } = event {
                 black_box(body);
                 messages += 1;
             }
-            ControlFlow::Continue(())
-        });
-        assert_eq!(used, Ok(chunk.len()));
+        }
+        assert!(rest.is_empty());
     }
     messages
 }

@@ -6,10 +6,7 @@
 //! way for arbitrary bytes, and both ways for valid ones.
 
 use proptest::{collection::vec, prelude::*};
-use std::{
-    io::{self, Cursor, Read, Write},
-    ops::ControlFlow,
-};
+use std::io::{self, Cursor, Read, Write};
 use throng::protocol::{CloseCode, DecoderLimits, Event, FrameDecoder, MessageKind, ProtocolError};
 use tokio_tungstenite::tungstenite::{
     self, Message, WebSocket,
@@ -49,12 +46,14 @@ impl From<Event<'_>> for Said {
 fn ours<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Said>, Result<(), ProtocolError>) {
     let (mut decoder, mut said) = (FrameDecoder::new(), Vec::new());
     for chunk in chunks {
-        let result = decoder.feed(&mut chunk.to_vec(), &DecoderLimits::default(), &mut |event| {
-            said.push(event.into());
-            ControlFlow::Continue(())
-        });
-        if let Err(error) = result {
-            return (said, Err(error));
+        let (mut chunk, limits) = (chunk.to_vec(), DecoderLimits::default());
+        let mut rest = &mut chunk[..];
+        loop {
+            match decoder.next(&mut rest, &limits) {
+                Ok(Some(event)) => said.push(event.into()),
+                Ok(None) => break,
+                Err(error) => return (said, Err(error)),
+            }
         }
     }
     (said, Ok(()))

@@ -12,7 +12,6 @@ use crate::protocol::{CloseReason, DecoderLimits, Event, FrameDecoder, ProtocolE
 use crate::session::{Flow, Pending, Session};
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -189,37 +188,35 @@ impl Reader {
         let limits = session.hub().socket_limits();
         let timeout = limits.message_timeout;
         let limits = DecoderLimits { message_bytes_max: limits.message_bytes_max, fragments_max: limits.fragments_max };
-        let (mut stop, mut has_message) = (None, false);
-        let taken = decoder.feed(bytes, &limits, &mut |event| {
+        let (mut rest, mut has_message) = (bytes, false);
+        let outcome = loop {
+            let event = match decoder.next(&mut rest, &limits) {
+                Ok(Some(event)) => event,
+                Ok(None) => break ReadOutcome::All,
+                Err(error) => break ReadOutcome::Failed(CloseReason::Protocol(error)),
+            };
             has_message |= matches!(event, Event::Message { .. });
             match session.receive(event) {
-                Flow::Done => ControlFlow::Continue(()),
-                flow => {
-                    stop = Some(flow);
-                    ControlFlow::Break(())
-                }
+                Flow::Done => {}
+                Flow::Wait(pending) => break ReadOutcome::Unread(Box::new(Unread { pending, rest: rest.to_vec() })),
+                Flow::Fail(reason) => break ReadOutcome::Failed(reason),
             }
-        });
+        };
         // Each message has the full time: what was left for the one before it does not count.
         let running = deadline.filter(|_| !has_message);
         *deadline = (!decoder.is_idle()).then(|| running.unwrap_or_else(|| Instant::now() + timeout));
-        match (stop, taken) {
-            (Some(Flow::Fail(reason)), _) => ReadOutcome::Failed(reason),
-            (Some(Flow::Wait(pending)), Ok(taken)) => {
-                ReadOutcome::Unread(Box::new(Unread { pending, rest: bytes[taken..].to_vec() }))
-            }
-            (_, Err(error)) => ReadOutcome::Failed(CloseReason::Protocol(error)),
-            (Some(Flow::Done) | None, Ok(_)) => ReadOutcome::All,
-        }
+        outcome
     }
 
     /// Closes the connection if we end it, waits until its socket has ended, and frees its slot.
-    async fn finish(self, reason: Option<CloseReason>) {
+    async fn finish(mut self, reason: Option<CloseReason>) {
+        // What is left of a message goes now: the peer may take its time to close.
+        Metrics::change(&self.session.hub().metrics().process.partial_bytes, self.decoder.partial_bytes(), 0);
+        self.decoder = FrameDecoder::new();
         if let Some(reason) = reason {
             self.session.close(reason).await;
             self.discard().await;
         }
-        Metrics::change(&self.session.hub().metrics().process.partial_bytes, self.decoder.partial_bytes(), 0);
         self.session.end().await;
         drop(self.permit);
     }

@@ -15,32 +15,29 @@
 //!
 //! # Invariants
 //!
-//! - Between messages the decoder holds no heap.
+//! - Between messages the decoder holds no heap. What it delivered from its own buffer goes with the next call.
 //! - The events, and the error that ends them, depend on the bytes alone and not on how they were cut.
 //! - After a close frame or an error, nothing is delivered.
 
 use super::event::Event;
-use super::frame::Opcode;
 use super::head::{ClientHead, Open};
 use super::limits::DecoderLimits;
-use super::partial::{Partial, Step};
+use super::partial::Partial;
 use crate::protocol::ProtocolError;
 use fastwebsockets::unmask;
-use std::{fmt, ops::ControlFlow};
+use std::{fmt, mem};
 
 /// The decoder of one connection: 16 bytes between messages.
 ///
 /// ```
-/// use std::ops::ControlFlow;
 /// use throng::protocol::{Event, FrameDecoder, DecoderLimits, MessageKind};
 ///
 /// let mut bytes = [0x81, 0x82, 0, 0, 0, 0, b'h', b'i'];
-/// let mut decoder = FrameDecoder::new();
-/// let used = decoder.feed(&mut bytes, &DecoderLimits::default(), &mut |event| {
+/// let (mut decoder, mut rest) = (FrameDecoder::new(), &mut bytes[..]);
+/// while let Some(event) = decoder.next(&mut rest, &DecoderLimits::default())? {
 ///     assert_eq!(event, Event::Message { kind: MessageKind::Text, body: b"hi" });
-///     ControlFlow::Continue(())
-/// })?;
-/// assert_eq!(used, 8);
+/// }
+/// assert!(rest.is_empty());
 /// # Ok::<(), throng::protocol::ProtocolError>(())
 /// ```
 #[derive(Default)]
@@ -55,43 +52,48 @@ impl FrameDecoder {
         Self { partial: None, is_closed: false }
     }
 
-    /// Takes bytes and calls `on` with each event in them, in order; returns how many bytes were taken.
+    /// Returns the next event, and takes the bytes up to its end off the front of `bytes`; `None` when it took them all
+    /// and no event is complete.
     ///
-    /// All of them are, unless `on` breaks: then the bytes after the frame of that event are untouched, and the caller
-    /// feeds them again. The bytes taken are overwritten. After a close frame all bytes are dropped.
+    /// The bytes taken are overwritten. After a close frame all that follow are dropped.
     ///
     /// # Errors
     ///
-    /// The first rule broken or limit exceeded, after the events that came before it. It ends the connection: the
-    /// decoder is closed and drops the rest.
+    /// The first rule broken or limit exceeded. It ends the connection: the decoder is closed and drops the rest.
     ///
     /// # Hot path
     ///
-    /// Runs once per read of a socket, its loop once per inbound frame. A frame that lies whole in `bytes` costs no
+    /// Runs once per inbound message, and once more per read of a socket. A frame that lies whole in `bytes` costs no
     /// allocation and no copy: one pass to unmask, one to check UTF-8. See `benches/decoder.rs`.
-    pub fn feed(
-        &mut self,
-        bytes: &mut [u8],
+    #[inline]
+    pub fn next<'a, 'b: 'a>(
+        &'a mut self,
+        bytes: &mut &'b mut [u8],
         limits: &DecoderLimits,
-        on: &mut impl FnMut(Event<'_>) -> ControlFlow<()>,
-    ) -> Result<usize, ProtocolError> {
-        let mut used = 0;
-        while used < bytes.len() && !self.is_closed {
-            let step = self.step(&mut bytes[used..], limits, on).inspect_err(|_| self.close())?;
-            used += step.used;
-            if step.is_close {
-                self.close();
-            }
-            if step.flow.is_break() {
-                return Ok(used);
-            }
+    ) -> Result<Option<Event<'a>>, ProtocolError> {
+        if self.partial.is_some() || self.is_closed {
+            return self.next_slowly(bytes, limits);
         }
-        Ok(bytes.len())
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        match whole_frame(bytes, limits) {
+            Ok(None) => self.next_slowly(bytes, limits),
+            Ok(Some(Event::Close(code))) => {
+                self.is_closed = true;
+                Ok(Some(Event::Close(code)))
+            }
+            Err(error) => {
+                self.is_closed = true;
+                Err(error)
+            }
+            message => message,
+        }
     }
 
     /// Returns whether no frame or message is incomplete, so that no time limit runs.
-    pub const fn is_idle(&self) -> bool {
-        self.partial.is_none()
+    pub fn is_idle(&self) -> bool {
+        self.is_closed || self.partial.as_ref().is_none_or(|partial| partial.is_empty())
     }
 
     /// Returns the bytes of a message that has not arrived in full.
@@ -104,24 +106,38 @@ impl FrameDecoder {
         self.is_closed
     }
 
-    /// Takes one frame, or as much of it as there is.
-    fn step(
-        &mut self,
-        bytes: &mut [u8],
+    /// Returns the next event where a frame did not arrive whole, or the stream is closed.
+    #[inline(never)]
+    fn next_slowly<'a, 'b: 'a>(
+        &'a mut self,
+        bytes: &mut &'b mut [u8],
         limits: &DecoderLimits,
-        on: &mut impl FnMut(Event<'_>) -> ControlFlow<()>,
-    ) -> Result<Step, ProtocolError> {
-        if self.partial.is_none()
-            && let Some(step) = whole_frame(bytes, limits, on)?
+    ) -> Result<Option<Event<'a>>, ProtocolError> {
+        if self.is_closed {
+            self.close();
+            *bytes = &mut [];
+            return Ok(None);
+        }
+        if let Some(partial) = &mut self.partial
+            && partial.release()
         {
-            return Ok(step);
-        }
-        let partial = self.partial.get_or_insert_default();
-        let step = partial.step(bytes, limits, on)?;
-        if partial.is_empty() {
             self.partial = None;
+            // The next frame may be there whole.
+            return self.next(bytes, limits);
         }
-        Ok(step)
+        while !bytes.is_empty() {
+            match self.partial.get_or_insert_default().take_frame(bytes, limits) {
+                Ok(false) => {}
+                Ok(true) => break,
+                Err(error) => {
+                    self.close();
+                    return Err(error);
+                }
+            }
+        }
+        let event = self.partial.as_ref().and_then(|partial| partial.event());
+        self.is_closed = matches!(event, Some(Event::Close(_)));
+        Ok(event)
     }
 
     fn close(&mut self) {
@@ -136,21 +152,23 @@ impl fmt::Debug for FrameDecoder {
     }
 }
 
-/// Delivers the first frame in place, if all of it is there and it is a whole message or a control frame.
+/// Returns the first frame's event in place, if all of it is there and it is a whole message or a control frame.
 ///
 /// # Hot path
 ///
 /// Runs once per inbound message: no allocation, no copy.
-fn whole_frame(
-    bytes: &mut [u8],
-    limits: &DecoderLimits,
-    on: &mut impl FnMut(Event<'_>) -> ControlFlow<()>,
-) -> Result<Option<Step>, ProtocolError> {
+#[inline]
+fn whole_frame<'b>(bytes: &mut &'b mut [u8], limits: &DecoderLimits) -> Result<Option<Event<'b>>, ProtocolError> {
     let Some(head) = ClientHead::parse(bytes, Open::default(), limits)?.filter(|head| head.is_final) else {
         return Ok(None);
     };
-    let Some(body) = bytes[head.size..].get_mut(..head.body_len) else { return Ok(None) };
+    let end = head.size + head.body_len;
+    if end > bytes.len() {
+        return Ok(None);
+    }
+    let (frame, rest) = mem::take(bytes).split_at_mut(end);
+    *bytes = rest;
+    let body = &mut frame[head.size..];
     unmask(body, head.mask);
-    let flow = on(Event::whole(head.opcode, body)?);
-    Ok(Some(Step { used: head.size + head.body_len, flow, is_close: head.opcode == Opcode::Close }))
+    Event::whole(head.opcode, body).map(Some)
 }

@@ -1,13 +1,12 @@
-//! a partial frame: what the decoder remembers of a frame or message that did not arrive in one piece.
+//! A partial frame: what the decoder remembers of a frame or message that did not arrive in one piece.
 
 use super::event::Event;
-use super::frame::Opcode;
 use super::head::{ClientHead, HEAD_BYTES_MAX, is_control};
 use super::limits::DecoderLimits;
 use super::message::Message;
-use crate::protocol::ProtocolError;
+use crate::protocol::{CloseCode, ProtocolError};
 use fastwebsockets::unmask;
-use std::{mem, ops::ControlFlow};
+use std::mem;
 
 /// The state of the slow path, boxed so that a connection between messages does not pay for it.
 #[derive(Default)]
@@ -20,12 +19,24 @@ pub(super) struct Partial {
     /// The body of a control frame under way; separate, because it may come between fragments.
     control: Vec<u8>,
     message: Message,
+    /// The event that the last frame completed, until it is released.
+    completed: Option<Completed>,
+}
+
+/// A complete event, whose body is still in its buffer.
+#[derive(Clone, Copy)]
+enum Completed {
+    Message,
+    Ping,
+    Pong,
+    Close(Option<CloseCode>),
 }
 
 impl Partial {
     /// Returns whether nothing is under way, so that the state can be dropped.
     pub(super) const fn is_empty(&self) -> bool {
-        self.head_len == 0 && self.frame.is_none() && self.message.open().frames == 0
+        let has_message = self.message.open().frames > 0 && !matches!(self.completed, Some(Completed::Message));
+        self.head_len == 0 && self.frame.is_none() && !has_message
     }
 
     /// Returns the bytes that are kept of what has arrived.
@@ -33,30 +44,53 @@ impl Partial {
         self.head_len + self.control.len() + self.message.body.len()
     }
 
-    /// Takes bytes up to the end of the frame under way, and delivers what that completes.
-    pub(super) fn step(
+    /// Returns the event that the last frame completed.
+    pub(super) fn event(&self) -> Option<Event<'_>> {
+        Some(match self.completed? {
+            Completed::Message => Event::Message { kind: self.message.kind, body: &self.message.body },
+            Completed::Ping => Event::Ping(&self.control),
+            Completed::Pong => Event::Pong,
+            Completed::Close(code) => Event::Close(code),
+        })
+    }
+
+    /// Frees what the last event borrowed. Returns whether nothing is left.
+    pub(super) fn release(&mut self) -> bool {
+        match self.completed.take() {
+            Some(Completed::Message) => self.message = Message::default(),
+            Some(Completed::Ping | Completed::Pong | Completed::Close(_)) => self.control = Vec::new(),
+            None => {}
+        }
+        self.is_empty()
+    }
+
+    /// Takes bytes up to the end of the frame under way. Returns whether that completed an event.
+    pub(super) fn take_frame<'b>(
         &mut self,
-        bytes: &mut [u8],
+        bytes: &mut &'b mut [u8],
         limits: &DecoderLimits,
-        on: &mut impl FnMut(Event<'_>) -> ControlFlow<()>,
-    ) -> Result<Step, ProtocolError> {
-        let (head_used, frame) = match self.frame.take() {
-            Some(frame) => (0, frame),
+    ) -> Result<bool, ProtocolError> {
+        let frame = match self.frame.take() {
+            Some(frame) => frame,
             None => match self.read_head(bytes, limits)? {
-                (used, Some(frame)) => (used, frame),
-                (used, None) => return Ok(Step::partial(used)),
+                (used, Some(frame)) => {
+                    take(bytes, used);
+                    frame
+                }
+                (used, None) => {
+                    take(bytes, used);
+                    return Ok(false);
+                }
             },
         };
-        let rest = &mut bytes[head_used..];
-        let body_used = frame.body_len.min(rest.len());
-        let frame = self.read_body(frame, &mut rest[..body_used], limits)?;
-        let used = head_used + body_used;
+        let body = take(bytes, frame.body_len);
+        let frame = self.read_body(frame, body, limits)?;
         if frame.body_len > 0 {
             self.frame = Some(frame);
-            return Ok(Step::partial(used));
+            return Ok(false);
         }
-        let flow = self.end_frame(frame, on)?;
-        Ok(Step { used, flow, is_close: frame.opcode == Opcode::Close })
+        self.completed = self.end_frame(frame)?;
+        Ok(self.completed.is_some())
     }
 
     /// Completes the head; returns how many bytes that took.
@@ -97,37 +131,26 @@ impl Partial {
         Ok(frame)
     }
 
-    /// Delivers what the end of a frame completes: a control frame always, a message with its last frame.
-    fn end_frame(
-        &mut self,
-        frame: ClientHead,
-        on: &mut impl FnMut(Event<'_>) -> ControlFlow<()>,
-    ) -> Result<ControlFlow<()>, ProtocolError> {
+    /// Returns what the end of a frame completes: a control frame always, a message with its last frame.
+    fn end_frame(&self, frame: ClientHead) -> Result<Option<Completed>, ProtocolError> {
         if is_control(frame.opcode) {
-            let body = mem::take(&mut self.control);
-            return Ok(on(Event::whole(frame.opcode, &body)?));
+            return Ok(Some(match Event::whole(frame.opcode, &self.control)? {
+                Event::Ping(_) => Completed::Ping,
+                Event::Close(code) => Completed::Close(code),
+                Event::Pong | Event::Message { .. } => Completed::Pong,
+            }));
         }
-        if !frame.is_final {
-            return Ok(ControlFlow::Continue(()));
-        }
-        let message = mem::take(&mut self.message);
-        if message.pending() > 0 {
+        if frame.is_final && self.message.pending() > 0 {
             return Err(ProtocolError::InvalidUtf8);
         }
-        Ok(on(Event::Message { kind: message.kind, body: &message.body }))
+        Ok(frame.is_final.then_some(Completed::Message))
     }
 }
 
-/// Result of one step: the bytes taken, and how to continue.
-pub(super) struct Step {
-    pub(super) used: usize,
-    pub(super) flow: ControlFlow<()>,
-    pub(super) is_close: bool,
-}
-
-impl Step {
-    /// Bytes taken of something that is not complete.
-    pub(super) const fn partial(used: usize) -> Self {
-        Self { used, flow: ControlFlow::Continue(()), is_close: false }
-    }
+/// Takes at most `len` bytes off the front.
+fn take<'b>(bytes: &mut &'b mut [u8], len: usize) -> &'b mut [u8] {
+    let all = mem::take(bytes);
+    let (front, rest) = all.split_at_mut(len.min(all.len()));
+    *bytes = rest;
+    front
 }

@@ -5,7 +5,6 @@ use super::frame::CONTROL_BYTES_MAX;
 use crate::protocol::{CloseCode, CloseReason, DecoderLimits, Event, MessageKind, ProtocolError};
 use allocation_counter::measure;
 use std::mem::size_of;
-use std::ops::ControlFlow;
 
 const MASK: [u8; 4] = [0x9a, 0x08, 0x57, 0xc6];
 const LIMITS: DecoderLimits = DecoderLimits { message_bytes_max: 1024, fragments_max: 4 };
@@ -38,16 +37,25 @@ type Outcome = (Vec<Said>, Result<(), ProtocolError>);
 fn decode<'a>(decoder: &mut FrameDecoder, chunks: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
     let mut said = Vec::new();
     for chunk in chunks {
-        let result = decoder.feed(&mut chunk.to_vec(), &LIMITS, &mut |event| {
-            said.push(event.into());
-            ControlFlow::Continue(())
-        });
-        match result {
-            Ok(used) => assert_eq!(used, chunk.len()),
-            Err(error) => return (said, Err(error)),
+        if let Err(error) = each(decoder, &mut chunk.to_vec(), &LIMITS, |event| said.push(event.into())) {
+            return (said, Err(error));
         }
     }
     (said, Ok(()))
+}
+
+/// Calls `on` with each event of some bytes, which the decoder takes all.
+fn each(
+    decoder: &mut FrameDecoder,
+    mut bytes: &mut [u8],
+    limits: &DecoderLimits,
+    mut on: impl FnMut(Event<'_>),
+) -> Result<(), ProtocolError> {
+    while let Some(event) = decoder.next(&mut bytes, limits)? {
+        on(event);
+    }
+    assert!(bytes.is_empty());
+    Ok(())
 }
 
 /// What a new decoder makes of these bytes; the same byte by byte, which takes the other path.
@@ -229,26 +237,37 @@ fn any_split_gives_the_same_events() {
     }
 }
 
-/// A hub that is full stops the reader; what was not taken is fed again later.
+/// A hub that is full stops the reader; what was not taken is given again later, from another buffer.
 #[test]
 fn stopping_and_resuming_loses_nothing() {
     let (bytes, expected) = conversation();
     for size in [1, 3, 64, bytes.len()] {
         let (mut decoder, mut said) = (FrameDecoder::new(), Vec::new());
         for chunk in bytes.chunks(size) {
-            let mut rest = &mut chunk.to_vec()[..];
+            let mut rest = chunk.to_vec();
             while !rest.is_empty() {
-                let before = said.len();
-                let used = decoder.feed(rest, &LIMITS, &mut |event| {
-                    said.push(Said::from(event));
-                    ControlFlow::Break(())
-                });
-                assert!(said.len() <= before + 1, "went on after a stop");
-                rest = &mut rest[used.unwrap()..];
+                let mut left = &mut rest[..];
+                said.extend(decoder.next(&mut left, &LIMITS).unwrap().map(Said::from));
+                rest = left.to_vec();
             }
         }
         assert_eq!(said, expected, "chunks of {size}");
     }
+}
+
+/// While the reader waits for a shard, the message that it waits with is over: no time limit runs for it.
+#[test]
+fn delivered_message_is_not_incomplete() {
+    let mut decoder = FrameDecoder::new();
+    let (mut begin, mut end) = (frame(0x01, b"frag"), frame(0x80, b"ments"));
+    assert_eq!(decoder.next(&mut &mut begin[..], &LIMITS), Ok(None));
+    assert!(!decoder.is_idle());
+    let mut rest = &mut end[..];
+    let body = b"fragments";
+    assert_eq!(decoder.next(&mut rest, &LIMITS), Ok(Some(Event::Message { kind: MessageKind::Text, body })));
+    assert!(decoder.is_idle());
+    assert_eq!(decoder.next(&mut rest, &LIMITS), Ok(None));
+    assert_eq!(decoder.partial_bytes(), 0);
 }
 
 #[test]
@@ -269,13 +288,13 @@ fn an_idle_decoder_is_small_and_holds_no_heap() {
     let mut decoder = FrameDecoder::new();
     let cost = measure(|| {
         for chunk in bytes[..200].chunks(3) {
-            _ = decoder.feed(&mut chunk.to_vec(), &LIMITS, &mut |_| ControlFlow::Continue(()));
+            _ = each(&mut decoder, &mut chunk.to_vec(), &LIMITS, |_| {});
         }
     });
     assert!(!decoder.is_idle() && cost.count_current > 0, "the conversation is inside a message here");
     let rest = measure(|| {
         for chunk in bytes[200..].chunks(3) {
-            _ = decoder.feed(&mut chunk.to_vec(), &LIMITS, &mut |_| ControlFlow::Continue(()));
+            _ = each(&mut decoder, &mut chunk.to_vec(), &LIMITS, |_| {});
         }
     });
     assert!(decoder.is_idle());
@@ -303,11 +322,8 @@ fn whole_messages_cost_no_allocation() {
     let mut bytes = [frame(0x81, b"text"), frame(0x82, &[7; 1000]), frame(0x89, b"ping")].concat();
     let (mut decoder, mut events) = (FrameDecoder::new(), 0);
     let cost = measure(|| {
-        let result = decoder.feed(&mut bytes, &LIMITS, &mut |_| {
-            events += 1;
-            ControlFlow::Continue(())
-        });
-        assert_eq!(result, Ok(bytes.len()));
+        let result = each(&mut decoder, &mut bytes, &LIMITS, |_| events += 1);
+        assert_eq!(result, Ok(()));
     });
     assert_eq!((events, cost.count_total), (3, 0));
 }
@@ -332,7 +348,7 @@ fn advisory_rust_websocket_2022_0035_allocation_from_announced_length() {
     let limits = DecoderLimits { message_bytes_max: 1 << 30, fragments_max: 64 };
     let mut bytes = [&head(0x82, 1 << 30)[..], b"x"].concat();
     let mut decoder = FrameDecoder::new();
-    let cost = measure(|| _ = decoder.feed(&mut bytes, &limits, &mut |_| ControlFlow::Continue(())));
+    let cost = measure(|| _ = each(&mut decoder, &mut bytes, &limits, |_| {}));
     assert!(!decoder.is_idle());
     assert!(
         cost.bytes_max <= 4096 + size_of::<crate::protocol::websocket::partial::Partial>() as u64,
@@ -342,7 +358,7 @@ fn advisory_rust_websocket_2022_0035_allocation_from_announced_length() {
 
     // Beyond the first page, at most one byte is reserved for each that arrived.
     let mut body = vec![0; 100_000];
-    let cost = measure(|| _ = decoder.feed(&mut body, &limits, &mut |_| ControlFlow::Continue(())));
+    let cost = measure(|| _ = each(&mut decoder, &mut body, &limits, |_| {}));
     assert!(cost.bytes_current <= 2 * 100_000, "{} bytes for 100,000", cost.bytes_current);
 }
 
@@ -352,10 +368,10 @@ fn advisory_ws_2026_48779_aggregate_of_fragments() {
     let limits = DecoderLimits { message_bytes_max: 65_536, fragments_max: u32::MAX };
     let mut decoder = FrameDecoder::new();
     let mut stream = [frame(0x02, b"x"), frame(0x00, b"x").repeat(65_535)].concat();
-    let cost = measure(|| _ = decoder.feed(&mut stream, &limits, &mut |_| ControlFlow::Continue(())));
+    let cost = measure(|| _ = each(&mut decoder, &mut stream, &limits, |_| {}));
     assert!(cost.bytes_max < 3 * 65_536, "{} bytes held for 65,536", cost.bytes_max);
     assert!(cost.bytes_total < 4 * 65_536, "{} bytes copied by growth for 65,536", cost.bytes_total);
-    let error = decoder.feed(&mut frame(0x00, b"x"), &limits, &mut |_| ControlFlow::Continue(()));
+    let error = each(&mut decoder, &mut frame(0x00, b"x"), &limits, |_| {});
     assert_eq!(error, Err(ProtocolError::MessageTooBig { len: 65_537, max: 65_536 }));
 }
 
