@@ -265,6 +265,21 @@ fn every_bench_is_registered_and_explained() {
     }
 }
 
+/// A function that was renamed would lose its frame in the flame graphs, and nothing would say so.
+#[test]
+fn every_function_of_the_flame_graphs_exists() {
+    let script = fs::read_to_string(root().join("flamegraphs/record")).unwrap();
+    let lists = script.lines().filter_map(|line| line.strip_prefix("path=").or_else(|| line.strip_prefix("path+=")));
+    let names = lists.flat_map(|list| list.trim_matches('\'').split('|')).filter(|name| !name.is_empty());
+    let (names, sources) = (names.collect::<Vec<_>>(), sources("src"));
+    assert!(names.len() > 15, "only {names:?}");
+    for name in names {
+        let is_begun =
+            |(_, text): &(String, String)| ["(", "<"].iter().any(|end| text.contains(&format!("fn {name}{end}")));
+        assert!(sources.iter().any(is_begun), "flamegraphs/record names {name}, which no source has");
+    }
+}
+
 /// Every folder, and every file at the root, has a line in the code map.
 #[test]
 fn architecture_names_every_module() {
