@@ -4,7 +4,7 @@ use super::error::{RequestError, read_only};
 use super::metrics_format::{self, Format};
 use super::process_metrics::ProcessMetrics;
 use super::response::{HttpResponse, set_header, text, with_body};
-use crate::metrics::{Kind, LATENCY_BOUNDS, LatencyHistogram, Metric, ProcessCounts, Read, ShardCounts};
+use crate::metrics::{LATENCY_BOUNDS, LatencyHistogram, Metric, MetricKind, ProcessCounts, Read, ShardCounts};
 use crate::operation::lifecycle::Stage;
 use crate::operation::pace::{Closing, ClosingKind};
 use crate::operation::state::State;
@@ -48,13 +48,18 @@ fn page(state: &State, format: Format) -> String {
     }
 }
 
-/// A number that is not counted but read from the state of the process: its name, its kind, its help text, its value.
-type Number = (&'static str, Kind, &'static str, u64);
+/// A gauge that is read from the state of the process.
+#[derive(Debug)]
+struct StateGauge {
+    name: &'static str,
+    help: &'static str,
+    value: u64,
+}
 
 /// The numbers of one moment.
 #[derive(Debug)]
 struct Snapshot {
-    state: Vec<Number>,
+    state: Vec<StateGauge>,
     process: ProcessCounts,
     shards: Vec<ShardCounts>,
     /// Commands in the inbox of each shard.
@@ -69,7 +74,7 @@ impl Snapshot {
     fn collect(state: &State) -> Self {
         let hub = &state.hub;
         Self {
-            state: numbers(state).into_iter().chain(certificate(state)).collect(),
+            state: gauges(state).into_iter().chain(certificate(state)).collect(),
             process: hub.metrics().process.read(),
             shards: hub.metrics().shards().iter().map(|shard| shard.read()).collect(),
             inboxes: (0..hub.shards()).map(|shard| hub.inbox(shard).depth() as u64).collect(),
@@ -80,34 +85,30 @@ impl Snapshot {
 }
 
 /// Returns when the certificate expires, if there is one, so that an alert can precede the expiry.
-fn certificate(state: &State) -> Option<Number> {
+fn certificate(state: &State) -> Option<StateGauge> {
     let not_after = state.certificates.as_ref()?.not_after();
     let seconds = not_after.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    Some((
-        "tls_certificate_not_after_timestamp_seconds",
-        Kind::Gauge,
-        "When the certificate expires, Unix time",
-        seconds,
-    ))
+    let name = "tls_certificate_not_after_timestamp_seconds";
+    Some(StateGauge { name, help: "When the certificate expires, Unix time", value: seconds })
 }
 
-fn numbers(state: &State) -> Vec<Number> {
+fn gauges(state: &State) -> Vec<StateGauge> {
     let hub = &state.hub;
     let closing = [ClosingKind::Stop, ClosingKind::Drain, ClosingKind::Shed];
     let closing = closing.into_iter().find_map(|kind| state.lifecycle.closing(kind));
     let (to_close, closed) = closing.as_deref().map_or((0, 0), |closing: &Closing| (closing.total(), closing.closed()));
     let is_not_ready = u64::from(state.lifecycle.stage() > Stage::Serving);
+    let gauge = |name, help, value| StateGauge { name, help, value };
     vec![
-        ("connections_max", Kind::Gauge, "Limit of connections", hub.placement().max() as u64),
-        ("channels", Kind::Gauge, "Channels that exist", hub.directory().len() as u64),
-        ("handshakes", Kind::Gauge, "HTTP connections, handshakes in progress included", state.handshakes.len()),
-        ("draining", Kind::Gauge, "1 while the hub is draining or stopping", is_not_ready),
-        ("closing_total_connections", Kind::Gauge, "Connections that a stop, drain or shed closes", to_close as u64),
-        ("closing_closed_connections", Kind::Gauge, "Connections that it has closed so far", closed as u64),
-        ("memory_budget_bytes", Kind::Gauge, "Bytes that the process may use", state.memory.budget()),
-        (
+        gauge("connections_max", "Limit of connections", hub.placement().max() as u64),
+        gauge("channels", "Channels that exist", hub.directory().len() as u64),
+        gauge("handshakes", "HTTP connections, handshakes in progress included", state.handshakes.len()),
+        gauge("draining", "1 while the hub is draining or stopping", is_not_ready),
+        gauge("closing_total_connections", "Connections that a stop, drain or shed closes", to_close as u64),
+        gauge("closing_closed_connections", "Connections that it has closed so far", closed as u64),
+        gauge("memory_budget_bytes", "Bytes that the process may use", state.memory.budget()),
+        gauge(
             "memory_stage",
-            Kind::Gauge,
             "0 normal, 1 new connections are refused, 2 the longest outboxes are closed",
             state.memory.pressure() as u64,
         ),
@@ -119,8 +120,8 @@ impl Collector for Snapshot {
         let build = [("version", env!("CARGO_PKG_VERSION"))];
         let mut family = encoder.encode_descriptor("build_info", "Version of the hub", None, MetricType::Gauge)?;
         ConstGauge::new(1_i64).encode(family.encode_family(&build)?)?;
-        for (name, kind, help, value) in &self.state {
-            encode_one(&mut encoder, Metadata { name, help, kind: *kind }, *value)?;
+        for StateGauge { name, help, value } in &self.state {
+            encode_one(&mut encoder, Metadata::gauge(name, help), *value)?;
         }
         for metric in ProcessCounts::METRICS {
             encode_process(&mut encoder, metric, &self.process)?;
@@ -143,7 +144,7 @@ impl Collector for Snapshot {
 struct Metadata<'a> {
     name: &'a str,
     help: &'a str,
-    kind: Kind,
+    kind: MetricKind,
 }
 
 impl<'a> Metadata<'a> {
@@ -154,7 +155,7 @@ impl<'a> Metadata<'a> {
     }
 
     fn gauge(name: &'a str, help: &'a str) -> Self {
-        Self { name, help, kind: Kind::Gauge }
+        Self { name, help, kind: MetricKind::Gauge }
     }
 }
 
@@ -189,7 +190,7 @@ fn encode_shard(
 }
 
 fn encode_one(encoder: &mut DescriptorEncoder<'_>, metadata: Metadata<'_>, value: u64) -> fmt::Result {
-    if metadata.kind == Kind::Part {
+    if metadata.kind == MetricKind::Part {
         return Ok(());
     }
     encode_number(metadata.kind, value, descriptor(encoder, metadata)?)
@@ -209,7 +210,7 @@ fn encode_family<L: AsRef<str>>(
     label: &str,
     values: impl Iterator<Item = (L, u64)>,
 ) -> fmt::Result {
-    if metadata.kind == Kind::Part {
+    if metadata.kind == MetricKind::Part {
         return Ok(());
     }
     let mut family = descriptor(encoder, metadata)?;
@@ -225,18 +226,20 @@ fn descriptor<'e>(
     metadata: Metadata<'e>,
 ) -> Result<MetricEncoder<'e>, fmt::Error> {
     let (metric_type, unit) = match metadata.kind {
-        Kind::Counter => (MetricType::Counter, None),
-        Kind::Seconds => (MetricType::Counter, Some(&Unit::Seconds)),
-        Kind::Gauge | Kind::Part => (MetricType::Gauge, None),
+        MetricKind::Counter => (MetricType::Counter, None),
+        MetricKind::Seconds => (MetricType::Counter, Some(&Unit::Seconds)),
+        MetricKind::Gauge | MetricKind::Part => (MetricType::Gauge, None),
     };
     encoder.encode_descriptor(metadata.name, metadata.help, unit, metric_type)
 }
 
-fn encode_number(kind: Kind, number: u64, encoder: MetricEncoder<'_>) -> fmt::Result {
+fn encode_number(kind: MetricKind, number: u64, encoder: MetricEncoder<'_>) -> fmt::Result {
     match kind {
-        Kind::Counter => ConstCounter::new(number).encode(encoder),
-        Kind::Seconds => ConstCounter::new(seconds(number)).encode(encoder),
-        Kind::Gauge | Kind::Part => ConstGauge::new(i64::try_from(number).unwrap_or(i64::MAX)).encode(encoder),
+        MetricKind::Counter => ConstCounter::new(number).encode(encoder),
+        MetricKind::Seconds => ConstCounter::new(seconds(number)).encode(encoder),
+        MetricKind::Gauge | MetricKind::Part => {
+            ConstGauge::new(i64::try_from(number).unwrap_or(i64::MAX)).encode(encoder)
+        }
     }
 }
 

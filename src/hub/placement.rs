@@ -19,18 +19,18 @@ pub struct Placement {
 
 #[derive(Debug)]
 struct Shards {
-    slots: Vec<Slots>,
+    slots: Vec<SlotNumbers>,
     taken: usize,
 }
 
-/// The slots of one shard.
+/// The slot numbers of one shard: how often each was given, and which are free.
 #[derive(Debug, Default)]
-struct Slots {
+struct SlotNumbers {
     generations: Vec<u32>,
     free: Vec<usize>,
 }
 
-impl Slots {
+impl SlotNumbers {
     fn taken(&self) -> usize {
         self.generations.len() - self.free.len()
     }
@@ -46,7 +46,7 @@ impl Slots {
 
 impl Placement {
     pub(super) fn new(shards: usize, connections_max: usize) -> Self {
-        let slots = (0..shards).map(|_| Slots::default()).collect();
+        let slots = (0..shards).map(|_| SlotNumbers::default()).collect();
         Self {
             shards: Mutex::new(Shards { slots, taken: 0 }),
             connections_max: connections_max.min(SLOTS_MAX).into(),
@@ -103,7 +103,7 @@ impl Placement {
 
     /// Returns the number of connections of each shard, those in their handshake included.
     pub fn taken_by_shard(&self) -> Vec<usize> {
-        self.shards.lock().slots.iter().map(Slots::taken).collect()
+        self.shards.lock().slots.iter().map(SlotNumbers::taken).collect()
     }
 
     /// Returns a future that ends when the last connection is gone; ask for it before looking at [`Placement::taken`].

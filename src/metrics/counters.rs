@@ -4,7 +4,7 @@ use crate::protocol::CloseReason;
 
 /// How a number changes, and its unit.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Kind {
+pub enum MetricKind {
     /// Only grows.
     Counter,
     /// Goes up and down.
@@ -21,7 +21,7 @@ pub struct Metric<T> {
     /// Name without prefix, unit and suffix.
     pub name: &'static str,
     /// How it changes.
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// Help text.
     pub help: &'static str,
     /// How it is read.
@@ -90,7 +90,7 @@ macro_rules! counters {
         $outer:vis struct $Plain:ident;
         $(#[$shared_meta:meta])*
         $shared_outer:vis struct $Shared:ident { $vis:vis };
-        numbers { $($(#[doc = $help:literal])+ $Kind:ident $name:ident $(as $shown:literal)?,)+ }
+        numbers { $($(#[doc = $help:literal])+ $MetricKind:ident $name:ident $(as $shown:literal)?,)+ }
         labelled { $($(#[doc = $by_help:literal])+ $ByKind:ident $by_name:ident: $Label:ty,)* }
         histograms { $($(#[doc = $histogram_help:literal])+ $histogram:ident: $Histogram:ty as $SharedHistogram:ty,)* }
     ) => {
@@ -119,13 +119,13 @@ macro_rules! counters {
             $outer const METRICS: &'static [$crate::metrics::Metric<Self>] = &[
                 $($crate::metrics::Metric {
                     name: $crate::metrics::counters::shown!($name $($shown)?),
-                    kind: $crate::metrics::Kind::$Kind,
+                    kind: $crate::metrics::MetricKind::$MetricKind,
                     help: concat!($($help),+),
                     read: $crate::metrics::Read::One(|counts| counts.$name),
                 },)+
                 $($crate::metrics::Metric {
                     name: stringify!($by_name),
-                    kind: $crate::metrics::Kind::$ByKind,
+                    kind: $crate::metrics::MetricKind::$ByKind,
                     help: concat!($($by_help),+),
                     read: $crate::metrics::Read::ByLabel {
                         label: <$Label as $crate::metrics::Labels>::LABEL,
@@ -217,7 +217,7 @@ mod tests {
         sum += counts;
         assert_eq!((sum.things, sum.time_micros, sum.ends[3]), (2, 4, 8));
         let names: Vec<_> = Plain::METRICS.iter().map(|metric| (metric.name, metric.kind, metric.help)).collect();
-        assert_eq!(names[1], ("time", Kind::Seconds, " Time."));
+        assert_eq!(names[1], ("time", MetricKind::Seconds, " Time."));
         assert!(
             matches!(Plain::METRICS[2].read, Read::ByLabel { label: "reason", numbers, .. } if numbers(&sum)[3] == 8)
         );

@@ -12,7 +12,7 @@ pub mod shard;
 
 mod hub;
 
-pub use counters::{Kind, Labels, Metric, Read};
+pub use counters::{Labels, Metric, MetricKind, Read};
 pub use hub::Metrics;
 pub use latency::{LATENCY_BOUNDS, LatencyHistogram};
 pub use process::{ProcessCounters, ProcessCounts};

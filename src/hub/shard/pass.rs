@@ -32,8 +32,8 @@ impl<S> Drop for Refund<'_, S> {
     }
 }
 
-/// What a batch of commands amounted to.
-struct Batch {
+/// What the commands taken in one pass amount to.
+struct TakenCommands {
     commands: usize,
     /// Bytes appended to logs.
     appended: usize,
@@ -45,8 +45,8 @@ impl<S: Sink> Shard<S> {
     pub fn begin_pass(&mut self, now: Duration) -> bool {
         debug_assert!(self.rounds.current.is_none(), "subscriptions change between rounds: step until nothing remains");
         self.clock.advance(now);
-        let batch = self.take_commands();
-        self.rounds.coalescing.advance(now, batch.appended);
+        let taken = self.take_commands();
+        self.rounds.coalescing.advance(now, taken.appended);
         if self.rounds.may_batch() {
             self.rounds.batch.begin();
         }
@@ -55,7 +55,7 @@ impl<S: Sink> Shard<S> {
             self.tick();
         }
         self.counts.passes += 1;
-        batch.commands > 0 || self.has_writes()
+        taken.commands > 0 || self.has_writes()
     }
 
     /// Makes at most a few dozen writes. Returns whether more remain.
@@ -105,17 +105,17 @@ impl<S: Sink> Shard<S> {
         self.rounds.has_writes() || !self.todo.is_empty()
     }
 
-    fn take_commands(&mut self) -> Batch {
+    fn take_commands(&mut self) -> TakenCommands {
         let inbox = Arc::clone(&self.inbox);
         let mut refund = Refund { inbox: &inbox, credits: 0 };
-        let mut batch = Batch { commands: 0, appended: 0 };
-        while batch.commands < self.commands_max && batch.appended < APPENDED_MAX {
+        let mut taken = TakenCommands { commands: 0, appended: 0 };
+        while taken.commands < self.commands_max && taken.appended < APPENDED_MAX {
             let Some(command) = self.inbox.pop() else { break };
-            batch.commands += 1;
+            taken.commands += 1;
             refund.credits += Inbox::<S>::cost(command.body_bytes());
-            batch.appended += self.apply(command);
+            taken.appended += self.apply(command);
         }
-        batch
+        taken
     }
 
     /// Lists for a flush the connections whose sinks take bytes again. Each sink is asked once more: the runtime may
