@@ -7,8 +7,10 @@ import { createInterface } from "node:readline";
 
 import { chromium } from "playwright-core";
 
-/** A hub that does not leave by itself in this time, in ms, is killed: draining is not what these tests are about. */
+/** A hub that does not leave by itself in this time, in ms, is killed. */
 const STOP_TIMEOUT = 10_000;
+/** A hub that stops closes its pages at once: draining is not what these tests are about. */
+const STOPS_AT_ONCE = ["--lb-grace", "0s", "--drain-time", "0s"];
 /** How long a page may take to reach a state, in ms: longer than on any machine, reaching it is a failure. */
 export const STATE_TIMEOUT = 120_000;
 
@@ -44,7 +46,8 @@ export class Hub {
   async start() {
     const address = this.url === null ? "127.0.0.1:0" : new URL(this.url).host;
     const tls = this.#flags.includes("--tls-key") ? "tls+" : "";
-    const child = spawn(this.#binary, ["--addr", tls + address, ...this.#flags], { stdio: ["ignore", "pipe", "inherit"] });
+    const flags = ["--addr", tls + address, ...STOPS_AT_ONCE, ...this.#flags];
+    const child = spawn(this.#binary, flags, { stdio: ["ignore", "pipe", "inherit"] });
     this.#child = child;
     const lines = createInterface({ input: child.stdout });
     const [line] = await Promise.race([once(lines, "line"), once(child, "exit").then(() => ["(exited)"])]);
