@@ -65,11 +65,7 @@ impl Partial {
     }
 
     /// Takes bytes up to the end of the frame under way. Returns whether that completed an event.
-    pub(super) fn take_frame<'b>(
-        &mut self,
-        bytes: &mut &'b mut [u8],
-        limits: &DecoderLimits,
-    ) -> Result<bool, ProtocolError> {
+    pub(super) fn take_frame(&mut self, bytes: &mut &mut [u8], limits: &DecoderLimits) -> Result<bool, ProtocolError> {
         let frame = match self.frame.take() {
             Some(frame) => frame,
             None => match self.read_head(bytes, limits)? {
