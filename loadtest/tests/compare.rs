@@ -1,5 +1,5 @@
-//! `compare` starts, interleaves, judges and stops the servers of a list. They run in processes of this test binary; each
-//! keeps a control connection to the test, which shows when it starts and ends.
+//! `compare` starts, interleaves, judges and stops the servers of a list. They run in processes of this test binary;
+//! each keeps a control connection to the test, which shows when it starts and ends.
 
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
@@ -22,6 +22,7 @@ rate = 100
 duration = "300ms"
 warmup = "0s"
 drain = "60s"
+generator_waiting_max = 1
 "#;
 
 /// Not a test: the chat server that the tests start. It drops the message of the number `LOSES`, and kills itself after
@@ -244,6 +245,29 @@ fn several_lists_end_in_a_summary() {
 }
 
 #[test]
+fn unwritable_file_ends_the_comparison_before_the_first_round() {
+    let list = List::new("unwritable", "", SCENARIO).server("a", "");
+    let (code, _, stderr) = list.run(&["--json", "/no/such/folder/comparison.json"]);
+    assert_eq!(code, Some(70), "{stderr}");
+    assert!(stderr.contains("failed to open /no/such/folder/comparison.json for writing"), "{stderr}");
+    assert_eq!(list.starts(), [""; 0]);
+}
+
+/// The second list cannot start its server; the figures of the first are written all the same.
+#[test]
+fn failed_list_keeps_the_figures_of_those_before() {
+    let list = List::new("before", "rounds = 1", SCENARIO).server("a", "");
+    let failing = List::new("failing", "rounds = 1", SCENARIO).command("b", &["false"]);
+    let (file, second) = (list.folder.join("comparison.json"), failing.folder.join("list.toml"));
+    std::fs::write(&second, &failing.text).unwrap();
+    let (code, stdout, stderr) = list.run(&[second.to_str().unwrap(), "--json", file.to_str().unwrap()]);
+    assert_eq!(code, Some(3), "{stderr}");
+    assert!(stdout.starts_with("COMPARED: 1 server"), "{stdout}");
+    let json: serde_json::Value = serde_json::from_reader(std::fs::File::open(&file).unwrap()).unwrap();
+    assert_eq!(json[0]["servers"][0]["runs"][0]["verdict"], "PASS");
+}
+
+#[test]
 fn flags_select_servers_and_rounds() {
     let list = List::new("only", "", SCENARIO).server("a", "").server("b", "");
     let (code, stdout, stderr) = list.run(&["--only", "b", "--rounds", "1"]);
@@ -253,6 +277,17 @@ fn flags_select_servers_and_rounds() {
     let (code, _, stderr) = list.run(&["--only", "c"]);
     assert_eq!(code, Some(2));
     assert!(stderr.contains("--only c: there is no such server, the file has a, b"), "{stderr}");
+}
+
+/// Servers under different loads are no comparison of servers.
+#[test]
+fn different_loads_are_named_and_not_judged() {
+    let mut list = List::new("loads", "rounds = 2", SCENARIO).server("a", "").server("b", "");
+    list.text += "flags = { rate = 400 }\n";
+    let (code, stdout, stderr) = list.run(&[]);
+    assert_eq!(code, Some(0), "{stdout}{stderr}");
+    assert!(stdout.lines().nth(2).unwrap().starts_with("DIFFERENT LOADS: "), "{stdout}");
+    assert!(!stdout.contains("x +") && !stdout.contains("x -") && !stdout.contains("better, -"), "{stdout}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Exit codes of runs that cannot go on or are interrupted. Each prints one line of error, reports what it measured, and
-//! leaves no process running.
+//! Exit codes of runs that cannot go on or are interrupted. Each prints one line of error, reports what it measured,
+//! and leaves no process running.
 
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
@@ -265,6 +265,17 @@ fn interrupt_reports_partial_figures() {
     let run = running.finish();
     expect_partial(&run);
     assert!(run.figure("/results/phases/0/deliveries") > 0.0);
+}
+
+/// A supervisor, or the end of the terminal, must not cost what was measured either. The workers get the signal too.
+#[test]
+fn termination_and_hangup_report_partial_figures() {
+    for signal in [Signal::TERM, Signal::HUP] {
+        let running = Running::start("fanout", false, &["--duration", "600s"]);
+        children(&running.child).for_each(|worker| kill_process(worker, signal).unwrap());
+        running.signal(signal);
+        expect_partial(&running.finish());
+    }
 }
 
 /// Without a measured window there are no figures that could fail.

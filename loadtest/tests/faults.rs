@@ -105,8 +105,8 @@ fn duplicated_message_is_found() {
     );
 }
 
-/// The duplicate comes after the last expected message: a run reads for a moment longer. On a busy machine the duplicate
-/// may come later than that, but not in every run.
+/// The duplicate comes after the last expected message: a run reads for a moment longer. On a busy machine the
+/// duplicate may come later than that, but not in every run.
 #[test]
 fn duplicate_of_the_last_message_is_found() {
     let fault: Fault = |number, text, _, receiver| {

@@ -1,7 +1,7 @@
 //! The floors deliver every message to every client, in order. A floor that drops or reorders would be too cheap.
 //!
-//! The clients are tungstenite's. The program is the example `floor` of the same profile: `cargo test -p loadtest` builds
-//! it, a selection of tests does not.
+//! The clients are tungstenite's. The program is the example `floor` of the same profile: `cargo test -p loadtest`
+//! builds it, a selection of tests does not.
 
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 

@@ -1,5 +1,5 @@
-//! Servers whose protocol wraps the messages: one of the Centrifuge client protocol and one with a custom envelope, each
-//! correct and with faults.
+//! Servers whose protocol wraps the messages: one of the Centrifuge client protocol and one with a custom envelope,
+//! each correct and with faults.
 
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use support::server::{Client, Service, start};
 use support::{Run, SHORT_DRAIN, run};
 
-/// A server of the Centrifuge protocol. Everything that one message of a client causes is sent to a client as one message.
+/// A server of the Centrifuge protocol. All that one message of a client causes is sent to a client as one message.
 struct Centrifuge {
     fault: Fault,
     count: usize,

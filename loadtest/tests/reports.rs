@@ -27,6 +27,7 @@ rate = 100
 duration = "300ms"
 warmup = "0s"
 quiet = true
+generator_waiting_max = 1
 assert = ["lost=0", "p99<60s"]
 "#;
 

@@ -52,8 +52,8 @@ fn idle_measures_the_cost_of_a_connection() {
     assert!(run.stdout.contains("server RSS/connection"), "{}", run.output());
 }
 
-/// Every delivery of the window's 30 messages is in a bucket of one of three processes. That includes the first message,
-/// which is due when the window opens: some processes open it later than others.
+/// Every delivery of the window's 30 messages is in a bucket of one of three processes. That includes the first
+/// message, which is due when the window opens: some processes open it later than others.
 #[test]
 fn fanout_times_every_delivery_of_its_window() {
     for (warmup, sent) in [("0s", 30), ("149900us", 45)] {
@@ -197,6 +197,11 @@ fn slow_reports_closed_stalled_receivers_separately() {
     assert_eq!(deliveries(&run.json["results"]["phases"][0]["latency"]), 90);
     assert_eq!(deliveries(&run.json["results"]["phases"][1]["latency"]), 90);
     assert_eq!(run.json["results"]["closes"], Value::Array(Vec::new()));
+    assert!(
+        run.stdout.contains("closed by the server") && run.stdout.contains("  0 of the 3 that read\n"),
+        "{}",
+        run.output()
+    );
 }
 
 /// A server that accepts a number of handshakes, then refuses a number of them with 503, then accepts all.
@@ -386,6 +391,8 @@ fn ramp_finds_the_knee_and_ends_there() {
     let steps = ramp["steps"].as_array().unwrap();
     let clients: Vec<_> = steps.iter().map(|step| step["clients"].as_u64().unwrap()).collect();
     assert_eq!((clients, &ramp["knee"]), (vec![2, 4, 6, 8], &2.into()));
+    assert!(run.stdout.contains("note: the knee is at 6 clients: 30 messages were lost"), "{}", run.output());
+    assert!(run.stdout.contains("clients at the knee") && !run.stdout.contains("clients held"), "{}", run.output());
     assert_eq!(ramp["end"], "30 messages were lost");
     assert!(steps.iter().map(|step| &step["is_within"]).eq([true, true, true, false].iter()));
 }
@@ -401,7 +408,14 @@ fn ramp_by_rate_raises_the_rate_only() {
     let axes: Vec<_> = steps.iter().map(|step| (step["clients"].as_u64(), step["rate"].as_f64())).collect();
     assert_eq!(axes, [50.0, 100.0, 150.0].map(|rate| (Some(3), Some(rate))));
     assert!(steps.iter().all(|step| step["deliveries_per_second"].as_f64() > Some(0.0)), "{steps:?}");
-    assert_eq!(run.figure("/results/ramp/knee"), 2.0);
+    // All steps held, so where the knee is remains unknown.
+    assert_eq!((&run.json["results"]["ramp"]["knee"], run.figure("/results/ramp/held")), (&Value::Null, 2.0));
+    assert!(
+        run.stdout.contains("note: no knee up to 150 messages/s: all 3 steps held: raise --steps"),
+        "{}",
+        run.output()
+    );
+    assert!(!run.stdout.contains("at the knee") && run.stdout.contains("messages/s held"), "{}", run.output());
     assert_eq!(run.json["results"]["ramp"]["end"], "all 3 steps held: raise --steps");
     // 25, 50 and 75 messages to four.
     assert_eq!(run.figure("/results/accounting/verified"), 600.0);

@@ -179,8 +179,8 @@ async fn serve_client(stream: TcpStream, peer: SocketAddr, state: Shared) {
 
 type Sink = futures_util::stream::SplitSink<tokio_tungstenite::WebSocketStream<TcpStream>, Message>;
 
-/// Executes the commands. After a close the socket is read until the client closes it too: a socket that is dropped with
-/// unread data resets the connection, and the client may never see the close frame.
+/// Executes the commands. After a close the socket is read until the client closes it too: a socket that is dropped
+/// with unread data resets the connection, and the client may never see the close frame.
 async fn write(mut sink: Sink, mut commands: Receiver<Command>, wire: &socket2::Socket) {
     while let Some(command) = commands.recv().await {
         let is_over = matches!(command, Command::Close(..) | Command::Cut);
