@@ -60,7 +60,7 @@ async fn chat_goes_through_and_the_hub_knows_the_client() {
 
 /// Balancers are reconfigured while traffic flows.
 #[tokio::test]
-async fn reload_of_the_balancer_closes_nobody() {
+async fn reload_of_the_balancer_closes_no_connection() {
     for kind in BOTH {
         let (one, two) = (hub().await, hub().await);
         let mut balancer = Balancer::start(kind, [one.addr, two.addr]).await;
@@ -72,9 +72,9 @@ async fn reload_of_the_balancer_closes_nobody() {
     }
 }
 
-/// What one client saw: the numbers of each stretch, and when its connection was closed.
-struct Seen {
-    stretches: Vec<Vec<u64>>,
+/// What one client received: the numbers of each of its connections, and when the first was closed.
+struct Received {
+    connections: Vec<Vec<u64>>,
     closed: Option<Instant>,
 }
 
@@ -83,9 +83,9 @@ async fn connect(addr: SocketAddr) -> Option<WebSocketStream<TcpStream>> {
     tokio_tungstenite::client_async("ws://throng.test/ws?channel=news", stream).await.ok().map(|(socket, _)| socket)
 }
 
-/// Follows the news until they end, and comes back after a 1012.
-async fn follow(addr: SocketAddr, open: Arc<AtomicUsize>) -> Seen {
-    let mut seen = Seen { stretches: Vec::new(), closed: None };
+/// Receives until the publisher says that this is the end, and reconnects after a close with 1012.
+async fn subscribe(addr: SocketAddr, open: Arc<AtomicUsize>) -> Received {
+    let mut received = Received { connections: Vec::new(), closed: None };
     loop {
         let Some(mut socket) = connect(addr).await else { continue };
         open.fetch_add(1, Ordering::Relaxed);
@@ -97,8 +97,8 @@ async fn follow(addr: SocketAddr, open: Arc<AtomicUsize>) -> Seen {
                         match line.parse() {
                             Ok(number) => numbers.push(number),
                             Err(_) => {
-                                seen.stretches.push(numbers);
-                                return seen;
+                                received.connections.push(numbers);
+                                return received;
                             }
                         }
                     }
@@ -109,41 +109,41 @@ async fn follow(addr: SocketAddr, open: Arc<AtomicUsize>) -> Seen {
             }
         };
         assert_eq!(code, Some(1012), "every interruption is declared");
-        seen.stretches.push(numbers);
-        seen.closed.get_or_insert_with(Instant::now);
+        received.connections.push(numbers);
+        received.closed.get_or_insert_with(Instant::now);
     }
 }
 
-/// Tells both hubs the same numbers until told to stop, and from then on that this is the end: a balancer may have a
-/// client for a moment longer.
+/// Publishes the same numbers to both hubs until `stop`, and from then on the end: a balancer may still have a client
+/// that it brings back late.
 async fn publish(hubs: [SocketAddr; 2], mut stop: tokio::sync::oneshot::Receiver<()>) -> Infallible {
-    let mut papers = [connect(hubs[0]).await.unwrap(), connect(hubs[1]).await.unwrap()];
+    let mut publishers = [connect(hubs[0]).await.unwrap(), connect(hubs[1]).await.unwrap()];
     let mut ticks = tokio::time::interval(Duration::from_millis(200));
     for number in 1_u64.. {
         tokio::select! {
             _ = ticks.tick() => {}
             _ = &mut stop => break,
         }
-        for paper in &mut papers {
-            // The one of the first hub may have been closed, as all there were.
-            let _ = futures_util::SinkExt::send(paper, Message::text(number.to_string())).await;
+        for publisher in &mut publishers {
+            // The first hub may have closed its publisher, as all its connections.
+            let _ = futures_util::SinkExt::send(publisher, Message::text(number.to_string())).await;
         }
     }
     loop {
-        futures_util::SinkExt::send(&mut papers[1], Message::text("end")).await.unwrap();
+        futures_util::SinkExt::send(&mut publishers[1], Message::text("end")).await.unwrap();
         ticks.tick().await;
     }
 }
 
-/// A deploy: the first hub drains, all clients reconnect to the second, and nothing else is noticed.
+/// A deploy: the first hub drains, and all its clients reconnect to the second.
 async fn rolling_deploy(kind: Kind, clients: usize) {
     let (first, second) = (hub().await, hub().await);
     let balancer = Balancer::start(kind, [first.addr, second.addr]).await;
     let open = Arc::new(AtomicUsize::new(0));
-    let mut followers = JoinSet::new();
+    let mut subscribers = JoinSet::new();
     for number in 0..clients {
-        followers.spawn(follow(balancer.addr, Arc::clone(&open)));
-        // As fast as they are accepted, so that none waits long.
+        subscribers.spawn(subscribe(balancer.addr, Arc::clone(&open)));
+        // At most 100 handshakes at a time.
         within(async {
             while number > open.load(Ordering::Relaxed) + 100 {
                 tokio::task::yield_now().await;
@@ -158,30 +158,30 @@ async fn rolling_deploy(kind: Kind, clients: usize) {
     })
     .await;
     let (stop, stopped) = tokio::sync::oneshot::channel();
-    let paper = tokio::spawn(publish([first.addr, second.addr], stopped));
+    let publisher = tokio::spawn(publish([first.addr, second.addr], stopped));
 
     let pace = Pace { told: Instant::now(), grace: GRACE, time: DRAIN_TIME };
     first.signal(Signal::TERM);
     let watched = tokio::spawn(watch(first.addr));
     assert_eq!(first.ended().await.code(), Some(0));
-    // All closed clients are back when as many have opened again.
+    // All clients and the publisher are on the second hub.
     let page = get(second.addr, "/metrics").await.body;
     assert!(page.contains("throng_connections"), "{page}");
     within(async { while connections(second.addr).await < clients + 1 {} }).await;
     drop(stop);
-    let seen = within(followers.join_all()).await;
-    paper.abort();
-    let closed: Vec<_> = seen.iter().filter_map(|seen| seen.closed).collect();
+    let received = within(subscribers.join_all()).await;
+    publisher.abort();
+    let closed: Vec<_> = received.iter().filter_map(|client| client.closed).collect();
     // A balancer sends fewer connections to a hub that answers its health checks late.
     assert!(closed.len() > clients / 20, "{} of {clients} were on the first hub", closed.len());
-    let with_paper = closed.len() + 1;
-    assert_even(pace, &within(watched).await.unwrap(), closed, with_paper);
-    for seen in &seen {
+    let with_publisher = closed.len() + 1;
+    assert_even(pace, &within(watched).await.unwrap(), closed, with_publisher);
+    for Received { connections, .. } in &received {
         let contiguous = |numbers: &Vec<u64>| numbers.windows(2).all(|pair| pair[1] == pair[0] + 1);
-        assert!(seen.stretches.iter().all(contiguous), "{:?}", seen.stretches);
-        assert!(seen.stretches.len() <= 2, "one interruption at most");
-        let all: Vec<_> = seen.stretches.concat();
-        // The hubs know nothing of each other: the second may say again what the first has just said.
+        assert!(connections.iter().all(contiguous), "{:?}", connections);
+        assert!(connections.len() <= 2, "one interruption at most");
+        let all: Vec<_> = connections.concat();
+        // The hubs do not know each other: the second may repeat what the first has just delivered.
         assert!(all.is_sorted(), "nothing out of order: {all:?}");
     }
 }
@@ -201,6 +201,6 @@ async fn rolling_deploy_behind_haproxy_is_one_declared_interruption_for_two_thou
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rolling_deploy_behind_nginx_is_one_declared_interruption_for_everybody() {
+async fn rolling_deploy_behind_nginx_is_one_declared_interruption_for_five_hundred_clients() {
     rolling_deploy(Kind::Nginx, 500).await;
 }

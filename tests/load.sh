@@ -23,8 +23,8 @@ stop() {
 run() {
     echo "-- loadtest $*"
     # Exit code 4: the generator used too much of its core to measure anything. Nothing is measured here.
-    target/release/loadtest "$@" --url "ws://$url/ws" --server-pid "$server" \
-        --server-metrics "http://$url/metrics" --drain 120s --quiet || [ $? = 4 ]
+    target/release/loadtest "$@" --url "ws://$url/ws?channel={channel}" --server-pid "$server" \
+        --server-metrics "http://$url/metrics" --generator-waiting-max 1 --drain 120s --quiet || [ $? = 4 ]
 }
 
 # A generator that shares its core with other programs is not a slow client.

@@ -30,16 +30,19 @@ pub(crate) const INTERRUPTED: u8 = 130;
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0    PASS: every delivery verified, no connection closed, every --assert holds
-  1    FAIL: lost, duplicated, reordered, corrupt, merged or split; closed by the server; an --assert does not hold
+  1    FAIL: messages lost, duplicated, reordered, corrupt, merged or split;
+       closed by the server; an --assert does not hold
   2    usage error: in a flag, a scenario file or a list of servers
   3    unreachable: no server answers at the address, or not in time
-  4    INVALID: the generator was the bottleneck (more than 80 % CPU in an open-loop scenario)
+  4    INVALID: the generator was the bottleneck: more than 80 % CPU in an
+       open-loop scenario, or too long without a core (--generator-waiting-max)
   5    refused: the server answers but does not accept connections
-  6    protocol: not a WebSocket server, a violation of RFC 6455, or no record came back
+  6    protocol: not a WebSocket server, a violation of RFC 6455, or no record
+       came back
   7    gone: the server closed all connections, or ended, during the run
   8    limits: this machine has too few descriptors or ports
-  70   internal error: in the generator, or the report could not be written
-  130  interrupted; the figures are partial";
+  70   internal error: in the generator, or an output could not be written
+  130  interrupted (SIGINT, SIGTERM or SIGHUP); the figures are partial";
 
 /// Why there is no verdict.
 #[derive(Clone, Debug, Deserialize, Error, Serialize)]
@@ -94,6 +97,12 @@ mod tests {
     #[test]
     fn readme_has_the_exit_codes() {
         assert!(include_str!("../README.md").contains(EXIT_CODES), "the README's exit codes have to be:\n{EXIT_CODES}");
+    }
+
+    /// A terminal has 80 columns, and wrapped lines would not be indented.
+    #[test]
+    fn exit_codes_fit_a_terminal() {
+        assert!(EXIT_CODES.lines().all(|line| line.chars().count() <= 80));
     }
 
     /// A script distinguishes the ends by their codes.

@@ -2,6 +2,9 @@
 
 use toml::Value;
 
+/// The flags without a value.
+const SWITCHES: [&str; 2] = ["quiet", "server-syscalls"];
+
 /// Returns the name of the flag of a key, without leading dashes.
 pub(crate) fn name(key: &str) -> String {
     key.replace('_', "-")
@@ -14,7 +17,10 @@ pub(crate) fn words(key: &str, value: &Value) -> Option<Vec<String>> {
         Value::String(text) => Some(vec![format!("{flag}={text}")]),
         Value::Integer(number) => Some(vec![format!("{flag}={number}")]),
         Value::Float(number) => Some(vec![format!("{flag}={number}")]),
-        Value::Boolean(is_set) => Some(is_set.then_some(flag).into_iter().collect()),
+        Value::Boolean(true) => Some(vec![flag]),
+        Value::Boolean(false) if SWITCHES.contains(&name(key).as_str()) => Some(Vec::new()),
+        // Not silently: the command line says that this is no value of the flag.
+        Value::Boolean(false) => Some(vec![format!("{flag}=false")]),
         Value::Array(values) => {
             let words: Option<Vec<_>> = values.iter().map(|value| words(key, value)).collect();
             words.map(|words| words.into_iter().flatten().collect())

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! main -> cli -> compare -> report -> scenario -> coordinator -> worker -> audience -> observe -> results
-//!      -> config -> wire -> measure -> clock, exit, flags, units
+//!      -> config -> wire -> measure -> clock, exit, flags, signals, units
 //! ```
 
 // From the command line down to the workers.
@@ -39,6 +39,7 @@ mod measure;
 mod clock;
 mod exit;
 mod flags;
+mod signals;
 mod units;
 
 use crate::cli::{Action, Cli, ReportArgs};
@@ -46,12 +47,12 @@ use crate::config::Config;
 use crate::coordinator::Coordinator;
 use crate::exit::{BROKEN, INTERRUPTED, RunError};
 use crate::observe::host::Environment;
-use crate::observe::{limits, syscalls};
+use crate::observe::{limits, metrics, syscalls};
+use crate::report::output::{self, OutputFile, Outputs};
 use crate::report::verdict::Verdict;
 use crate::report::{Report, html, table};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Parser;
-use signal_hook::consts::SIGINT;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
@@ -80,22 +81,26 @@ fn print_error(error: &anyhow::Error) {
     drop(writeln!(std::io::stderr().lock(), "error: {error:#}"));
 }
 
-/// Returns runs the scenario, prints its report and returns the exit code.
+/// Runs the scenario, prints its report and returns the exit code.
 fn run(config: Config) -> Result<u8> {
     limits::check(&config)?;
     if config.server_syscalls {
         syscalls::check()?;
     }
+    config.server_metrics.as_ref().map_or(Ok(()), metrics::check)?;
+    let outputs = Outputs::open(config.json.as_deref(), config.html.as_deref())?;
     let interrupted = Arc::new(AtomicBool::new(false));
-    // The second Ctrl-C does not wait for a report.
-    signal_hook::flag::register_conditional_shutdown(SIGINT, INTERRUPTED.into(), Arc::clone(&interrupted))?;
-    signal_hook::flag::register(SIGINT, Arc::clone(&interrupted))?;
+    for signal in signals::to_handle() {
+        // The second one does not wait for a report.
+        signal_hook::flag::register_conditional_shutdown(signal, INTERRUPTED.into(), Arc::clone(&interrupted))?;
+        signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
+    }
 
     let environment = Environment::new();
     let mut coordinator = Coordinator::start(config.clone(), interrupted)?;
     let outcome = scenario::run(&mut coordinator);
     // Deliveries are accounted for after a failure as well: what came until then is reported.
-    coordinator.account()?;
+    let outcome = outcome.and(coordinator.account());
     let is_interrupted = coordinator.is_interrupted();
     let results = coordinator.finish();
     let (verdict, error) = match outcome {
@@ -105,27 +110,26 @@ fn run(config: Config) -> Result<u8> {
             (Verdict::stopped(&stop, &results), Some(error))
         }
     };
-    conclude(&Report::new(verdict, config, environment, results), error)
+    Ok(conclude(&Report::new(verdict, config, environment, results), outputs, error))
 }
 
-/// Prints and writes what there is, also for a run that failed.
-fn conclude(report: &Report, error: Option<anyhow::Error>) -> Result<u8> {
-    let exit_code = report.verdict.exit_code;
-    if let Some(path) = &report.config.json {
-        report.write_json(path)?;
-    }
-    if let Some(path) = &report.config.html {
-        let page = html::render(std::slice::from_ref(report), &[report.config.url.to_string()]);
-        write(path, &page)?;
-    }
+/// Prints and writes what there is, also for a run that failed, and returns the exit code. No output prevents another.
+fn conclude(report: &Report, outputs: Outputs, error: Option<anyhow::Error>) -> u8 {
     // Without a connection there is nothing to print but the reason.
-    if report.results.connections.opened > 0 || error.is_none() {
-        std::io::stdout().lock().write_all(table::render(report).as_bytes())?;
-    }
+    let is_printed = report.results.connections.opened > 0 || error.is_none();
+    let table = if is_printed { output::print(&table::render(report)) } else { Ok(()) };
+    let json = outputs.json.map_or(Ok(()), |file| file.write(&report.to_json()?));
+    let page = || html::render(std::slice::from_ref(report), &[report.config.url.to_string()]);
+    let html = outputs.html.map_or(Ok(()), |file| file.write(page().as_bytes()));
     if let Some(error) = error {
         print_error(&error);
     }
-    Ok(exit_code)
+    let mut exit_code = report.verdict.exit_code;
+    for failure in [table, json, html].into_iter().filter_map(Result::err) {
+        print_error(&failure);
+        exit_code = BROKEN;
+    }
+    exit_code
 }
 
 /// Puts reports of earlier runs into one page.
@@ -134,16 +138,12 @@ fn combine(args: &ReportArgs) -> Result<u8> {
     let reports: Vec<Report> =
         args.files.iter().map(|file| Report::read_json(file)).collect::<Result<_>>().map_err(usage)?;
     let names: Vec<String> = args.files.iter().map(|file| name(file)).collect();
-    write(&args.html, &html::render(&reports, &names))?;
-    writeln!(std::io::stdout().lock(), "wrote {}", args.html.display())?;
+    OutputFile::open(&args.html)?.write(html::render(&reports, &names).as_bytes())?;
+    output::print(&format!("wrote {}\n", args.html.display()))?;
     Ok(0)
 }
 
 /// Returns the name of a run among others: that of its file.
 fn name(file: &Path) -> String {
     file.file_stem().unwrap_or(file.as_os_str()).to_string_lossy().into_owned()
-}
-
-fn write(path: &Path, text: &str) -> Result<()> {
-    std::fs::write(path, text).with_context(|| format!("failed to write {}", path.display()))
 }

@@ -1,20 +1,19 @@
-//! Does `compare` start, order, judge and end what its file lists? Servers are this file's own, started by the command
-//! in the list; each holds a connection to the test, which sees it come and go without looking at a clock.
+//! `compare` starts, interleaves, judges and stops the servers of a list. They run in processes of this test binary;
+//! each keeps a control connection to the test, which shows when it starts and ends.
 
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
+use futures_util::{SinkExt, StreamExt};
+use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
-
-use futures_util::{SinkExt, StreamExt};
-use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::broadcast::{Sender, channel};
 use tokio_tungstenite::accept_async;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
-/// A load that is over at once.
+/// A short load.
 const SCENARIO: &str = r#"
 [scenario]
 name = "fanout"
@@ -23,14 +22,15 @@ rate = 100
 duration = "300ms"
 warmup = "0s"
 drain = "60s"
+generator_waiting_max = 1
 "#;
 
-/// Not a test but the server of the others: a chat that drops the message of the number `LOSES`, and dies after `DIES`
-/// connections.
+/// Not a test: the chat server that the tests start. It drops the message of the number `LOSES`, and kills itself after
+/// `DIES` connections.
 #[test]
 #[ignore = "the server that the other tests start"]
 fn server() {
-    // Somebody runs everything that is ignored.
+    // Without the variable this is a run of all ignored tests.
     let Ok(control) = std::env::var("CONTROL") else { return };
     let name = std::env::var("NAME").unwrap();
     let port: u16 = std::env::var("PORT").unwrap().parse().unwrap();
@@ -41,36 +41,41 @@ fn server() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
-        let (room, _) = channel(1024);
+        let (publications, _) = channel(1024);
         for accepted in 0.. {
             if dies == Some(accepted) {
-                die();
+                kill_self();
             }
             let stream = listener.accept().await.unwrap().0;
-            tokio::spawn(serve(stream, room.clone(), loses, control.try_clone().unwrap()));
+            tokio::spawn(serve(stream, publications.clone(), loses, control.try_clone().unwrap()));
         }
     });
 }
 
-/// Ends the process at once: no connection ends before it does, so that the generator cannot be earlier than its end.
-fn die() {
-    std::io::stderr().write_all(b"that is enough\n").unwrap();
+/// Kills the process, so that no connection closes before the process has ended.
+fn kill_self() {
+    std::io::stderr().write_all(b"out of memory\n").unwrap();
     kill_process(rustix::process::getpid(), Signal::KILL).unwrap();
 }
 
-/// Serves one member, and tells the test about it.
-async fn serve(stream: tokio::net::TcpStream, room: Sender<Utf8Bytes>, loses: Option<usize>, mut control: TcpStream) {
-    // The comparison connects once to see if anybody listens.
+/// Serves one client and reports it to the test.
+async fn serve(
+    stream: tokio::net::TcpStream,
+    publications: Sender<Utf8Bytes>,
+    loses: Option<usize>,
+    mut control: TcpStream,
+) {
+    // The comparison connects once to see whether the server listens.
     let Ok(socket) = accept_async(stream).await else { return };
-    drop(control.write_all(b"member\n"));
+    drop(control.write_all(b"client\n"));
     let (mut sink, mut source) = socket.split();
-    let mut queue = room.subscribe();
+    let mut queue = publications.subscribe();
     let read = async {
         let mut number = 0;
         while let Some(Ok(message)) = source.next().await {
             if let Message::Text(text) = message {
                 if loses != Some(number) {
-                    drop(room.send(text));
+                    drop(publications.send(text));
                 }
                 number += 1;
             }
@@ -84,7 +89,7 @@ async fn serve(stream: tokio::net::TcpStream, room: Sender<Utf8Bytes>, loses: Op
     tokio::select! { () = read => (), () = write => () }
 }
 
-/// A list of servers, in a folder that goes with it, and where the servers report.
+/// A list of servers in a temporary folder, and the listener of their control connections.
 struct List {
     folder: PathBuf,
     text: String,
@@ -106,7 +111,7 @@ impl List {
         self
     }
 
-    /// Adds one of this file's servers.
+    /// Adds a server of this test binary.
     fn server(self, name: &str, environment: &str) -> Self {
         let program = std::env::current_exe().unwrap();
         let control = self.control.local_addr().unwrap();
@@ -130,9 +135,9 @@ impl List {
         (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
     }
 
-    /// The names of the servers that were started, in order.
+    /// Returns the names of the servers that were started, in order.
     fn starts(&self) -> Vec<String> {
-        // Whoever was started has ended, and waits to be accepted in the order of its start.
+        // All servers have ended; their control connections are in the backlog in the order of their start.
         self.control.set_nonblocking(true).unwrap();
         let starts = std::iter::from_fn(|| self.control.accept().ok());
         starts.map(|(stream, _)| BufReader::new(stream).lines().next().unwrap().unwrap()).collect()
@@ -146,7 +151,7 @@ impl Drop for List {
 }
 
 #[test]
-fn unknown_key_is_named_and_nothing_starts() {
+fn unknown_key_is_named_and_no_server_starts() {
     let list = List::new("key", "runds = 3", SCENARIO).server("a", "");
     let (code, _, stderr) = list.run(&[]);
     assert_eq!(code, Some(2), "{stderr}");
@@ -164,7 +169,7 @@ fn unknown_flag_of_the_scenario_is_named() {
 }
 
 #[test]
-fn missing_file_is_bad_usage() {
+fn missing_file_is_a_usage_error() {
     let list = List::new("missing", "", SCENARIO);
     let output = Command::new(env!("CARGO_BIN_EXE_loadtest")).arg("compare").arg(list.folder.join("no.toml")).output();
     let output = output.unwrap();
@@ -173,7 +178,7 @@ fn missing_file_is_bad_usage() {
 }
 
 #[test]
-fn server_that_ends_at_once_shows_its_last_words() {
+fn server_that_ends_at_its_start_is_reported_with_its_output() {
     let list = List::new("ends", "", SCENARIO).command("a", &["sh", "-c", "echo the disk is full >&2; exit 9"]);
     let (code, _, stderr) = list.run(&[]);
     assert_eq!(code, Some(3), "{stderr}");
@@ -181,7 +186,7 @@ fn server_that_ends_at_once_shows_its_last_words() {
 }
 
 #[test]
-fn server_that_never_listens_is_not_waited_for_forever() {
+fn server_that_never_listens_times_out() {
     let list = List::new("silent", "start_timeout = \"200ms\"", SCENARIO).command("a", &["sleep", "600"]);
     let (code, _, stderr) = list.run(&[]);
     assert_eq!(code, Some(3), "{stderr}");
@@ -190,7 +195,7 @@ fn server_that_never_listens_is_not_waited_for_forever() {
 }
 
 #[test]
-fn failed_setup_ends_it_before_the_first_round() {
+fn failed_setup_ends_the_comparison_before_the_first_round() {
     let mut list = List::new("setup", "", SCENARIO).server("a", "").command("b", &["true"]);
     list.text += "setup = [\"sh\", \"-c\", \"echo install it first; exit 1\"]\n";
     let (code, _, stderr) = list.run(&[]);
@@ -199,7 +204,7 @@ fn failed_setup_ends_it_before_the_first_round() {
     assert_eq!(list.starts(), [""; 0]);
 }
 
-/// A disturbance that lasts for minutes must hit all servers alike.
+/// A disturbance that lasts for minutes must affect all servers alike.
 #[test]
 fn rounds_are_interleaved_and_reported() {
     let list = List::new("order", "rounds = 2", SCENARIO).server("a", "").server("b", "");
@@ -221,7 +226,7 @@ fn rounds_are_interleaved_and_reported() {
     assert_eq!(server["figures"]["p99"]["runs"], 2);
 }
 
-/// One command for several questions: what matters of each stands together at the end.
+/// The headline figures of all lists stand together at the end.
 #[test]
 fn several_lists_end_in_a_summary() {
     let head = "rounds = 1\nheadline = \"deliveries_per_s\"";
@@ -240,7 +245,30 @@ fn several_lists_end_in_a_summary() {
 }
 
 #[test]
-fn command_line_chooses_servers_and_rounds() {
+fn unwritable_file_ends_the_comparison_before_the_first_round() {
+    let list = List::new("unwritable", "", SCENARIO).server("a", "");
+    let (code, _, stderr) = list.run(&["--json", "/no/such/folder/comparison.json"]);
+    assert_eq!(code, Some(70), "{stderr}");
+    assert!(stderr.contains("failed to open /no/such/folder/comparison.json for writing"), "{stderr}");
+    assert_eq!(list.starts(), [""; 0]);
+}
+
+/// The second list cannot start its server; the figures of the first are written all the same.
+#[test]
+fn failed_list_keeps_the_figures_of_those_before() {
+    let list = List::new("before", "rounds = 1", SCENARIO).server("a", "");
+    let failing = List::new("failing", "rounds = 1", SCENARIO).command("b", &["false"]);
+    let (file, second) = (list.folder.join("comparison.json"), failing.folder.join("list.toml"));
+    std::fs::write(&second, &failing.text).unwrap();
+    let (code, stdout, stderr) = list.run(&[second.to_str().unwrap(), "--json", file.to_str().unwrap()]);
+    assert_eq!(code, Some(3), "{stderr}");
+    assert!(stdout.starts_with("COMPARED: 1 server"), "{stdout}");
+    let json: serde_json::Value = serde_json::from_reader(std::fs::File::open(&file).unwrap()).unwrap();
+    assert_eq!(json[0]["servers"][0]["runs"][0]["verdict"], "PASS");
+}
+
+#[test]
+fn flags_select_servers_and_rounds() {
     let list = List::new("only", "", SCENARIO).server("a", "").server("b", "");
     let (code, stdout, stderr) = list.run(&["--only", "b", "--rounds", "1"]);
     assert_eq!(code, Some(0), "{stdout}{stderr}");
@@ -251,8 +279,19 @@ fn command_line_chooses_servers_and_rounds() {
     assert!(stderr.contains("--only c: there is no such server, the file has a, b"), "{stderr}");
 }
 
+/// Servers under different loads are no comparison of servers.
 #[test]
-fn failed_run_is_counted_and_keeps_its_figures() {
+fn different_loads_are_named_and_not_judged() {
+    let mut list = List::new("loads", "rounds = 2", SCENARIO).server("a", "").server("b", "");
+    list.text += "flags = { rate = 400 }\n";
+    let (code, stdout, stderr) = list.run(&[]);
+    assert_eq!(code, Some(0), "{stdout}{stderr}");
+    assert!(stdout.lines().nth(2).unwrap().starts_with("DIFFERENT LOADS: "), "{stdout}");
+    assert!(!stdout.contains("x +") && !stdout.contains("x -") && !stdout.contains("better, -"), "{stdout}");
+}
+
+#[test]
+fn failed_run_is_counted_and_its_figures_shown() {
     let list = List::new("fails", "rounds = 1", SCENARIO).server("good", "").server("bad", ", LOSES = \"5\"");
     let (code, stdout, stderr) = list.run(&[]);
     assert_eq!(code, Some(1), "{stdout}{stderr}");
@@ -262,16 +301,16 @@ fn failed_run_is_counted_and_keeps_its_figures() {
     assert!(!p99.contains(" - "), "{stdout}");
 }
 
-/// Hours of figures are not thrown away because the last round is cut short; and a server's flags go first.
+/// Figures of finished rounds are shown. The flags of a server override those of the scenario.
 #[test]
-fn interrupt_shows_what_there_is() {
+fn interrupt_reports_finished_rounds() {
     let mut list = List::new("partial", "rounds = 2", SCENARIO).server("a", "").server("b", "");
     list.text += "flags = { duration = \"600s\" }\n";
     let comparison = list.loadtest(&[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let _a = list.control.accept().unwrap();
     let b = BufReader::new(list.control.accept().unwrap().0);
     let lines: Vec<_> = b.lines().map(Result::unwrap).take(2).collect();
-    assert_eq!(lines, ["b", "member"]);
+    assert_eq!(lines, ["b", "client"]);
     kill_process(Pid::from_child(&comparison), Signal::INT).unwrap();
     let output = comparison.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130));
@@ -279,33 +318,33 @@ fn interrupt_shows_what_there_is() {
     assert!(stdout.starts_with("INTERRUPTED: 1 of 4 runs made; 2 servers, 2 rounds, fanout\n"), "{stdout}");
 }
 
-/// Whatever the generator makes of it, who reads the verdict wants to know that it was the server.
+/// The verdict names the end of the server, not its consequences for the generator.
 #[test]
-fn server_that_ends_during_its_run_fails_it() {
+fn server_that_ends_during_a_run_is_named_in_the_verdict() {
     let list = List::new("falls", "rounds = 1", SCENARIO).server("a", ", DIES = \"3\"");
     let (code, stdout, stderr) = list.run(&[]);
     assert_eq!(code, Some(1), "{stdout}{stderr}");
     assert!(stdout.contains(": the server ended (signal: 9 (SIGKILL))"), "{stdout}");
-    assert!(stderr.contains("last words of the server:") && stderr.contains("that is enough"), "{stderr}");
+    assert!(stderr.contains("last words of the server:") && stderr.contains("out of memory"), "{stderr}");
 }
 
-/// Servers and generators do not share the terminal's process group, so nobody but the comparison can end them.
+/// Servers and generators are not in the terminal's process group, so the comparison has to end them.
 #[test]
-fn interrupt_leaves_no_child_behind() {
+fn interrupt_ends_all_child_processes() {
     let scenario = SCENARIO.replace("300ms", "600s");
     let list = List::new("interrupt", "", &scenario).server("a", "");
     let comparison = list.loadtest(&[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut server = BufReader::new(list.control.accept().unwrap().0);
     let mut lines = server.by_ref().lines().map(Result::unwrap);
-    assert_eq!((lines.next().as_deref(), lines.next().as_deref()), (Some("a"), Some("member")));
+    assert_eq!((lines.next().as_deref(), lines.next().as_deref()), (Some("a"), Some("client")));
     kill_process(Pid::from_child(&comparison), Signal::INT).unwrap();
 
     let id = comparison.id();
     let output = comparison.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
-    // The server's end of the connection closes with its process, however long it takes to read that far.
-    assert!(lines.all(|line| line == "member"));
-    // The generator has the comparison's folder on its command line.
+    // The control connection closes when the server's process ends.
+    assert!(lines.all(|line| line == "client"));
+    // The command line of a generator contains the comparison's folder.
     let folder = format!("loadtest-{id}-");
     let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
     let commands = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());

@@ -1,19 +1,19 @@
-//! Does the generator find what a server does wrong? A small server plants one fault, the exit code and the verdict
-//! must name it: whether one process publishes and receives or two, and however the messages come.
+//! Each test runs against a server with one fault; exit code and verdict must name it, with one worker process and with
+//! two, and with every way of publishing.
 
 mod support;
 
-use support::server::{Member, faithful, serve};
-use support::{Run, SHORT_DRAIN, raw, run};
+use support::server::{Client, chat_server, correct_server};
+use support::{Run, SHORT_DRAIN, raw_server, run};
 use tokio_tungstenite::tungstenite::{Message, accept};
 
-/// The client that suffers, and from which message on. It belongs to the second process if there are two; the first
-/// client of the first process publishes, and receives too.
-const VICTIM: usize = 3;
-const AT: usize = 5;
+/// The client whose deliveries have the fault. It belongs to the second process if there are two.
+const RECEIVER: usize = 3;
+/// The number of the message with the fault.
+const FAULTY: usize = 5;
 
-/// What happens to a message on its way to the victim, given what was held back before.
-type Fault = fn(number: usize, text: &str, held: &mut Vec<String>, victim: &Member);
+/// Delivers a message to the receiver, with the fault; `held` keeps messages for later.
+type Fault = fn(number: usize, text: &str, held: &mut Vec<String>, receiver: &Client);
 
 /// 30 messages to four clients, in four ways.
 const RUNS: [(&str, &[&str]); 4] = [
@@ -25,11 +25,11 @@ const RUNS: [(&str, &[&str]); 4] = [
 
 fn run_with(fault: Fault, scenario: &str, options: &[&str]) -> Run {
     let mut held = Vec::new();
-    let server = serve(move |number, text, member| {
-        if member.number == VICTIM {
-            fault(number, text, &mut held, member);
+    let server = chat_server(move |number, text, client| {
+        if client.number == RECEIVER {
+            fault(number, text, &mut held, client);
         } else {
-            member.write(text);
+            client.write(text);
         }
     });
     run(scenario, server, options)
@@ -51,27 +51,27 @@ fn expect(fault: Fault, code: i32, verdict: &str) {
 
 fn expect_of(runs: &[Run], code: i32, verdict: &str) {
     for (run, (scenario, _)) in runs.iter().zip(RUNS) {
-        assert_eq!(run.verdict(), verdict, "{scenario}: {}", run.words());
+        assert_eq!(run.verdict(), verdict, "{scenario}: {}", run.output());
         assert_eq!(run.code, Some(code), "{scenario}");
     }
 }
 
-/// Who published it.
+/// Returns the publisher's number in a record.
 fn publisher(text: &str) -> &str {
     &text[4..8]
 }
 
 #[test]
-fn faultless_server_passes() {
-    expect(|_, text, _, victim| victim.write(text), 0, "PASS");
+fn correct_server_passes() {
+    expect(|_, text, _, receiver| receiver.write(text), 0, "PASS");
 }
 
 #[test]
 fn lost_message_is_found() {
     expect(
-        |number, text, _, victim| {
-            if number != AT {
-                victim.write(text);
+        |number, text, _, receiver| {
+            if number != FAULTY {
+                receiver.write(text);
             }
         },
         1,
@@ -79,12 +79,12 @@ fn lost_message_is_found() {
     );
 }
 
-/// Nothing comes after it, so no gap shows: only the accounts do.
+/// No later message shows a gap; only the count does.
 #[test]
-fn lost_end_is_found() {
-    let fault: Fault = |number, text, _, victim| {
+fn loss_of_the_last_messages_is_found() {
+    let fault: Fault = |number, text, _, receiver| {
         if number < 28 {
-            victim.write(text);
+            receiver.write(text);
         }
     };
     let runs = run_all(|scenario, options| run_with(fault, scenario, &[options, &SHORT_DRAIN].concat()));
@@ -94,10 +94,10 @@ fn lost_end_is_found() {
 #[test]
 fn duplicated_message_is_found() {
     expect(
-        |number, text, _, victim| {
-            victim.write(text);
-            if number == AT {
-                victim.write(text);
+        |number, text, _, receiver| {
+            receiver.write(text);
+            if number == FAULTY {
+                receiver.write(text);
             }
         },
         1,
@@ -105,14 +105,14 @@ fn duplicated_message_is_found() {
     );
 }
 
-/// After the end of the load, when nothing is missing any more: a run listens for a moment longer. On a busy machine
-/// the duplicate may be later than that, but not in every run.
+/// The duplicate comes after the last expected message: a run reads for a moment longer. On a busy machine the
+/// duplicate may come later than that, but not in every run.
 #[test]
-fn duplicated_end_is_found() {
-    let fault: Fault = |number, text, _, victim| {
-        victim.write(text);
+fn duplicate_of_the_last_message_is_found() {
+    let fault: Fault = |number, text, _, receiver| {
+        receiver.write(text);
         if number == 29 {
-            victim.write_late(text);
+            receiver.write_late(text);
         }
     };
     let until_found = |scenario: &str, options: &[&str]| {
@@ -122,17 +122,17 @@ fn duplicated_end_is_found() {
     expect_of(&run_all(until_found), 1, "FAIL: 1 duplicated");
 }
 
-/// Only what one publisher sent has an order.
+/// Order is defined per publisher.
 #[test]
 fn reordered_message_is_found() {
     expect(
-        |number, text, held, victim| {
-            if number == AT {
+        |number, text, held, receiver| {
+            if number == FAULTY {
                 held.push(text.to_owned());
                 return;
             }
-            victim.write(text);
-            held.extract_if(.., |held| publisher(held) == publisher(text)).for_each(|held| victim.write(&held));
+            receiver.write(text);
+            held.extract_if(.., |held| publisher(held) == publisher(text)).for_each(|held| receiver.write(&held));
         },
         1,
         "FAIL: 1 reordered",
@@ -141,16 +141,16 @@ fn reordered_message_is_found() {
 
 /// Messages of two publishers may overtake each other.
 #[test]
-fn order_between_publishers_is_no_fault() {
-    let fault: Fault = |number, text, held, victim| {
-        if number == AT {
+fn reordering_between_publishers_passes() {
+    let fault: Fault = |number, text, held, receiver| {
+        if number == FAULTY {
             held.push(text.to_owned());
             return;
         }
         if held.first().is_some_and(|held| publisher(held) == publisher(text)) {
-            held.drain(..).for_each(|held| victim.write(&held));
+            held.drain(..).for_each(|held| receiver.write(&held));
         }
-        victim.write(text);
+        receiver.write(text);
     };
     run_with(fault, "chat", &["--clients", "4", "--rate", "25"]).expect_pass();
 }
@@ -158,9 +158,9 @@ fn order_between_publishers_is_no_fault() {
 #[test]
 fn corrupt_message_is_found() {
     expect(
-        |number, text, _, victim| {
-            let text = if number == AT { text.replacen('k', "K", 1) } else { text.to_owned() };
-            victim.write(&text);
+        |number, text, _, receiver| {
+            let text = if number == FAULTY { text.replacen('k', "K", 1) } else { text.to_owned() };
+            receiver.write(&text);
         },
         1,
         "FAIL: 1 lost, 1 corrupt",
@@ -170,26 +170,26 @@ fn corrupt_message_is_found() {
 #[test]
 fn merged_messages_are_found() {
     expect(
-        |number, text, held, victim| {
-            if number == AT {
+        |number, text, held, receiver| {
+            if number == FAULTY {
                 held.push(text.to_owned());
                 return;
             }
-            victim.write(&(held.drain(..).collect::<String>() + text));
+            receiver.write(&(held.drain(..).collect::<String>() + text));
         },
         1,
         "FAIL: 2 lost, 1 merged",
     );
 }
 
-/// Joined as the chat protocol wants it, with a newline, is no fault.
+/// The chat protocol joins messages with newlines.
 #[test]
 fn coalesced_messages_pass() {
     expect(
-        |number, text, held, victim| {
+        |number, text, held, receiver| {
             held.push(text.to_owned());
             if number % 3 == 2 {
-                victim.write(&std::mem::take(held).join("\n"));
+                receiver.write(&std::mem::take(held).join("\n"));
             }
         },
         0,
@@ -200,12 +200,12 @@ fn coalesced_messages_pass() {
 #[test]
 fn split_message_is_found() {
     expect(
-        |number, text, _, victim| {
-            if number == AT {
-                victim.write(&text[..30]);
-                victim.write(&text[30..]);
+        |number, text, _, receiver| {
+            if number == FAULTY {
+                receiver.write(&text[..30]);
+                receiver.write(&text[30..]);
             } else {
-                victim.write(text);
+                receiver.write(text);
             }
         },
         1,
@@ -216,11 +216,11 @@ fn split_message_is_found() {
 #[test]
 fn close_code_is_reported() {
     expect(
-        |number, text, _, victim| {
-            if number == AT {
-                victim.close(1013, "busy");
+        |number, text, _, receiver| {
+            if number == FAULTY {
+                receiver.close(1013, "busy");
             } else {
-                victim.write(text);
+                receiver.write(text);
             }
         },
         1,
@@ -229,13 +229,13 @@ fn close_code_is_reported() {
 }
 
 #[test]
-fn end_without_a_close_frame_is_1006() {
+fn connection_closed_without_a_close_frame_is_1006() {
     expect(
-        |number, text, _, victim| {
-            if number == AT {
-                victim.cut();
+        |number, text, _, receiver| {
+            if number == FAULTY {
+                receiver.cut();
             } else {
-                victim.write(text);
+                receiver.write(text);
             }
         },
         1,
@@ -243,37 +243,37 @@ fn end_without_a_close_frame_is_1006() {
     );
 }
 
-/// What a closed receiver misses is counted, and is no loss of those that are there.
+/// Messages for a closed receiver are counted separately from lost ones.
 #[test]
-fn closed_receiver_misses_what_comes_after() {
-    let fault: Fault = |number, text, _, victim| {
-        if number < AT {
-            victim.write(text);
-        } else if number == AT {
-            victim.close(1013, "busy");
+fn undelivered_messages_of_a_closed_receiver_are_counted() {
+    let fault: Fault = |number, text, _, receiver| {
+        if number < FAULTY {
+            receiver.write(text);
+        } else if number == FAULTY {
+            receiver.close(1013, "busy");
         }
     };
     let run = run_with(fault, "fanout", &["--clients", "3", "--rate", "100", "--processes", "2"]);
-    assert_eq!(run.figure("/results/accounting/undelivered_closed"), 25.0, "{}", run.words());
+    assert_eq!(run.figure("/results/accounting/undelivered_closed"), 25.0, "{}", run.output());
     assert_eq!(run.figure("/results/accounting/verified"), 95.0);
     assert_eq!(run.figure("/results/accounting/expected"), 120.0);
 }
 
 #[test]
 fn loss_in_a_closed_loop_is_found() {
-    let fault: Fault = |number, text, _, victim| {
-        if number != AT {
-            victim.write(text);
+    let fault: Fault = |number, text, _, receiver| {
+        if number != FAULTY {
+            receiver.write(text);
         }
     };
     let run = run_with(fault, "saturate", &["--clients", "3", "--window", "4", "--processes", "2"]);
-    assert_eq!((run.verdict(), run.code), ("FAIL: 1 lost", Some(1)), "{}", run.words());
+    assert_eq!((run.verdict(), run.code), ("FAIL: 1 lost", Some(1)), "{}", run.output());
 }
 
-/// A line that is no record at all means that the server is not a chat server.
+/// A text that is not a record means that the server speaks another protocol.
 #[test]
-fn other_protocol_is_one_line() {
-    let server = raw(|_, stream| {
+fn server_of_another_protocol_stops_the_run() {
+    let server = raw_server(|_, stream| {
         std::thread::spawn(move || {
             let mut peer = accept(stream).unwrap();
             drop(peer.send(Message::text("{\"hello\":1}")));
@@ -283,14 +283,14 @@ fn other_protocol_is_one_line() {
     });
     let run = run("fanout", server, &[&["--clients", "3"], &SHORT_DRAIN[..]].concat());
     assert_eq!(run.code, Some(6));
-    assert!(run.verdict().starts_with("STOPPED: the server speaks another protocol"), "{}", run.words());
+    assert!(run.verdict().starts_with("STOPPED: the server speaks another protocol"), "{}", run.output());
 }
 
 #[test]
-fn bad_usage_is_2() {
+fn impossible_flag_values_exit_with_2() {
     let refused = |scenario, options: &[&str]| {
-        let run = run(scenario, faithful(), options);
-        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{}", run.words());
+        let run = run(scenario, correct_server(), options);
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{}", run.output());
         run.stderr
     };
     assert!(refused("fanout", &["--size", "10"]).contains("choose 41 to"));

@@ -1,16 +1,15 @@
-//! Do the floors deliver what was sent, in order, to all? A floor that drops or mixes up would be too cheap.
+//! The floors deliver every message to every client, in order. A floor that drops or reorders would be too cheap.
 //!
-//! The clients are tungstenite's. The program is the example of the same profile: `cargo test -p loadtest` builds it, a
-//! selection of tests does not.
+//! The clients are tungstenite's. The program is the example `floor` of the same profile: `cargo test -p loadtest`
+//! builds it, a selection of tests does not.
 
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
+use rustix::process::{Pid, Signal, kill_process};
+use socket2::{Domain, Socket, Type};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
-
-use rustix::process::{Pid, Signal, kill_process};
-use socket2::{Domain, Socket, Type};
 use tokio_tungstenite::tungstenite::{Message, WebSocket, client};
 
 type Client = WebSocket<TcpStream>;
@@ -25,7 +24,7 @@ fn program() -> Command {
     Command::new(path)
 }
 
-/// A running floor; ends with the test.
+/// A running floor, killed when dropped.
 struct Floor {
     child: Child,
     address: SocketAddr,
@@ -42,21 +41,21 @@ impl Floor {
     }
 
     fn connect(&self) -> Client {
-        self.shake(TcpStream::connect(self.address).unwrap())
+        self.handshake(TcpStream::connect(self.address).unwrap())
     }
 
     fn connect_with_receive_buffer(&self, bytes: usize) -> Client {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.set_recv_buffer_size(bytes).unwrap();
         socket.connect(&self.address.into()).unwrap();
-        self.shake(socket.into())
+        self.handshake(socket.into())
     }
 
-    fn shake(&self, stream: TcpStream) -> Client {
+    fn handshake(&self, stream: TcpStream) -> Client {
         client(format!("ws://{}/ws", self.address), stream).unwrap().0
     }
 
-    /// Ends it and returns what it says of itself.
+    /// Stops the process and returns the summary that it prints.
     fn stop(mut self) -> String {
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
         let mut summary = String::new();
@@ -68,7 +67,7 @@ impl Floor {
 
 impl Drop for Floor {
     fn drop(&mut self) {
-        // Both fail after `stop`.
+        // Both fail if `stop` was called.
         drop(self.child.kill());
         drop(self.child.wait());
     }
@@ -78,7 +77,7 @@ fn text(len: usize) -> String {
     format!("{len}:").chars().cycle().take(len).collect()
 }
 
-/// A frame of text as a client sends it.
+/// Returns a masked text frame.
 fn masked(text: &str) -> Vec<u8> {
     let key = [1, 2, 3, 4];
     let mut frame = vec![0x81, 0x80 | 126];
@@ -99,9 +98,9 @@ fn header(stream: &mut TcpStream) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// The lengths stand at the edges of the three forms of a frame's length; nine messages are no multiple of K.
+/// The sizes are at the bounds of the three forms of a frame's length; nine messages are no multiple of K.
 #[test]
-fn everybody_gets_everything_in_order() {
+fn every_client_receives_every_message_in_order() {
     for mode in DELIVERING {
         let floor = Floor::start(mode);
         let mut clients: Vec<Client> = (0..3).map(|_| floor.connect()).collect();
@@ -122,7 +121,7 @@ fn everybody_gets_everything_in_order() {
 }
 
 #[test]
-fn everybody_may_publish_and_binary_stays_binary() {
+fn any_client_may_publish_and_binary_stays_binary() {
     for mode in DELIVERING {
         let floor = Floor::start(mode);
         let mut clients = [floor.connect(), floor.connect()];
@@ -137,8 +136,7 @@ fn everybody_may_publish_and_binary_stays_binary() {
     }
 }
 
-/// Each write ends inside a frame, at every place in turn. The whole frame before the cut comes back, so the part after
-/// it was read too.
+/// Each write ends inside a frame, at every position in turn.
 #[test]
 fn message_in_two_segments_is_one_message() {
     for mode in DELIVERING {
@@ -157,9 +155,9 @@ fn message_in_two_segments_is_one_message() {
     }
 }
 
-/// A burst of K read in one turn is one call per client.
+/// K messages that are read at once take one system call per client.
 #[test]
-fn burst_is_gathered() {
+fn burst_is_written_in_one_call() {
     for (mode, sends) in [(DELIVERING[0], 8), (DELIVERING[1], 2), (DELIVERING[2], 1)] {
         let floor = Floor::start(mode);
         let mut client = floor.connect();
@@ -171,9 +169,9 @@ fn burst_is_gathered() {
     }
 }
 
-/// The kernel swallows up to 4 MiB for a client that does not read, and 9 MB are sent; it has to go, and nobody else.
+/// The kernel buffers up to 4 MiB for a client that does not read; 9 MB are sent.
 #[test]
-fn full_client_is_closed_and_no_other() {
+fn only_a_client_with_a_full_socket_is_closed() {
     for mode in DELIVERING {
         let floor = Floor::start(mode);
         let (mut publisher, mut slow) = (floor.connect(), floor.connect_with_receive_buffer(4096));
@@ -196,9 +194,9 @@ fn ping_is_answered() {
     assert_eq!(client.read().unwrap(), Message::Pong("here?".into()));
 }
 
-/// What a floor does not understand must not be passed on.
+/// Frames that a floor does not support must not be forwarded.
 #[test]
-fn fragment_unmasked_and_too_long_are_refused() {
+fn unsupported_frames_are_refused() {
     for bytes in [&[0x01, 0x81, 0, 0, 0, 0, b'x'][..], &[0x81, 0x01, b'x'], &[0x82, 0xff, 0, 0, 0, 0, 0, 0x10, 0, 1]] {
         let floor = Floor::start(&["write"]);
         let mut client = floor.connect();
@@ -209,9 +207,9 @@ fn fragment_unmasked_and_too_long_are_refused() {
     }
 }
 
-/// The request comes in two parts, and what follows the answer is ignored.
+/// The request comes in two parts, and data after the response is ignored.
 #[test]
-fn handshake_mode_answers_and_holds() {
+fn handshake_mode_responds_and_keeps_the_connection() {
     let floor = Floor::start(&["handshake"]);
     let mut clients: Vec<TcpStream> = (0..2).map(|_| TcpStream::connect(floor.address).unwrap()).collect();
     for client in &mut clients {
@@ -237,7 +235,7 @@ fn accept_mode_prints_a_slope() {
 }
 
 #[test]
-fn bad_usage_is_2() {
+fn usage_errors_exit_with_2() {
     for arguments in [&[][..], &["write"], &["writev", "0", "127.0.0.1:0"], &["writev", "1025", "127.0.0.1:0"]] {
         let output = program().args(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");

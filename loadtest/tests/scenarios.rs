@@ -1,30 +1,29 @@
-//! Does every scenario do what its question needs, and tell what it promises? Each runs against a chat server as it
-//! should be, for a second or so; what is wrong with other servers is the fault tests' business.
+//! Each scenario makes the load that its question needs and reports the figures that it promises. Most run against a
+//! correct chat server for about a second; `faults.rs` has the faults.
 
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
 mod support;
 
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::mpsc::{SyncSender, sync_channel};
+use support::server::{Client, Service, chat_server, correct_server, start};
+use support::{Run, SHORT_DRAIN, at_some_scale, raw_server, read_request, run};
 
-use serde_json::Value;
-use support::server::{Member, Service, faithful, serve, start};
-use support::{Run, SHORT_DRAIN, at_some_scale, raw, read_request, run};
-
-/// This process, which is the server's.
+/// Returns the id of this process, which is also the server's.
 fn own_pid() -> String {
     std::process::id().to_string()
 }
 
 fn expect_pass(scenario: &str, options: &[&str]) -> Run {
-    let run = run(scenario, faithful(), options);
+    let run = run(scenario, correct_server(), options);
     run.expect_pass();
     run
 }
 
-/// The percentiles of a summary, ascending.
+/// Returns the percentiles of a summary, in ascending order.
 fn percentiles(summary: &Value) -> Vec<u64> {
     ["p50_us", "p90_us", "p99_us", "p999_us", "max_us"].map(|name| summary[name].as_u64().unwrap()).to_vec()
 }
@@ -33,13 +32,13 @@ fn deliveries(summary: &Value) -> u64 {
     summary["buckets"].as_array().unwrap().iter().map(|bucket| bucket["count"].as_u64().unwrap()).sum()
 }
 
-/// When the schedule wanted a message sent.
+/// Returns the intended send time in a record.
 fn intended_ns(text: &str) -> u64 {
     u64::from_str_radix(&text[16..32], 16).unwrap()
 }
 
 #[test]
-fn idle_tells_what_a_connection_costs() {
+fn idle_measures_the_cost_of_a_connection() {
     let pid = own_pid();
     let options = ["--clients", "60", "--clients-low", "20", "--warmup", "200ms", "--server-pid", &pid];
     let run = expect_pass("idle", &options);
@@ -50,11 +49,11 @@ fn idle_tells_what_a_connection_costs() {
     assert!(run.figure("/results/idle/memory_high/server_pss") > 1e6);
     assert_eq!(run.figure("/results/connections/opened"), 60.0);
     assert_eq!(run.figure("/results/connections/timed"), 40.0, "the second step");
-    assert!(run.stdout.contains("server RSS/connection"), "{}", run.words());
+    assert!(run.stdout.contains("server RSS/connection"), "{}", run.output());
 }
 
-/// Every delivery of the window's 30 messages is in a bucket of one of three processes, also of the first one, which is
-/// due as soon as the window opens: some processes get to that later than others.
+/// Every delivery of the window's 30 messages is in a bucket of one of three processes. That includes the first
+/// message, which is due when the window opens: some processes open it later than others.
 #[test]
 fn fanout_times_every_delivery_of_its_window() {
     for (warmup, sent) in [("0s", 30), ("149900us", 45)] {
@@ -70,24 +69,24 @@ fn fanout_times_every_delivery_of_its_window() {
         assert!(figures.is_sorted() && figures[0] > 0, "{figures:?}");
         let [first, last] = ["first", "last"].map(|name| percentiles(&phase[name]));
         assert!(first.iter().zip(&last).all(|(first, last)| first <= last), "{first:?} {last:?}");
-        assert_eq!(last[4], figures[4], "the slowest delivery is somebody's last");
+        assert_eq!(last[4], figures[4], "the slowest delivery is the last one of its message");
     }
 }
 
-/// Throughput is that between the window's ends, at the rate that was asked for.
+/// Throughput is measured between the ends of the window and equals the configured rate.
 #[test]
 fn fanout_keeps_its_rate() {
     at_some_scale(|scale| {
         let (pid, duration) = (own_pid(), format!("{scale}s"));
         let options = ["--clients", "5", "--rate", "200", "--warmup", "200ms", "--duration", &duration];
         let run = expect_pass("fanout", &[&options[..], &["--server-pid", &pid]].concat());
-        // However late some were.
+        // Independent of their latency.
         assert_eq!(run.figure("/results/accounting/verified"), f64::from(200 * scale + 40) * 6.0);
         keeps_its_rate(&run, f64::from(scale))
     });
 }
 
-/// Checks the figures of 200 messages a second to six clients, for so many seconds.
+/// Checks the figures of 200 messages per second to six clients over `seconds`.
 fn keeps_its_rate(run: &Run, seconds: f64) -> Result<(), String> {
     assert!(run.figure("/results/phases/0/server/cpu_share") > 0.0);
     assert!(run.figure("/results/phases/0/server_rss_peak") > 1e6);
@@ -101,9 +100,9 @@ fn keeps_its_rate(run: &Run, seconds: f64) -> Result<(), String> {
     Ok(())
 }
 
-/// A process may have no client at all.
+/// Some processes have no client.
 #[test]
-fn more_processes_than_clients_do_no_harm() {
+fn more_processes_than_clients_pass() {
     for scenario in ["fanout", "churn"] {
         let options = ["--clients", "2", "--rate", "50", "--processes", "5"];
         let churn = if scenario == "churn" { &["--churn-share", "0.5"][..] } else { &[] };
@@ -113,37 +112,37 @@ fn more_processes_than_clients_do_no_harm() {
 }
 
 #[test]
-fn saturate_keeps_its_window_under_way() {
+fn saturate_sends_at_least_its_window() {
     let options = ["--clients", "3", "--window", "8", "--processes", "2"];
     let run = expect_pass("saturate", &options);
     let sent = run.figure("/results/accounting/verified") / 4.0;
     assert!(sent >= 8.0 && sent.fract() == 0.0, "{sent}");
-    assert!(run.json["results"]["phases"][0]["first"].is_null(), "a closed loop has no intended time to count from");
+    assert!(run.json["results"]["phases"][0]["first"].is_null(), "a closed loop has no intended send time");
 }
 
-/// A server that never has the publisher's copies ready holds exactly a window.
+/// A server that delivers nothing receives exactly one window.
 #[test]
-fn saturate_never_has_more_under_way() {
+fn saturate_never_has_more_than_its_window_in_flight() {
     let (sender, seen) = sync_channel(1024);
-    let server = serve(move |number, _, member| {
-        if member.number == 0 {
+    let server = chat_server(move |number, _, client| {
+        if client.number == 0 {
             sender.send(number).unwrap();
         }
     });
     let run = run("saturate", server, &[&["--clients", "3", "--window", "8"], &SHORT_DRAIN[..]].concat());
-    assert_eq!(run.verdict(), "FAIL: 32 lost, nothing was delivered", "{}", run.words());
+    assert_eq!(run.verdict(), "FAIL: 32 lost, nothing was delivered", "{}", run.output());
     assert_eq!(seen.try_iter().count(), 8);
 }
 
-/// Everybody publishes, evenly, each as often as asked.
+/// Each client publishes at the configured rate, evenly.
 #[test]
-fn chat_lets_everybody_talk() {
+fn chat_publishes_from_every_client() {
     let (sender, seen) = sync_channel(1 << 14);
-    let server = serve(move |_, text, member| {
-        if member.number == 0 {
+    let server = chat_server(move |_, text, client| {
+        if client.number == 0 {
             sender.send((text[4..8].to_owned(), intended_ns(text))).unwrap();
         }
-        member.write(text);
+        client.write(text);
     });
     let run = run("chat", server, &["--clients", "6", "--rate", "20", "--processes", "3", "--duration", "500ms"]);
     assert_eq!(run.expect_pass().figure("/results/accounting/verified"), 360.0);
@@ -158,15 +157,15 @@ fn chat_lets_everybody_talk() {
     }
 }
 
-/// All messages of a burst are due at once, and those of the last one are waited for although the window is over.
+/// All messages of a burst are due at the same time, and the run waits for those of the last burst after the window.
 #[test]
-fn burst_delivers_all_of_every_burst() {
+fn every_message_of_every_burst_is_delivered() {
     let (sender, seen) = sync_channel(1024);
-    let server = serve(move |_, text, member| {
-        if member.number == 0 {
+    let server = chat_server(move |_, text, client| {
+        if client.number == 0 {
             sender.send(intended_ns(text)).unwrap();
         }
-        member.write(text);
+        client.write(text);
     });
     let options = ["--clients", "3", "--burst", "7", "--every", "100ms", "--duration", "201ms"];
     let run = run("burst", server, &options);
@@ -179,14 +178,14 @@ fn burst_delivers_all_of_every_burst() {
     assert_eq!(deliveries(&phase["latency"]), 84);
 }
 
-/// A receiver that stops reading may be closed for it: that is a finding, not a fault.
+/// A server may close a receiver that stops reading: that is a result, not a fault.
 #[test]
-fn slow_tells_the_end_of_a_stalled_receiver_apart() {
+fn slow_reports_closed_stalled_receivers_separately() {
     // 30 messages in the calm phase; the last receiver stalls after them.
-    let server = serve(|number, text, member| match (member.number, number) {
-        (3, 40) => member.close(3008, "slow"),
+    let server = chat_server(|number, text, client| match (client.number, number) {
+        (3, 40) => client.close(3008, "slow"),
         (3, 41..) => {}
-        _ => member.write(text),
+        _ => client.write(text),
     });
     let run = run("slow", server, &["--clients", "3", "--rate", "100", "--size", "64", "--slow-share", "0.34"]);
     run.expect_pass();
@@ -194,26 +193,30 @@ fn slow_tells_the_end_of_a_stalled_receiver_apart() {
     assert_eq!(run.figure("/results/slow/stalled"), 1.0);
     assert_eq!(run.figure("/results/slow/closes/0/code"), 3008.0);
     assert!(run.figure("/results/slow/p99_ratio") > 0.0);
-    // Three clients that read, in both phases; the stalled one is in neither's latency.
+    // Three clients read in both phases; the stalled one counts in the latency of neither.
     assert_eq!(deliveries(&run.json["results"]["phases"][0]["latency"]), 90);
     assert_eq!(deliveries(&run.json["results"]["phases"][1]["latency"]), 90);
     assert_eq!(run.json["results"]["closes"], Value::Array(Vec::new()));
+    assert!(
+        run.stdout.contains("closed by the server") && run.stdout.contains("  0 of the 3 that read\n"),
+        "{}",
+        run.output()
+    );
 }
 
-/// A server that turns some of those away who come back.
-struct Door {
-    /// Handshakes that are accepted, then such that are not.
-    open: usize,
-    shut: usize,
+/// A server that accepts a number of handshakes, then refuses a number of them with 503, then accepts all.
+struct RefusingServer {
+    accepted: usize,
+    refused: usize,
 }
 
-impl Service for Door {
-    fn admit(&mut self, number: usize) -> bool {
-        !(self.open..self.open + self.shut).contains(&number)
+impl Service for RefusingServer {
+    fn accepts(&mut self, number: usize) -> bool {
+        !(self.accepted..self.accepted + self.refused).contains(&number)
     }
 
-    fn hear(&mut self, members: &mut [Member], _: usize, text: &str) {
-        members.iter().for_each(|member| member.write(text));
+    fn on_message(&mut self, clients: &mut [Client], _: usize, text: &str) {
+        clients.iter().for_each(|client| client.write(text));
     }
 }
 
@@ -222,11 +225,11 @@ fn storm(server: SocketAddr, options: &[&str]) -> Run {
     run("storm", server, &[&storm[..], options].concat())
 }
 
-/// The 16 connections are cut twice; who is turned away is counted and comes back all the same.
+/// The 16 connections are cut twice; refused clients are counted and try again.
 #[test]
-fn storm_brings_everybody_back() {
+fn every_client_reconnects_after_a_storm() {
     for refused in [0, 5] {
-        let run = storm(start(Door { open: 16, shut: refused }), &["--clients", "15"]);
+        let run = storm(start(RefusingServer { accepted: 16, refused: refused }), &["--clients", "15"]);
         run.expect_pass();
         let rounds = run.json["results"]["storm"]["rounds"].as_array().unwrap();
         assert_eq!(rounds.len(), 2);
@@ -237,7 +240,7 @@ fn storm_brings_everybody_back() {
             assert_eq!(deliveries(&round["returns"]), 16);
         }
         let [at_once, spread] = [0, 1].map(|index| rounds[index]["back_100_s"].as_f64().unwrap());
-        // The last one of 16 comes late in the two seconds, on any machine.
+        // The last of 16 evenly spread clients reconnects near the end of the two seconds.
         assert!(spread > 0.5 && (refused > 0 || spread > at_once), "at once {at_once} s, spread {spread} s");
         assert_eq!(rounds[0]["attempts"], 16 + refused);
         assert_eq!(rounds[1]["attempts"], 16);
@@ -247,26 +250,26 @@ fn storm_brings_everybody_back() {
             assert!(refusal["why"].as_str().unwrap().contains("503"), "{refusal}");
             assert_eq!(refusal["count"], refused);
         }
-        // Both loads behind the rounds reach all 16.
+        // The loads after both rounds reach all 16.
         assert_eq!(run.figure("/results/accounting/verified"), 2.0 * 20.0 * 16.0);
     }
 }
 
-/// The one that is never let in is the only fault.
+/// Being refused for good is the only fault.
 #[test]
-fn storm_tells_who_never_came_back() {
-    let server = start(Door { open: 4, shut: usize::MAX - 4 });
+fn clients_that_never_reconnect_fail_a_storm() {
+    let server = start(RefusingServer { accepted: 4, refused: usize::MAX - 4 });
     let run = storm(server, &["--clients", "3", "--duration", "500ms"]);
-    assert_eq!((run.verdict(), run.code), ("FAIL: 4 of 4 never came back", Some(1)), "{}", run.words());
+    assert_eq!((run.verdict(), run.code), ("FAIL: 4 of 4 never came back", Some(1)), "{}", run.output());
 }
 
-/// Resets differ only by the number of the connection, which is no reason.
+/// Resets of several connections are one reason: the number of the connection is not part of it.
 #[test]
-fn storm_counts_refusals_by_their_reason() {
-    let inner = start(Door { open: usize::MAX, shut: 0 });
-    let server = raw(move |number, mut client| {
+fn storm_counts_refusals_by_reason() {
+    let inner = start(RefusingServer { accepted: usize::MAX, refused: 0 });
+    let server = raw_server(move |number, mut client| {
         if (6..12).contains(&number) {
-            // A client whose request is on its way still could find the end of the stream in place of the reset.
+            // If the request were still in flight, the client could see the end of the stream instead of the reset.
             read_request(&mut client);
             drop(socket2::SockRef::from(&client).set_linger(Some(std::time::Duration::ZERO)));
         } else {
@@ -276,11 +279,11 @@ fn storm_counts_refusals_by_their_reason() {
     });
     let run = storm(server, &["--clients", "5"]);
     run.expect_pass();
-    assert_eq!(run.figure("/results/refusals/0/count"), 6.0, "{}", run.words());
-    assert_eq!(run.json["results"]["refusals"].as_array().unwrap().len(), 1, "{}", run.words());
+    assert_eq!(run.figure("/results/refusals/0/count"), 6.0, "{}", run.output());
+    assert_eq!(run.json["results"]["refusals"].as_array().unwrap().len(), 1, "{}", run.output());
 }
 
-/// Copies bytes both ways until either side has had enough.
+/// Copies bytes in both directions until either side closes.
 fn relay(client: &std::net::TcpStream, inner: SocketAddr) {
     let server = std::net::TcpStream::connect(inner).unwrap();
     for (mut from, mut to) in
@@ -294,7 +297,7 @@ fn relay(client: &std::net::TcpStream, inner: SocketAddr) {
 }
 
 #[test]
-fn churn_loses_nobody() {
+fn churn_keeps_its_rate_and_loses_no_message() {
     at_some_scale(|scale| {
         let (rate, duration) = ((40.0 / f64::from(scale)).to_string(), format!("{scale}s"));
         let churn = ["--churn-rate", &rate, "--churn-share", "0.5", "--rate", "100", "--processes", "3"];
@@ -302,92 +305,94 @@ fn churn_loses_nobody() {
         let run = expect_pass("churn", &[&["--clients", "8"], &churn[..], &time].concat());
         assert_eq!(run.figure("/results/churn/stayed"), 5.0);
         let (arrivals, seconds) = (run.figure("/results/churn/arrivals"), run.figure("/results/phases/1/seconds"));
-        // The warm-up is the calm phase's.
+        // The warm-up belongs to the calm phase.
         let per_second = run.figure("/results/churn/arrivals_per_second");
         assert!((per_second * seconds / arrivals - 1.0).abs() < 0.01, "{per_second} of {arrivals} in {seconds} s");
         let names: Vec<_> = [0, 1].map(|index| run.json["results"]["phases"][index]["name"].clone()).to_vec();
         assert_eq!(names, ["calm", "churn"]);
         let stayed = deliveries(&run.json["results"]["phases"][1]["latency"]);
-        assert_eq!(stayed, 100 * u64::from(scale) * 5, "of those who stay");
+        assert_eq!(stayed, 100 * u64::from(scale) * 5, "of the clients that stay");
         let handshakes = deliveries(&run.json["results"]["churn"]["handshake"]);
         if handshakes < 20 {
             return Err(format!("{handshakes} handshakes"));
         }
-        turns_taken(&run, 25.0..=40.0)
+        check_reconnects(&run, 25.0..=40.0)
     });
 }
 
-/// Checks how many turns were taken: a client that is still in its handshake when its turn comes takes none.
-fn turns_taken(run: &Run, expected: std::ops::RangeInclusive<f64>) -> Result<(), String> {
+/// Checks the number of reconnects: a client that is still in its handshake when its turn comes skips it.
+fn check_reconnects(run: &Run, expected: std::ops::RangeInclusive<f64>) -> Result<(), String> {
     let arrivals = run.figure("/results/churn/arrivals");
     assert!(arrivals <= *expected.end(), "{arrivals}");
     if expected.contains(&arrivals) { Ok(()) } else { Err(format!("{arrivals} arrivals")) }
 }
 
-/// One client takes all turns, whichever process it is in.
+/// One client makes all reconnects, whichever process it is in.
 #[test]
 fn churn_of_one_client_keeps_its_rate() {
     at_some_scale(|scale| {
         let (rate, duration) = ((20.0 / f64::from(scale)).to_string(), format!("{scale}s"));
         let options = ["--clients", "4", "--churn-rate", &rate, "--churn-share", "0.25", "--processes", "3"];
         let run = expect_pass("churn", &[&options[..], &["--duration", &duration]].concat());
-        turns_taken(&run, 12.0..=20.0)
+        check_reconnects(&run, 12.0..=20.0)
     });
 }
 
-/// Newcomers who are turned away come back, like anybody does, and are counted.
+/// Refused clients are counted and try again.
 #[test]
-fn churn_counts_newcomers_who_are_turned_away() {
-    let server = start(Door { open: 6, shut: 3 });
-    // Long enough for three attempts and what follows them.
+fn churn_counts_refused_reconnects() {
+    let server = start(RefusingServer { accepted: 6, refused: 3 });
+    // Long enough for three refused attempts and an accepted one.
     let options = ["--clients", "5", "--rate", "100", "--churn-rate", "20", "--churn-share", "0.4"];
     let run = run("churn", server, &[&options[..], &["--duration", "4s"]].concat());
-    assert_eq!(run.expect_pass().figure("/results/refusals/0/count"), 3.0, "{}", run.words());
+    assert_eq!(run.expect_pass().figure("/results/refusals/0/count"), 3.0, "{}", run.output());
     assert!(run.figure("/results/churn/arrivals") > 3.0);
 }
 
-/// What a newcomer misses after its first message is lost.
+/// A message that a reconnected client misses after its first one is lost.
 #[test]
-fn loss_of_a_newcomer_is_found() {
-    struct Forgetful(BTreeMap<usize, usize>);
-    impl Service for Forgetful {
-        fn join(&mut self, member: &mut Member) {
-            *self.0.entry(member.number).or_default() += 1;
-            // A visit is told from another by what it is called.
-            member.channels = vec![self.0[&member.number].to_string()];
+fn loss_after_a_reconnect_is_found() {
+    struct LosingServer(BTreeMap<usize, usize>);
+    impl Service for LosingServer {
+        fn on_connect(&mut self, client: &mut Client) {
+            *self.0.entry(client.number).or_default() += 1;
+            // The first entry is the number of this connection of the client, the others count its messages.
+            client.channels = vec![self.0[&client.number].to_string()];
         }
 
-        fn hear(&mut self, members: &mut [Member], _: usize, text: &str) {
-            for member in members {
-                // The second visit of the last client misses its third message.
-                member.channels.push(String::new());
-                if (member.number, member.channels[0].as_str(), member.channels.len()) != (4, "2", 4) {
-                    member.write(text);
+        fn on_message(&mut self, clients: &mut [Client], _: usize, text: &str) {
+            for client in clients {
+                // The second connection of the last client misses its third message.
+                client.channels.push(String::new());
+                if (client.number, client.channels[0].as_str(), client.channels.len()) != (4, "2", 4) {
+                    client.write(text);
                 }
             }
         }
     }
-    // The second visit lasts two seconds, less its handshake.
+    // The second connection lasts two seconds, less its handshake.
     let options = ["--clients", "4", "--rate", "100", "--churn-rate", "0.5", "--churn-share", "0.25"];
-    let run = run("churn", start(Forgetful(BTreeMap::new())), &[&options[..], &["--duration", "2500ms"]].concat());
-    assert_eq!((run.verdict(), run.code), ("FAIL: 1 lost", Some(1)), "{}", run.words());
+    let run = run("churn", start(LosingServer(BTreeMap::new())), &[&options[..], &["--duration", "2500ms"]].concat());
+    assert_eq!((run.verdict(), run.code), ("FAIL: 1 lost", Some(1)), "{}", run.output());
 }
 
 #[test]
 fn ramp_finds_the_knee_and_ends_there() {
-    let server = serve(|_, text, member| {
-        // The newcomers of the fourth step get nothing.
-        if member.number < 7 {
-            member.write(text);
+    let server = chat_server(|_, text, client| {
+        // The clients added by the fourth step get nothing.
+        if client.number < 7 {
+            client.write(text);
         }
     });
     let ramp = ["--from", "2", "--step", "2", "--steps", "9", "--rate", "50", "--processes", "2"];
     let run = run("ramp", server, &[&ramp[..], &["--p99-max", "60s"], &SHORT_DRAIN].concat());
-    assert_eq!((run.verdict(), run.code), ("FAIL: 30 lost", Some(1)), "{}", run.words());
+    assert_eq!((run.verdict(), run.code), ("FAIL: 30 lost", Some(1)), "{}", run.output());
     let ramp = &run.json["results"]["ramp"];
     let steps = ramp["steps"].as_array().unwrap();
     let clients: Vec<_> = steps.iter().map(|step| step["clients"].as_u64().unwrap()).collect();
     assert_eq!((clients, &ramp["knee"]), (vec![2, 4, 6, 8], &2.into()));
+    assert!(run.stdout.contains("note: the knee is at 6 clients: 30 messages were lost"), "{}", run.output());
+    assert!(run.stdout.contains("clients at the knee") && !run.stdout.contains("clients held"), "{}", run.output());
     assert_eq!(ramp["end"], "30 messages were lost");
     assert!(steps.iter().map(|step| &step["is_within"]).eq([true, true, true, false].iter()));
 }
@@ -403,7 +408,14 @@ fn ramp_by_rate_raises_the_rate_only() {
     let axes: Vec<_> = steps.iter().map(|step| (step["clients"].as_u64(), step["rate"].as_f64())).collect();
     assert_eq!(axes, [50.0, 100.0, 150.0].map(|rate| (Some(3), Some(rate))));
     assert!(steps.iter().all(|step| step["deliveries_per_second"].as_f64() > Some(0.0)), "{steps:?}");
-    assert_eq!(run.figure("/results/ramp/knee"), 2.0);
+    // All steps held, so where the knee is remains unknown.
+    assert_eq!((&run.json["results"]["ramp"]["knee"], run.figure("/results/ramp/held")), (&Value::Null, 2.0));
+    assert!(
+        run.stdout.contains("note: no knee up to 150 messages/s: all 3 steps held: raise --steps"),
+        "{}",
+        run.output()
+    );
+    assert!(!run.stdout.contains("at the knee") && run.stdout.contains("messages/s held"), "{}", run.output());
     assert_eq!(run.json["results"]["ramp"]["end"], "all 3 steps held: raise --steps");
     // 25, 50 and 75 messages to four.
     assert_eq!(run.figure("/results/accounting/verified"), 600.0);
@@ -411,20 +423,20 @@ fn ramp_by_rate_raises_the_rate_only() {
 
 #[test]
 fn ramp_ends_at_its_latency_limit() {
-    let run = run("ramp", faithful(), &["--from", "2", "--step", "1", "--rate", "50", "--p99-max", "1us"]);
-    assert_eq!((run.verdict(), run.code), ("FAIL: the first step did not hold", Some(1)), "{}", run.words());
+    let run = run("ramp", correct_server(), &["--from", "2", "--step", "1", "--rate", "50", "--p99-max", "1us"]);
+    assert_eq!((run.verdict(), run.code), ("FAIL: the first step did not hold", Some(1)), "{}", run.output());
     assert!(run.json["results"]["ramp"]["end"].as_str().unwrap().contains("is above 1 µs"), "{}", run.json);
 }
 
 const CHANNELS: [&str; 8] = ["--clients", "30", "--channels", "6", "--rate", "100", "--processes", "3"];
 
-/// The address names the channel of each connection, and more people stand in the first than in the last.
+/// The URL names the channel of each connection, and popular channels have more clients.
 #[test]
-fn channels_hear_their_own_only() {
+fn clients_receive_messages_of_their_channel_only() {
     let (sender, seen): (SyncSender<(String, String)>, _) = sync_channel(1 << 14);
-    let server = serve(move |_, text, member| {
-        sender.send((member.query.clone(), text[4..8].to_owned())).unwrap();
-        member.write(text);
+    let server = chat_server(move |_, text, client| {
+        sender.send((client.query.clone(), text[4..8].to_owned())).unwrap();
+        client.write(text);
     });
     let url = format!("ws://{server}/ws?channel={{channel}}");
     let run = run("channels", server, &[&CHANNELS[..], &["--url", &url, "--channel", "room", "--seed", "7"]].concat());
@@ -441,26 +453,26 @@ fn channels_hear_their_own_only() {
 }
 
 #[test]
-fn message_in_a_foreign_channel_is_found() {
-    let server = start(Door { open: usize::MAX, shut: 0 });
+fn message_of_another_channel_is_found() {
+    let server = start(RefusingServer { accepted: usize::MAX, refused: 0 });
     let url = format!("ws://{server}/ws?channel={{channel}}");
     let run = run("channels", server, &[&CHANNELS[..], &["--url", &url]].concat());
-    assert_eq!(run.code, Some(1), "{}", run.words());
-    assert!(run.verdict().ends_with(" corrupt"), "{}", run.words());
+    assert_eq!(run.code, Some(1), "{}", run.output());
+    assert!(run.verdict().ends_with(" corrupt"), "{}", run.output());
 }
 
-/// Lines need two samples, a second apart.
+/// A slope needs two samples, a second apart.
 #[test]
-fn soak_draws_its_lines() {
+fn soak_reports_slopes() {
     at_some_scale(|scale| {
         let (pid, duration) = (own_pid(), format!("{}ms", 3200 * scale));
         let options = ["--clients", "3", "--rate", "50", "--duration", &duration, "--server-pid", &pid];
-        lines_of(&expect_pass("soak", &options))
+        check_slopes(&expect_pass("soak", &options))
     });
 }
 
-/// Checks the lines, if the coordinator ran often enough to draw some.
-fn lines_of(run: &Run) -> Result<(), String> {
+/// Checks the slopes, if the coordinator ran often enough for two samples.
+fn check_slopes(run: &Run) -> Result<(), String> {
     let timeline = run.json["results"]["timeline"].as_array().unwrap();
     let soaking = timeline.iter().filter(|sample| sample["stage"] == "soak").count();
     if soaking < 2 {

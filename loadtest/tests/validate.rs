@@ -1,45 +1,45 @@
-//! Do validators, whom another library drives, see what the engine's own clients do not?
+//! Validators, which another WebSocket library drives, find faults that the generator's own clients do not see.
 
 mod support;
 
 use support::run;
-use support::server::{Member, Service, start};
+use support::server::{Client, Service, start};
 
-/// Everybody hears everything, and the first who joined, a validator, in the way of the function.
-struct Chat {
-    joined: usize,
+/// A chat server that delivers correctly to all clients but the first, a validator, for which it calls `deliver`.
+struct ValidatorChat {
+    connected: usize,
     count: usize,
-    behave: fn(usize, &str, &Member),
+    deliver: fn(usize, &str, &Client),
 }
 
-impl Service for Chat {
-    fn join(&mut self, member: &mut Member) {
-        if self.joined == 0 {
-            member.channels.push("first".to_owned());
+impl Service for ValidatorChat {
+    fn on_connect(&mut self, client: &mut Client) {
+        if self.connected == 0 {
+            client.channels.push("first".to_owned());
         }
-        self.joined += 1;
+        self.connected += 1;
     }
 
-    fn hear(&mut self, members: &mut [Member], _from: usize, text: &str) {
-        for member in members {
-            if member.channels.is_empty() {
-                member.write(text);
+    fn on_message(&mut self, clients: &mut [Client], _from: usize, text: &str) {
+        for client in clients {
+            if client.channels.is_empty() {
+                client.write(text);
             } else {
-                (self.behave)(self.count, text, member);
+                (self.deliver)(self.count, text, client);
             }
         }
         self.count += 1;
     }
 }
 
-fn verdict(behave: fn(usize, &str, &Member)) -> support::Run {
-    let server = start(Chat { joined: 0, count: 0, behave });
+fn run_with_validators(deliver: fn(usize, &str, &Client)) -> support::Run {
+    let server = start(ValidatorChat { connected: 0, count: 0, deliver });
     run("fanout", server, &["--clients", "3", "--rate", "100", "--validate", "2"])
 }
 
 #[test]
-fn validators_see_every_delivery_too() {
-    let run = verdict(|_, text, member| member.write(text));
+fn validators_count_every_delivery() {
+    let run = run_with_validators(|_, text, client| client.write(text));
     run.expect_pass();
     let messages = run.figure("/results/accounting/verified") / 4.0;
     assert!(messages > 0.0);
@@ -47,21 +47,21 @@ fn validators_see_every_delivery_too() {
 }
 
 #[test]
-fn loss_that_only_a_validator_suffers_is_found() {
-    let run = verdict(|number, text, member| {
+fn message_lost_only_for_a_validator_is_found() {
+    let run = run_with_validators(|number, text, client| {
         if number != 5 {
-            member.write(text);
+            client.write(text);
         }
     });
-    assert_eq!((run.verdict(), run.code), ("FAIL: 1 lost", Some(1)), "{}", run.words());
+    assert_eq!((run.verdict(), run.code), ("FAIL: 1 lost", Some(1)), "{}", run.output());
 }
 
 /// A frame that fastwebsockets refuses, with a reserved bit set.
 #[test]
-fn frame_that_the_library_refuses_is_found() {
-    let run = verdict(|number, text, member| match number {
-        5 => member.write_raw(b"\xc1\x00"),
-        _ => member.write(text),
+fn frame_with_a_reserved_bit_is_found() {
+    let run = run_with_validators(|number, text, client| match number {
+        5 => client.write_raw(b"\xc1\x00"),
+        _ => client.write(text),
     });
-    assert!(run.verdict().starts_with("FAIL: 1 closed with 1006 (fastwebsockets: "), "{}", run.words());
+    assert!(run.verdict().starts_with("FAIL: 1 closed with 1006 (fastwebsockets: "), "{}", run.output());
 }

@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::exit::EXIT_CODES;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use std::fmt::Display;
 use std::path::PathBuf;
 
 /// A load generator for WebSocket fan-out: every delivery is verified, latency counts from the intended send time.
@@ -69,7 +70,17 @@ pub(crate) struct ReportArgs {
 ///
 /// Fails when two flags contradict each other.
 pub(crate) fn config(scenario: ScenarioCommand) -> Result<Config, clap::Error> {
-    scenario.into_config().map_err(|error| Cli::command().error(ErrorKind::ValueValidation, error))
+    let name = scenario.name();
+    scenario.into_config().map_err(|error| usage_error(name, error))
+}
+
+/// Returns an error with the usage of a subcommand.
+fn usage_error(subcommand: &str, error: impl Display) -> clap::Error {
+    let mut command = Cli::command();
+    // Gives each subcommand the name that the usage shows.
+    command.build();
+    let mut named = command.find_subcommand(subcommand).cloned().unwrap_or(command);
+    named.error(ErrorKind::ValueValidation, error)
 }
 
 impl RunArgs {
@@ -80,7 +91,7 @@ impl RunArgs {
     /// Fails when the file cannot be read, and on everything that the command line would refuse.
     pub(crate) fn into_config(self) -> Result<Config, clap::Error> {
         let name = self.file.display().to_string();
-        let refuse = |error: FileError| Cli::command().error(ErrorKind::ValueValidation, format!("{name}: {error}"));
+        let refuse = |error: FileError| usage_error("run", format!("{name}: {error}"));
         let words = file::words(&self.file).map_err(refuse)?;
         // Flags of the command line come last, and the last one of a kind counts.
         let words = ["loadtest".to_owned()].into_iter().chain(words).chain(self.flags);
@@ -149,6 +160,72 @@ pub(crate) mod tests {
         assert!(error.contains("40") && error.contains("41 to"), "{error}");
     }
 
+    /// The load must be in the channel that the report names, and in one that nobody uses unless told otherwise.
+    #[test]
+    fn channel_is_in_what_is_sent_or_refused() {
+        let default = config("loadtest fanout");
+        assert_eq!((default.channel.as_str(), default.url.path.as_str()), ("loadtest", "/ws?channel={channel}"));
+        assert_eq!(config("loadtest chat --channel room").channel, "room");
+        assert_eq!(config("loadtest chat --url ws://127.0.0.1/ws").channel, "", "the server has one channel");
+        assert_eq!(config("loadtest chat --url ws://127.0.0.1/ws --protocol centrifuge").channel, "loadtest");
+        let hello = "loadtest chat --url ws://127.0.0.1/ws --protocol custom --channel room --hello";
+        assert_eq!(config(&format!("{hello} {{channel}}")).channel, "room");
+        for line in [&format!("{hello} x"), "loadtest fanout --url ws://127.0.0.1/ws?channel=lobby --channel room"] {
+            let error = try_config(line).unwrap_err().to_string();
+            assert!(error.contains("--channel room has no place in --url ws://127.0.0.1/ws"), "{error}");
+        }
+    }
+
+    /// With throng on its default address no scenario needs --url.
+    #[test]
+    fn default_address_works_in_every_scenario() {
+        for scenario in Cli::command().get_subcommands().map(|command| command.get_name().to_owned()) {
+            let is_scenario = !["run", "compare", "report", crate::coordinator::fleet::WORKER].contains(&&*scenario);
+            if is_scenario {
+                let config = config(&format!("loadtest {scenario} --server-pid 1"));
+                assert_eq!((config.channel.as_str(), config.url.path.as_str()), ("loadtest", "/ws?channel={channel}"));
+            }
+        }
+    }
+
+    #[test]
+    fn flags_without_an_effect_are_refused() {
+        let refused = |line: &str| try_config(line).unwrap_err().to_string();
+        assert!(refused("loadtest ramp --clients 50").contains("--clients would have no effect"));
+        assert!(refused("loadtest ramp --by rate --rate 50").contains("--rate would have no effect"));
+        let idle = "loadtest idle --server-pid 1 --protocol custom";
+        assert!(refused(&format!("{idle} --publish {{record}}")).contains("--publish would have no effect"));
+        assert!(refused(&format!("{idle} --marker x")).contains("--marker would have no effect"));
+        assert!(refused("loadtest idle --server-pid 1 --server-syscalls").contains("--server-syscalls would have no"));
+        let source = refused("loadtest fanout --url ws://[::1]:8080/ws --source-addresses 2");
+        assert!(source.contains("--source-addresses has no effect"), "{source}");
+    }
+
+    #[test]
+    fn errors_show_the_usage_of_their_scenario() {
+        for (line, usage) in [
+            ("loadtest idle", "Usage: loadtest idle [OPTIONS]"),
+            ("loadtest channels --url ws://127.0.0.1/ws", "Usage: loadtest channels [OPTIONS]"),
+            ("loadtest slow --slow-share 0.001", "Usage: loadtest slow [OPTIONS]"),
+            ("loadtest fanout --rate x", "loadtest fanout"),
+        ] {
+            let error = try_config(line).unwrap_err().to_string();
+            assert!(error.contains(usage) || error.contains("--help"), "{error}");
+            assert!(!error.contains("loadtest <COMMAND>"), "{error}");
+        }
+        let Action::Run(run) = Cli::try_parse_from(["loadtest", "run", "/no/such/file"]).unwrap().action else {
+            panic!()
+        };
+        let error = run.into_config().unwrap_err().to_string();
+        assert!(error.contains("/no/such/file: cannot be read") && error.contains("Usage: loadtest run"), "{error}");
+    }
+
+    #[test]
+    fn times_without_a_unit_show_how_to_write_them() {
+        let error = try_config("loadtest fanout --duration 5").unwrap_err().to_string();
+        assert!(error.contains("write it with its unit, as in 30s") && !error.contains("5sec"), "{error}");
+    }
+
     #[test]
     fn contradictions_are_refused() {
         let refused = |line: &str| try_config(line).unwrap_err().to_string();
@@ -159,7 +236,7 @@ pub(crate) mod tests {
         assert!(refused("loadtest fanout --hello x").contains("--protocol custom"));
         assert!(refused("loadtest fanout --protocol custom --publish x").contains("{record}"));
         assert!(refused("loadtest fanout --assert p98<1ms").contains("p98"));
-        assert!(refused("loadtest channels").contains("{channel}"));
+        assert!(refused("loadtest channels --url ws://127.0.0.1:8080/ws").contains("{channel}"));
         assert!(refused("loadtest channels --url ws://127.0.0.1/{channel} --subscriptions 2").contains("centrifuge"));
         assert!(refused("loadtest chat --clients 40000").contains("at most"));
     }

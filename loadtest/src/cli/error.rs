@@ -20,6 +20,8 @@ pub(crate) enum ValueError {
     Rate,
     #[error("must be between 0 and 1, as in 0.1")]
     Share,
+    #[error("must be above 0 and at most 1, as in 0.1")]
+    Limit,
     #[error("must be 0 to 5")]
     Exponent,
     #[error("must be a number from 1 to 254")]
@@ -31,8 +33,8 @@ pub(crate) enum ValueError {
          to {SIZE_MAX}"
     )]
     Size(usize),
-    #[error("{0}; write it as 30s, 1m30s or 250ms")]
-    Duration(#[from] humantime::DurationError),
+    #[error("not a time; write it with its unit, as in 30s, 1m30s or 250ms")]
+    Duration,
     #[error("must be above 0")]
     NoTime,
     #[error("must be 1 to 200 letters, digits, or _ - . :")]
@@ -65,6 +67,15 @@ pub(crate) enum ConfigError {
          ws://HOST:PORT/ws?channel={CHANNEL}"
     )]
     NoChannel(Target),
+    #[error(
+        "--channel {channel} has no place in --url {url}: put {CHANNEL} where the server expects it, as in \
+         ws://HOST:PORT/ws?channel={CHANNEL}, or omit --channel"
+    )]
+    UnusedChannel { channel: String, url: Target },
+    #[error("{flag} would have no effect: {why}; omit it")]
+    Unused { flag: &'static str, why: &'static str },
+    #[error("--source-addresses has no effect with --url {0}: IPv6 has one loopback address; use 127.0.0.1")]
+    OneSourceAddress(Target),
     #[error("--server-metrics {0} is read without TLS; use an address of the server without TLS")]
     EncryptedMetrics(Target),
     #[error("--publish '{0}' must contain {RECORD} once: that is where the message goes")]

@@ -71,7 +71,8 @@ pub(crate) enum ScenarioCommand {
     ///
     /// Raises the clients (or, with --by rate, the messages per second) step by step from --from by --step, measures
     /// each step for --duration, and stops when the p99 exceeds --p99-max, a message is lost, or the generator itself
-    /// is the bottleneck. The last step within the limits is the knee; the whole curve is in the report.
+    /// is the bottleneck. The knee is the last step within the limits, if a later one exceeded them; the whole curve is
+    /// in the report.
     #[command(args_override_self = true)]
     Ramp(RampArgs),
     /// What if the clients are spread over many channels?
@@ -90,6 +91,23 @@ pub(crate) enum ScenarioCommand {
 }
 
 impl ScenarioCommand {
+    /// Returns the name of the subcommand.
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Idle(_) => "idle",
+            Self::Fanout(_) => "fanout",
+            Self::Saturate(_) => "saturate",
+            Self::Chat(_) => "chat",
+            Self::Burst(_) => "burst",
+            Self::Slow(_) => "slow",
+            Self::Storm(_) => "storm",
+            Self::Churn(_) => "churn",
+            Self::Ramp(_) => "ramp",
+            Self::Channels(_) => "channels",
+            Self::Soak(_) => "soak",
+        }
+    }
+
     /// Returns the configuration that the flags amount to.
     ///
     /// # Errors

@@ -30,6 +30,12 @@ pub(super) fn share(text: &str) -> Result<f64, ValueError> {
     if value > 0.0 && value < 1.0 { Ok(value) } else { Err(ValueError::Share) }
 }
 
+/// Parses a share that something may reach at most; 1 is no limit.
+pub(super) fn limit(text: &str) -> Result<f64, ValueError> {
+    let value = number(text)?;
+    if value > 0.0 && value <= 1.0 { Ok(value) } else { Err(ValueError::Limit) }
+}
+
 pub(super) fn exponent(text: &str) -> Result<f64, ValueError> {
     let value = number(text)?;
     if (0.0..=5.0).contains(&value) { Ok(value) } else { Err(ValueError::Exponent) }
@@ -52,7 +58,7 @@ pub(super) fn size(text: &str) -> Result<usize, ValueError> {
 }
 
 pub(super) fn duration(text: &str) -> Result<Duration, ValueError> {
-    Ok(humantime::parse_duration(text)?)
+    humantime::parse_duration(text).map_err(|_| ValueError::Duration)
 }
 
 /// Parses a duration that something is divided by.

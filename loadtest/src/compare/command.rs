@@ -6,8 +6,8 @@ use super::rounds::Comparison;
 use super::{json, rounds, summary, table};
 use crate::exit::{FAIL, INTERRUPTED, PASS};
 use crate::observe::host::Environment;
+use crate::report::output::{self, OutputFile};
 use anyhow::{Context, Result};
-use std::io::Write;
 use std::path::PathBuf;
 
 /// Which of these servers is faster, and by how much?
@@ -46,21 +46,30 @@ pub(crate) fn run(args: &CompareArgs) -> Result<u8> {
     let interrupt = Interrupt::catch()?;
     let program = std::env::current_exe().context("failed to find this program's own file")?;
     let environment = Environment::new();
-    let mut comparisons = Vec::new();
+    let file = args.json.as_deref().map(OutputFile::open).transpose()?;
+    let (mut comparisons, mut failures) = (Vec::new(), Vec::new());
     for plan in &plans {
-        let comparison = rounds::run(&program, plan, &interrupt)?;
-        std::io::stdout().lock().write_all(table::render(&comparison, &environment).as_bytes())?;
-        let is_interrupted = comparison.is_interrupted;
-        comparisons.push(comparison);
-        if is_interrupted {
-            break;
+        match rounds::run(&program, plan, &interrupt) {
+            Ok(comparison) => {
+                failures.extend(output::print(&table::render(&comparison, &environment)).err());
+                let is_interrupted = comparison.is_interrupted;
+                comparisons.push(comparison);
+                if is_interrupted {
+                    break;
+                }
+            }
+            Err(error) => {
+                // The lists before this one are written all the same.
+                failures.insert(0, error);
+                break;
+            }
         }
     }
-    std::io::stdout().lock().write_all(summary::render(&comparisons).as_bytes())?;
-    if let Some(path) = &args.json {
-        json::write(path, &comparisons, &environment)?;
+    failures.extend(output::print(&summary::render(&comparisons)).err());
+    if let Some(file) = file.filter(|_| !comparisons.is_empty()) {
+        failures.extend(json::render(&comparisons, &environment).and_then(|json| file.write(&json)).err());
     }
-    Ok(exit_code(&comparisons))
+    failures.into_iter().next().map_or_else(|| Ok(exit_code(&comparisons)), Err)
 }
 
 fn exit_code(comparisons: &[Comparison<'_>]) -> u8 {

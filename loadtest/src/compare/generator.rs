@@ -102,7 +102,8 @@ fn read(round: usize, status: ExitStatus, json: &Path, log: &Path) -> Result<Run
             words()
         )));
     }
-    if !json.exists() {
+    // A generator that was killed leaves the file empty.
+    if !std::fs::metadata(json).is_ok_and(|file| file.len() > 0) {
         // One line, as all ends without a report are.
         let words = words();
         let last = words.lines().last().unwrap_or_default().trim().trim_start_matches("error: ").to_owned();

@@ -3,7 +3,7 @@
 //! Children live in process groups of their own, so a terminal does not signal them; waits look here instead.
 
 use crate::exit::RunError;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use crate::signals;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,9 +20,7 @@ impl Interrupt {
     /// Fails when the system refuses a handler.
     pub(super) fn catch() -> io::Result<Self> {
         let interrupt = Self::default();
-        // A comparison that was started with `nohup` must survive the end of the terminal.
-        let hangup = (!is_ignored(SIGHUP)).then_some(SIGHUP);
-        for signal in [SIGINT, SIGTERM].into_iter().chain(hangup) {
+        for signal in signals::to_handle() {
             signal_hook::flag::register(signal, Arc::clone(&interrupt.0))?;
         }
         Ok(interrupt)
@@ -37,10 +35,4 @@ impl Interrupt {
         // Nothing else is published with the flag.
         if self.0.load(Ordering::Relaxed) { Err(RunError::Interrupted) } else { Ok(()) }
     }
-}
-
-fn is_ignored(signal: i32) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or_default();
-    u64::from_str_radix(mask.trim(), 16).is_ok_and(|mask| mask & (1 << (signal - 1)) != 0)
 }

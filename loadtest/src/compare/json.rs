@@ -8,9 +8,6 @@ use crate::observe::host::Environment;
 use anyhow::{Context, Result};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::BufWriter;
-use std::path::Path;
 
 /// The version of the file's shape.
 const FORMAT: u32 = 1;
@@ -53,16 +50,14 @@ struct Entry {
     standing: Option<Standing>,
 }
 
-/// Writes the file.
+/// Returns the content of the file.
 ///
 /// # Errors
 ///
-/// Fails when it cannot be written.
-pub(super) fn write(path: &Path, comparisons: &[Comparison<'_>], environment: &Environment) -> Result<()> {
+/// Fails when a value has no form in JSON, which never happens.
+pub(super) fn render(comparisons: &[Comparison<'_>], environment: &Environment) -> Result<Vec<u8>> {
     let written: Vec<_> = comparisons.iter().map(|comparison| written(comparison, environment)).collect();
-    let file = File::create(path).with_context(|| format!("failed to create {}", path.display()))?;
-    serde_json::to_writer_pretty(BufWriter::new(file), &written)
-        .with_context(|| format!("failed to write {}", path.display()))
+    serde_json::to_vec_pretty(&written).context("failed to write the comparison as JSON")
 }
 
 fn written<'a>(comparison: &'a Comparison<'_>, environment: &'a Environment) -> Written<'a> {

@@ -24,6 +24,29 @@ const START_TIMEOUT: Duration = Duration::from_secs(15);
 /// Flags that the comparison itself sets in every run.
 const OWN_FLAGS: [&str; 8] = ["face", "html", "json", "protocol", "quiet", "server-metrics", "server-pid", "url"];
 
+/// Flags that make the load. Servers with different ones are not compared under the same test.
+const LOAD_FLAGS: [&str; 19] = [
+    "burst",
+    "by",
+    "channels",
+    "churn-rate",
+    "churn-share",
+    "clients",
+    "clients-low",
+    "every",
+    "from",
+    "jitter",
+    "p99-max",
+    "rate",
+    "size",
+    "slow-share",
+    "step",
+    "steps",
+    "subscriptions",
+    "window",
+    "zipf",
+];
+
 /// Why a plan is refused.
 #[derive(Debug, Error)]
 pub(super) enum PlanError {
@@ -184,6 +207,19 @@ impl Plan {
         }
         self.server.retain(|server| only.is_empty() || only.contains(&server.name));
         Ok(self)
+    }
+
+    /// Returns whether `flags` of the servers give them different loads.
+    pub(super) fn has_different_loads(&self) -> bool {
+        let load = |server: &Server| {
+            let mut flags: BTreeMap<String, &Value> = BTreeMap::new();
+            for (key, value) in self.scenario.flags.iter().chain(&server.flags) {
+                flags.insert(flags::name(key), value);
+            }
+            flags.retain(|name, _| LOAD_FLAGS.contains(&name.as_str()));
+            flags.into_iter().map(|(name, value)| (name, value.clone())).collect::<BTreeMap<_, _>>()
+        };
+        self.server.windows(2).any(|pair| load(&pair[0]) != load(&pair[1]))
     }
 
     fn check(&self) -> Result<(), PlanError> {

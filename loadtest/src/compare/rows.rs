@@ -52,6 +52,8 @@ pub(super) fn rows(comparison: &Comparison<'_>) -> Vec<Row> {
 
 fn row<T>(comparison: &Comparison<'_>, figure: &Figure<T>) -> Row {
     let Figure { key, label, unit, better, .. } = *figure;
+    // Between different loads nothing is better or worse.
+    let better = if comparison.plan.has_different_loads() { Better::Neither } else { better };
     let spread = |runs: &Vec<RunOutcome>| Spread::of(runs.iter().filter_map(|run| Some(run.figure(key)?.value)));
     Row { key, label, unit, better, spreads: comparison.runs.iter().map(spread).collect() }
 }

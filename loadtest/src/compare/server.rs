@@ -67,7 +67,9 @@ pub(super) fn set_up(server: &Server, places: &Places, log: &Path, interrupt: &I
     match group.end() {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(fail(format!(
-            "failed ({status}); install what it misses, or leave this server out with --only; its last words:{}",
+            "failed ({status}) in the current directory, {}; relative paths count from there, {{dir}} is the file's \
+             folder. Install what it misses, or leave this server out with --only; its last words:{}",
+            std::env::current_dir().unwrap_or_default().display(),
             last_words(log)
         ))),
         Err(error) => Err(fail(error.to_string())),

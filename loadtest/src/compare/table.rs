@@ -31,6 +31,9 @@ pub(super) fn scenario(comparison: &Comparison<'_>) -> String {
 pub(super) fn render(comparison: &Comparison<'_>, environment: &Environment) -> String {
     let plan = comparison.plan;
     let mut text = format!("{}\n{}\n", verdict(comparison), scenario(comparison));
+    if plan.has_different_loads() {
+        text += "DIFFERENT LOADS: `flags` of the servers change the load, so no figure is better or worse\n";
+    }
     for (server, runs) in plan.server.iter().zip(&comparison.runs) {
         text += &failures(&server.name, runs);
     }
@@ -139,6 +142,9 @@ fn ratio(ratio: f64) -> String {
 fn legend(comparison: &Comparison<'_>) -> String {
     let Some((first, [_, ..])) = comparison.plan.server.split_first() else { return "\n".to_owned() };
     let name = &first.name;
+    if comparison.plan.has_different_loads() {
+        return format!("\nmedians, with the lowest and highest run below; x: to {name}\n");
+    }
     if comparison.plan.rounds == 1 {
         return format!("\nx: to {name}; one run each has no spread, use more rounds\n");
     }

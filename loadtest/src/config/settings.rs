@@ -16,7 +16,7 @@ pub(crate) struct Config {
     pub(crate) url: Target,
     #[serde(rename = "face")]
     pub(crate) protocol: Protocol,
-    /// The channel, where the server has any; in `channels` the prefix of their names.
+    /// The channel; in `channels` the prefix of their names. Empty if nothing that is sent contains it.
     pub(crate) channel: String,
     /// Receivers, or members of a chat.
     pub(crate) clients: usize,
@@ -39,6 +39,9 @@ pub(crate) struct Config {
     pub(crate) processes: usize,
     /// The seed of every random choice, so that it can be repeated.
     pub(crate) seed: u64,
+    /// The largest share of the time that the generator may wait for a core.
+    #[serde(default = "generator_waiting_max")]
+    pub(crate) generator_waiting_max: f64,
     pub(crate) server_pid: Option<u32>,
     pub(crate) server_metrics: Option<Target>,
     /// Whether `perf` counts the server's system calls.
@@ -53,6 +56,11 @@ pub(crate) struct Config {
     pub(crate) quiet: bool,
 }
 
+/// The limit of reports that do not have it.
+const fn generator_waiting_max() -> f64 {
+    0.1
+}
+
 impl Config {
     /// Returns the number of connections: the clients, and a publisher if the load has one of its own.
     pub(crate) const fn connections(&self) -> usize {
@@ -62,6 +70,12 @@ impl Config {
     /// Whether the first connection publishes what all others receive.
     pub(crate) const fn has_own_publisher(&self) -> bool {
         !matches!(self.load, Load::Idle { .. } | Load::Chat { .. } | Load::Channels { .. })
+    }
+
+    /// Whether both make the same load, so that their figures can be compared. How long it lasts, and which client
+    /// protocol carries it, is not part of the load.
+    pub(crate) fn has_load_of(&self, other: &Self) -> bool {
+        self.load == other.load && (self.clients, self.size) == (other.clients, other.size)
     }
 
     /// Returns how many publisher numbers there are: those of the first connections, or of the channels.

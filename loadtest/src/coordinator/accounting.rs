@@ -5,7 +5,7 @@ use crate::clock::{nanos, now_ns};
 use crate::measure::{CloseCount, Refusal};
 use crate::results::Accounting;
 use crate::worker::messages::{Event, Missing, Received, Request};
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ impl Coordinator {
     ///
     /// # Errors
     ///
-    /// Fails when a request cannot be written as JSON, which never happens.
+    /// Fails when a worker does not answer; the others are accounted for.
     pub(crate) fn account(&mut self) -> Result<()> {
         if std::mem::replace(&mut self.is_accounted, true) {
             return Ok(());
@@ -36,6 +36,8 @@ impl Coordinator {
             *refusals.entry(refusal.why.clone()).or_default() += refusal.count;
         }
         self.findings.refusals = refusals.into_iter().map(|(why, count)| Refusal { why, count }).collect();
+        let (answered, left) = (received.len(), self.fleet.left());
+        ensure!(answered >= left, "{} of {left} workers did not report what they received", left - answered);
         Ok(())
     }
 

@@ -210,7 +210,9 @@ fn between(name: &str, loaded: &[Loaded], before: &Moment, after: &Moment) -> Ph
             switches_per_delivery: (deliveries > 0).then(|| switches / deliveries as f64),
         }
     });
-    let (stolen, all) = (after.stolen.0 - before.stolen.0, after.stolen.1 - before.stolen.1);
+    // The kernel's counter of stolen time has been seen to decrease.
+    let (stolen, all) =
+        (after.stolen.0.saturating_sub(before.stolen.0), after.stolen.1.saturating_sub(before.stolen.1));
     Phase {
         name: name.to_owned(),
         seconds: window_s,

@@ -1,5 +1,6 @@
 //! Metrics: counters from the server's own Prometheus or OpenMetrics page, read during the run.
 
+use crate::exit::RunError;
 use crate::wire::target::Target;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -33,6 +34,18 @@ pub(crate) fn fetch(target: &Target) -> JoinHandle<Option<Counters>> {
         let mut page = Vec::new();
         stream.take(PAGE_MAX).read_to_end(&mut page).ok()?;
         page.starts_with(b"HTTP/1.1 200").then(|| parse(&String::from_utf8_lossy(&page)))
+    })
+}
+
+/// Reads the page once, before the load.
+///
+/// # Errors
+///
+/// Fails when there is no page, which would otherwise only be missed in the report.
+pub(crate) fn check(target: &Target) -> Result<(), RunError> {
+    let page = fetch(target).join().ok().flatten();
+    page.map(drop).ok_or_else(|| {
+        RunError::Unreachable(format!("--server-metrics {target} cannot be read: no 200 within {PATIENCE:?}"))
     })
 }
 

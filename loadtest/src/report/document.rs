@@ -6,8 +6,6 @@ use crate::observe::host::Environment;
 use crate::results::Findings;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
-use std::fs::File;
-use std::io::BufWriter;
 use std::path::Path;
 
 /// The version of the file's shape. Another one is refused when it is read.
@@ -29,15 +27,13 @@ impl Report {
         Self { format: FORMAT, verdict, config, environment, results }
     }
 
-    /// Writes the JSON file.
+    /// Returns the content of the JSON file.
     ///
     /// # Errors
     ///
-    /// Fails when the file cannot be written.
-    pub(crate) fn write_json(&self, path: &Path) -> Result<()> {
-        let file = File::create(path).with_context(|| format!("failed to create {}", path.display()))?;
-        serde_json::to_writer_pretty(BufWriter::new(file), self)
-            .with_context(|| format!("failed to write {}", path.display()))
+    /// Fails when a value has no form in JSON, which never happens.
+    pub(crate) fn to_json(&self) -> Result<Vec<u8>> {
+        serde_json::to_vec_pretty(self).context("failed to write the report as JSON")
     }
 
     /// Reads a JSON file back.

@@ -153,6 +153,11 @@ fn known(size: u64) -> Option<f64> {
     (size > 0).then_some(size as f64)
 }
 
+/// Returns what a client costs in memory: 0 if the memory shrank meanwhile, for another reason.
+const fn cost(bytes: f64) -> f64 {
+    bytes.max(0.0)
+}
+
 fn round(findings: &Findings, is_jittered: bool) -> Option<&Round> {
     findings.storm.as_ref()?.rounds.iter().find(|round| (round.jitter_s > 0.0) == is_jittered)
 }
@@ -206,10 +211,10 @@ pub(crate) const OF_RUN: &[Figure<Findings>] = &[
         f.slow.as_ref().map(|slow| slow.ended as f64)
     }),
     figure("server_rss_per_stalled", "server RSS/stalled", Unit::Bytes, Better::Lower, |f| {
-        f.slow.as_ref().map(|slow| slow.server_rss_per_stalled)
+        f.slow.as_ref().map(|slow| cost(slow.server_rss_per_stalled))
     }),
     figure("kernel_tcp_per_stalled", "kernel TCP/stalled", Unit::Bytes, Better::Lower, |f| {
-        f.slow.as_ref().map(|slow| slow.kernel_tcp_per_stalled)
+        f.slow.as_ref().map(|slow| cost(slow.kernel_tcp_per_stalled))
     }),
     figure("back_99", "99 % back, all at once", Unit::Seconds, Better::Lower, |f| round(f, false)?.back_99_s),
     figure("back_100", "all back, all at once", Unit::Seconds, Better::Lower, |f| round(f, false)?.back_100_s),
@@ -228,7 +233,7 @@ pub(crate) const OF_RUN: &[Figure<Findings>] = &[
         f.churn.as_ref().filter(|churn| churn.handshake.count > 0).map(|churn| churn.handshake.p99_us as f64)
     }),
     figure("server_rss_per_arrival", "server RSS/arrival", Unit::Bytes, Better::Lower, |f| {
-        f.churn.as_ref()?.server_rss_per_arrival
+        f.churn.as_ref()?.server_rss_per_arrival.map(cost)
     }),
     figure("knee_clients", "clients at the knee", Unit::Count, Better::Higher, |f| {
         let ramp = f.ramp.as_ref()?;
@@ -242,8 +247,20 @@ pub(crate) const OF_RUN: &[Figure<Findings>] = &[
         let ramp = f.ramp.as_ref()?;
         Some(ramp.steps[ramp.knee?].deliveries_per_second)
     }),
+    figure("held_clients", "clients held", Unit::Count, Better::Higher, |f| {
+        let ramp = f.ramp.as_ref()?;
+        Some(ramp.steps[ramp.held?].clients as f64)
+    }),
+    figure("held_rate", "messages/s held", Unit::PerSecond, Better::Higher, |f| {
+        let ramp = f.ramp.as_ref()?;
+        Some(ramp.steps[ramp.held?].rate)
+    }),
+    figure("held_deliveries_per_s", "deliveries/s held", Unit::PerSecond, Better::Higher, |f| {
+        let ramp = f.ramp.as_ref()?;
+        Some(ramp.steps[ramp.held?].deliveries_per_second)
+    }),
     figure("server_rss_per_subscription", "server RSS/subscription", Unit::Bytes, Better::Lower, |f| {
-        f.channels.as_ref()?.server_rss_per_subscription
+        f.channels.as_ref()?.server_rss_per_subscription.map(cost)
     }),
     figure("rss_slope", "server RSS growth", Unit::BytesPerHour, Better::Lower, |f| {
         f.soak.as_ref()?.rss_bytes_per_hour
@@ -291,6 +308,19 @@ mod tests {
         let len = keys.len();
         keys.dedup();
         assert_eq!(keys.len(), len);
+    }
+
+    /// A server whose memory shrank for another reason does not pay back memory per client.
+    #[test]
+    fn memory_of_a_client_is_never_negative() {
+        let churn = crate::results::Churn { server_rss_per_arrival: Some(-683.0), ..Default::default() };
+        let slow =
+            crate::results::Slow { server_rss_per_stalled: -1.0, kernel_tcp_per_stalled: 5.0, ..Default::default() };
+        let findings = Findings { churn: Some(churn), slow: Some(slow), ..Findings::default() };
+        let written = |name| find(&findings, name).map(|found| found.unit.write(found.value));
+        assert_eq!(written("server_rss_per_arrival").as_deref(), Some("0 B"));
+        assert_eq!(written("server_rss_per_stalled").as_deref(), Some("0 B"));
+        assert_eq!(written("kernel_tcp_per_stalled").as_deref(), Some("5 B"));
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub(crate) mod verdict;
 
 // The ways to show it.
 pub(crate) mod html;
+pub(crate) mod output;
 pub(crate) mod table;
 
 mod chart;

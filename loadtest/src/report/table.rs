@@ -3,6 +3,7 @@
 use super::Report;
 use super::figures::{OF_PHASE, OF_RUN};
 use super::headline::headline;
+use crate::config::{Config, Load};
 use crate::measure::CloseCount;
 use crate::results::{Findings, Phase, Ramp, Slow, Storm};
 use crate::units::{bytes, count, micros, percent, rate};
@@ -59,7 +60,8 @@ pub(crate) fn render(report: &Report) -> String {
     connections(&mut table, results);
     of_phases(&mut table, &results.phases);
     of_run(&mut table, results);
-    let mut text = format!("{}\n{}\n\n{}", report.verdict.line, headline(&report.config), table.render());
+    let (line, headline) = (&report.verdict.line, headline(&report.config));
+    let mut text = format!("{line}\n{headline}\n{}\n\n{}", target(&report.config), table.render());
     if let Some(storm) = &results.storm {
         text += &format!("\n{}", storm_table(storm).render());
     }
@@ -74,6 +76,16 @@ pub(crate) fn render(report: &Report) -> String {
     text +=
         &format!("\n{cpu}, {} of {} cores, Linux {kernel}, loopback\n", environment.cores_allowed, environment.cores);
     text
+}
+
+/// Returns where the load went.
+fn target(config: &Config) -> String {
+    let url = &config.url;
+    match (&config.load, config.channel.as_str()) {
+        (_, "") => format!("{url}, in the channel that the server chooses"),
+        (Load::Channels { channels, .. }, prefix) => format!("{url}, channels {prefix}-0 to {prefix}-{}", channels - 1),
+        (_, channel) => format!("{url}, channel {channel}"),
+    }
 }
 
 fn connections(table: &mut Table, results: &Findings) {
@@ -110,7 +122,11 @@ fn connections(table: &mut Table, results: &Findings) {
     } else {
         format!(" ({}), which missed {} deliveries", ends(&results.closes), count(accounting.undelivered_closed))
     };
-    table.row("closed by the server", [format!("{}{missed}", count(closed as u64))]);
+    // The stalled receivers of `slow` have rows of their own.
+    let of_healthy = results.slow.as_ref().map_or_else(String::new, |slow| {
+        format!(" of the {} that read", count(connections.opened.saturating_sub(slow.stalled) as u64))
+    });
+    table.row("closed by the server", [format!("{}{of_healthy}{missed}", count(closed as u64))]);
     for refusal in &results.refusals {
         table.row("refused", [format!("{} times: {}", count(refusal.count), refusal.why)]);
     }
@@ -137,7 +153,10 @@ fn of_phases(table: &mut Table, phases: &[Phase]) {
 
 /// Adds the rows of single scenarios.
 fn of_run(table: &mut Table, results: &Findings) {
-    for figure in OF_RUN.iter().filter(|figure| !IN_WORDS.contains(&figure.key)) {
+    let has_knee = results.ramp.as_ref().is_some_and(|ramp| ramp.knee.is_some());
+    // The last step that held is the knee.
+    let is_shown = |key: &str| !IN_WORDS.contains(&key) && !(has_knee && key.starts_with("held_"));
+    for figure in OF_RUN.iter().filter(|figure| is_shown(figure.key)) {
         if let Some(value) = figure.of(results) {
             table.row(value.label, [value.unit.write(value.value)]);
         }
@@ -208,13 +227,13 @@ fn storm_table(storm: &Storm) -> Table {
 
 fn ramp_table(ramp: &Ramp) -> Table {
     let mut table = Table::default();
-    let head = ["messages/s", "deliveries/s", "p50", "p99", "max", "server CPU", "generator CPU"];
+    let head = ["messages/s", "deliveries/s", "p50", "p99", "max", "server CPU", "generator CPU", "held"];
     table.row("clients", head.map(str::to_owned));
     for (number, step) in ramp.steps.iter().enumerate() {
         let mark = match (ramp.knee == Some(number), step.is_within) {
-            (true, _) => " <- knee",
-            (_, false) => " x",
-            _ => "",
+            (true, _) => "knee",
+            (_, false) => "no",
+            _ => "yes",
         };
         table.row(
             &count(step.clients as u64),
@@ -225,9 +244,38 @@ fn ramp_table(ramp: &Ramp) -> Table {
                 micros(step.p99_us),
                 micros(step.max_us),
                 step.server_cpu_share.map_or_else(|| "-".to_owned(), percent),
-                percent(step.generator_cpu_share) + mark,
+                percent(step.generator_cpu_share),
+                mark.to_owned(),
             ],
         );
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Axis;
+    use crate::results::Step;
+
+    #[test]
+    fn columns_of_a_ramp_line_up() {
+        let step = |clients, is_within| Step { clients, is_within, p99_us: clients as u64, ..Step::default() };
+        let steps = vec![step(500, true), step(100_000, true), step(1_000_000, false)];
+        let ramp = |knee| Ramp {
+            axis: Axis::Clients,
+            p99_max_us: 1,
+            steps: steps.clone(),
+            knee,
+            held: Some(1),
+            is_generator_bound: false,
+            end: String::new(),
+        };
+        for knee in [Some(1), None] {
+            let text = ramp_table(&ramp(knee)).render();
+            let widths: Vec<_> = text.lines().map(|line| line.chars().count()).collect();
+            assert!(widths.windows(2).all(|pair| pair[0] == pair[1]), "{text}");
+            assert_eq!(text.contains("knee"), knee.is_some(), "{text}");
+        }
+    }
 }

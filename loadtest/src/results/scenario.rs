@@ -3,6 +3,7 @@
 use crate::config::Axis;
 use crate::measure::histogram::Summary;
 use crate::measure::{CloseCount, Memory};
+use crate::units::{count, rate};
 use serde::{Deserialize, Serialize};
 
 /// The cost of an idle connection.
@@ -64,6 +65,9 @@ pub(crate) struct Round {
     pub(crate) attempts: u64,
     pub(crate) server_cpu_us_per_connection: Option<f64>,
     pub(crate) server_rss_peak: u64,
+    /// Share of the time that the busiest worker waited for a core, from the cut to the last return.
+    #[serde(default)]
+    pub(crate) generator_waiting_share: f64,
 }
 
 /// Arrivals and departures.
@@ -84,10 +88,31 @@ pub(crate) struct Ramp {
     pub(crate) axis: Axis,
     pub(crate) p99_max_us: u64,
     pub(crate) steps: Vec<Step>,
-    /// The last step that held, by index.
+    /// The last step within the limits, by index, if a later one exceeded them because of the server.
     pub(crate) knee: Option<usize>,
+    /// The last step within the limits, by index.
+    #[serde(default)]
+    pub(crate) held: Option<usize>,
+    /// Whether the ramp ended because the generator was the bottleneck.
+    #[serde(default)]
+    pub(crate) is_generator_bound: bool,
     /// Why it ended.
     pub(crate) end: String,
+}
+
+impl Ramp {
+    /// Returns what the ramp found, in one line.
+    pub(crate) fn summary(&self) -> String {
+        let value = |step: usize| match self.axis {
+            Axis::Clients => format!("{} clients", count(self.steps[step].clients as u64)),
+            Axis::Rate => format!("{} messages/s", rate(self.steps[step].rate)),
+        };
+        match (self.knee, self.held) {
+            (Some(knee), _) => format!("the knee is at {}: {}", value(knee), self.end),
+            (None, Some(held)) => format!("no knee up to {}: {}", value(held), self.end),
+            (None, None) => format!("the first step did not hold: {}", self.end),
+        }
+    }
 }
 
 /// One step of a ramp.

@@ -1,8 +1,8 @@
 //! Ramp: how much load until latency exceeds a limit.
 //!
 //! Step by step more clients, or more messages per second, each step measured for itself; the last one that kept the
-//! limit and lost nothing is the knee. A step in which the generator was the bottleneck ends the ramp as well: the
-//! knee would be its own.
+//! limit and lost nothing is the knee, if the step after it exceeded the limits. A step in which the generator was the
+//! bottleneck ends the ramp as well, without a knee: it would be the generator's.
 
 use crate::config::{Axis, RampLoad};
 use crate::coordinator::{Coordinator, Window};
@@ -15,7 +15,15 @@ use anyhow::Result;
 pub(super) fn run(run: &mut Coordinator, load: &RampLoad) -> Result<()> {
     let config = run.config.clone();
     let p99_max_us = u64::try_from(load.p99_max.as_micros()).unwrap_or(u64::MAX);
-    let mut ramp = Ramp { axis: load.axis, p99_max_us, steps: Vec::new(), knee: None, end: String::new() };
+    let mut ramp = Ramp {
+        axis: load.axis,
+        p99_max_us,
+        steps: Vec::new(),
+        knee: None,
+        held: None,
+        is_generator_bound: false,
+        end: String::new(),
+    };
     for number in 0..load.steps_max {
         let value = load.from + load.step * number as f64;
         let (clients, rate) = match load.axis {
@@ -36,17 +44,27 @@ pub(super) fn run(run: &mut Coordinator, load: &RampLoad) -> Result<()> {
         let warmup = config.warmup;
         let phase = run.measure(&Window { name: "step", drive, warmup, duration, churn_rate: 0.0 })?;
         let end = end(&phase, p99_max_us, run.lost, run.closed);
-        ramp.steps.push(step(clients, rate, &phase, end.is_none()));
+        let bound = generator_bound(&phase, config.generator_waiting_max);
+        let is_within = end.is_none() && bound.is_none();
+        ramp.steps.push(step(clients, rate, &phase, is_within));
+        if is_within {
+            ramp.held = Some(number);
+        }
         // The phase of the last step that held is the run's.
-        if end.is_none() {
-            ramp.knee = Some(number);
-            run.findings.phases = vec![phase];
-        } else if run.findings.phases.is_empty() {
+        if is_within || run.findings.phases.is_empty() {
             run.findings.phases = vec![phase];
         }
-        ramp.end = end.clone().unwrap_or_else(|| format!("all {} steps held: raise --steps", load.steps_max));
+        ramp.is_generator_bound = bound.is_some();
+        if bound.is_none() && end.is_some() {
+            ramp.knee = ramp.held;
+        }
+        ramp.end = match bound.or(end) {
+            Some(end) => end,
+            None if run.is_interrupted() => format!("interrupted after {} steps", ramp.steps.len()),
+            None => format!("all {} steps held: raise --steps", ramp.steps.len()),
+        };
         run.findings.ramp = Some(ramp.clone());
-        if end.is_some() || run.is_interrupted() {
+        if !is_within || run.is_interrupted() {
             break;
         }
     }
@@ -68,7 +86,22 @@ fn step(clients: usize, rate: f64, phase: &Phase, is_within: bool) -> Step {
     }
 }
 
-/// Returns why a step does not hold, if it does not.
+/// Returns why a step is limited by the generator, if it is.
+fn generator_bound(phase: &Phase, waiting_max: f64) -> Option<String> {
+    let generator = &phase.generator;
+    if generator.cpu_share > GENERATOR_CPU_SHARE_MAX {
+        return Some(format!(
+            "the generator used {} of its core, so the limit is its own",
+            percent(generator.cpu_share)
+        ));
+    }
+    (generator.waiting_share > waiting_max).then(|| {
+        let share = percent(generator.waiting_share);
+        format!("the generator waited {share} of the time for a core, so the limit is its own")
+    })
+}
+
+/// Returns why the server did not keep the limits in a step, if it did not.
 fn end(phase: &Phase, p99_max_us: u64, lost: u64, closed: usize) -> Option<String> {
     let p99_us = phase.latency.p99_us;
     if lost > 0 {
@@ -76,10 +109,6 @@ fn end(phase: &Phase, p99_max_us: u64, lost: u64, closed: usize) -> Option<Strin
     }
     if closed > 0 {
         return Some(format!("the server closed {closed} connections"));
-    }
-    if phase.generator.cpu_share > GENERATOR_CPU_SHARE_MAX {
-        let share = percent(phase.generator.cpu_share);
-        return Some(format!("the generator used {share} of its core: the knee is its own, not the server's"));
     }
     if phase.latency.count == 0 {
         return Some("nothing was delivered".to_owned());

@@ -49,12 +49,13 @@ fn round(run: &mut Coordinator, name: &'static str, jitter: Duration) -> Result<
     let give_up_ns = at_ns + nanos(jitter + run.config.duration);
     let before = run.watch.moment();
     let mut returns = Histogram::new();
-    let (mut attempts, mut clients) = (0, 0);
+    let (mut attempts, mut clients, mut generator_waiting_share) = (0, 0, 0.0_f64);
     let storm = Request::Storm { at_ns, jitter_ns: nanos(jitter), give_up_ns };
     for part in run.ask(&storm, Event::returned)? {
         returns.merge(&part.returns);
         attempts += part.attempts;
         clients += part.clients;
+        generator_waiting_share = generator_waiting_share.max(part.waiting_share);
     }
     let cpu = run.watch.moment().cpu_seconds_since(&before);
     let back = usize::try_from(returns.count())?;
@@ -74,5 +75,6 @@ fn round(run: &mut Coordinator, name: &'static str, jitter: Duration) -> Result<
         attempts,
         server_cpu_us_per_connection: cpu.map(|cpu| cpu * 1e6 / back.max(1) as f64),
         server_rss_peak,
+        generator_waiting_share,
     })
 }

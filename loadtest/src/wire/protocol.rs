@@ -54,6 +54,15 @@ pub(crate) enum Meaning {
 }
 
 impl Protocol {
+    /// Whether the texts that are sent after the handshake contain the channel.
+    pub(crate) fn names_channel(&self) -> bool {
+        match self {
+            Self::Plain => false,
+            Self::Centrifuge => true,
+            Self::Custom(custom) => custom.hello.iter().chain([&custom.publish]).any(|text| text.contains(CHANNEL)),
+        }
+    }
+
     /// Returns the text to send after the handshake, if any.
     pub(crate) fn hello(&self, channels: &[String]) -> Option<String> {
         match self {

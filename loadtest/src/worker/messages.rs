@@ -177,6 +177,8 @@ pub(crate) struct Returned {
     pub(crate) returns: Buckets,
     pub(crate) attempts: u64,
     pub(crate) clients: usize,
+    /// Share of the time that this worker waited for a core.
+    pub(crate) waiting_share: f64,
 }
 
 /// Everything that was received.

@@ -5,8 +5,8 @@ use super::link;
 use super::messages::{Event, Request, Tick};
 use super::tasks::{connect, drain, load, received, stall, storm};
 use crate::exit::RunError;
+use crate::signals;
 use anyhow::Result;
-use signal_hook::consts::SIGINT;
 use std::sync::Arc;
 
 /// Works until the coordinator closes the link, and returns the exit code.
@@ -15,8 +15,10 @@ use std::sync::Arc;
 ///
 /// Fails when this process was not started by a coordinator.
 pub(crate) fn run() -> Result<u8> {
-    // Ctrl-C reaches the whole group of processes; the coordinator decides what it means.
-    signal_hook::flag::register(SIGINT, Arc::default())?;
+    // A terminal signals the whole group of processes, a supervisor too; only the coordinator acts on it.
+    for signal in signals::to_handle() {
+        signal_hook::flag::register(signal, Arc::default())?;
+    }
     let mut engine = Engine::new(link::job()?)?;
     if let Err(error) = serve(&mut engine) {
         let error = error.downcast_ref::<RunError>().cloned().unwrap_or_else(|| RunError::Broken(format!("{error:#}")));

@@ -1,19 +1,18 @@
-//! Runs of the program under test, and the servers that they are pointed at.
+//! Runs of the load generator, and the servers that they are pointed at.
 
-#![allow(dead_code, reason = "each test uses its part")]
+#![allow(dead_code, reason = "each test file uses a part")]
 #![expect(clippy::panic, clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
 pub(crate) mod server;
 
+use serde_json::Value;
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use serde_json::Value;
-
-/// What a run left behind.
+/// The outcome of a finished run.
 pub(crate) struct Run {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
@@ -23,17 +22,17 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// The first line of what was printed.
+    /// Returns the first line of stdout.
     pub(crate) fn verdict(&self) -> &str {
         self.stdout.lines().next().unwrap_or_default()
     }
 
-    /// Everything that was printed, for the message of a test that fails.
-    pub(crate) fn words(&self) -> String {
+    /// Returns stdout and stderr, for the message of a failed assertion.
+    pub(crate) fn output(&self) -> String {
         format!("{}{}", self.stdout, self.stderr)
     }
 
-    /// A figure of the report, by its path.
+    /// Returns a figure of the JSON report by its path.
     pub(crate) fn figure(&self, path: &str) -> f64 {
         let value = self.json.pointer(path).unwrap_or_else(|| panic!("no {path} in {}", self.json));
         value.as_f64().unwrap_or_else(|| panic!("{path} is {value}"))
@@ -42,16 +41,16 @@ impl Run {
     /// Fails the test unless the run passed.
     #[track_caller]
     pub(crate) fn expect_pass(&self) -> &Self {
-        assert_eq!((self.verdict(), self.code), ("PASS", Some(0)), "{}", self.words());
+        assert_eq!((self.verdict(), self.code), ("PASS", Some(0)), "{}", self.output());
         assert_eq!(self.json["verdict"]["line"], "PASS");
         self
     }
 }
 
-/// A file of a test's own, removed with the test.
-pub(crate) struct Scratch(pub(crate) PathBuf);
+/// A temporary file, removed when dropped.
+pub(crate) struct TempFile(pub(crate) PathBuf);
 
-impl Scratch {
+impl TempFile {
     pub(crate) fn new(extension: &str) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         // Only the number matters; nothing is published with it.
@@ -63,28 +62,32 @@ impl Scratch {
         self.0.to_str().unwrap()
     }
 
-    /// The report in it; null if there is none.
+    /// Returns the JSON report in it; null if there is no file.
     pub(crate) fn json(&self) -> Value {
-        std::fs::read(&self.0).map_or(Value::Null, |bytes| serde_json::from_slice(&bytes).unwrap())
+        let bytes = std::fs::read(&self.0).unwrap_or_default();
+        // A run that was killed leaves the file empty.
+        if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() }
     }
 }
 
-impl Drop for Scratch {
+impl Drop for TempFile {
     fn drop(&mut self) {
         drop(std::fs::remove_file(&self.0));
     }
 }
 
-/// Drain of a run that is going to wait for all of it, because a message is missing at its end: longer than the server
-/// takes to deliver the others.
+/// A drain time for runs that wait to its end, because a message is missing: longer than the server takes to deliver
+/// the others.
 pub(crate) const SHORT_DRAIN: [&str; 2] = ["--drain", "10s"];
 
-/// Prepares a scenario against `ws://ADDRESS/ws`, 300 ms long. Later options beat these. The drain ends as soon as
-/// nothing is missing, so that its limit matters on no machine.
+/// Prepares a run of 300 ms against `ws://ADDRESS/ws`. Later options override these. A drain ends as soon as nothing is
+/// missing, so its limit depends on no machine.
 pub(crate) fn loadtest(scenario: &str, address: SocketAddr) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
     command.args([scenario, "--url", &format!("ws://{address}/ws")]);
-    // So that a server sees by the address which client it has: 127.0.0.1 is the first.
+    // Other tests run at the same time, so any generator may have to wait for a core.
+    command.args(["--generator-waiting-max", "1"]);
+    // The server identifies clients by their source address; 127.0.0.1 is the first.
     command.args(["--source-addresses", "200"]);
     command.args(["--duration", "300ms", "--warmup", "0s", "--drain", "60s", "--quiet"]);
     command
@@ -92,14 +95,14 @@ pub(crate) fn loadtest(scenario: &str, address: SocketAddr) -> Command {
 
 /// Runs a scenario to its end.
 pub(crate) fn run(scenario: &str, address: SocketAddr, options: &[&str]) -> Run {
-    let json = Scratch::new("json");
+    let json = TempFile::new("json");
     let mut command = loadtest(scenario, address);
     command.args(["--json", json.name()]).args(options);
     finish(&command.output().unwrap(), &json)
 }
 
-/// Checks a claim about times, which the claim multiplies by `scale`; when it fails, again with longer times. The
-/// delays of a busy machine do not grow with the scale, so only a generator that breaks the claim fails at every scale.
+/// Checks a claim about times at growing scales until it holds. Scheduling delays of a busy machine do not grow with
+/// the scale, so a claim that fails at every scale is wrong.
 pub(crate) fn at_some_scale(claim: impl Fn(u32) -> Result<(), String>) {
     let mut reasons = Vec::new();
     for scale in [1, 4, 16] {
@@ -111,15 +114,15 @@ pub(crate) fn at_some_scale(claim: impl Fn(u32) -> Result<(), String>) {
     panic!("at every scale: {reasons:?}");
 }
 
-/// Reads what a run left behind.
-pub(crate) fn finish(output: &Output, json: &Scratch) -> Run {
+/// Collects the outcome of a run.
+pub(crate) fn finish(output: &Output, json: &TempFile) -> Run {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     Run { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr), json: json.json() }
 }
 
-/// Starts a server that hands every connection, and its number, to `serve`, one after the other; it ends when that
-/// says false.
-pub(crate) fn raw(mut serve: impl FnMut(usize, TcpStream) -> bool + Send + 'static) -> SocketAddr {
+/// Starts a server that passes each accepted connection, with its number, to `serve`, one at a time, until that returns
+/// false.
+pub(crate) fn raw_server(mut serve: impl FnMut(usize, TcpStream) -> bool + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {

@@ -1,10 +1,9 @@
-//! A server: passes on what its members send, as a test's service wants it, faults included.
+//! A WebSocket server whose behaviour a test defines, faults included.
 
+use futures_util::{SinkExt, StreamExt};
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-
-use futures_util::{SinkExt, StreamExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio_tungstenite::accept_hdr_async;
@@ -13,65 +12,65 @@ use tokio_tungstenite::tungstenite::http::StatusCode;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
-/// Messages that may wait for a member. No test sends as many.
+/// Messages that may be queued for a client. No test sends as many.
 const QUEUE: usize = 1 << 14;
 
-/// Longer than a message takes, and shorter than a run listens when it has everything.
-const LATE: Duration = Duration::from_millis(40);
+/// The delay of a late message: longer than a delivery takes, shorter than a run waits after the last expected one.
+const LATE_AFTER: Duration = Duration::from_millis(40);
 
-/// What a server does.
+/// The behaviour of a server.
 pub(crate) trait Service: Send + 'static {
-    /// Says whether to accept a handshake, given how many came before it; the others are answered 503.
-    fn admit(&mut self, _number: usize) -> bool {
+    /// Whether to accept a handshake, given the number of earlier ones; a refused one is answered with 503.
+    fn accepts(&mut self, _number: usize) -> bool {
         true
     }
 
-    /// Greets a member.
-    fn join(&mut self, _member: &mut Member) {}
+    /// Called once for each new client.
+    fn on_connect(&mut self, _client: &mut Client) {}
 
-    /// Takes a message of one of the members.
-    fn hear(&mut self, members: &mut [Member], from: usize, text: &str);
+    /// Called for each text message, which `clients[from]` sent.
+    fn on_message(&mut self, clients: &mut [Client], from: usize, text: &str);
 }
 
-/// Everybody in a channel hears what one of them says, in the way of the function. The address names the channel.
-struct Chat<F> {
-    behave: F,
+/// A chat server: calls `deliver` for each message and each client of its channel, which the query of the URL names.
+struct ChatServer<F> {
+    deliver: F,
     count: usize,
 }
 
-impl<F: FnMut(usize, &str, &Member) + Send + 'static> Service for Chat<F> {
-    fn hear(&mut self, members: &mut [Member], from: usize, text: &str) {
-        let channel = members[from].query.clone();
-        for member in members.iter().filter(|member| member.query == channel) {
-            (self.behave)(self.count, text, member);
+impl<F: FnMut(usize, &str, &Client) + Send + 'static> Service for ChatServer<F> {
+    fn on_message(&mut self, clients: &mut [Client], from: usize, text: &str) {
+        let channel = clients[from].query.clone();
+        for client in clients.iter().filter(|client| client.query == channel) {
+            (self.deliver)(self.count, text, client);
         }
         self.count += 1;
     }
 }
 
-/// Starts a chat server that calls `behave` with the number of each message, its text, and each member to hear it.
-pub(crate) fn serve(behave: impl FnMut(usize, &str, &Member) + Send + 'static) -> SocketAddr {
-    start(Chat { behave, count: 0 })
+/// Starts a chat server that calls `deliver` with the number of each message, its text, and each client of its channel.
+pub(crate) fn chat_server(deliver: impl FnMut(usize, &str, &Client) + Send + 'static) -> SocketAddr {
+    start(ChatServer { deliver, count: 0 })
 }
 
-/// Starts a chat server as it should be.
-pub(crate) fn faithful() -> SocketAddr {
-    serve(|_, text, member| member.write(text))
+/// Starts a chat server without faults.
+pub(crate) fn correct_server() -> SocketAddr {
+    chat_server(|_, text, client| client.write(text))
 }
 
-/// Somebody who is connected.
-pub(crate) struct Member {
-    /// Its number in the run, taken from its source address.
+/// A connected client, as the server sees it.
+pub(crate) struct Client {
+    /// The number of the client in the run, from its source address.
     pub(crate) number: usize,
-    /// What it asked for.
+    /// The query of the URL that it requested.
     pub(crate) query: String,
-    /// What it subscribed to since; the service's to fill.
+    /// Its subscriptions; maintained by the service.
     pub(crate) channels: Vec<String>,
-    queue: Sender<Out>,
+    queue: Sender<Command>,
 }
 
-/// What to do to a member.
-enum Out {
+/// A command to the task that writes to a client.
+enum Command {
     Text(Utf8Bytes),
     Late(Utf8Bytes),
     Raw(&'static [u8]),
@@ -79,49 +78,49 @@ enum Out {
     Cut,
 }
 
-impl Member {
+impl Client {
     pub(crate) fn write(&self, text: &str) {
-        self.put(Out::Text(text.into()));
+        self.enqueue(Command::Text(text.into()));
     }
 
-    /// Writes a text after [`LATE`], and everything else behind it.
+    /// Writes a text after [`LATE_AFTER`]; later messages follow it.
     pub(crate) fn write_late(&self, text: &str) {
-        self.put(Out::Late(text.into()));
+        self.enqueue(Command::Late(text.into()));
     }
 
-    /// Writes bytes past the WebSocket, between two frames.
+    /// Writes raw bytes to the socket, between two frames.
     pub(crate) fn write_raw(&self, bytes: &'static [u8]) {
-        self.put(Out::Raw(bytes));
+        self.enqueue(Command::Raw(bytes));
     }
 
     pub(crate) fn close(&self, code: u16, reason: &'static str) {
-        self.put(Out::Close(code, reason));
+        self.enqueue(Command::Close(code, reason));
     }
 
     /// Ends the connection without a close frame.
     pub(crate) fn cut(&self) {
-        self.put(Out::Cut);
+        self.enqueue(Command::Cut);
     }
 
-    fn put(&self, out: Out) {
-        // The member may have left.
-        drop(self.queue.try_send(out));
+    fn enqueue(&self, command: Command) {
+        // The client may have disconnected.
+        drop(self.queue.try_send(command));
     }
 }
 
-/// The members, and what is done with them.
-struct Room {
-    members: Vec<Member>,
+/// The clients of a server, and its behaviour.
+struct State {
+    clients: Vec<Client>,
     handshakes: usize,
     service: Box<dyn Service>,
 }
 
-type Shared = Arc<Mutex<Room>>;
+type Shared = Arc<Mutex<State>>;
 
 /// Starts a server.
 pub(crate) fn start(service: impl Service) -> SocketAddr {
-    let room = Room { members: Vec::new(), handshakes: 0, service: Box::new(service) };
-    let room = Arc::new(Mutex::new(room));
+    let state = State { clients: Vec::new(), handshakes: 0, service: Box::new(service) };
+    let state = Arc::new(Mutex::new(state));
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
@@ -130,73 +129,73 @@ pub(crate) fn start(service: impl Service) -> SocketAddr {
         runtime.block_on(async {
             let listener = TcpListener::from_std(listener).unwrap();
             while let Ok((stream, peer)) = listener.accept().await {
-                tokio::spawn(member(stream, peer, Arc::clone(&room)));
+                tokio::spawn(serve_client(stream, peer, Arc::clone(&state)));
             }
         });
     });
     address
 }
 
-/// Serves one member until it leaves or is put out.
-async fn member(stream: TcpStream, peer: SocketAddr, room: Shared) {
+/// Serves one client until one side closes the connection.
+async fn serve_client(stream: TcpStream, peer: SocketAddr, state: Shared) {
     stream.set_nodelay(true).unwrap();
     let wire = socket2::SockRef::from(&stream).try_clone().unwrap();
-    let (queue, outs) = channel(QUEUE);
+    let (queue, commands) = channel(QUEUE);
     let mut query = String::new();
     #[expect(clippy::result_large_err, reason = "the trait wants it")]
-    let shake = |request: &Request, response: Response| {
+    let on_request = |request: &Request, response: Response| {
         request.uri().query().unwrap_or_default().clone_into(&mut query);
-        let mut room = room.lock().unwrap();
-        room.handshakes += 1;
-        let number = room.handshakes - 1;
-        if room.service.admit(number) {
+        let mut state = state.lock().unwrap();
+        state.handshakes += 1;
+        let number = state.handshakes - 1;
+        if state.service.accepts(number) {
             return Ok(response);
         }
         let mut refusal = ErrorResponse::new(None);
         *refusal.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
         Err(refusal)
     };
-    let Ok(socket) = accept_hdr_async(stream, shake).await else { return };
+    let Ok(socket) = accept_hdr_async(stream, on_request).await else { return };
     let id = queue.clone();
-    let mut member = Member { number: number(peer), query, channels: Vec::new(), queue };
+    let mut client = Client { number: number(peer), query, channels: Vec::new(), queue };
     {
-        let mut room = room.lock().unwrap();
-        room.service.join(&mut member);
-        room.members.push(member);
+        let mut state = state.lock().unwrap();
+        state.service.on_connect(&mut client);
+        state.clients.push(client);
     }
     let (sink, mut source) = socket.split();
     let read = async {
         while let Some(Ok(message)) = source.next().await {
             if let Message::Text(text) = message {
-                let Room { members, service, .. } = &mut *room.lock().unwrap();
-                let from = members.iter().position(|member| member.queue.same_channel(&id)).unwrap();
-                service.hear(members, from, &text);
+                let State { clients, service, .. } = &mut *state.lock().unwrap();
+                let from = clients.iter().position(|client| client.queue.same_channel(&id)).unwrap();
+                service.on_message(clients, from, &text);
             }
         }
     };
-    tokio::select! { () = read => {}, () = write(sink, outs, &wire) => {} }
-    room.lock().unwrap().members.retain(|member| !member.queue.same_channel(&id));
+    tokio::select! { () = read => {}, () = write(sink, commands, &wire) => {} }
+    state.lock().unwrap().clients.retain(|client| !client.queue.same_channel(&id));
 }
 
 type Sink = futures_util::stream::SplitSink<tokio_tungstenite::WebSocketStream<TcpStream>, Message>;
 
-/// Writes what the behaviour wants. Whoever is put out is read on to its own end, because a socket that is dropped with
-/// something unread resets the connection, and the peer may never see why it ended.
-async fn write(mut sink: Sink, mut outs: Receiver<Out>, wire: &socket2::Socket) {
-    while let Some(out) = outs.recv().await {
-        let is_over = matches!(out, Out::Close(..) | Out::Cut);
-        let sent = match out {
-            Out::Text(text) => sink.send(Message::Text(text)).await.is_ok(),
-            Out::Late(text) => {
-                tokio::time::sleep(LATE).await;
+/// Executes the commands. After a close the socket is read until the client closes it too: a socket that is dropped
+/// with unread data resets the connection, and the client may never see the close frame.
+async fn write(mut sink: Sink, mut commands: Receiver<Command>, wire: &socket2::Socket) {
+    while let Some(command) = commands.recv().await {
+        let is_over = matches!(command, Command::Close(..) | Command::Cut);
+        let sent = match command {
+            Command::Text(text) => sink.send(Message::Text(text)).await.is_ok(),
+            Command::Late(text) => {
+                tokio::time::sleep(LATE_AFTER).await;
                 sink.send(Message::Text(text)).await.is_ok()
             }
-            Out::Raw(bytes) => wire.send(bytes).is_ok_and(|len| len == bytes.len()),
-            Out::Close(code, reason) => {
+            Command::Raw(bytes) => wire.send(bytes).is_ok_and(|len| len == bytes.len()),
+            Command::Close(code, reason) => {
                 let frame = CloseFrame { code: code.into(), reason: reason.into() };
                 sink.send(Message::Close(Some(frame))).await.is_ok()
             }
-            Out::Cut => wire.shutdown(Shutdown::Write).is_ok(),
+            Command::Cut => wire.shutdown(Shutdown::Write).is_ok(),
         };
         if is_over && sent {
             std::future::pending::<()>().await;
@@ -207,7 +206,7 @@ async fn write(mut sink: Sink, mut outs: Receiver<Out>, wire: &socket2::Socket) 
     }
 }
 
-/// 127.0.0.1 is the first.
+/// Returns the number of a client: 0 for 127.0.0.1.
 fn number(peer: SocketAddr) -> usize {
     match peer.ip() {
         IpAddr::V4(ip) => usize::from(ip.octets()[3]) - 1,

@@ -3,25 +3,32 @@
 use crate::cli::error::ConfigError;
 use crate::cli::values;
 use crate::config::{Config, Load};
-use crate::wire::protocol::{Custom, Protocol, RECORD};
+use crate::wire::protocol::{CHANNEL, Custom, Protocol, RECORD};
 use crate::wire::target::Target;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// The address of throng on this machine.
+const URL_DEFAULT: &str = "ws://127.0.0.1:8080/ws?channel={channel}";
+
+/// The channel of a load that names none. It is not one that people use.
+const CHANNEL_DEFAULT: &str = "loadtest";
 
 /// Flags that every scenario has.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Common {
     /// The server: ws://HOST:PORT/PATH?QUERY, or wss:// (any certificate is accepted). It must run on this machine.
     /// `{channel}` is replaced by the channel.
-    #[arg(long, default_value = "ws://127.0.0.1:8080/ws", value_parser = Target::parse, help_heading = "Target")]
+    #[arg(long, default_value = URL_DEFAULT, value_parser = Target::parse, help_heading = "Target")]
     pub(crate) url: Target,
     /// The client protocol.
     #[arg(long, alias = "face", value_enum, default_value = "plain", help_heading = "Target")]
     pub(crate) protocol: ProtocolName,
-    /// The channel to publish in, if the server has channels.
-    #[arg(long, default_value = "loadtest", value_parser = values::channel, help_heading = "Target")]
-    pub(crate) channel: String,
+    /// The channel to publish in, where `{channel}` stands; in the scenario `channels` the prefix of their names
+    /// [default: loadtest].
+    #[arg(long, value_parser = values::channel, help_heading = "Target")]
+    pub(crate) channel: Option<String>,
     /// custom: text that every client sends after the handshake; `{channel}` is replaced by the channel.
     #[arg(long, value_name = "TEXT", help_heading = "Target")]
     pub(crate) hello: Option<String>,
@@ -68,6 +75,10 @@ pub(crate) struct Common {
     /// there is no PID.
     #[arg(long, value_name = "URL", value_parser = Target::parse, help_heading = "Server")]
     pub(crate) server_metrics: Option<Target>,
+    /// The result is INVALID if the generator had to wait for a core for more than this share of the time, or the
+    /// hypervisor took more than it: its latencies are then not the server's.
+    #[arg(long, value_name = "SHARE", default_value = "0.1", value_parser = values::limit, help_heading = "Generator")]
+    pub(crate) generator_waiting_max: f64,
     /// Count the server's system calls with perf, which costs about 100 ns per call.
     #[arg(long, requires = "server_pid", help_heading = "Server")]
     pub(crate) server_syscalls: bool,
@@ -110,11 +121,19 @@ impl Common {
             Load::Soak { .. } => Duration::from_secs(600),
             _ => Duration::from_secs(30),
         });
+        let protocol = self.protocol()?;
+        if matches!(load, Load::Idle { .. }) {
+            self.check_idle()?;
+        }
+        if self.source_addresses > 1 && self.url.address.is_ipv6() {
+            return Err(ConfigError::OneSourceAddress(self.url));
+        }
+        let channel = self.channel(&protocol)?;
         Ok(Config {
             load,
-            protocol: self.protocol()?,
+            protocol,
             url: self.url,
-            channel: self.channel,
+            channel,
             clients,
             size,
             validators: self.validate,
@@ -125,6 +144,7 @@ impl Common {
             source_addresses: self.source_addresses,
             processes: self.processes,
             seed: self.seed.unwrap_or_else(rand::random),
+            generator_waiting_max: self.generator_waiting_max,
             server_pid: self.server_pid,
             server_metrics: self.server_metrics,
             server_syscalls: self.server_syscalls,
@@ -133,6 +153,28 @@ impl Common {
             html: self.html,
             quiet: self.quiet,
         })
+    }
+
+    /// Returns the name of the channel; empty if nothing that is sent to the server contains it.
+    fn channel(&self, protocol: &Protocol) -> Result<String, ConfigError> {
+        let is_used = self.url.path.contains(CHANNEL) || protocol.names_channel();
+        match &self.channel {
+            Some(channel) if is_used => Ok(channel.clone()),
+            Some(channel) => Err(ConfigError::UnusedChannel { channel: channel.clone(), url: self.url.clone() }),
+            None if is_used => Ok(CHANNEL_DEFAULT.to_owned()),
+            None => Ok(String::new()),
+        }
+    }
+
+    /// Refuses what only a scenario with messages can use.
+    fn check_idle(&self) -> Result<(), ConfigError> {
+        let unused = [
+            ("--publish", self.publish.is_some()),
+            ("--marker", self.marker.is_some()),
+            ("--server-syscalls", self.server_syscalls),
+        ];
+        let unused = unused.into_iter().find(|(_, is_given)| *is_given);
+        unused.map_or(Ok(()), |(flag, _)| Err(ConfigError::Unused { flag, why: "idle sends no messages" }))
     }
 
     fn protocol(&self) -> Result<Protocol, ConfigError> {

@@ -48,12 +48,12 @@ pub(crate) struct RampArgs {
     /// The latency limit: the ramp ends when the p99 exceeds it.
     #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = values::duration)]
     p99_max: Duration,
-    /// --by rate: receivers; the publisher comes on top.
-    #[arg(long, default_value = "1000", value_parser = values::positive)]
-    clients: usize,
-    /// --by clients: messages per second.
-    #[arg(long, default_value = "20", value_parser = values::rate)]
-    rate: f64,
+    /// --by rate: receivers; the publisher comes on top [default: 1000].
+    #[arg(long, value_parser = values::positive)]
+    clients: Option<usize>,
+    /// --by clients: messages per second [default: 20].
+    #[arg(long, value_parser = values::rate)]
+    rate: Option<f64>,
     #[command(flatten)]
     message: Message,
     #[command(flatten)]
@@ -63,15 +63,24 @@ pub(crate) struct RampArgs {
 impl RampArgs {
     /// Returns the configuration that the flags amount to.
     pub(crate) fn into_config(self) -> Result<Config, ConfigError> {
+        if self.by == Axis::Clients && self.clients.is_some() {
+            let why = "with --by clients the steps are --from and --step";
+            return Err(ConfigError::Unused { flag: "--clients", why });
+        }
+        if self.by == Axis::Rate && self.rate.is_some() {
+            let why = "with --by rate the steps are --from and --step";
+            return Err(ConfigError::Unused { flag: "--rate", why });
+        }
         let usual = if self.by == Axis::Clients { 500.0 } else { 10.0 };
         let (from, step) = (self.from.unwrap_or(usual), self.step.unwrap_or(usual));
         let last = from + step * (self.steps - 1) as f64;
         let clients = match self.by {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 1e7 times the steps")]
             Axis::Clients => last.round() as usize,
-            Axis::Rate => self.clients,
+            Axis::Rate => self.clients.unwrap_or(1000),
         };
-        let Self { by: axis, steps: steps_max, p99_max, rate, .. } = self;
+        let Self { by: axis, steps: steps_max, p99_max, .. } = self;
+        let rate = self.rate.unwrap_or(20.0);
         let load = Load::Ramp(RampLoad { axis, from, step, steps_max, p99_max, rate });
         self.common.config(load, clients, self.message.size)
     }

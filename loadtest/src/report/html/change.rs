@@ -40,6 +40,11 @@ impl Change {
         Some(Self { ratio: (before > 0.0 && after >= 0.0).then(|| after / before), kind, is_up })
     }
 
+    /// Returns the change without a judgement: the load, not the server, may be its reason.
+    pub(super) fn unjudged(self) -> Self {
+        Self { kind: Kind::Other, ..self }
+    }
+
     /// Returns it in words and with an arrow; the colour only repeats it.
     pub(super) fn html(self) -> String {
         let (class, word) = match self.kind {

@@ -76,7 +76,7 @@ fn config(scenario: Scenario) -> Config {
         load: load(scenario),
         url: Target::parse("ws://127.0.0.1:8080/ws?channel=lobby").unwrap(),
         protocol: Protocol::Plain,
-        channel: "loadtest".to_owned(),
+        channel: String::new(),
         clients: 10_000,
         size: 128,
         validators: 4,
@@ -87,6 +87,7 @@ fn config(scenario: Scenario) -> Config {
         source_addresses: 1,
         processes: 1,
         seed: 7,
+        generator_waiting_max: 0.1,
         server_pid: Some(4242),
         server_metrics: None,
         server_syscalls: false,
@@ -282,7 +283,8 @@ pub(super) fn ramp(seed: u64, speed: f64) -> Report {
     let timeline = timeline(&mut noise, &[&[("connect", 2, 0.0)], timeline_of.as_slice()].concat());
     let knee = steps.iter().rposition(|step| step.is_within);
     let end = "p99 was over the limit".to_owned();
-    let ramp = Ramp { axis: Axis::Clients, p99_max_us: 50_000, steps, knee, end };
+    let ramp =
+        Ramp { axis: Axis::Clients, p99_max_us: 50_000, steps, knee, held: knee, is_generator_bound: false, end };
     report(Scenario::Ramp, "PASS", 0, Findings { ramp: Some(ramp), ..findings(phases, timeline) })
 }
 
@@ -304,6 +306,7 @@ pub(super) fn storm(seed: u64, speed: f64) -> Report {
             attempts: if jitter_s > 0.0 { 10_000 } else { 13_412 },
             server_cpu_us_per_connection: Some(52.8),
             server_rss_peak: 240 * MIB,
+            generator_waiting_share: 0.02,
         }
     };
     let storm = Storm { rounds: vec![round(0.0, 3.1), round(5.0, 0.4)] };

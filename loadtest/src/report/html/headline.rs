@@ -1,8 +1,7 @@
 //! The top of a page: the verdict, the question, the figures that answer it, and doubts about them.
 
-use super::change::Change;
 use super::named_report::NamedReport;
-use super::words::{State, protocol, question, scenario, sentence};
+use super::words::{State, protocol, question, scenarios, sentence};
 use crate::config::{Axis, Config, Load, RampLoad};
 use crate::report::escape::escape;
 use crate::report::figures;
@@ -18,12 +17,24 @@ const STEADY: &[&str] =
 pub(super) fn header(runs: &[NamedReport<'_>]) -> String {
     let Some(first) = runs.first() else { return String::new() };
     let config = &first.report.config;
-    let mut html = format!("<header>\n<p class=\"eyebrow\">loadtest <b>{}</b></p>\n", scenario(config));
+    let mut html = format!("<header>\n<p class=\"eyebrow\">loadtest <b>{}</b></p>\n", scenarios(runs));
     match runs {
         [run] => html += &verdict("h1", State::of(run.report), &run.report.verdict.line),
         _ => html += &verdicts(runs),
     }
-    html += &format!("<p class=\"question\">{}</p>\n", question(config));
+    if let Some(differs) = runs.iter().find(|run| !run.has_same_load) {
+        html += &format!(
+            "<p class=\"differ\" role=\"note\"><b>Different loads:</b> {} and {} are not the same test, so no figure is \
+             called better or worse.</p>\n",
+            first.label(),
+            differs.label()
+        );
+    }
+    let mut questions: Vec<_> = runs.iter().map(|run| question(&run.report.config)).collect();
+    questions.dedup();
+    for question in questions {
+        html += &format!("<p class=\"question\">{question}</p>\n");
+    }
     // The same load is described once.
     let deeds: Vec<_> = runs.iter().map(|run| sentence(&run.report.config)).collect();
     if deeds.iter().all(|deed| *deed == deeds[0]) {
@@ -114,10 +125,10 @@ const fn keys(config: &Config) -> &'static [&'static str] {
         Load::Churn { .. } => &["arrivals_per_s", "arrival_p99", "p50", "p99", "max", "lost", "server_rss_per_arrival"],
         // The last phase is the one that broke the limit: its latency is no headline.
         Load::Ramp(RampLoad { axis: Axis::Clients, .. }) => {
-            &["knee_clients", "knee_deliveries_per_s", "lost", "server_rss_peak"]
+            &["knee_clients", "held_clients", "held_deliveries_per_s", "lost", "server_rss_peak"]
         }
         Load::Ramp(RampLoad { axis: Axis::Rate, .. }) => {
-            &["knee_rate", "knee_deliveries_per_s", "lost", "server_rss_peak"]
+            &["knee_rate", "held_rate", "held_deliveries_per_s", "lost", "server_rss_peak"]
         }
         Load::Channels { .. } => {
             &["deliveries_per_s", "p50", "p99", "max", "lost", "server_cpu_per_delivery", "server_rss_per_subscription"]
@@ -141,7 +152,7 @@ pub(super) fn cards(runs: &[NamedReport<'_>]) -> String {
         } else {
             for (number, (run, value)) in runs.iter().zip(&values).enumerate() {
                 let written = value.map_or_else(|| "\u{2013}".to_owned(), |value| value.unit.write(value.value));
-                let change = if number == 0 { None } else { Change::between(values[0], *value) };
+                let change = if number == 0 { None } else { run.change(values[0], *value) };
                 let change = change.map_or_else(String::new, |change| change.html());
                 html += &format!(
                     "<dd title=\"{}\"><b class=\"run c{}\">{}</b>{change}</dd>",

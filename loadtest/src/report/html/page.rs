@@ -20,7 +20,8 @@ pub(crate) fn render(reports: &[Report], names: &[String]) -> String {
     let names = shortened(names);
     let runs = reports.iter().enumerate().map(|(number, report)| {
         let name = names.get(number).map_or("run", String::as_str);
-        NamedReport { report, name, colour: number % COLOURS }
+        let has_same_load = report.config.has_load_of(&reports[0].config);
+        NamedReport { report, name, colour: number % COLOURS, has_same_load }
     });
     let runs: Vec<_> = runs.collect();
     let mut page = head(&runs);

@@ -1,6 +1,6 @@
 //! The tables of a page: figures by phase, where every delivery went, and how connections ended.
 
-use super::change::{Change, SAME};
+use super::change::SAME;
 use super::named_report::NamedReport;
 use crate::report::escape::escape;
 use crate::report::figures::{Figure, OF_PHASE, OF_RUN, Value};
@@ -78,12 +78,12 @@ pub(super) fn columns(runs: &[NamedReport<'_>]) -> Vec<String> {
 }
 
 /// Returns a cell for each run and each comparison.
-fn compared(values: &[Option<Value>]) -> Vec<String> {
+fn compared(runs: &[NamedReport<'_>], values: &[Option<Value>]) -> Vec<String> {
     let mut cells = Vec::new();
-    for (number, value) in values.iter().enumerate() {
+    for (number, (run, value)) in runs.iter().zip(values).enumerate() {
         cells.push(cell_of(*value));
         if number > 0 {
-            let change = Change::between(values[0], *value);
+            let change = run.change(values[0], *value);
             cells.push(
                 change.map_or_else(
                     || ABSENT.to_owned(),
@@ -100,12 +100,15 @@ fn rows<T: 'static>(
     table: &mut Table,
     figures: impl Iterator<Item = &'static Figure<T>>,
     sources: &[Option<&T>],
-    is_compared: bool,
+    compared_runs: Option<&[NamedReport<'_>]>,
 ) {
     for figure in figures {
         let values: Vec<_> = sources.iter().map(|source| source.and_then(|source| figure.of(source))).collect();
         if values.iter().any(Option::is_some) {
-            let cells = if is_compared { compared(&values) } else { values.into_iter().map(cell_of).collect() };
+            let cells = match compared_runs {
+                Some(runs) => compared(runs, &values),
+                None => values.into_iter().map(cell_of).collect(),
+            };
             table.row(figure.label, cells);
         }
     }
@@ -119,7 +122,7 @@ pub(super) fn figures(runs: &[NamedReport<'_>]) -> String {
     };
     let mut table = Table::new(columns(runs));
     let findings: Vec<_> = runs.iter().map(|run| Some(&run.report.results)).collect();
-    rows(&mut table, OF_RUN.iter().filter(|figure| !ACCOUNTED.contains(&figure.label)), &findings, true);
+    rows(&mut table, OF_RUN.iter().filter(|figure| !ACCOUNTED.contains(&figure.label)), &findings, Some(runs));
     html += &section("The run as a whole", &table.html());
     html
 }
@@ -130,7 +133,7 @@ fn of_phases(phases: &[Phase]) -> String {
     if !phases.is_empty() {
         table.row("seconds", phases.iter().map(|phase| cell(&format!("{:.1}", phase.seconds))).collect());
     }
-    rows(&mut table, OF_PHASE.iter(), &phases.iter().map(Some).collect::<Vec<_>>(), false);
+    rows(&mut table, OF_PHASE.iter(), &phases.iter().map(Some).collect::<Vec<_>>(), None);
     section("Figures", &table.html())
 }
 
@@ -147,7 +150,7 @@ fn of_phases_compared(runs: &[NamedReport<'_>]) -> String {
         let phase = |run: &NamedReport<'_>| run.report.results.phases.iter().position(|phase| phase.name == *name);
         let phases: Vec<_> = runs.iter().map(|run| phase(run).map(|at| &run.report.results.phases[at])).collect();
         let mut table = Table::new(columns(runs));
-        rows(&mut table, OF_PHASE.iter(), &phases, true);
+        rows(&mut table, OF_PHASE.iter(), &phases, Some(runs));
         let is_open = names.len() <= OPEN_PHASES_MAX || number + 1 == names.len();
         let open = if is_open { " open" } else { "" };
         if names.len() == 1 {

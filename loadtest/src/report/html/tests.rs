@@ -129,6 +129,44 @@ fn several_runs_share_their_charts_and_are_compared_with_the_first() {
     assert!(page.contains("<span class=\"against\">to <span class=\"run c0\">main</span>"));
 }
 
+/// A burst is not a slow fan-out: the page says so first, and judges nothing.
+#[test]
+fn runs_of_different_loads_are_not_judged() {
+    let mut other = fanout(23, 0.72);
+    other.config.load = crate::config::Load::Burst { messages: 16, every: std::time::Duration::from_millis(500) };
+    let page = page(&[fanout(1, 1.0), other], &["fanout", "burst"]);
+    assert_order(
+        &page,
+        &[
+            "loadtest <b>fanout, burst</b>",
+            "Different loads:",
+            "How fast does one message reach all receivers?",
+            "What happens to messages that are sent in bursts?",
+            "0.72 x<",
+        ],
+    );
+    assert!(!page.contains(" x worse") && !page.contains(" x better"));
+    let rate = |clients| {
+        let mut report = fanout(1, 1.0);
+        report.config.clients = clients;
+        report
+    };
+    assert!(render(&[rate(1), rate(2)], &[]).contains("Different loads:"));
+    assert!(!render(&[rate(1), rate(1)], &[]).contains("Different loads:"));
+}
+
+/// All steps held: where the knee is, nobody has seen.
+#[test]
+fn knee_that_was_not_reached_is_not_drawn() {
+    let mut report = ramp(4, 1.0);
+    let ramp = report.results.ramp.as_mut().unwrap();
+    ramp.steps.retain(|step| step.is_within);
+    (ramp.knee, ramp.held) = (None, Some(ramp.steps.len() - 1));
+    let page = page(&[report], &["ramp"]);
+    assert!(!page.contains("knee"), "{page}");
+    assert!(page.contains("clients held"));
+}
+
 #[test]
 fn names_are_short_unless_that_confuses() {
     let names = |names: [&str; 2]| shortened(&names.map(str::to_owned));

@@ -55,8 +55,15 @@ pub(super) fn title(runs: &[NamedReport<'_>]) -> String {
             let word = run.report.verdict.line.split(':').next().unwrap_or_default();
             format!("{word}: {} of {} - loadtest", scenario(&run.report.config), run.report.config.url)
         }
-        [first, ..] => format!("{} runs of {} compared - loadtest", runs.len(), scenario(&first.report.config)),
+        _ => format!("{} runs of {} compared - loadtest", runs.len(), scenarios(runs)),
     }
+}
+
+/// Returns the scenarios of all runs, each once.
+pub(super) fn scenarios(runs: &[NamedReport<'_>]) -> String {
+    let mut names: Vec<_> = runs.iter().map(|run| scenario(&run.report.config)).collect();
+    names.dedup();
+    names.join(", ")
 }
 
 /// Returns the scenario, as the command line names it.

@@ -1,6 +1,7 @@
 //! A storm: cuts all connections at once and reconnects them.
 
-use crate::clock::{nanos, now_ns};
+use crate::clock::{nanos, now_ns, seconds};
+use crate::observe::host::thread_time;
 use crate::worker::client::State;
 use crate::worker::engine::Engine;
 use crate::worker::messages::Returned;
@@ -20,6 +21,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Fails when the server breaks the protocol.
 pub(crate) fn run(engine: &mut Engine, at_ns: u64, jitter_ns: u64, give_up_ns: u64) -> Result<Returned> {
     engine.run_until(at_ns)?;
+    let (start_ns, own) = (now_ns(), thread_time());
     engine.connector.retries.begin_storm(now_ns());
     let mut rng = rand::rng();
     let mut wanted = 0;
@@ -35,7 +37,8 @@ pub(crate) fn run(engine: &mut Engine, at_ns: u64, jitter_ns: u64, give_up_ns: u
     }
     let (returns, attempts) = engine.connector.retries.end_storm();
     engine.pool.abandon_attempts();
-    Ok(Returned { returns: returns.buckets(), attempts, clients: usize::try_from(wanted)? })
+    let waiting_share = seconds(own.wait_ns, thread_time().wait_ns) / seconds(start_ns, now_ns()).max(1e-9);
+    Ok(Returned { returns: returns.buckets(), attempts, clients: usize::try_from(wanted)?, waiting_share })
 }
 
 /// Ends a connection without a close frame, as a failing balancer does. A reset leaves no port in TIME_WAIT, of which

@@ -1,10 +1,12 @@
-//! Does a run end as the table of exit codes says, when the server or its user has had enough? Each end is one line,
-//! tells what there is to tell, and leaves no process behind.
+//! Exit codes of runs that cannot go on or are interrupted. Each prints one line of error, reports what it measured,
+//! and leaves no process running.
 
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
 mod support;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
@@ -13,40 +15,37 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
-
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
-use support::server::{Member, Service, faithful, serve, start};
-use support::{Run, Scratch, finish, loadtest, raw, read_request, run};
+use support::server::{Client, Service, chat_server, correct_server, start};
+use support::{Run, TempFile, finish, loadtest, raw_server, read_request, run};
 use tokio_tungstenite::tungstenite::accept;
 
-/// How long a busy machine may take for anything here: reaching it is a failure.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// The longest wait for an event, long enough for a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// A load that ends early ends long before this, and this long before its planned end.
-const SOON: Duration = Duration::from_secs(300);
+/// A run of 600 s that ends early takes less than this.
+const EARLY_END_MAX: Duration = Duration::from_secs(300);
 
-/// Runs `fanout` and compares the exit code; the reason must be one line.
+/// Runs `fanout` and checks exit code and error, which must be one line with `words`.
 fn expect_one_line(server: SocketAddr, options: &[&str], code: i32, words: &str) -> Run {
     let run = run("fanout", server, &[&["--clients", "3"], options].concat());
-    assert_eq!(run.code, Some(code), "{}", run.words());
+    assert_eq!(run.code, Some(code), "{}", run.output());
     assert!(run.stderr.contains(words), "{}", run.stderr);
     assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
-    assert_eq!(run.json["verdict"]["exit_code"], code, "the report is written all the same");
+    assert_eq!(run.json["verdict"]["exit_code"], code, "the report is written in any case");
     run
 }
 
 #[test]
-fn missing_server_is_unreachable() {
-    // A port that was just free and is bound by nobody.
+fn no_server_exits_with_unreachable() {
+    // The listener is dropped at once, so the port is free.
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let run = expect_one_line(address, &["--processes", "2"], 3, "is the server running there?");
     assert_eq!(run.stdout, "");
 }
 
 #[test]
-fn refused_handshake_is_told_with_its_status() {
-    let server = raw(|_, mut stream| {
+fn refused_handshake_is_reported_with_its_status() {
+    let server = raw_server(|_, mut stream| {
         read_request(&mut stream);
         drop(stream.write_all(b"HTTP/1.1 503 Service Unavailable\r\n\r\n"));
         true
@@ -54,10 +53,10 @@ fn refused_handshake_is_told_with_its_status() {
     expect_one_line(server, &[], 5, "503 Service Unavailable");
 }
 
-/// A server that answers nothing at all is given 10 s, which is too long for a test; this one does not wait.
+/// The timeout for a server that does not answer is 10 s, too long for a test; this one closes.
 #[test]
-fn close_instead_of_an_answer_is_a_refusal() {
-    let server = raw(|_, mut stream| {
+fn close_instead_of_a_response_is_a_refusal() {
+    let server = raw_server(|_, mut stream| {
         read_request(&mut stream);
         true
     });
@@ -65,8 +64,8 @@ fn close_instead_of_an_answer_is_a_refusal() {
 }
 
 #[test]
-fn half_an_answer_is_a_refusal() {
-    let server = raw(|_, mut stream| {
+fn truncated_response_is_a_refusal() {
+    let server = raw_server(|_, mut stream| {
         read_request(&mut stream);
         drop(stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: webso"));
         true
@@ -74,28 +73,28 @@ fn half_an_answer_is_a_refusal() {
     expect_one_line(server, &[], 5, "closed in the middle of the handshake's answer");
 }
 
-/// Two are served; with the third it is gone, listener and all.
+/// With the third connection the server closes all connections and its listener.
 #[test]
-fn server_that_dies_during_the_handshakes_is_one_line() {
+fn server_that_ends_during_the_handshakes_is_a_refusal() {
     let mut held = Vec::new();
-    let server = raw(move |number, mut stream| {
-        let is_well = number < 2;
-        if is_well {
+    let server = raw_server(move |number, mut stream| {
+        let is_up = number < 2;
+        if is_up {
             held.push(accept(stream).unwrap());
         } else {
             read_request(&mut stream);
             held.clear();
         }
-        is_well
+        is_up
     });
-    // The third is the last one, so that no other is in the middle of its handshake.
+    // The third connection is the last one, so no other handshake is in progress.
     expect_one_line(server, &["--clients", "2", "--connect-rate", "10"], 5, "refused connection 2");
 }
 
 #[test]
-fn masked_frame_is_another_protocol() {
-    let server = raw(|_, stream| {
-        // Once one has complained, the others may be gone in the middle of anything.
+fn masked_frame_is_a_protocol_error() {
+    let server = raw_server(|_, stream| {
+        // After the first error the other connections may close at any point.
         let Ok(mut peer) = accept(stream) else { return true };
         drop(peer.get_mut().write_all(&[0x81, 0x81, 0, 0, 0, 0, b'x']));
         std::thread::spawn(move || while peer.read().is_ok() {});
@@ -103,13 +102,13 @@ fn masked_frame_is_another_protocol() {
     });
     for processes in ["1", "2"] {
         let run = expect_one_line(server, &["--processes", processes], 6, "a masked frame (RFC 6455 section 5.1)");
-        assert!(run.verdict().starts_with("STOPPED: ") || run.stdout.is_empty(), "{}", run.words());
+        assert!(run.verdict().starts_with("STOPPED: ") || run.stdout.is_empty(), "{}", run.output());
     }
 }
 
 #[test]
-fn server_without_http_is_another_protocol() {
-    let server = raw(|_, mut stream| {
+fn server_without_http_is_a_protocol_error() {
+    let server = raw_server(|_, mut stream| {
         drop(stream.write_all(b"220 mail.example ESMTP\r\n"));
         read_request(&mut stream);
         true
@@ -117,40 +116,40 @@ fn server_without_http_is_another_protocol() {
     expect_one_line(server, &[], 6, "speaks no HTTP/1.1: 220 mail.example ESMTP");
 }
 
-/// Half-way through, or in its last instant.
+/// In the middle of the run, or with its last message.
 #[test]
-fn server_that_closes_everybody_is_gone() {
+fn server_that_closes_all_connections_is_gone() {
     for (processes, last) in [("1", 15), ("2", 15), ("2", 29)] {
-        let server = serve(move |number, text, member| {
+        let server = chat_server(move |number, text, client| {
             if number < last {
-                member.write(text);
+                client.write(text);
             } else {
-                member.close(1001, "going away");
+                client.close(1001, "going away");
             }
         });
         let run = expect_one_line(server, &["--rate", "100", "--processes", processes], 7, "closed all connections");
-        assert!(run.verdict().starts_with("STOPPED: ws://"), "{}", run.words());
-        assert_eq!(run.figure("/results/accounting/verified"), (last * 4) as f64, "what came is told");
+        assert!(run.verdict().starts_with("STOPPED: ws://"), "{}", run.output());
+        assert_eq!(run.figure("/results/accounting/verified"), (last * 4) as f64, "deliveries until then are counted");
         assert_eq!(run.figure("/results/closes/0/code"), 1001.0);
         assert_eq!(run.figure("/results/closes/0/count"), 4.0);
-        assert!(run.figure("/results/phases/0/deliveries") > 0.0, "and measured");
+        assert!(run.figure("/results/phases/0/deliveries") > 0.0, "and timed");
     }
 }
 
-/// A long load is not sent to nobody.
+/// A load of 10 minutes ends when no client is left to receive it.
 #[test]
-fn load_ends_soon_after_everybody_was_closed() {
-    let server = serve(|number, text, member| if number < 5 { member.write(text) } else { member.cut() });
+fn load_ends_early_when_all_connections_are_closed() {
+    let server = chat_server(|number, text, client| if number < 5 { client.write(text) } else { client.cut() });
     let start = Instant::now();
     expect_one_line(server, &["--rate", "100", "--duration", "600s"], 7, "closed all connections");
-    assert!(start.elapsed() < SOON);
+    assert!(start.elapsed() < EARLY_END_MAX);
 }
 
-/// Nobody is left whose idling could be measured.
+/// No idle connection is left to measure.
 #[test]
-fn server_that_lets_go_of_idle_connections_is_gone() {
+fn server_that_closes_idle_connections_is_gone() {
     let mut held = Vec::new();
-    let server = raw(move |number, stream| {
+    let server = raw_server(move |number, stream| {
         held.push(accept(stream).unwrap());
         number < 5
     });
@@ -158,68 +157,68 @@ fn server_that_lets_go_of_idle_connections_is_gone() {
     let start = Instant::now();
     let options = ["--clients", "6", "--clients-low", "2", "--duration", "600s", "--server-pid", &pid];
     let run = run("idle", server, &options);
-    assert_eq!(run.code, Some(7), "{}", run.words());
+    assert_eq!(run.code, Some(7), "{}", run.output());
     assert!(run.stderr.contains("closed all connections"), "{}", run.stderr);
-    assert!(start.elapsed() < SOON);
+    assert!(start.elapsed() < EARLY_END_MAX);
 }
 
-/// A worker that cannot go on must not make the run wait for the others, nor let their books be lost.
+/// After a worker has failed, the run neither waits for the others nor loses their counts.
 #[test]
-fn failure_of_one_worker_ends_the_others() {
-    let server = serve(|number, text, member| {
-        member.write(text);
-        if (number, member.number) == (20, 3) {
-            member.write_raw(&[0x81, 0x81, 0, 0, 0, 0, b'x']);
+fn failed_worker_ends_the_run_with_the_counts_of_the_others() {
+    let server = chat_server(|number, text, client| {
+        client.write(text);
+        if (number, client.number) == (20, 3) {
+            client.write_raw(&[0x81, 0x81, 0, 0, 0, 0, b'x']);
         }
     });
     let start = Instant::now();
     let options = ["--rate", "100", "--duration", "600s", "--processes", "2"];
     let run = expect_one_line(server, &options, 6, "connection 3 a masked frame");
-    assert!(start.elapsed() < SOON);
-    assert!(run.figure("/results/accounting/verified") >= 80.0, "{}", run.words());
+    assert!(start.elapsed() < EARLY_END_MAX);
+    assert!(run.figure("/results/accounting/verified") >= 80.0, "{}", run.output());
 }
 
-/// A run under way, and what shows that its processes are there.
+/// A run in progress, with handles of its processes.
 struct Running {
     child: Child,
     workers: Vec<OwnedFd>,
-    /// A word from the server for each message, as far as somebody listens.
-    flow: Receiver<()>,
+    /// One item per message that the server receives; dropped while the test does not read them.
+    messages: Receiver<()>,
     /// Messages that the server has received.
     sent: Arc<AtomicUsize>,
-    json: Scratch,
+    json: TempFile,
 }
 
 impl Running {
-    /// Starts a run that would take minutes, in two worker processes, and waits for its first messages. The server
-    /// holds back what the last client is to get, if it `is_mean`.
-    fn start(scenario: &str, is_mean: bool, options: &[&str]) -> Self {
-        let ((sender, flow), sent) = (sync_channel(1), Arc::<AtomicUsize>::default());
+    /// Starts a long run in two worker processes and waits for its first messages. With `loses_messages` the server
+    /// delivers nothing to the last client.
+    fn start(scenario: &str, loses_messages: bool, options: &[&str]) -> Self {
+        let ((sender, messages), sent) = (sync_channel(1), Arc::<AtomicUsize>::default());
         let seen = Arc::clone(&sent);
-        let server = serve(move |number, text, member| {
-            // Only the number matters; nothing is published with it.
+        let server = chat_server(move |number, text, client| {
+            // A plain counter: it publishes no other data.
             seen.store(number + 1, Ordering::Relaxed);
-            if member.number == 3 && is_mean {
+            if client.number == 3 && loses_messages {
                 return;
             }
-            member.write(text);
-            // One that was not waited for is enough to be told.
+            client.write(text);
+            // One queued item is enough to wake the test.
             sender.try_send(()).ok();
         });
-        let json = Scratch::new("json");
+        let json = TempFile::new("json");
         let mut command = loadtest(scenario, server);
         command.args(["--clients", "3", "--rate", "100", "--processes", "2", "--json", json.name()]).args(options);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        // The first ones have been received when these are sent.
-        (0..20).for_each(|_| flow.recv_timeout(PATIENCE).expect("messages come"));
+        // The first messages have been delivered when these are sent.
+        (0..20).for_each(|_| messages.recv_timeout(TIMEOUT).expect("the run sends messages"));
         let workers: Vec<_> = children(&child).map(|pid| pidfd_open(pid, PidfdFlags::empty()).unwrap()).collect();
         assert_eq!(workers.len(), 2);
-        Self { child, workers, flow, sent, json }
+        Self { child, workers, messages, sent, json }
     }
 
     fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
-        // A second signal of a kind is the same as one while nobody took the first.
+        // A second signal is merged with the first until the process has taken that.
         let is_pending = || {
             let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
             let pending = status.lines().find_map(|line| line.strip_prefix("ShdPnd:")).unwrap();
@@ -230,19 +229,19 @@ impl Running {
         }
     }
 
-    /// Waits for the end of all its processes; that of the workers first, since they hold the standard streams too.
+    /// Waits for all processes to end; for the workers first, since they hold the standard streams too.
     fn finish(self) -> Run {
         let mut workers: Vec<_> = self.workers.iter().map(|worker| PollFd::new(worker, PollFlags::IN)).collect();
         for worker in &mut workers {
-            let patience = Timespec::try_from(PATIENCE).unwrap();
-            // A process's descriptor is readable once it has ended.
-            assert_eq!(poll(std::slice::from_mut(worker), Some(&patience)), Ok(1), "a worker was left behind");
+            let timeout = Timespec::try_from(TIMEOUT).unwrap();
+            // A pidfd is readable once its process has ended.
+            assert_eq!(poll(std::slice::from_mut(worker), Some(&timeout)), Ok(1), "a worker is still running");
         }
         finish(&self.child.wait_with_output().unwrap(), &self.json)
     }
 }
 
-/// The processes that a run has started.
+/// Returns the child processes of a run.
 fn children(child: &Child) -> impl Iterator<Item = Pid> {
     let tasks = std::fs::read_dir(format!("/proc/{}/task", child.id())).unwrap();
     let texts = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("children")).unwrap_or_default());
@@ -252,7 +251,7 @@ fn children(child: &Child) -> impl Iterator<Item = Pid> {
 }
 
 fn expect_partial(run: &Run) {
-    assert_eq!(run.verdict(), "INTERRUPTED: the figures are partial", "{}", run.words());
+    assert_eq!(run.verdict(), "INTERRUPTED: the figures are partial", "{}", run.output());
     assert_eq!((run.code, run.stderr.as_str()), (Some(130), ""));
     assert_eq!(run.json["verdict"]["exit_code"], 130);
     assert!(run.figure("/results/accounting/verified") > 0.0);
@@ -260,7 +259,7 @@ fn expect_partial(run: &Run) {
 }
 
 #[test]
-fn interrupt_ends_with_what_there_is() {
+fn interrupt_reports_partial_figures() {
     let running = Running::start("fanout", false, &["--duration", "600s"]);
     running.signal(Signal::INT);
     let run = running.finish();
@@ -268,50 +267,61 @@ fn interrupt_ends_with_what_there_is() {
     assert!(run.figure("/results/phases/0/deliveries") > 0.0);
 }
 
-/// A window that is over before it begins has no figures that could fail.
+/// A supervisor, or the end of the terminal, must not cost what was measured either. The workers get the signal too.
 #[test]
-fn interrupt_of_a_warm_up_is_no_failure() {
+fn termination_and_hangup_report_partial_figures() {
+    for signal in [Signal::TERM, Signal::HUP] {
+        let running = Running::start("fanout", false, &["--duration", "600s"]);
+        children(&running.child).for_each(|worker| kill_process(worker, signal).unwrap());
+        running.signal(signal);
+        expect_partial(&running.finish());
+    }
+}
+
+/// Without a measured window there are no figures that could fail.
+#[test]
+fn interrupt_during_the_warm_up_is_no_failure() {
     let running = Running::start("fanout", false, &["--warmup", "600s", "--assert", "p99<1s"]);
     running.signal(Signal::INT);
     expect_partial(&running.finish());
 }
 
-/// There is nothing to report then, and that is said.
+/// There are no figures to report yet.
 #[test]
-fn interrupt_while_connecting_is_told() {
-    struct Door(SyncSender<()>);
-    impl Service for Door {
-        fn join(&mut self, _: &mut Member) {
+fn interrupt_while_connecting_is_reported() {
+    struct ConnectListener(SyncSender<()>);
+    impl Service for ConnectListener {
+        fn on_connect(&mut self, _: &mut Client) {
             self.0.try_send(()).ok();
         }
 
-        fn hear(&mut self, _: &mut [Member], _: usize, _: &str) {}
+        fn on_message(&mut self, _: &mut [Client], _: usize, _: &str) {}
     }
     let (sender, joined) = sync_channel(1);
-    let json = Scratch::new("json");
-    let mut command = loadtest("fanout", start(Door(sender)));
+    let json = TempFile::new("json");
+    let mut command = loadtest("fanout", start(ConnectListener(sender)));
     command.args(["--clients", "100", "--connect-rate", "0.1", "--json", json.name()]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    joined.recv_timeout(PATIENCE).unwrap();
+    joined.recv_timeout(TIMEOUT).unwrap();
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let run = finish(&child.wait_with_output().unwrap(), &json);
-    assert_eq!((run.code, run.stdout.as_str()), (Some(130), ""), "{}", run.words());
+    assert_eq!((run.code, run.stdout.as_str()), (Some(130), ""), "{}", run.output());
     assert_eq!(run.stderr, "error: interrupted before the first measurement\n");
     assert_eq!(run.json["verdict"]["exit_code"], 130);
 }
 
-/// A terminal sends it to the workers too; what it means is the coordinator's to decide.
+/// A terminal sends the signal to the workers too; only the coordinator may act on it.
 #[test]
-fn interrupt_of_the_whole_group_is_the_same() {
+fn interrupt_of_the_process_group_reports_partial_figures() {
     let running = Running::start("chat", false, &["--duration", "600s"]);
     children(&running.child).for_each(|worker| kill_process(worker, Signal::INT).unwrap());
     running.signal(Signal::INT);
     expect_partial(&running.finish());
 }
 
-/// The rounds that were over stand, and those that were not are not held against the server.
+/// Finished rounds are reported, and an unfinished one is no fault of the server.
 #[test]
-fn interrupt_of_a_storm_leaves_its_rounds() {
+fn interrupt_of_a_storm_keeps_finished_rounds() {
     let running = Running::start("storm", false, &["--duration", "10s", "--warmup", "600s"]);
     running.signal(Signal::INT);
     let run = running.finish();
@@ -319,73 +329,73 @@ fn interrupt_of_a_storm_leaves_its_rounds() {
     assert_eq!(run.json["results"]["storm"]["rounds"].as_array().unwrap().len(), 1);
 }
 
-/// The first would wait a second for what never comes.
+/// After the first one the run waits for messages that never come.
 #[test]
-fn second_interrupt_ends_at_once() {
+fn second_interrupt_exits_at_once() {
     let running = Running::start("fanout", true, &["--duration", "600s", "--drain", "600s"]);
-    // Workers that do not run cannot end the drain, however late the second signal is.
+    // Stopped workers cannot end the drain before the second signal.
     let workers: Vec<_> = children(&running.child).collect();
     workers.iter().for_each(|worker| kill_process(*worker, Signal::STOP).unwrap());
     running.signal(Signal::INT);
     running.signal(Signal::INT);
     workers.iter().for_each(|worker| kill_process(*worker, Signal::CONT).unwrap());
     let run = running.finish();
-    assert_eq!((run.code, run.stdout.as_str()), (Some(130), ""), "{}", run.words());
+    assert_eq!((run.code, run.stdout.as_str()), (Some(130), ""), "{}", run.output());
     assert!(run.json.is_null());
 }
 
-/// A worker that is awake before the coordinator at the end of a load is early by its answer, and right.
+/// Workers may answer while the coordinator is not scheduled.
 #[test]
-fn coordinator_that_oversleeps_loses_no_answer() {
+fn answers_during_a_pause_of_the_coordinator_are_kept() {
     let running = Running::start("fanout", false, &["--duration", "3s"]);
     running.signal(Signal::STOP);
-    // The load is over when all of its 300 messages were sent, and soon after that the workers have answered.
+    // After the last of the 300 messages the load is over, and the workers answer.
     while running.sent.load(Ordering::Relaxed) < 300 {
         std::thread::yield_now();
     }
-    while running.flow.recv_timeout(Duration::from_millis(300)).is_ok() {}
+    while running.messages.recv_timeout(Duration::from_millis(300)).is_ok() {}
     running.signal(Signal::CONT);
     running.finish().expect_pass();
 }
 
 #[test]
-fn killed_coordinator_leaves_no_worker_behind() {
+fn workers_end_with_a_killed_coordinator() {
     let running = Running::start("fanout", false, &["--duration", "600s"]);
     running.signal(Signal::KILL);
     assert_eq!(running.finish().code, None);
 }
 
 #[test]
-fn killed_worker_is_told() {
+fn killed_worker_is_reported() {
     let running = Running::start("fanout", false, &["--duration", "600s"]);
     let worker = children(&running.child).last().unwrap();
     kill_process(worker, Signal::KILL).unwrap();
     let run = running.finish();
-    assert_eq!(run.code, Some(70), "{}", run.words());
+    assert_eq!(run.code, Some(70), "{}", run.output());
     assert!(run.stderr.contains("ended unexpectedly"), "{}", run.stderr);
-    assert!(run.figure("/results/accounting/verified") > 0.0, "the other one's books are told");
+    assert!(run.figure("/results/accounting/verified") > 0.0, "the counts of the other worker are reported");
 }
 
-/// And the advice that is given is good.
+/// The advice works, too.
 #[test]
-fn small_descriptor_limit_names_the_way_out() {
+fn small_descriptor_limit_suggests_more_processes() {
     let limited = |processes: &str| {
-        let json = Scratch::new("json");
-        let program = loadtest("fanout", faithful());
+        let json = TempFile::new("json");
+        let program = loadtest("fanout", correct_server());
         let mut command = Command::new("sh");
         command.args(["-c", "ulimit -n 64; exec \"$@\"", "sh"]).arg(program.get_program()).args(program.get_args());
         command.args(["--clients", "100", "--processes", processes, "--json", json.name()]);
         finish(&command.output().unwrap(), &json)
     };
     let run = limited("1");
-    assert_eq!((run.code, run.stdout.as_str()), (Some(8), ""), "{}", run.words());
+    assert_eq!((run.code, run.stdout.as_str()), (Some(8), ""), "{}", run.output());
     assert!(run.stderr.contains("use --processes 4"), "{}", run.stderr);
     limited("4").expect_pass();
 }
 
 #[test]
-fn too_few_ports_name_the_way_out() {
-    let run = run("fanout", faithful(), &["--clients", "100000", "--source-addresses", "2"]);
-    assert_eq!(run.code, Some(8), "{}", run.words());
+fn too_few_ports_suggest_more_source_addresses() {
+    let run = run("fanout", correct_server(), &["--clients", "100000", "--source-addresses", "2"]);
+    assert_eq!(run.code, Some(8), "{}", run.output());
     assert!(run.stderr.contains("use --source-addresses 4"), "{}", run.stderr);
 }
