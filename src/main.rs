@@ -9,8 +9,7 @@ use throng::cli::{ProcessEnv, run};
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
-    let (arguments, variables) = (env::args_os().collect(), env::vars_os().map(|(name, _)| name).collect());
-    run(ProcessEnv { arguments, variables, exit_now })
+    run(ProcessEnv { arguments: env::args_os().collect(), variables: env::vars_os().collect(), exit_now })
 }
 
 #[expect(clippy::exit, reason = "a second signal ends the process at once")]

@@ -87,7 +87,7 @@ async fn check_config_reports_every_mistake_with_its_line() {
 #[tokio::test]
 async fn check_config_reads_the_level_of_the_log() {
     let (code, _, printed) = output(&["check-config", "--log", "a=b=c"], &[]).await;
-    assert!(code == Some(2) && printed.starts_with("log \"a=b=c\": "), "{printed}");
+    assert!(code == Some(2) && printed.contains("'--log <LOG_FILTER>': \"b=c\" is not one of"), "{printed}");
 }
 
 /// A hub that started with half of its settings would be worse than one that did not.
@@ -136,7 +136,10 @@ async fn sighup_reloads_and_keeps_every_connection() {
     file.write("addr = [\"127.0.0.1:0\"]\n[limits]\nmessage_bytes_max = \"many\"\n");
     process.signal(Signal::HUP);
     let line = logged(&mut log, "nothing is changed").await;
-    assert!(line.contains("hub.toml:3:21: message_bytes_max: a string is not a whole decimal number"), "{line}");
+    assert!(
+        line.contains("hub.toml:3:21: message_bytes_max: \"many\" is not a size such as 65536, 64KiB or 2MB"),
+        "{line}"
+    );
 
     file.write("addr = [\"127.0.0.1:0\"]\nshards = 7\n[limits]\nmessage_bytes_max = 10\n");
     process.signal(Signal::HUP);

@@ -13,7 +13,10 @@ async fn first_line_names_the_port_that_was_picked() {
     let process = Process::start(&["--shards", "2", "--connections-max", "77"]).await;
     assert_ne!(process.addr.port(), 0);
     let version = env!("CARGO_PKG_VERSION");
-    let expected = format!("throng {version} is ready: open http://{}/ (2 shards, up to 77 connections)", process.addr);
+    let expected = format!(
+        "throng {version} is ready: open http://{}/ from this machine only (2 shards, up to 77 connections)",
+        process.addr
+    );
     assert_eq!(process.first_line, expected);
     assert_eq!(get(process.addr, "/health/ready").await.body, "ready\n");
 }
@@ -127,16 +130,17 @@ async fn settings_that_do_not_fit_are_one_line_and_exit_code_2() {
             &["--addr", "0.0.0.0:0", "--echo"],
             "--echo needs a loopback --addr, not 0.0.0.0:0; use 127.0.0.1:PORT or leave --echo out",
         ),
-        (
-            &["--addr", ":0", "--echo"],
-            "--echo needs a loopback --addr, not 0.0.0.0:0; use 127.0.0.1:PORT or leave --echo out",
-        ),
+        (&["--addr", ":0", "--echo"], "--echo needs a loopback --addr, not :0; use 127.0.0.1:PORT or leave --echo out"),
         (
             &["--outbox-bytes-max", "1000", "--message-bytes-max", "1001"],
             "--outbox-bytes-max 1000 is smaller than --message-bytes-max 1001: one message would close every \
              subscriber that is not idle; raise the first or lower the second",
         ),
-        (&["--close-timeout", "0s"], "--close-timeout 0s is not at least 1ms; 0s would end every connection at once"),
+        (
+            &["--close-timeout", "0s"],
+            "--close-timeout 0s is not between 1ms and 1day; 0s would end every connection at once, and a day is as \
+             good as no limit",
+        ),
     ] {
         assert_eq!(fails(arguments).await, (Some(2), format!("throng: {line}\n")));
     }

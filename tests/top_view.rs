@@ -74,6 +74,58 @@ fn everything_that_matters_is_on_the_screen_at_every_size() {
     }
 }
 
+/// Old figures must not look like those of a hub that serves, and a small screen shows the state first.
+#[test]
+fn first_line_says_that_a_hub_is_silent_or_the_view_paused() {
+    let mut screen = Screen::new("http://hub:8080".to_owned(), Medium::Plain);
+    screen.show(Snapshot::new(None, page(0), Ok(vec![]), Ok(vec![])));
+    let first = |screen: &Screen| printed(screen, (40, 20)).lines().next().unwrap_or_default().to_owned();
+    assert!(first(&screen).starts_with("throng 0.9.1  serving"), "{}", first(&screen));
+    screen.toggle_pause();
+    assert!(first(&screen).starts_with("throng 0.9.1  paused"), "{}", first(&screen));
+    screen.show_error("no answer from hub:8080".to_owned());
+    let text = first(&screen);
+    assert!(text.starts_with("throng 0.9.1  no answer for ") && !text.contains("serving"), "{text}");
+}
+
+/// Half a column says nothing: a narrow screen has fewer columns, each of them whole.
+#[test]
+fn narrow_screen_has_fewer_columns_and_each_is_whole() {
+    for width in [30, 40, 50, 60, 70, 76, 80, 110] {
+        let text = shown(Ok(vec![connection(0)]), (width, 24));
+        let lines: Vec<_> = text.lines().collect();
+        for title in ["shards", "connections by"] {
+            let at = lines.iter().position(|line| line.starts_with(title)).unwrap() + 1;
+            let known = [
+                "shard",
+                "connections",
+                "channels",
+                "deliver/s",
+                "per",
+                "write",
+                "p99",
+                "parked",
+                "lag",
+                "inbox",
+                "queued",
+                "stalled",
+                "age",
+                "rtt",
+                "unsent",
+                "resent",
+                "state",
+                "id",
+                "client",
+            ];
+            let words: Vec<_> = lines[at].split_whitespace().collect();
+            // The name of the last column may be cut, as the names of channels are.
+            let whole = if title == "shards" { &words[..] } else { &words[..words.len() - 1] };
+            assert!(whole.iter().all(|word| known.contains(word)), "{width}: {}", lines[at]);
+            assert!(words.len() >= 2, "{width}: {}", lines[at]);
+        }
+    }
+}
+
 /// Nothing that a terminal can be, or be made, ends the program.
 #[test]
 fn no_size_is_too_small() {
@@ -108,6 +160,9 @@ fn keys_sort_scroll_pause_and_help() {
     screen.toggle_help();
     let text = printed(&screen, (80, 24));
     assert!(text.contains("from arrival to the last write") && text.contains("paused"), "{text}");
+    assert!(text.contains("channels by publications per second"), "{text}");
+    screen.next_channel_sort();
+    assert!(printed(&screen, (80, 24)).contains("channels by subscribers"));
     screen.show_error("no answer from hub:8080".to_owned());
     assert!(printed(&screen, (80, 24)).contains("no answer from hub:8080; trying again"));
 }

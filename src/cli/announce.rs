@@ -1,38 +1,120 @@
-//! The announcement: one line on standard output once the hub accepts connections.
+//! The announcement: one line on standard output once the hub accepts connections, and a line of the log per address.
 
-use crate::config::{Address, Config, SocketAddress};
-use crate::server::Server;
+use crate::config::Config;
+use crate::server::{BoundAddress, BoundSocket, Server};
 use std::io::Write;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
-/// Prints the line that people, and scripts that gave port 0, wait for.
+/// Prints the line that people, and scripts that gave port 0, wait for: what listens where, and who can reach it.
 pub(super) fn announce(server: &Server, config: &Config) -> std::io::Result<()> {
+    let addresses = server.bound_addresses();
+    for address in &addresses {
+        let whom = if address.is_internal { "operators" } else { "clients" };
+        tracing::info!("listening on {address} for {whom} {}", reach(address));
+    }
     let version = env!("CARGO_PKG_VERSION");
     let (shards, connections) = (config.shards(), config.limits.connections_max);
     let plural = if shards == 1 { "" } else { "s" };
-    let open_url = open_url(server, &config.addr);
     let mut out = std::io::stdout().lock();
-    writeln!(out, "throng {version} is ready: {open_url} ({shards} shard{plural}, up to {connections} connections)")?;
+    writeln!(
+        out,
+        "throng {version} is ready: {} ({shards} shard{plural}, up to {connections} connections)",
+        places(&addresses)
+    )?;
     out.flush()
 }
 
-/// Returns how to reach the hub: the URL for a browser, if an address has one.
-fn open_url(server: &Server, addresses: &[Address]) -> String {
-    let Some(addr) = server.addr() else {
-        return format!("connect to {}", addresses.iter().map(Address::to_string).collect::<Vec<_>>().join(", "));
+/// Returns every address and who can reach it, that of a browser first.
+fn places(addresses: &[BoundAddress]) -> String {
+    let place = |address: &BoundAddress| match &address.socket {
+        BoundSocket::Tcp { addr, .. } if addr.ip().is_unspecified() && !address.has_proxy_protocol => {
+            format!("{} here, port {} {}", location(address), addr.port(), reach(address))
+        }
+        _ => format!("{} {}", location(address), reach(address)),
     };
-    let host = match addr.ip() {
-        ip if ip.is_unspecified() => "localhost".to_owned(),
-        IpAddr::V6(ip) => format!("[{ip}]"),
-        IpAddr::V4(ip) => ip.to_string(),
-    };
-    // The port belongs to the first TCP address.
-    let is_encrypted =
-        addresses.iter().find(|one| matches!(one.socket, SocketAddress::Tcp(_))).is_some_and(|one| one.is_encrypted);
-    format!("open {}://{host}:{}/", scheme(is_encrypted), addr.port())
+    let (internal, mut clients): (Vec<_>, Vec<_>) = addresses.iter().partition(|address| address.is_internal);
+    // A person opens the first one.
+    clients.sort_by_key(|address| !is_for_browsers(address));
+    let verb = if clients.first().is_some_and(|first| is_for_browsers(first)) { "open" } else { "connect to" };
+    let list = |addresses: Vec<&BoundAddress>| addresses.into_iter().map(place).collect::<Vec<_>>().join(", ");
+    let operators = if internal.is_empty() { String::new() } else { format!("; for operators {}", list(internal)) };
+    format!("{verb} {}{operators}", list(clients))
 }
 
-/// Returns the scheme of a URL.
-pub(super) fn scheme(is_encrypted: bool) -> &'static str {
-    if is_encrypted { "https" } else { "http" }
+fn is_for_browsers(address: &BoundAddress) -> bool {
+    matches!(address.socket, BoundSocket::Tcp { .. }) && !address.has_proxy_protocol
+}
+
+/// Returns the URL of an address as this machine reaches it, or the address itself where there is none.
+fn location(address: &BoundAddress) -> String {
+    match &address.socket {
+        BoundSocket::Unix(_) => address.to_string(),
+        BoundSocket::Tcp { .. } if address.has_proxy_protocol => address.to_string(),
+        BoundSocket::Tcp { addr, is_dual_stack } => {
+            let scheme = if address.is_encrypted { "https" } else { "http" };
+            format!("{scheme}://{}/", authority(*addr, *is_dual_stack))
+        }
+    }
+}
+
+/// Returns host and port for a URL.
+fn authority(addr: SocketAddr, is_dual_stack: bool) -> String {
+    let port = addr.port();
+    match addr.ip() {
+        ip if !ip.is_unspecified() => addr.to_string(),
+        // The name may stand for either family, so it is right only if both are served.
+        _ if is_dual_stack => format!("localhost:{port}"),
+        IpAddr::V4(_) => format!("127.0.0.1:{port}"),
+        IpAddr::V6(_) => format!("[::1]:{port}"),
+    }
+}
+
+/// Says who can reach an address.
+fn reach(address: &BoundAddress) -> &'static str {
+    match &address.socket {
+        _ if address.has_proxy_protocol => "through --trusted-proxies only",
+        BoundSocket::Unix(_) => "from this machine only",
+        BoundSocket::Tcp { addr, .. } if addr.ip().to_canonical().is_loopback() => "from this machine only",
+        BoundSocket::Tcp { addr, .. } if addr.ip().is_unspecified() => "from every machine that reaches this one",
+        BoundSocket::Tcp { .. } => "from every machine that reaches this address",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bound(text: &str, is_dual_stack: bool) -> BoundAddress {
+        let (has_proxy_protocol, text) = text.strip_prefix("proxy+").map_or((false, text), |rest| (true, rest));
+        let (is_encrypted, text) = text.strip_prefix("tls+").map_or((false, text), |rest| (true, rest));
+        let socket = match text.strip_prefix("unix:") {
+            Some(path) => BoundSocket::Unix(path.into()),
+            None => BoundSocket::Tcp { addr: text.parse().unwrap(), is_dual_stack },
+        };
+        BoundAddress { socket, has_proxy_protocol, is_encrypted, is_internal: false }
+    }
+
+    /// A newcomer has to know what to open, and whether others can open it too.
+    #[test]
+    fn line_says_what_listens_where_and_who_can_reach_it() {
+        for (address, is_dual_stack, expected) in [
+            ("127.0.0.1:80", false, "open http://127.0.0.1:80/ from this machine only"),
+            ("[::1]:80", false, "open http://[::1]:80/ from this machine only"),
+            ("[::]:80", true, "open http://localhost:80/ here, port 80 from every machine that reaches this one"),
+            ("0.0.0.0:80", false, "open http://127.0.0.1:80/ here, port 80 from every machine that reaches this one"),
+            ("[::]:80", false, "open http://[::1]:80/ here, port 80 from every machine that reaches this one"),
+            ("tls+10.0.0.1:443", false, "open https://10.0.0.1:443/ from every machine that reaches this address"),
+            ("unix:/x", false, "connect to unix:/x from this machine only"),
+            ("proxy+tls+0.0.0.0:443", false, "connect to proxy+tls+0.0.0.0:443 through --trusted-proxies only"),
+        ] {
+            assert_eq!(places(&[bound(address, is_dual_stack)]), expected);
+        }
+        let internal = BoundAddress { is_internal: true, ..bound("127.0.0.1:9", false) };
+        let all = [bound("unix:/x", false), bound("127.0.0.1:1", false), bound("[::1]:2", false), internal];
+        assert_eq!(
+            places(&all),
+            "open http://127.0.0.1:1/ from this machine only, http://[::1]:2/ from this machine only, unix:/x from \
+             this machine only; for operators http://127.0.0.1:9/ from this machine only"
+        );
+    }
 }

@@ -1,7 +1,6 @@
 //! `throng check-config`: whether the settings can be used, where each comes from, and what is wrong with them.
 
 use super::exit::{fail_with_lines, fail_with_load_error, print_text};
-use super::logging::Level;
 use super::sources;
 use crate::config::LoadError;
 use crate::net::tls;
@@ -13,13 +12,15 @@ use std::time::SystemTime;
 const HELP: &str = "\
 Checks the settings without starting a hub, and lists those that differ from the defaults, with their sources.
 
-Usage: throng check-config [FILE] [FLAGS OF throng]
+Usage: throng check-config [FILE] [OPTIONS OF throng]
 
 Exit code 0 if the settings can be used, 2 if not. Every mistake in a file is one line, with line and column.
 ";
 
+const USAGE: &str = "throng check-config [FILE] [OPTIONS OF throng]";
+
 /// Checks the settings of a process that would be started with these arguments.
-pub(super) fn check_config(mut arguments: Vec<OsString>, unknown_variables: &[String]) -> ExitCode {
+pub(super) fn check_config(mut arguments: Vec<OsString>, variables: Vec<(OsString, OsString)>) -> ExitCode {
     let first = arguments.get(1).and_then(|argument| argument.to_str()).unwrap_or_default();
     if ["--help", "-h"].contains(&first) {
         return print_text(HELP);
@@ -27,24 +28,25 @@ pub(super) fn check_config(mut arguments: Vec<OsString>, unknown_variables: &[St
     if !first.is_empty() && !first.starts_with('-') {
         arguments.insert(1, "--config".into());
     }
-    let loaded = match sources::of_process(arguments).load() {
+    let sources = sources::of_process(arguments, variables).with_usage(USAGE);
+    let complaints = sources.complaints();
+    let loaded = match sources.load() {
         Ok(loaded) => loaded,
-        Err(LoadError::File(problems)) => {
-            let lines = problems.iter().map(ToString::to_string).chain(unknown_variables.iter().cloned());
+        Err(LoadError::Problems(problems)) => {
+            let lines = problems.iter().map(ToString::to_string).chain(complaints);
             return fail_with_lines(&lines.collect::<Vec<_>>());
         }
         Err(error) => return fail_with_load_error(&error),
     };
-    if !unknown_variables.is_empty() {
-        return fail_with_lines(unknown_variables);
-    }
-    if let Err(error) = Level::parse(&loaded.config.logging.log) {
-        return fail_with_lines(&[error.to_string()]);
+    if !complaints.is_empty() {
+        return fail_with_lines(&complaints);
     }
     if let Some((certificate, key)) = loaded.config.tls.files()
         && let Err(error) = tls::load(certificate, key).and_then(|one| one.check_time(SystemTime::now()))
     {
-        return fail_with_lines(&[error.to_string()]);
+        let text = error.to_string();
+        let places = loaded.places(&text);
+        return fail_with_lines(&[text + &places]);
     }
     let name = loaded.path.as_ref().map_or_else(|| "the settings".to_owned(), |path| path.display().to_string());
     let differing: Vec<_> = loaded.values.iter().filter(|value| !value.is_default).collect();

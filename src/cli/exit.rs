@@ -45,6 +45,6 @@ pub(super) fn fail_with_load_error(error: &LoadError) -> ExitCode {
             let _ = error.print();
             ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(EXIT_USAGE))
         }
-        LoadError::File(_) | LoadError::Invalid { .. } => fail_with(EXIT_USAGE, error),
+        LoadError::Problems(_) | LoadError::Invalid { .. } => fail_with(EXIT_USAGE, error),
     }
 }

@@ -3,25 +3,18 @@
 use super::exit::{EXIT_FAILURE, EXIT_SOFTWARE, EXIT_USAGE, fail_with, fail_with_load_error};
 use super::reload::Reloading;
 use super::signals::Signals;
-use super::{announce, logging, signals, sources, supervisor};
-use crate::config::{Config, Loaded};
+use super::{announce, logging, signals, supervisor};
+use crate::config::{Config, Loaded, Sources};
 use crate::net::runtime;
 use crate::server::{Server, ServerError};
 use anyhow::Context;
 use rustix::process::{Resource, getrlimit};
-use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::runtime::Runtime;
 
 /// Runs a hub until it is stopped. Returns the exit code.
-pub(super) fn run_hub(
-    arguments: Vec<OsString>,
-    unknown_variables: &[String],
-    is_plain: bool,
-    exit_now: fn(i32) -> !,
-) -> ExitCode {
-    let sources = sources::of_process(arguments);
+pub(super) fn run_hub(sources: Sources, is_plain: bool, exit_now: fn(i32) -> !) -> ExitCode {
     let loaded = match sources.load() {
         Ok(loaded) => loaded,
         Err(error) => return fail_with_load_error(&error),
@@ -37,7 +30,7 @@ pub(super) fn run_hub(
         Err(error) => return fail_with(EXIT_USAGE, &format_args!("{error:#}")),
     };
     drop(inside);
-    for complaint in unknown_variables {
+    for complaint in sources.complaints() {
         tracing::warn!("{complaint}");
     }
     let reloading = Reloading { sources, values: loaded.values.clone(), level };
@@ -48,7 +41,9 @@ pub(super) fn run_hub(
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let is_software = matches!(error.downcast_ref(), Some(ServerError::ShardsFailing));
-            fail_with(if is_software { EXIT_SOFTWARE } else { EXIT_FAILURE }, &format_args!("{error:#}"))
+            let text = format!("{error:#}");
+            let code = if is_software { EXIT_SOFTWARE } else { EXIT_FAILURE };
+            fail_with(code, &format_args!("{text}{}", loaded.places(&text)))
         }
     }
 }
@@ -66,10 +61,6 @@ fn serve_until_stopped(
         let hangups = signals::hangups().context("failed to listen for SIGHUP")?;
         let server = Server::bind(config).await?;
         announce::announce(&server, config).context("failed to print the address")?;
-        if let Some(addr) = server.internal_addr() {
-            let is_encrypted = config.internal_addr.as_ref().is_some_and(|address| address.is_encrypted);
-            tracing::info!("operators are served at {}://{addr}", announce::scheme(is_encrypted));
-        }
         supervisor::ready();
         tokio::spawn(reloading.level.report(Arc::clone(server.hub().metrics())));
         tokio::spawn(reloading.run(hangups, server.handle()));

@@ -6,17 +6,15 @@
 use super::log_limit::LogLimit;
 #[cfg(feature = "otel")]
 use super::traces::Traces;
-use crate::config::{LogConfig, LogFormat};
+use crate::config::{LogConfig, LogFilter, LogFormat};
 use crate::metrics::Metrics;
 use std::fmt;
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use thiserror::Error;
 use tokio::time::interval;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
@@ -31,28 +29,11 @@ pub(super) struct Level {
     lost: ErrorCounter,
 }
 
-/// Text that is not a level.
-#[derive(Debug, Error)]
-#[error("log {text:?}: {error}")]
-pub(super) struct LevelError {
-    text: String,
-    error: ParseError,
-}
-
 impl Level {
-    /// Reads a level.
-    ///
-    /// # Errors
-    ///
-    /// [`LevelError`] when the text is not a level or a list of levels per module.
-    pub(super) fn parse(text: &str) -> Result<EnvFilter, LevelError> {
-        EnvFilter::try_new(text).map_err(|error| LevelError { text: text.to_owned(), error })
-    }
-
     /// Changes what is logged.
-    pub(super) fn set(&self, filter: EnvFilter) {
+    pub(super) fn set(&self, filter: &LogFilter) {
         // It fails only after the log has ended.
-        let _ = self.filter.reload(filter);
+        let _ = self.filter.reload(EnvFilter::new(filter.as_str()));
     }
 
     /// Returns a future that logs how many lines were left out or lost, to be run until the process ends.
@@ -95,10 +76,10 @@ async fn report_lost(lost: ErrorCounter, metrics: Arc<Metrics>) {
 ///
 /// # Errors
 ///
-/// `--log` is not a level, or traces cannot be sent.
+/// Traces cannot be sent.
 pub(super) fn start(logging: &LogConfig, is_plain: bool) -> anyhow::Result<(Level, Writer)> {
     let limit = LogLimit::default();
-    let (filter, handle) = reload::Layer::new(Level::parse(&logging.log)?);
+    let (filter, handle) = reload::Layer::new(EnvFilter::new(logging.log.as_str()));
     let (writer, worker) =
         NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING_MAX).finish(std::io::stderr());
     let lost = writer.error_counter();

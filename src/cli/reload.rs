@@ -1,6 +1,6 @@
 //! A reload, by SIGHUP: reads all settings again and applies them, or changes nothing if one cannot be used.
 
-use super::logging::{Level, LevelError};
+use super::logging::Level;
 use crate::config::source::Value;
 use crate::config::{LoadError, Sources, reload};
 use crate::server::ServerHandle;
@@ -20,8 +20,6 @@ pub(super) struct Reloading {
 enum ReloadError {
     #[error("{}", .0.to_string().trim().replace('\n', "; "))]
     Load(#[from] LoadError),
-    #[error(transparent)]
-    Level(#[from] LevelError),
     #[error("{reason}")]
     Server { reason: String },
 }
@@ -38,11 +36,10 @@ impl Reloading {
 
     async fn reload(&mut self, server: &ServerHandle) -> Result<(), ReloadError> {
         let loaded = self.sources.load()?;
-        let filter = Level::parse(&loaded.config.logging.log)?;
         let (applied, waiting) = reload::changes(&self.values, &loaded.values);
         let applied_by_server = server.reconfigure(&loaded.config).await;
         applied_by_server.map_err(|error| ReloadError::Server { reason: error.to_string() })?;
-        self.level.set(filter);
+        self.level.set(&loaded.config.logging.log);
         for change in &applied {
             tracing::info!("reload: {change}");
         }

@@ -5,9 +5,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::ffi::OsString;
 
 /// Returns the sources of this process's settings.
-pub(super) fn of_process(arguments: Vec<OsString>) -> Sources {
+pub(super) fn of_process(arguments: Vec<OsString>, variables: Vec<(OsString, OsString)>) -> Sources {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    Sources::new(arguments, cores, raise_descriptor_limit())
+    Sources::new(arguments, variables, cores, raise_descriptor_limit())
 }
 
 /// Raises the soft limit on descriptors to the hard limit, and returns it. The soft limit protects programs that cannot

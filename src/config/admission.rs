@@ -1,7 +1,10 @@
 //! Admission: how many clients may connect, and how fast; what protects the hub from its clients.
 
 use super::section::section;
-use super::setting::{bytes, computed, count, rate, text};
+use super::setting::{bytes_or_default, computed, count, rate, text};
+
+/// Smallest budget of memory: twice what a hub with one shard takes before its first connection.
+const MEMORY_MIN: u64 = 32 << 20;
 
 section! {
     /// How many clients may connect, and how fast.
@@ -26,6 +29,8 @@ section! {
         /// longest outboxes are closed with 4008.
         ///
         /// 0 stands for the default.
-        memory_max: u64 = bytes(0, u64::MAX), computed("0", "the cgroup's limit, or the machine's memory"), AtOnce;
+        memory_max: u64 =
+            bytes_or_default(MEMORY_MIN, u64::MAX, "less would refuse every connection"),
+            computed("0", "the cgroup's limit, or the machine's memory"), AtOnce;
     }
 }

@@ -1,84 +1,141 @@
 //! The command line: a flag and a variable for every setting of a section that occurs once.
 
-use super::file::Entry;
 use super::root::Config;
 use super::section::{Section, single_settings};
 use super::setting::{Applies, DefaultValue, Kind, Setting};
-use clap::builder::{OsStr, PossibleValuesParser};
+use super::value::ValueError;
+use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Command, value_parser};
 use std::path::PathBuf;
 
 /// Identifier of the flag that names the file. It is not a setting: a file does not name itself.
 pub(super) const CONFIG: &str = "config";
 
+/// Variable of that flag.
+const CONFIG_VARIABLE: &str = super::variables::CONFIG;
+
+/// The usage of a hub.
+pub(super) const USAGE: &str = "throng [OPTIONS]\n       throng COMMAND";
+
+/// The commands, each with what it does.
+pub const COMMANDS: [(&str, &str); 5] = [
+    ("check-config [FILE]", "check the settings, and say where each comes from"),
+    ("default-config", "print a file with every setting at its default"),
+    ("config-doc", "print the reference of the settings"),
+    ("top", "show a running hub, live"),
+    ("help [COMMAND]", "print the help of a command"),
+];
+
 const AFTER_HELP: &str = "\
 Open the printed address in a browser for the chat page. SIGTERM drains the hub and stops it. Ctrl-C stops it after
-pending messages. A second signal exits at once. SIGHUP reads the settings again.
+pending messages. SIGHUP reads the settings again.";
 
-Commands, each with --help:
-  throng check-config [FILE]  check the settings, and say where each comes from
-  throng default-config       print a file with every setting at its default
-  throng config-doc           print the reference of the settings
-  throng top                  show a running hub, live";
+const AFTER_SHORT_HELP: &str = "\
+Every flag is also a variable, THRONG_ and its name in capitals, and a key of a file. --help says more of each.";
 
 impl Config {
     /// Returns the command line.
     pub fn command() -> Command {
-        let config = Arg::new(CONFIG)
-            .long(CONFIG)
-            .env("THRONG_CONFIG")
-            .value_name("FILE")
-            .value_parser(value_parser!(PathBuf))
-            .help("TOML file with settings. Variables and flags override it. SIGHUP reads it again.");
-        Command::new("throng")
-            .version(env!("CARGO_PKG_VERSION"))
-            .about("A WebSocket fan-out hub.")
-            .after_help(AFTER_HELP)
-            .max_term_width(120)
-            .arg(config)
-            .args(single_settings(Self::SCHEMA).map(|(section, setting)| argument(section, setting)))
+        let with_variable = |arg: Arg| match arg.get_id().as_str() {
+            CONFIG => arg.env(CONFIG_VARIABLE),
+            key => match single_settings(Self::SCHEMA).find(|(_, setting)| setting.key == key) {
+                Some((_, setting)) => arg.env(setting.variable()),
+                None => arg,
+            },
+        };
+        parser(USAGE).mut_args(with_variable)
     }
+}
+
+/// Returns the list of commands for a help text.
+pub fn command_list() -> String {
+    COMMANDS.map(|(usage, about)| format!("  {usage:<20}  {about}")).join("\n")
+}
+
+/// Returns the command line without its variables, which are read separately: an empty one has no meaning here.
+pub(super) fn parser(usage: &'static str) -> Command {
+    let config = Arg::new(CONFIG)
+        .long(CONFIG)
+        .value_name("FILE")
+        .value_parser(value_parser!(PathBuf))
+        .help("TOML file with settings. Variables and flags override it.")
+        .long_help(format!(
+            "TOML file with settings. Variables and flags override it. SIGHUP reads it again.\n\n[variable: \
+             {CONFIG_VARIABLE}]"
+        ));
+    let commands = command_list();
+    Command::new("throng")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("A WebSocket fan-out hub.")
+        .override_usage(usage)
+        .help_template(format!(
+            "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\nCommands:\n{commands}\n\n{{all-args}}{{after-help}}"
+        ))
+        .after_help(AFTER_SHORT_HELP)
+        .after_long_help(AFTER_HELP)
+        .max_term_width(120)
+        .arg(config)
+        .args(single_settings(Config::SCHEMA).map(|(section, setting)| argument(section, setting)))
 }
 
 fn argument(section: &Section, setting: &'static Setting) -> Arg {
     let (short, long) = help(setting);
-    let arg = Arg::new(setting.key).long(setting.flag()).env(setting.variable()).help(short).long_help(long);
+    let arg = Arg::new(setting.key).long(setting.flag()).help(short).long_help(long);
     let arg = if section.name.is_empty() { arg } else { arg.help_heading(title(section.name)) };
-    if setting.kind == Kind::Switch {
-        return arg.action(ArgAction::SetTrue);
-    }
     let arg = arg.value_name(setting.kind.placeholder());
-    let arg = match setting.kind {
+    match setting.kind {
+        // `--echo` alone turns it on, `--echo=no` off.
+        Kind::Switch => {
+            let arg = arg.num_args(0..=1).require_equals(true).default_missing_value("true");
+            arg.value_parser(move |text: &str| check(setting, text))
+        }
         Kind::Choice(words) => arg.value_parser(PossibleValuesParser::new(words)).hide_possible_values(true),
-        _ => arg.value_parser(move |text: &str| (setting.parse)(text).map(|_| text.to_owned())),
-    };
-    let arg = match setting.kind {
-        Kind::List(_) => arg.action(ArgAction::Append).value_delimiter(','),
-        Kind::Secrets(_) => arg.action(ArgAction::Append).value_delimiter(',').hide_env_values(true),
-        _ => arg,
-    };
-    match setting.default {
-        DefaultValue::Text(text) => arg.default_value(text),
-        DefaultValue::Computed { text: "", .. } | DefaultValue::Unset => arg,
-        DefaultValue::Computed { text, .. } => arg.default_value(text).hide_default_value(true),
+        Kind::List(_) => arg.action(ArgAction::Append).value_parser(move |text: &str| check(setting, text)),
+        // Checked later, because an error of clap repeats the value.
+        Kind::Secrets(_) => arg.action(ArgAction::Append),
+        Kind::Number(..) | Kind::Duration(_) | Kind::Text(_) => {
+            arg.value_parser(move |text: &str| check(setting, text))
+        }
     }
 }
 
-/// Returns the help text of `-h` and that of `--help`.
+/// Checks the type of a flag's value; an empty one counts as not given. Ranges are checked later, with all settings.
+fn check(setting: &Setting, text: &str) -> Result<String, ValueError> {
+    let items = setting.items(text);
+    for item in items.iter().filter(|item| !item.is_empty()) {
+        (setting.parse)(&setting.plain(item)?)?;
+    }
+    Ok(text.to_owned())
+}
+
+/// Returns the help text of `-h`, which is one sentence, and that of `--help`.
 fn help(setting: &Setting) -> (String, String) {
     let mut paragraphs = setting.paragraphs();
-    let mut facts = vec![setting.kind.show_range()].into_iter().filter(|fact| !fact.is_empty()).collect::<Vec<_>>();
-    if let DefaultValue::Computed { words, .. } = setting.default {
-        facts.push(format!("default: {words}"));
-    }
+    let default = match setting.default {
+        DefaultValue::Text(text) => Some(text),
+        DefaultValue::Computed { words, .. } => Some(words),
+        DefaultValue::Unset => None,
+    };
+    let default = default.map(|text| format!("default: {text}"));
+    let first = paragraphs.first().map(String::as_str).unwrap_or_default();
+    let short = match &default {
+        Some(default) => format!("{} [{default}]", first_sentence(first)),
+        None => first_sentence(first).to_owned(),
+    };
+    let mut facts: Vec<_> = [setting.kind.show_range()].into_iter().filter(|fact| !fact.is_empty()).collect();
+    facts.extend(default);
     if setting.applies == Applies::Restart {
         facts.push("changes apply after a restart".to_owned());
     }
-    let short = paragraphs.first().cloned().unwrap_or_default();
-    if !facts.is_empty() {
-        paragraphs.push(format!("[{}]", facts.join("; ")));
-    }
+    facts.push(format!("variable: {}", setting.variable()));
+    paragraphs.push(format!("[{}]", facts.join("; ")));
     (short, paragraphs.join("\n\n"))
+}
+
+/// Returns the first sentence of a paragraph, without its full stop.
+fn first_sentence(paragraph: &str) -> &str {
+    let end = paragraph.match_indices(". ").map(|(at, _)| at).next();
+    paragraph.get(..end.unwrap_or(paragraph.len())).unwrap_or(paragraph).trim_end_matches('.')
 }
 
 /// Returns the heading of a section in `--help`: `TLS`, `Limits`.
@@ -87,12 +144,4 @@ fn title(section: &str) -> String {
         "tls" => "TLS".to_owned(),
         _ => section.chars().take(1).flat_map(char::to_uppercase).chain(section.chars().skip(1)).collect(),
     }
-}
-
-/// Returns the command line whose defaults are the values of a file.
-pub(super) fn with_file(command: Command, entries: &[Entry]) -> Command {
-    entries.iter().fold(command, |command, entry| {
-        let values: Vec<OsStr> = entry.values.iter().map(OsStr::from).collect();
-        command.mut_arg(entry.key, |arg| arg.default_values(values))
-    })
 }

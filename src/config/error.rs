@@ -16,6 +16,17 @@ pub enum ConfigError {
         /// What is wrong with its value.
         error: ValueError,
     },
+    /// Without an address nothing could reach the hub.
+    #[error("--addr is an empty list; give at least one address, or leave it out for :8080")]
+    NoAddress,
+    /// Two addresses cannot be opened together.
+    #[error("the addresses {one} and {other} of --addr and --internal-addr exclude each other; leave one out")]
+    Conflict {
+        /// The one that comes first.
+        one: String,
+        /// The other.
+        other: String,
+    },
     /// A ping must be answered before the next one is sent.
     #[error(
         "--pong-timeout {} is not shorter than --ping-interval {}; lower the first or raise the second",

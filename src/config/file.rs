@@ -4,25 +4,23 @@
 //! once.
 
 use super::section::{Occurs, Schema, Section};
-use super::setting::{Kind, Setting};
+use super::setting::{DefaultValue, Kind, Setting, Unit};
+use super::suggestion::suggestion;
 use super::value::ValueError;
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use thiserror::Error;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// Names at least this similar are suggested for one that does not exist.
-const SIMILARITY_MIN: f64 = 0.75;
-
-/// One mistake in a file, and where.
+/// One mistake in a file or a variable, and where.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Problem {
-    /// The file.
-    pub path: PathBuf,
-    /// Line and column, from 1; `None` for the file as a whole.
+    /// The path of the file, or the name of the variable.
+    pub origin: String,
+    /// Line and column, from 1; `None` for the file as a whole, and for a variable.
     pub position: Option<(usize, usize)>,
     /// What is wrong, and what to do.
     pub text: String,
@@ -30,7 +28,7 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.path.display())?;
+        f.write_str(&self.origin)?;
         if let Some((line, column)) = self.position {
             write!(f, ":{line}:{column}")?;
         }
@@ -64,6 +62,8 @@ enum TypeError {
     Number { found: String },
     #[error("{found} is not text; write it in quotes")]
     Text { found: String },
+    #[error("{found} is not a number of bytes; write 65536 or \"64KiB\"")]
+    Bytes { found: String },
     #[error(transparent)]
     Value(#[from] ValueError),
 }
@@ -74,11 +74,16 @@ enum TypeError {
 ///
 /// Everything that is wrong with it.
 pub fn read(schema: Schema, path: &Path) -> Result<Vec<Entry>, Vec<Problem>> {
-    match std::fs::read_to_string(path) {
+    let problem = |text: String| vec![Problem { origin: path.display().to_string(), position: None, text }];
+    let bytes = std::fs::read(path).map_err(|error| {
+        problem(format!("cannot be read: {error}; give another file with --config, or leave it out"))
+    })?;
+    match String::from_utf8(bytes) {
         Ok(text) => parse(schema, path, &text),
         Err(error) => {
-            let text = format!("cannot be read: {error}; give another file with --config, or leave it out");
-            Err(vec![Problem { path: path.to_owned(), position: None, text }])
+            let offset = error.utf8_error().valid_up_to();
+            let line = error.as_bytes().iter().take(offset).filter(|byte| **byte == b'\n').count() + 1;
+            Err(problem(format!("line {line} is not UTF-8; save the file in that encoding")))
         }
     }
 }
@@ -89,6 +94,8 @@ pub fn read(schema: Schema, path: &Path) -> Result<Vec<Entry>, Vec<Problem>> {
 ///
 /// Everything that is wrong with it.
 pub fn parse(schema: Schema, path: &Path, text: &str) -> Result<Vec<Entry>, Vec<Problem>> {
+    // Some editors begin a file with a byte order mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reading = Reading { schema, path, text, entries: Vec::new(), problems: Vec::new() };
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in errors {
@@ -126,7 +133,7 @@ struct Reading<'a> {
 impl Reading<'_> {
     fn report(&mut self, span: Option<Range<usize>>, text: String) {
         let position = span.map(|span| self.position(span.start));
-        self.problems.push(Problem { path: self.path.to_owned(), position, text });
+        self.problems.push(Problem { origin: self.path.display().to_string(), position, text });
     }
 
     /// Returns line and column of a byte.
@@ -179,6 +186,9 @@ impl Reading<'_> {
             let text = self.misplaced(name);
             return self.report(Some(key.span()), text);
         };
+        if stands_for_nothing(setting, value.get_ref()) {
+            return;
+        }
         match texts(setting, value.get_ref()) {
             Ok(values) => {
                 let line = self.position(key.span().start).0;
@@ -205,6 +215,13 @@ impl Reading<'_> {
     }
 }
 
+/// Returns whether a value is the empty text of a setting that may be left out, as the sample file and templates have
+/// it.
+fn stands_for_nothing(setting: &Setting, value: &DeValue<'_>) -> bool {
+    let is_optional = matches!((setting.kind, setting.default), (Kind::Text(_), DefaultValue::Unset));
+    is_optional && value.as_str().is_some_and(|text| text.trim().is_empty())
+}
+
 /// Returns the texts of a value, once they are values of the setting.
 fn texts(setting: &Setting, value: &DeValue<'_>) -> Result<Vec<String>, TypeError> {
     let texts = match value {
@@ -224,6 +241,8 @@ fn scalar(kind: Kind, value: &DeValue<'_>) -> Result<String, TypeError> {
         (Kind::Switch, DeValue::Boolean(is_on)) => Ok(is_on.to_string()),
         (Kind::Switch, _) => Err(TypeError::Switch { found: found() }),
         (Kind::Number(..), DeValue::Integer(number)) if number.radix() == 10 => Ok(number.as_str().replace('_', "")),
+        (Kind::Number(Unit::Bytes | Unit::BytesPerSecond, _), DeValue::String(text)) => Ok(text.to_string()),
+        (Kind::Number(Unit::Bytes | Unit::BytesPerSecond, _), _) => Err(TypeError::Bytes { found: found() }),
         (Kind::Number(..), _) => Err(TypeError::Number { found: found() }),
         (_, DeValue::String(text)) => Ok(text.to_string()),
         (Kind::Duration(_) | Kind::Text(_) | Kind::Choice(_) | Kind::List(_) | Kind::Secrets(_), _) => {
@@ -235,14 +254,6 @@ fn scalar(kind: Kind, value: &DeValue<'_>) -> Result<String, TypeError> {
 fn type_name(value: &DeValue<'_>) -> String {
     let name = value.type_str();
     format!("{} {name}", if name.starts_with(['a', 'i']) { "an" } else { "a" })
-}
-
-/// Returns `; did you mean ...?` if a known name is similar enough.
-pub(super) fn suggestion(name: &str, known: impl Iterator<Item = String>) -> String {
-    let plain = |name: &str| name.trim_matches(['[', ']']).replace('-', "_").to_lowercase();
-    let scored = known.map(|known| (strsim::jaro_winkler(&plain(name), &plain(&known)), known));
-    let nearest = scored.filter(|(score, _)| *score >= SIMILARITY_MIN).max_by(|one, other| one.0.total_cmp(&other.0));
-    nearest.map_or_else(String::new, |(_, known)| format!("; did you mean {known}?"))
 }
 
 #[cfg(test)]
@@ -278,14 +289,24 @@ mod tests {
             ("addr = \"127.0.0.1:80\"", "hub.toml:1:8: addr: a string is not a list; write [\"...\", \"...\"]"),
             (
                 "[limits]\nclose_timeout = \"0s\"",
-                "hub.toml:2:17: close_timeout: 0s is not at least 1ms; 0s would end every connection at once",
+                "hub.toml:2:17: close_timeout: 0s is not between 1ms and 1day; 0s would end every connection at once, \
+                 and a day is as good as no limit",
             ),
             ("[[limits]]\nshards = 2", "hub.toml:1:3: write the section limits as [limits]"),
             ("[[limit]]\nshards = 2", "hub.toml:1:3: there is no section [[limit]]; did you mean [limits]?"),
             ("addr = [\"nowhere\"]", "hub.toml:1:8: addr: nowhere is not [proxy+][tls+]HOST:PORT, :PORT or unix:PATH"),
             (
                 "[access]\nadmin_keys = [\"short\"]",
-                "hub.toml:2:14: admin_keys: a key of 5 characters can be guessed; give at least 16",
+                "hub.toml:2:14: admin_keys: a key of 5 characters can be guessed; give at least 16 (in a variable or \
+                 flag, a comma separates keys)",
+            ),
+            (
+                "[limits]\nmessage_bytes_max = \"many\"",
+                "hub.toml:2:21: message_bytes_max: \"many\" is not a size such as 65536, 64KiB or 2MB",
+            ),
+            (
+                "[limits]\nmessage_bytes_max = true",
+                "hub.toml:2:21: message_bytes_max: a boolean is not a number of bytes; write 65536 or \"64KiB\"",
             ),
         ] {
             assert_eq!(problems(text), [expected], "{text}");
@@ -307,6 +328,23 @@ mod tests {
             ("ping_interval", "9s".to_owned(), 5),
         ];
         assert!(expected.iter().all(|entry| values.contains(entry)), "{values:?}");
+    }
+
+    /// Files come from Windows editors, templates and people.
+    #[test]
+    fn byte_order_mark_line_ends_white_space_and_units_do_not_matter() {
+        let file = "\u{feff}addr = [\" 127.0.0.1:0 \"]\r\ninternal_addr = \"\"\r\n[access]\r\n\
+            admin_keys = [\"0123456789abcdef,ghij\\n\"]\r\ntrusted_proxies = [\" 10.0.0.0/8\"]\r\n[limits]\r\n\
+            message_bytes_max = \"16 KiB\"\r\nping_interval = \" 9s \"\r\n[tls]\r\ntls_key = \" \"\r\n";
+        let config = Config::from_toml(file).unwrap();
+        assert_eq!(config.addr[0].to_string(), "127.0.0.1:0");
+        assert!(config.internal_addr.is_none() && config.tls.tls_key.is_none());
+        assert_eq!(config.access.admin_keys[0].secret(), "0123456789abcdef,ghij", "an item of a list is one key");
+        assert_eq!(config.access.admin_keys.len(), 1);
+        assert_eq!(config.access.trusted_proxies[0].to_string(), "10.0.0.0/8");
+        assert_eq!(config.sockets.message_bytes_max, 16_384);
+        assert_eq!(config.limits.ping_interval, Duration::from_secs(9));
+        assert_eq!(problems("\u{feff}shards = 0"), ["hub.toml:1:10: shards: 0 is not between 1 and 64"]);
     }
 
     section! {

@@ -3,7 +3,7 @@
 use super::error::ConfigError;
 use super::section::section;
 use super::setting::Kind::Choice;
-use super::setting::{SECOND, bytes, computed, count, deadline, duration_or_off, text};
+use super::setting::{DAY, SECOND, bytes, computed, count, deadline, duration_or_off, text};
 use super::value::choice;
 use std::time::Duration;
 
@@ -11,7 +11,10 @@ use std::time::Duration;
 const AGE_MIN: u64 = SECOND;
 
 /// Longest one: a month is as good as no limit.
-const AGE_MAX: u64 = 30 * 24 * 3600 * SECOND;
+const AGE_MAX: u64 = 30 * DAY;
+
+/// Most connections: as many as a shard can number, far beyond the descriptors of a process.
+const CONNECTIONS_MAX: u64 = 1 << 26;
 
 section! {
     /// What the hub and its connections may hold, and how long a client may take.
@@ -20,7 +23,7 @@ section! {
         ///
         /// 0 stands for the default.
         connections_max: usize =
-            count("connections", 0, u64::MAX), computed("0", "90 % of RLIMIT_NOFILE"), NewConnections;
+            count("connections", 0, CONNECTIONS_MAX), computed("0", "90 % of RLIMIT_NOFILE"), NewConnections;
 
         /// Maximum number of channels. A connection that would create a further one gets 503.
         ///

@@ -1,42 +1,45 @@
-//! Why there is no configuration: the command line, the file, or settings that do not fit each other.
+//! Why there is no configuration: the command line, a variable, the file, or settings that do not fit each other.
 
 use super::error::ConfigError;
-use super::file::{Entry, Problem};
+use super::file::Problem;
+use super::section::{Schema, single_settings};
+use super::setting::Setting;
 use thiserror::Error;
 
 /// Why there is no configuration.
 #[derive(Debug, Error)]
 pub enum LoadError {
-    /// The command line or a variable is wrong, or asks for help.
+    /// The command line is wrong, or asks for help.
     #[error(transparent)]
     Usage(clap::Error),
-    /// The file is wrong.
+    /// Variables or the file are wrong.
     #[error("{}", .0.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n"))]
-    File(Vec<Problem>),
+    Problems(Vec<Problem>),
     /// A setting is out of range, or settings do not fit each other.
-    #[error("{error}{lines}")]
+    #[error("{error}{places}")]
     Invalid {
         /// Which, and what to do.
         error: ConfigError,
-        /// The lines of the file that set them.
-        lines: String,
+        /// The variables and lines of the file that set them.
+        places: String,
     },
 }
 
 impl LoadError {
-    pub(super) fn invalid(error: ConfigError, entries: &[Entry]) -> Self {
-        let lines = lines(&error.to_string(), entries);
-        Self::Invalid { error, lines }
+    pub(super) fn invalid(error: ConfigError, schema: Schema, place: impl Fn(&Setting) -> Option<String>) -> Self {
+        let places = places(&error.to_string(), schema, place);
+        Self::Invalid { error, places }
     }
 }
 
-/// Says in which lines a file has the settings that an error names by their flags.
-fn lines(error: &str, entries: &[Entry]) -> String {
-    let is_named = |entry: &&Entry| {
-        let flag = format!("--{}", entry.key.replace('_', "-"));
+/// Says where the settings come from that an error names by their flags: ` (shards from THRONG_SHARDS)`.
+pub(super) fn places(error: &str, schema: Schema, place: impl Fn(&Setting) -> Option<String>) -> String {
+    let is_named = |setting: &Setting| {
+        let flag = format!("--{}", setting.flag());
         error.split([' ', ';', ':', ',']).any(|word| word == flag)
     };
-    let named: Vec<_> =
-        entries.iter().filter(is_named).map(|entry| format!("{} in line {}", entry.key, entry.line)).collect();
+    let settings = single_settings(schema).map(|(_, setting)| setting);
+    let named = settings.filter(|setting| is_named(setting));
+    let named: Vec<_> = named.filter_map(|one| Some(format!("{} {}", one.key, place(one)?))).collect();
     if named.is_empty() { String::new() } else { format!(" ({})", named.join(", ")) }
 }

@@ -2,6 +2,7 @@
 
 use super::collector_url::CollectorUrl;
 use super::error::ConfigError;
+use super::log_filter::LogFilter;
 use super::section::section;
 use super::setting::DefaultValue::Unset;
 use super::setting::Kind::{Choice, Text};
@@ -12,7 +13,7 @@ section! {
     /// What is logged to standard error, and where traces go.
     pub struct LogConfig in "log" (Once) {
         /// Level of the log: error, warn, info, debug or trace, also per module as in `throng::hub=debug,info`.
-        log: String = Text("log filter"), text("info"), AtOnce;
+        log: LogFilter = Text("log filter"), text("info"), AtOnce;
 
         /// Format of a line of the log: text for people, json for programs.
         log_format: LogFormat = Choice(LogFormat::WORDS), text("text"), Restart;

@@ -28,24 +28,31 @@ pub mod tuning;
 
 pub mod address;
 pub mod collector_url;
+pub mod file_access;
 pub mod key;
+pub mod log_filter;
 pub mod origin;
 
-mod command;
+pub mod command;
 pub mod doc;
 pub mod file;
 pub mod reload;
+mod size;
 pub mod source;
+pub mod suggestion;
+mod variables;
 
 pub use access::AccessConfig;
-pub use address::{Address, SocketAddress};
+pub use address::{Address, Host, SocketAddress};
 pub use admission::AdmissionConfig;
 pub use collector_url::CollectorUrl;
 pub use error::ConfigError;
+pub use file_access::{FileMode, FileOwner};
 pub use hub_limits::{HubLimits, SlowConsumer};
 pub use key::Key;
 pub use load_error::LoadError;
 pub use log::{LogConfig, LogFormat};
+pub use log_filter::LogFilter;
 pub use origin::OriginPattern;
 pub use root::Config;
 pub use setting::Setting;

@@ -4,7 +4,8 @@ use super::access::AccessConfig;
 use super::address::Address;
 use super::admission::AdmissionConfig;
 use super::error::ConfigError;
-use super::file;
+use super::file::{self, Entry};
+use super::file_access::{FileMode, FileOwner};
 use super::hub_limits::HubLimits;
 use super::load_error::LoadError;
 use super::log::LogConfig;
@@ -43,7 +44,20 @@ section! {
         /// The prefix `tls+` enables TLS 1.2 and 1.3 and needs --tls-certificate. The prefix `proxy+`, which comes
         /// first, requires a PROXY protocol header on every connection and needs --trusted-proxies. Port 0 picks a free
         /// port and prints it.
-        addr: Vec<Address> = List("addresses"), text("0.0.0.0:8080"), Restart;
+        ///
+        /// :PORT and a name listen on every address of both families, 0.0.0.0:PORT on IPv4 only, and `[::]:PORT` on
+        /// IPv6 only if an IPv4 address with the same port is listed too.
+        addr: Vec<Address> = List("addresses"), text(":8080"), Restart;
+
+        /// Mode of Unix sockets in octal digits, as in 660. Connecting needs the permission to write. Without it the
+        /// mode follows from the umask.
+        unix_mode: Option<FileMode> = Text("mode"), Unset, Restart;
+
+        /// Owner of Unix sockets, as for chown: USER, USER:GROUP or :GROUP. Without it they belong to the user of the
+        /// hub.
+        ///
+        /// A hub without privileges may only give them to one of its own groups.
+        unix_owner: Option<FileOwner> = Text("owner"), Unset, Restart;
 
         /// Address for operators, written like --addr: /health, /metrics and /admin, without clients.
         ///
@@ -89,13 +103,13 @@ impl Config {
     /// [`LoadError`] says everything that is wrong with the text, with lines and columns.
     pub fn from_toml(text: &str) -> Result<Self, LoadError> {
         let path = Path::new("toml");
-        let entries = file::parse(Self::SCHEMA, path, text).map_err(LoadError::File)?;
+        let entries = file::parse(Self::SCHEMA, path, text).map_err(LoadError::Problems)?;
         let given = |setting: &Setting| {
             let entry = entries.iter().find(|entry| entry.key == setting.key);
             entry.map_or_else(|| default_texts(setting), |entry| entry.values.clone())
         };
         let config = Self::read(&given).map_err(ConfigError::from).and_then(|config| config.complete(1, 10_000));
-        config.map_err(|error| LoadError::invalid(error, &entries))
+        config.map_err(|error| LoadError::invalid(error, Self::SCHEMA, |setting| place(&entries, setting)))
     }
 
     /// Checks the settings alone and against each other, and fills in those that depend on the machine.
@@ -105,6 +119,9 @@ impl Config {
     /// [`ConfigError`] names the settings, their values and what to do.
     pub fn complete(mut self, cores: usize, descriptors: u64) -> Result<Self, ConfigError> {
         self.check_ranges()?;
+        if self.addr.is_empty() {
+            return Err(ConfigError::NoAddress);
+        }
         self.shards = Some(self.shards.unwrap_or(cores).clamp(1, 64));
         self.tuning.threads = Some(self.tuning.threads.unwrap_or(cores).max(1));
         if self.limits.connections_max == 0 {
@@ -130,6 +147,7 @@ impl Config {
         {
             return Err(ConfigError::InternalAddrWithoutKey { addr: addr.to_string() });
         }
+        self.check_conflicts()?;
         self.tls.check(self.addr.iter().chain(&self.internal_addr))?;
         let proxied = self.addr.iter().chain(&self.internal_addr).find(|addr| addr.has_proxy_protocol);
         match proxied.filter(|_| self.access.trusted_proxies.is_empty()) {
@@ -138,10 +156,27 @@ impl Config {
         }
     }
 
+    /// Finds addresses that cannot be opened together, before the first of them is.
+    fn check_conflicts(&self) -> Result<(), ConfigError> {
+        let addresses: Vec<_> = self.addr.iter().chain(&self.internal_addr).collect();
+        for (index, one) in addresses.iter().enumerate() {
+            if let Some(other) = addresses[..index].iter().find(|other| one.conflicts_with(other)) {
+                return Err(ConfigError::Conflict { one: other.to_string(), other: one.to_string() });
+            }
+        }
+        Ok(())
+    }
+
     /// Returns the number of shards of a completed configuration.
     pub fn shards(&self) -> usize {
         self.shards.unwrap_or(1)
     }
+}
+
+/// Returns in which line a file has a setting.
+pub(super) fn place(entries: &[Entry], setting: &Setting) -> Option<String> {
+    let entry = entries.iter().find(|entry| entry.key == setting.key)?;
+    Some(format!("in line {}", entry.line))
 }
 
 /// Returns the texts of a default, one per item of a list.

@@ -78,7 +78,8 @@ pub struct FieldError {
 ///
 /// [`FieldError`] when its text is not a value.
 pub fn read_field<T: Field>(setting: &'static Setting, given: Given<'_>) -> Result<T, FieldError> {
-    T::read(&given(setting)).map_err(|error| FieldError { setting, error })
+    let texts = given(setting).iter().map(|text| setting.plain(text)).collect::<Result<Vec<_>, _>>();
+    texts.and_then(|texts| T::read(&texts)).map_err(|error| FieldError { setting, error })
 }
 
 /// Checks that the value of a field is in range.

@@ -3,11 +3,15 @@
 //! The section's field declares it with [`section!`](super::section). From this declaration follow the key and the type
 //! in a file, the variable, the flag and its help, the range check, what a reload does, and the documents.
 
+use super::size;
 use super::value::ValueError;
 use std::time::Duration;
 
 /// A second in nanoseconds, the unit of the ranges of durations.
 pub const SECOND: u64 = 1_000_000_000;
+
+/// A day in nanoseconds: the longest time that may be waited for, so that adding it to a clock never overflows.
+pub const DAY: u64 = 24 * 3600 * SECOND;
 
 /// One value that an operator may choose.
 #[derive(Debug)]
@@ -130,8 +134,35 @@ impl Setting {
     ///
     /// [`ValueError`] names the value and the rule.
     pub fn check(&self, text: &str) -> Result<(), ValueError> {
-        let quantity = (self.parse)(text)?;
+        let quantity = (self.parse)(&self.plain(text)?)?;
         self.kind.check(quantity)
+    }
+
+    /// Returns a text as the field's type reads it: without white space at its ends and without units of bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`ValueError::Size`] when it is not a size.
+    pub fn plain(&self, text: &str) -> Result<String, ValueError> {
+        let text = text.trim();
+        match self.kind {
+            Kind::Number(Unit::Bytes | Unit::BytesPerSecond, _) => {
+                let bytes = size::parse(text).ok_or_else(|| ValueError::Size { text: text.to_owned() })?;
+                Ok(bytes.to_string())
+            }
+            // Grouped as in the file.
+            Kind::Number(..) if !text.starts_with('_') => Ok(text.replace('_', "")),
+            _ => Ok(text.to_owned()),
+        }
+    }
+
+    /// Returns the items of a text as variables and flags have them: a list is separated by commas, and neither white
+    /// space around an item nor an empty item counts.
+    pub fn items(&self, text: &str) -> Vec<String> {
+        if !self.kind.is_list() {
+            return vec![text.trim().to_owned()];
+        }
+        text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
     }
 }
 
@@ -185,7 +216,7 @@ impl Kind {
     /// Returns the placeholder of a value in `--help`.
     pub fn placeholder(self) -> String {
         match self {
-            Self::Switch => String::new(),
+            Self::Switch => "BOOL".to_owned(),
             Self::Number(Unit::Count(_) | Unit::PerSecond(_), _) => "N".to_owned(),
             Self::Number(Unit::Bytes | Unit::BytesPerSecond, _) => "BYTES".to_owned(),
             Self::Duration(_) => "DURATION".to_owned(),
@@ -227,6 +258,11 @@ pub const fn bytes(min: u64, max: u64) -> Kind {
     Kind::Number(Unit::Bytes, Range { min, max, has_off: false, advice: "" })
 }
 
+/// A number of bytes, or zero, which stands for the default.
+pub const fn bytes_or_default(min: u64, max: u64, advice: &'static str) -> Kind {
+    Kind::Number(Unit::Bytes, Range { min, max, has_off: false, advice }.with_off())
+}
+
 /// A number of bytes per second.
 pub const fn byte_rate(min: u64, max: u64) -> Kind {
     Kind::Number(Unit::BytesPerSecond, Range { min, max, has_off: false, advice: "" })
@@ -244,7 +280,7 @@ pub const fn duration_or_off(min: u64, max: u64, advice: &'static str) -> Kind {
 
 /// A time after which a connection is closed.
 pub const fn deadline() -> Kind {
-    duration(SECOND / 1000, u64::MAX, "0s would end every connection at once")
+    duration(SECOND / 1000, DAY, "0s would end every connection at once, and a day is as good as no limit")
 }
 
 /// A default that is written as on a command line.

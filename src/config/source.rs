@@ -5,25 +5,22 @@
 use super::command::{self, CONFIG};
 use super::error::ConfigError;
 use super::file::{self, Entry};
-use super::load_error::LoadError;
-use super::root::Config;
+use super::load_error::{LoadError, places};
+use super::root::{Config, default_texts, place};
 use super::section::single_settings;
 use super::setting::{Kind, Setting};
+use super::variables::{self, Variables};
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// Prefix of all our variables.
-const PREFIX: &str = "THRONG_";
-
-/// Variables that are not settings of the hub: its file, and the key of `throng top`.
-const OTHER_VARIABLES: [&str; 2] = ["THRONG_CONFIG", "THRONG_TOP_KEY"];
-
 /// The sources of a configuration, which can be read again at any time.
 #[derive(Clone, Debug)]
 pub struct Sources {
     arguments: Vec<OsString>,
+    variables: Variables,
+    usage: &'static str,
     cores: usize,
     descriptors: u64,
 }
@@ -52,74 +49,209 @@ pub struct Value {
     pub origin: String,
 }
 
+/// What was given, by source.
+struct Given<'a> {
+    flags: &'a ArgMatches,
+    variables: &'a Variables,
+    entries: &'a [Entry],
+    path: Option<&'a Path>,
+}
+
 impl Sources {
-    /// Returns the sources of a process: its arguments, program name first, and what defaults depend on.
-    pub fn new(arguments: Vec<OsString>, cores: usize, descriptors: u64) -> Self {
-        Self { arguments, cores, descriptors }
+    /// Returns the sources of a process: its arguments, program name first, its variables, and what defaults depend on.
+    pub fn new(arguments: Vec<OsString>, variables: Vec<(OsString, OsString)>, cores: usize, descriptors: u64) -> Self {
+        Self { arguments, variables: Variables::new(variables), usage: command::USAGE, cores, descriptors }
+    }
+
+    /// Returns the same sources for a command whose help begins with another usage line.
+    #[must_use]
+    pub fn with_usage(self, usage: &'static str) -> Self {
+        Self { usage, ..self }
     }
 
     /// Reads all of them.
     ///
     /// # Errors
     ///
-    /// [`LoadError`] says what is wrong; for a file everything, with its lines.
+    /// [`LoadError`] says what is wrong; for variables and the file everything, with names and lines.
     pub fn load(&self) -> Result<Loaded, LoadError> {
-        let first = Config::command().try_get_matches_from(&self.arguments).map_err(LoadError::Usage)?;
-        let path = first.get_one::<PathBuf>(CONFIG).cloned();
+        let flags = command::parser(self.usage).try_get_matches_from(&self.arguments).map_err(LoadError::Usage)?;
+        let path = flags.get_one::<PathBuf>(CONFIG).cloned();
+        let path = path.or_else(|| self.variables.text(variables::CONFIG).map(PathBuf::from));
+        let mut problems = Vec::new();
         let entries = match &path {
-            Some(path) => file::read(Config::SCHEMA, path).map_err(LoadError::File)?,
+            Some(path) => file::read(Config::SCHEMA, path).unwrap_or_else(|found| {
+                problems = found;
+                Vec::new()
+            }),
             None => Vec::new(),
         };
-        // The values of the file become the defaults of their flags: this gives the order of the sources.
-        let command = command::with_file(Config::command(), &entries);
-        let matches = command.try_get_matches_from(&self.arguments).map_err(LoadError::Usage)?;
-        let config = Config::read(&|setting| texts(&matches, setting)).map_err(ConfigError::from);
+        problems.extend(self.variables.problems());
+        if !problems.is_empty() {
+            return Err(LoadError::Problems(problems));
+        }
+        let given = Given { flags: &flags, variables: &self.variables, entries: &entries, path: path.as_deref() };
+        let config = Config::read(&|setting| given.texts(setting)).map_err(ConfigError::from);
         let config = config.and_then(|config| config.complete(self.cores, self.descriptors));
-        let config = config.map_err(|error| LoadError::invalid(error, &entries))?;
-        let values = values(&matches, &entries, path.as_deref());
+        let config = config.map_err(|error| LoadError::invalid(error, Config::SCHEMA, |one| given.place(one)))?;
+        let values = single_settings(Config::SCHEMA).map(|(_, setting)| given.value(setting)).collect();
         Ok(Loaded { config, values, path })
+    }
+
+    /// Returns a complaint about each variable that has our prefix and is neither a setting nor set by the
+    /// surroundings.
+    pub fn complaints(&self) -> Vec<String> {
+        self.variables.complaints()
     }
 }
 
-fn texts(matches: &ArgMatches, setting: &Setting) -> Vec<String> {
-    let raw = matches.get_raw(setting.key).into_iter().flatten();
-    raw.map(|text| text.to_string_lossy().into_owned()).collect()
-}
+impl Given<'_> {
+    /// Returns the texts of a setting from the last source that has it.
+    fn texts(&self, setting: &Setting) -> Vec<String> {
+        if let Some(texts) = self.flag(setting) {
+            return texts;
+        }
+        if let Some(texts) = self.variables.items(setting) {
+            return texts;
+        }
+        let entry = self.entries.iter().find(|entry| entry.key == setting.key);
+        entry.map_or_else(|| default_texts(setting), |entry| entry.values.clone())
+    }
 
-fn values(matches: &ArgMatches, entries: &[Entry], path: Option<&Path>) -> Vec<Value> {
-    let value = |setting: &'static Setting| {
-        let entry = entries.iter().find(|entry| entry.key == setting.key);
-        let origin = match (matches.value_source(setting.key), entry, path) {
-            (Some(ValueSource::CommandLine), ..) => format!("--{}", setting.flag()),
-            (Some(ValueSource::EnvVariable), ..) => setting.variable(),
-            (_, Some(entry), Some(path)) => format!("{}:{}", path.display(), entry.line),
-            _ => "default".to_owned(),
+    /// Returns the texts of a flag. An empty one counts as not given, as scripts pass a variable that is not set.
+    fn flag(&self, setting: &Setting) -> Option<Vec<String>> {
+        let is_given = self.flags.value_source(setting.key) == Some(ValueSource::CommandLine);
+        let raw = self.flags.get_raw(setting.key).filter(|_| is_given)?;
+        let items = raw.flat_map(|text| setting.items(&text.to_string_lossy()));
+        Some(items.filter(|item| !item.is_empty()).collect::<Vec<_>>()).filter(|items| !items.is_empty())
+    }
+
+    /// Says where a setting comes from, unless it is a flag, which an error names anyway, or the default.
+    fn place(&self, setting: &Setting) -> Option<String> {
+        if self.flag(setting).is_some() {
+            return None;
+        }
+        if self.variables.items(setting).is_some() {
+            return Some(format!("from {}", setting.variable()));
+        }
+        place(self.entries, setting)
+    }
+
+    fn value(&self, setting: &'static Setting) -> Value {
+        let entry = self.entries.iter().find(|entry| entry.key == setting.key);
+        let origin = if self.flag(setting).is_some() {
+            format!("--{}", setting.flag())
+        } else if self.variables.items(setting).is_some() {
+            setting.variable()
+        } else {
+            match (entry, self.path) {
+                (Some(entry), Some(path)) => format!("{}:{}", path.display(), entry.line),
+                _ => "default".to_owned(),
+            }
         };
-        let text = texts(matches, setting).join(",");
-        let is_secret = matches!(setting.kind, Kind::Secrets(_)) && !text.is_empty();
-        let text = if is_secret { "(secret)".to_owned() } else { text };
+        let texts = self.texts(setting);
+        let text = match (setting.kind, texts.len()) {
+            (Kind::Secrets(_), 1) => "(secret)".to_owned(),
+            (Kind::Secrets(_), count @ 2..) => format!("({count} secrets)"),
+            // Units do not make a difference: `1MiB` and `1048576` are the same value.
+            _ => texts
+                .iter()
+                .map(|text| setting.plain(text).unwrap_or_else(|_| text.clone()))
+                .collect::<Vec<_>>()
+                .join(","),
+        };
         Value { key: setting.key, text, is_default: origin == "default", origin }
-    };
-    single_settings(Config::SCHEMA).map(|(_, setting)| value(setting)).collect()
+    }
 }
 
-/// Returns a complaint about every variable that has our prefix and is not a setting: a misspelt one would be ignored.
-pub fn unknown_variables<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let settings = single_settings(Config::SCHEMA).map(|(_, setting)| setting.variable());
-    let known: Vec<_> = settings.chain(OTHER_VARIABLES.map(str::to_owned)).collect();
-    let unknown = names.filter(|name| name.starts_with(PREFIX) && !known.iter().any(|known| known == name));
-    unknown
-        .map(|name| format!("the variable {name} is not a setting{}", file::suggestion(name, known.iter().cloned())))
-        .collect()
+impl Loaded {
+    /// Says where the settings come from that an error names by their flags: ` (addr in line 2)`; nothing for flags and
+    /// defaults.
+    pub fn places(&self, error: &str) -> String {
+        places(error, Config::SCHEMA, |setting| {
+            let value = self.values.iter().find(|value| value.key == setting.key)?;
+            let is_flag = value.origin.starts_with("--");
+            (!value.is_default && !is_flag).then(|| format!("from {}", value.origin))
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn load(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Loaded, LoadError> {
+        let arguments = ["throng"].iter().chain(arguments).map(OsString::from).collect();
+        let variables = variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
+        Sources::new(arguments, variables, 1, 10_000).load()
+    }
+
+    /// Compose files make an empty variable of one that is not set, scripts an empty flag.
     #[test]
-    fn misspelt_variable_is_reported_with_a_suggestion() {
-        let said = unknown_variables(["THRONG_SHARD", "THRONG_ADDR", "THRONG_TOP_KEY", "PATH"].into_iter());
-        assert_eq!(said, ["the variable THRONG_SHARD is not a setting; did you mean THRONG_SHARDS?"]);
+    fn empty_variable_or_flag_counts_as_not_given() {
+        let variables = Config::command();
+        let variables = variables.get_arguments().filter_map(|argument| argument.get_env()?.to_str());
+        let empty: Vec<_> = variables.map(|name| (name, "")).collect();
+        let loaded = load(&[], &empty).unwrap();
+        assert!(loaded.values.iter().all(|value| value.is_default));
+        let loaded = load(&["--internal-addr", "", "--shards="], &[("THRONG_SHARDS", " 3\r\n")]).unwrap();
+        assert_eq!((loaded.config.shards(), loaded.config.internal_addr), (3, None));
+    }
+
+    /// White space around items and values is what people and editors leave behind.
+    #[test]
+    fn white_space_around_values_and_items_is_no_part_of_them() {
+        let variables = [
+            ("THRONG_ADMIN_KEYS", "0123456789abcdef, fedcba9876543210\n"),
+            ("THRONG_TRUSTED_PROXIES", " 10.0.0.0/8 , 192.168.0.0/16,"),
+            ("THRONG_ECHO", "1 "),
+            ("THRONG_SLOW_CONSUMER", "skip\r"),
+        ];
+        let arguments = ["--addr", " 127.0.0.1:0 , [::1]:0 ", "--ping-interval", " 9s ", "--outbox-bytes-max", "2 MiB"];
+        let loaded = load(&arguments, &variables).unwrap();
+        let config = &loaded.config;
+        let keys: Vec<_> = config.access.admin_keys.iter().map(|key| key.secret()).collect();
+        assert_eq!(keys, ["0123456789abcdef", "fedcba9876543210"]);
+        assert_eq!((config.access.trusted_proxies.len(), config.addr.len()), (2, 2));
+        assert!(config.echo);
+        assert_eq!(config.limits.slow_consumer, crate::config::SlowConsumer::Skip);
+        assert_eq!(config.limits.outbox_bytes_max, 2 << 20);
+        let shown = |key: &str| loaded.values.iter().find(|value| value.key == key).map(|value| value.text.clone());
+        assert_eq!(shown("admin_keys").as_deref(), Some("(2 secrets)"));
+        assert_eq!(shown("outbox_bytes_max").as_deref(), Some("2097152"));
+    }
+
+    #[test]
+    fn switch_is_a_word_on_the_command_line_too() {
+        for (arguments, is_on) in
+            [(&["--echo"][..], true), (&["--echo=yes"], true), (&["--echo=off"], false), (&[], false)]
+        {
+            let arguments = [&["--addr", "127.0.0.1:0"], arguments].concat();
+            assert_eq!(load(&arguments, &[]).unwrap().config.echo, is_on, "{arguments:?}");
+        }
+        let arguments = ["--addr", "127.0.0.1:0", "--echo=no"];
+        assert!(!load(&arguments, &[("THRONG_ECHO", "on")]).unwrap().config.echo, "a flag beats a variable");
+    }
+
+    /// An operator has to know which of the three to change.
+    #[test]
+    fn error_names_the_variable_that_a_value_came_from() {
+        for (arguments, variables, expected) in [
+            (&[][..], &[("THRONG_SHARDS", "0")][..], "THRONG_SHARDS: 0 is not between 1 and 64"),
+            (&[], &[("THRONG_ECHO", "maybe")], "THRONG_ECHO: \"maybe\" is not true or false"),
+            (&[], &[("THRONG_LOG", "warning")], "THRONG_LOG: \"warning\" is not one of"),
+            (&["--shards", "0"], &[], "--shards 0 is not between 1 and 64"),
+            (&[], &[("THRONG_PONG_TIMEOUT", "60s")], "(pong_timeout from THRONG_PONG_TIMEOUT)"),
+            (
+                &["--pong-timeout", "60s"],
+                &[("THRONG_PING_INTERVAL", "50s")],
+                "(ping_interval from THRONG_PING_INTERVAL)",
+            ),
+        ] {
+            let error = load(arguments, variables).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+        let error = load(&[], &[("THRONG_SHARDS", "x"), ("THRONG_THREADS", "y")]).unwrap_err().to_string();
+        assert_eq!(error.lines().count(), 2, "all of them: {error}");
     }
 }

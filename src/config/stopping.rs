@@ -1,11 +1,11 @@
 //! Stopping: how long a stop may take, so that load balancers and clients can follow.
 
 use super::section::section;
-use super::setting::{SECOND, deadline, duration, text};
+use super::setting::{DAY, deadline, duration, text};
 use std::time::Duration;
 
-/// A day in nanoseconds.
-const DAY: u64 = 24 * 3600 * SECOND;
+/// Longest time of a supervisor, far above the longest stop.
+const KILL_TIME_MAX: u64 = 30 * DAY;
 
 section! {
     /// How the hub stops, after SIGTERM or `POST /admin/drain`.
@@ -28,7 +28,7 @@ section! {
         /// terminationGracePeriodSeconds. 0s: not known.
         ///
         /// It only makes the start log a warning when the three times above do not fit into it.
-        kill_time: Duration = duration(0, u64::MAX, ""), text("0s"), Restart;
+        kill_time: Duration = duration(0, KILL_TIME_MAX, "give 0s if it never kills"), text("0s"), Restart;
     }
 }
 

@@ -2,13 +2,14 @@
 
 use super::address::{Address, AddressError};
 use super::collector_url::{CollectorUrl, CollectorUrlError};
+use super::file_access::{FileMode, FileModeError, FileOwner, FileOwnerError};
 use super::key::{Key, KeyError};
+use super::log_filter::{LogFilter, LogFilterError};
 use super::origin::{OriginError, OriginPattern};
 use ipnet::IpNet;
 use std::net::IpAddr;
 use std::num::ParseIntError;
 use std::path::PathBuf;
-use std::str::ParseBoolError;
 use std::time::Duration;
 use thiserror::Error;
 
@@ -16,12 +17,18 @@ use thiserror::Error;
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub enum ValueError {
     /// The text is not a whole number.
-    #[error("{text:?} is not a whole number: {error}")]
+    #[error("{text:?} is not a whole number such as 42: {error}")]
     Number {
         /// The text.
         text: String,
         /// What Rust's parser says.
         error: ParseIntError,
+    },
+    /// The text is not a number of bytes.
+    #[error("{text:?} is not a size such as 65536, 64KiB or 2MB")]
+    Size {
+        /// The text.
+        text: String,
     },
     /// The text is not a duration.
     #[error("{text:?} is not a duration such as 54s, 1m30s or 300us")]
@@ -29,9 +36,24 @@ pub enum ValueError {
         /// The text.
         text: String,
     },
-    /// The text is neither `true` nor `false`.
+    /// The text neither turns a switch on nor off.
+    #[error("{text:?} is not true or false; yes, no, on, off, 1 and 0 are understood too")]
+    Switch {
+        /// The text.
+        text: String,
+    },
+    /// The text is not a log filter.
     #[error(transparent)]
-    Switch(#[from] ParseBoolError),
+    Log(#[from] LogFilterError),
+    /// The text is not the mode of a file.
+    #[error(transparent)]
+    Mode(#[from] FileModeError),
+    /// The text is not the owner of a file.
+    #[error(transparent)]
+    Owner(#[from] FileOwnerError),
+    /// There is no text.
+    #[error("an empty text is not a value; leave the setting out for its default")]
+    Empty,
     /// The text is not one of the words.
     #[error("{text:?} is not one of {}", words.join(", "))]
     Choice {
@@ -176,7 +198,18 @@ impl Scalar for Duration {
 
 impl Scalar for PathBuf {
     fn parse(text: &str) -> Result<Self, ValueError> {
-        Ok(text.into())
+        if text.is_empty() { Err(ValueError::Empty) } else { Ok(text.into()) }
+    }
+}
+
+impl Scalar for bool {
+    /// Reads a switch as people, YAML, compose files and shells write it.
+    fn parse(text: &str) -> Result<Self, ValueError> {
+        match text.to_ascii_lowercase().as_str() {
+            "true" | "yes" | "on" | "1" => Ok(true),
+            "false" | "no" | "off" | "0" => Ok(false),
+            _ => Err(ValueError::Switch { text: text.to_owned() }),
+        }
     }
 }
 
@@ -198,7 +231,7 @@ macro_rules! texts {
     )+};
 }
 
-texts! { bool Address CollectorUrl Key OriginPattern }
+texts! { Address CollectorUrl FileMode FileOwner Key LogFilter OriginPattern }
 
 impl Scalar for String {
     fn parse(text: &str) -> Result<Self, ValueError> {
@@ -239,6 +272,20 @@ pub(super) use choice;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Compose files, charts and people write switches in all these ways.
+    #[test]
+    fn switch_is_read_as_people_write_it() {
+        for (text, is_on) in [("true", true), ("YES", true), ("On", true), ("1", true)] {
+            assert_eq!(bool::parse(text), Ok(is_on), "{text}");
+        }
+        for text in ["false", "No", "off", "0"] {
+            assert_eq!(bool::parse(text), Ok(false), "{text}");
+        }
+        for text in ["", "2", "y", "enable", "truee"] {
+            assert!(bool::parse(text).unwrap_err().to_string().contains("is not true or false"), "{text}");
+        }
+    }
 
     #[test]
     fn one_address_is_a_network_of_its_own() {

@@ -1,5 +1,6 @@
 //! The errors of a server.
 
+use crate::config::{Address, SocketAddress};
 use crate::net::tls::TlsError;
 use std::io;
 use thiserror::Error;
@@ -8,10 +9,12 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum ServerError {
     /// The address does not belong to this machine, or is in use.
-    #[error("cannot listen on {addr}: {error}; choose another address with --addr HOST:PORT")]
+    #[error("cannot listen on {addr}: {error}; {}", advice(addr, flag, error))]
     Listen {
         /// The address as configured.
-        addr: String,
+        addr: Address,
+        /// The flag of the setting that has it.
+        flag: &'static str,
         /// The error of the system.
         error: io::Error,
     },
@@ -32,4 +35,19 @@ pub enum ReloadError {
     /// The certificate or its key cannot be used, or has expired.
     #[error(transparent)]
     Tls(#[from] TlsError),
+}
+
+/// Returns what to do about an address that cannot be opened.
+fn advice(addr: &Address, flag: &str, error: &io::Error) -> String {
+    match (&addr.socket, error.kind()) {
+        (SocketAddress::Unix(_), io::ErrorKind::NotFound) => {
+            format!("make the folder first, or choose another path with {flag} unix:PATH")
+        }
+        (SocketAddress::Unix(_), _) => format!("choose another path with {flag} unix:PATH"),
+        (SocketAddress::Tcp(_, port), io::ErrorKind::PermissionDenied) if *port < 1024 => format!(
+            "ports below 1024 need a privilege: give the program CAP_NET_BIND_SERVICE, or choose another address with \
+             {flag} HOST:PORT"
+        ),
+        (SocketAddress::Tcp(..), _) => format!("choose another address with {flag} HOST:PORT"),
+    }
 }

@@ -1,28 +1,25 @@
 //! A listener: an address where connections arrive, and the loop that accepts them.
 
 use super::accept_error::{AcceptError, Backoff};
+use super::bind::{Socket, bind};
+use super::bound_address::{BoundAddress, BoundSocket};
 use super::connection::{self, Accepted};
 use super::descriptor_reserve::{self, DescriptorReserve};
-use crate::config::{Address, Config, SocketAddress};
+use crate::config::{Address, Config};
 use crate::metrics::{Metrics, Refusal};
 use crate::net::address::is_in;
 use crate::net::admission::{Eviction, HandshakeGuard, HandshakeQuota};
 use crate::net::endpoint::Endpoint;
-use crate::net::socket;
 use crate::operation::state::State;
+use socket2::SockRef;
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, lookup_host};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
-
-/// Connections that may wait to be accepted. The kernel lowers it to `net.core.somaxconn`. A client that finds the
-/// queue full repeats its SYN after 1 s, then after 2 s more, so a short queue would stretch every reconnect storm.
-const BACKLOG: u32 = 65_535;
 
 /// Clients that are refused for want of a descriptor before the next wait: some milliseconds of work.
 const REFUSED_MAX: usize = 256;
@@ -37,24 +34,17 @@ pub(super) struct Listener {
     endpoint: Arc<Endpoint>,
 }
 
-#[derive(Debug)]
-enum Socket {
-    Tcp(TcpListener),
-    Unix(UnixListener),
-}
-
 impl Listener {
-    /// Listens on an address. Connections wait in the kernel until [`Listener::run`].
+    /// Listens on an address, with a socket for each of the addresses that a name has. Connections wait in the kernel
+    /// until [`Listener::run`].
     ///
     /// # Errors
     ///
-    /// The error of the system; if a name has several addresses, that of the last one.
-    pub(super) async fn bind(address: &Address, endpoint: Endpoint, config: &Config) -> io::Result<Self> {
-        let socket = match &address.socket {
-            SocketAddress::Tcp(text) => Socket::Tcp(listen(text, config).await?),
-            SocketAddress::Unix(path) => Socket::Unix(listen_at(path)?),
-        };
-        Ok(Self { socket, endpoint: Arc::new(endpoint) })
+    /// The error of the system.
+    pub(super) async fn bind(address: &Address, endpoint: Endpoint, config: &Config) -> io::Result<Vec<Self>> {
+        let endpoint = Arc::new(endpoint);
+        let sockets = bind(address, config).await?;
+        Ok(sockets.into_iter().map(|socket| Self { socket, endpoint: Arc::clone(&endpoint) }).collect())
     }
 
     /// Returns the address, with the port that the system chose for port 0; `None` for a Unix socket.
@@ -63,6 +53,20 @@ impl Listener {
             Socket::Tcp(listener) => listener.local_addr().ok(),
             Socket::Unix(_) => None,
         }
+    }
+
+    /// Returns the address as people read it; `None` if the system cannot tell.
+    pub(super) fn bound_address(&self) -> Option<BoundAddress> {
+        let socket = match &self.socket {
+            Socket::Tcp(listener) => {
+                let addr = listener.local_addr().ok()?;
+                let is_dual_stack = addr.is_ipv6() && SockRef::from(listener).only_v6().is_ok_and(|is_only| !is_only);
+                BoundSocket::Tcp { addr, is_dual_stack }
+            }
+            Socket::Unix(socket) => BoundSocket::Unix(socket.path().to_owned()),
+        };
+        let Endpoint { is_internal, has_proxy_protocol, ref tls } = *self.endpoint;
+        Some(BoundAddress { socket, has_proxy_protocol, is_encrypted: tls.is_some(), is_internal })
     }
 
     /// Returns whether the address is for operators and their tools.
@@ -152,62 +156,12 @@ impl Listener {
                 let (stream, peer) = listener.accept().await?;
                 Ok(Accepted { stream, peer: peer.ip().to_canonical() })
             }
-            Socket::Unix(listener) => {
-                let (stream, _) = listener.accept().await?;
+            Socket::Unix(socket) => {
+                let (stream, _) = socket.listener.accept().await?;
                 // Reads and writes of a TCP stream are those of any stream socket, so one type serves both kinds.
                 let descriptor = OwnedFd::from(stream.into_std()?);
                 Ok(Accepted { stream: TcpStream::from_std(descriptor.into())?, peer: LOCAL })
             }
         }
-    }
-}
-
-async fn listen(text: &str, config: &Config) -> io::Result<TcpListener> {
-    let mut last_error = io::Error::new(io::ErrorKind::InvalidInput, "the name has no address");
-    for addr in lookup_host(text).await? {
-        let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        // A restart must not wait until the connections of the old process have left TIME_WAIT.
-        socket.set_reuseaddr(true)?;
-        socket::prepare(&socket, &config.sockets)?;
-        match socket.bind(addr).and_then(|()| socket.listen(BACKLOG)) {
-            Ok(listener) => return Ok(listener),
-            Err(error) => last_error = error,
-        }
-    }
-    Err(last_error)
-}
-
-/// Listens on a path. Replaces the socket of a process that was killed, which still exists but refuses connections.
-fn listen_at(path: &Path) -> io::Result<UnixListener> {
-    let is_stale = || {
-        let refused = std::os::unix::net::UnixStream::connect(path).err().map(|error| error.kind());
-        refused == Some(io::ErrorKind::ConnectionRefused)
-    };
-    match UnixListener::bind(path) {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_stale() => {
-            std::fs::remove_file(path)?;
-            UnixListener::bind(path)
-        }
-        bound => bound,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use socket2::SockRef;
-
-    /// Accepted sockets inherit the options of their listener, and no code sets them again.
-    #[tokio::test]
-    async fn accepted_sockets_have_what_was_set_on_the_listener() {
-        let config = Config::default();
-        let listener = listen("127.0.0.1:0", &config).await.unwrap();
-        let _peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (stream, _) = listener.accept().await.unwrap();
-        let socket = SockRef::from(&stream);
-        assert!(socket.tcp_nodelay().unwrap());
-        // The kernel doubles it.
-        assert_eq!(socket.send_buffer_size().unwrap(), 2 * config.sockets.send_buffer_bytes);
-        assert_eq!(socket.tcp_notsent_lowat().unwrap(), config.sockets.notsent_bytes);
     }
 }

@@ -4,12 +4,16 @@ mod error;
 mod handle;
 mod stop;
 
+mod bind;
+mod bound_address;
 mod listener;
+mod unix_socket;
 
 mod accept_error;
 mod connection;
 mod descriptor_reserve;
 
+pub use bound_address::{BoundAddress, BoundSocket};
 pub use error::{ReloadError, ServerError};
 pub use handle::ServerHandle;
 pub use stop::Stop;
@@ -87,10 +91,10 @@ impl Server {
         let certificates = certificates(config)?;
         let mut listeners = Vec::new();
         for address in &config.addr {
-            listeners.push(bind(address, Endpoint::new(address, false, certificates.as_ref()), config).await?);
+            listeners.extend(listen(address, Endpoint::new(address, false, certificates.as_ref()), config).await?);
         }
         if let Some(address) = &config.internal_addr {
-            listeners.push(bind(address, Endpoint::new(address, true, certificates.as_ref()), config).await?);
+            listeners.extend(listen(address, Endpoint::new(address, true, certificates.as_ref()), config).await?);
         }
         let metrics = Arc::new(Metrics::new(config.shards()));
         let (hub, shards) = Hub::tuned(&config.limits, &config.tuning, metrics);
@@ -116,6 +120,11 @@ impl Server {
     /// Returns the address for operators if it is TCP, with the port that the system chose for port 0.
     pub fn internal_addr(&self) -> Option<SocketAddr> {
         self.listeners.iter().filter(|listener| listener.is_internal()).find_map(Listener::addr)
+    }
+
+    /// Returns every address on which the server listens, those for clients first.
+    pub fn bound_addresses(&self) -> Vec<BoundAddress> {
+        self.listeners.iter().filter_map(Listener::bound_address).collect()
     }
 
     /// Returns a handle that works while the server runs.
@@ -186,9 +195,10 @@ fn certificates(config: &Config) -> Result<Option<Certificates>, ServerError> {
     Ok(Some(Certificates::new(certificate)?))
 }
 
-async fn bind(address: &Address, endpoint: Endpoint, config: &Config) -> Result<Listener, ServerError> {
-    let listener = Listener::bind(address, endpoint, config).await;
-    listener.map_err(|error| ServerError::Listen { addr: address.to_string(), error })
+async fn listen(address: &Address, endpoint: Endpoint, config: &Config) -> Result<Vec<Listener>, ServerError> {
+    let flag = if endpoint.is_internal { "--internal-addr" } else { "--addr" };
+    let listeners = Listener::bind(address, endpoint, config).await;
+    listeners.map_err(|error| ServerError::Listen { addr: address.clone(), flag, error })
 }
 
 /// Accepts on every listener, for ever.

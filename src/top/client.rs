@@ -1,5 +1,7 @@
 //! A client of a hub's HTTP interface, with errors that say what to do.
 
+use super::options::UnsendableKey;
+use super::screen::Sorts;
 use super::{Options, Sample, Snapshot};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
@@ -44,8 +46,8 @@ pub(super) struct HubClient {
 }
 
 impl HubClient {
-    pub(super) fn new(options: &Options) -> Self {
-        Self { authority: options.url.authority().to_owned(), key: options.key.clone() }
+    pub(super) fn new(options: &Options) -> Result<Self, UnsendableKey> {
+        Ok(Self { authority: options.url.authority().to_owned(), key: options.key()?.map(str::to_owned) })
     }
 
     /// Requests the metrics.
@@ -64,12 +66,13 @@ impl HubClient {
     pub(super) async fn snapshot(
         &self,
         before: Option<&Sample>,
-        sort: &str,
+        sorts: Sorts,
         interval: Duration,
     ) -> Result<Snapshot, HubError> {
-        let channels = format!("/admin/channels?sort=rate&limit={ROWS}&over={}ms", interval.as_millis());
+        let Sorts { connections, channels } = sorts;
+        let channels = format!("/admin/channels?sort={channels}&limit={ROWS}&over={}ms", interval.as_millis());
         let (channels, ()) = tokio::join!(self.list(&channels, interval, "channels"), sleep(interval));
-        let connections = format!("/admin/connections?sort={sort}&limit={ROWS}");
+        let connections = format!("/admin/connections?sort={connections}&limit={ROWS}");
         let (sample, connections) = tokio::join!(self.sample(), self.list(&connections, Duration::ZERO, "connections"));
         Ok(Snapshot::new(before, sample?, connections, channels))
     }

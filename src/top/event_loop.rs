@@ -20,6 +20,7 @@ const FIRST_INTERVAL: Duration = Duration::from_millis(200);
 enum Action {
     Quit,
     Sort,
+    SortChannels,
     Pause,
     Help,
     Scroll(isize),
@@ -36,7 +37,7 @@ pub(super) async fn run(options: &Options, medium: Medium) -> anyhow::Result<()>
 }
 
 async fn event_loop(terminal: &mut DefaultTerminal, options: &Options, medium: Medium) -> anyhow::Result<()> {
-    let (client, mut screen) = (HubClient::new(options), Screen::new(options.url.to_string(), medium));
+    let (client, mut screen) = (HubClient::new(options)?, Screen::new(options.url.to_string(), medium));
     let mut actions = read_actions();
     let mut terminated = signal(SignalKind::terminate())?;
     let mut before = None;
@@ -52,7 +53,14 @@ async fn event_loop(terminal: &mut DefaultTerminal, options: &Options, medium: M
                 _ = terminated.recv() => return Ok(()),
                 action = actions.recv() => match action {
                     None | Some(Action::Quit) => return Ok(()),
-                    Some(Action::Sort) => break None,
+                    Some(Action::Sort) => {
+                        screen.next_sort();
+                        break None;
+                    }
+                    Some(Action::SortChannels) => {
+                        screen.next_channel_sort();
+                        break None;
+                    }
                     Some(action) => apply(action, &mut screen),
                 }
             }
@@ -63,7 +71,7 @@ async fn event_loop(terminal: &mut DefaultTerminal, options: &Options, medium: M
                 screen.show(snapshot);
             }
             Some(Err(error)) => screen.show_error(error.to_string()),
-            None => screen.next_sort(),
+            None => {}
         }
     }
 }
@@ -75,8 +83,8 @@ fn next_snapshot<'a>(
     screen: &Screen,
     interval: Duration,
 ) -> impl Future<Output = Result<Snapshot, HubError>> + use<'a> {
-    let (sort, interval) = (screen.sort(), if before.is_some() { interval } else { FIRST_INTERVAL });
-    async move { client.snapshot(before.as_ref(), sort, interval).await }
+    let (sorts, interval) = (screen.sorts(), if before.is_some() { interval } else { FIRST_INTERVAL });
+    async move { client.snapshot(before.as_ref(), sorts, interval).await }
 }
 
 fn apply(action: Action, screen: &mut Screen) {
@@ -85,7 +93,7 @@ fn apply(action: Action, screen: &mut Screen) {
         Action::Help => screen.toggle_help(),
         Action::Scroll(lines) => screen.scroll(lines),
         // The loop draws after every action, and handles the others itself.
-        Action::Redraw | Action::Quit | Action::Sort => {}
+        Action::Redraw | Action::Quit | Action::Sort | Action::SortChannels => {}
     }
 }
 
@@ -114,6 +122,7 @@ fn action(event: &Event) -> Option<Action> {
         KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => Some(Action::Quit),
         KeyCode::Char('q') | KeyCode::Esc => Some(Action::Quit),
         KeyCode::Char('s') => Some(Action::Sort),
+        KeyCode::Char('c') => Some(Action::SortChannels),
         KeyCode::Char('p' | ' ') => Some(Action::Pause),
         KeyCode::Char('?' | 'h') => Some(Action::Help),
         KeyCode::Up | KeyCode::Char('k') => Some(Action::Scroll(-1)),

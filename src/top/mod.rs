@@ -15,7 +15,7 @@ mod view;
 
 mod event_loop;
 
-pub use options::{HubUrl, HubUrlError, Options};
+pub use options::{HubUrl, HubUrlError, Options, UnsendableKey};
 pub use sample::Sample;
 pub use screen::{Medium, Screen};
 pub use snapshot::Snapshot;
@@ -39,6 +39,10 @@ pub fn run(arguments: Vec<OsString>, medium: Medium) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
+    if let Err(error) = options.key() {
+        let _ = writeln!(io::stderr(), "throng top: {error}");
+        return ExitCode::from(2);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
         if options.once || !io::stdout().is_terminal() {
@@ -58,10 +62,10 @@ pub fn run(arguments: Vec<OsString>, medium: Medium) -> ExitCode {
 
 /// Prints one snapshot as text. Takes as long as the interval, because rates need two samples.
 async fn print(options: &Options) -> anyhow::Result<()> {
-    let client = HubClient::new(options);
+    let client = HubClient::new(options)?;
     let mut screen = Screen::new(options.url.to_string(), Medium::Printed);
     let first = client.sample().await?;
-    screen.show(client.snapshot(Some(&first), screen.sort(), options.interval).await?);
+    screen.show(client.snapshot(Some(&first), screen.sorts(), options.interval).await?);
     let _ = io::stdout().lock().write_all(printed(&screen, PRINTED_SIZE).as_bytes());
     Ok(())
 }

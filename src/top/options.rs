@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use hyper::Uri;
+use hyper::header::HeaderValue;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -10,9 +11,8 @@ use thiserror::Error;
 /// Show a running hub live: its shards, its slowest connections, its busiest channels.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "throng top", bin_name = "throng top", version, max_term_width = 120)]
-#[command(
-    after_help = "Keys: q quits, s sorts connections, p pauses, arrows scroll, ? shows help. NO_COLOR is respected."
-)]
+#[command(after_help = "Keys: q quits, s sorts connections, c sorts channels, p pauses, arrows scroll, ? shows help. \
+                  NO_COLOR is respected.")]
 pub struct Options {
     /// URL of the hub for operators: its --internal-addr or, on the same machine, its --addr.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
@@ -21,7 +21,7 @@ pub struct Options {
     /// One of the hub's --admin-keys. Without a key, connections and channels are not shown. Prefer the variable:
     /// arguments are visible in process lists.
     #[arg(long, value_name = "KEY", env = "THRONG_TOP_KEY", hide_env_values = true)]
-    pub key: Option<String>,
+    key: Option<String>,
 
     /// Time between two snapshots, from 200ms to 60s. Rates are averages over it.
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
@@ -30,6 +30,27 @@ pub struct Options {
     /// Print one snapshot as text and exit. The default if standard output is not a terminal.
     #[arg(long)]
     pub once: bool,
+}
+
+/// A key that cannot be sent. The error does not repeat it.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+#[error(
+    "--key, or THRONG_TOP_KEY, has a character that no header can carry; give one of the hub's --admin-keys as it is"
+)]
+pub struct UnsendableKey;
+
+impl Options {
+    /// Returns the key without the white space that files and shells leave around it; none if it is empty.
+    ///
+    /// # Errors
+    ///
+    /// [`UnsendableKey`] if no request could have it.
+    pub fn key(&self) -> Result<Option<&str>, UnsendableKey> {
+        match self.key.as_deref().map(str::trim).filter(|key| !key.is_empty()) {
+            Some(key) if HeaderValue::from_str(key).is_err() => Err(UnsendableKey),
+            key => Ok(key),
+        }
+    }
 }
 
 /// Why a text is not the URL of a hub.

@@ -2,9 +2,21 @@
 
 use super::Snapshot;
 use ratatui::style::{Color, Style};
+use std::time::{Duration, Instant};
 
 /// Orders of connections, as the hub names them.
 const SORTS: [&str; 3] = ["lag", "stalled", "age"];
+
+/// Orders of channels, as the hub names them, and in words.
+const CHANNEL_SORTS: [(&str, &str); 3] =
+    [("rate", "publications per second"), ("subscribers", "subscribers"), ("publications", "publications")];
+
+/// The orders that the user has chosen, as the hub names them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Sorts {
+    pub(super) connections: &'static str,
+    pub(super) channels: &'static str,
+}
 
 /// The output that a screen is drawn on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -24,7 +36,10 @@ pub struct Screen {
     pub(super) medium: Medium,
     pub(super) snapshot: Option<Snapshot>,
     pub(super) error: Option<String>,
+    /// When the last snapshot came.
+    updated: Instant,
     sort: usize,
+    channel_sort: usize,
     pub(super) scrolled: usize,
     pub(super) is_paused: bool,
     pub(super) is_helping: bool,
@@ -33,13 +48,23 @@ pub struct Screen {
 impl Screen {
     /// Returns a screen without a snapshot.
     pub fn new(url: String, medium: Medium) -> Self {
-        let (sort, scrolled) = (0, 0);
-        Self { url, medium, snapshot: None, error: None, sort, scrolled, is_paused: false, is_helping: false }
+        Self {
+            url,
+            medium,
+            snapshot: None,
+            error: None,
+            updated: Instant::now(),
+            sort: 0,
+            channel_sort: 0,
+            scrolled: 0,
+            is_paused: false,
+            is_helping: false,
+        }
     }
 
     /// Replaces the snapshot, and removes the error.
     pub fn show(&mut self, snapshot: Snapshot) {
-        (self.snapshot, self.error) = (Some(snapshot), None);
+        (self.snapshot, self.error, self.updated) = (Some(snapshot), None, Instant::now());
     }
 
     /// Shows an error, next to the last snapshot.
@@ -50,6 +75,26 @@ impl Screen {
     /// Returns the order of connections.
     pub fn sort(&self) -> &'static str {
         SORTS[self.sort]
+    }
+
+    /// Returns the orders of connections and channels.
+    pub(super) fn sorts(&self) -> Sorts {
+        Sorts { connections: self.sort(), channels: CHANNEL_SORTS[self.channel_sort].0 }
+    }
+
+    /// Returns the order of channels in words.
+    pub(super) fn channel_sort(&self) -> &'static str {
+        CHANNEL_SORTS[self.channel_sort].1
+    }
+
+    /// Switches to the next order of channels.
+    pub fn next_channel_sort(&mut self) {
+        self.channel_sort = (self.channel_sort + 1) % CHANNEL_SORTS.len();
+    }
+
+    /// Returns the time since the last snapshot if the hub does not answer.
+    pub(super) fn silence(&self) -> Option<Duration> {
+        self.error.as_ref().map(|_| self.updated.elapsed())
     }
 
     /// Switches to the next order of connections.

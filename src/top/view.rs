@@ -18,16 +18,21 @@ const CHANNELS_SHOWN: u16 = 10;
 /// Columns from which on the id and the state of a connection are shown.
 const WIDE: u16 = 110;
 
-const KEYS: &str = "q quit  s sort  p pause  \u{2191}\u{2193} scroll  ? help";
+/// Columns from which on state and id would fit; they are shown on a wide screen only.
+const WIDE_COLUMNS_FROM: u16 = 58;
 
-const HELP: [&str; 13] = [
+const KEYS: &str = "q quit  s c sort  p pause  \u{2191}\u{2193} scroll  ? help";
+
+const HELP: [&str; 15] = [
     "q, Esc, Ctrl-C   quit",
     "s                sort connections by lag, stall, age",
+    "c                sort channels by rate, subscribers, publications",
     "p, space         pause or continue",
     "\u{2191} \u{2193}, j k         scroll connections",
     "",
     "per write  messages that one write delivers on average",
-    "p99        from arrival to the last write, at most",
+    "p50, p99   from arrival to the last write, at most: the upper",
+    "           bound of the bucket that they fall into",
     "parked     connections whose socket is full",
     "lag        bytes that the slowest client has not got yet",
     "inbox      commands that wait for the shard",
@@ -73,9 +78,9 @@ pub(super) fn draw(buffer: &mut Buffer, screen: &Screen) {
     let [head, shards, connections, channels, foot] = Layout::vertical(parts).areas(area);
     let lines = vec![head_line(screen, snapshot), load_line(snapshot), health_line(screen, snapshot)];
     Paragraph::new(lines).render(head, buffer);
-    Widget::render(shard_table(screen, snapshot), shards, buffer);
+    Widget::render(shard_table(screen, snapshot, shards.width), shards, buffer);
     draw_connections(buffer, screen, snapshot, connections);
-    draw_channels(buffer, snapshot, channels);
+    draw_channels(buffer, screen, snapshot, channels);
     foot_line(screen).render(foot, buffer);
     if screen.is_helping {
         draw_help(buffer, area);
@@ -83,13 +88,20 @@ pub(super) fn draw(buffer: &mut Buffer, screen: &Screen) {
 }
 
 fn head_line<'a>(screen: &'a Screen, snapshot: &'a Snapshot) -> Line<'a> {
-    let state = match snapshot.is_draining {
-        true => Span::styled("draining", screen.bad()),
-        false => Span::styled("serving", screen.good()),
+    // Old figures must not look like those of a hub that serves.
+    let state = match (screen.silence(), screen.is_paused, snapshot.is_draining) {
+        (Some(silence), ..) => Span::styled(format!("no answer for {} s", silence.as_secs()), screen.bad()),
+        (None, true, _) => Span::styled("paused", screen.warning()),
+        (None, false, true) => Span::styled("draining", screen.bad()),
+        (None, false, false) => Span::styled("serving", screen.good()),
     };
     let share = format!("{} of {}", units::count(snapshot.connections_open), units::count(snapshot.connections_max));
-    let mut spans =
-        vec![Span::from(format!("throng {}", snapshot.version)).bold(), format!("  {}  ", screen.url).into(), state];
+    let mut spans = vec![
+        Span::from(format!("throng {}", snapshot.version)).bold(),
+        "  ".into(),
+        state,
+        format!("  {}", screen.url).into(),
+    ];
     if let Some(uptime) = snapshot.uptime {
         spans.push(format!("  up {}", units::age(uptime)).into());
     }
@@ -147,11 +159,45 @@ fn right(text: impl Into<String>) -> Line<'static> {
     Line::from(text.into()).right_aligned()
 }
 
-fn shard_table(screen: &Screen, snapshot: &Snapshot) -> Table<'static> {
+/// A column of a table: its name, its width, and its rank; the columns with the highest ranks are left out first.
+type Column = (&'static str, u16, u8);
+
+/// Returns which columns fit, because half a column says nothing.
+fn columns_that_fit(columns: &[Column], width: u16) -> Vec<bool> {
+    let mut is_shown = vec![true; columns.len()];
+    loop {
+        let shown = || columns.iter().zip(&is_shown).enumerate().filter(|(_, (_, is_shown))| **is_shown);
+        let needed = shown().map(|(_, ((_, width, _), _))| width + 1).sum::<u16>().saturating_sub(1);
+        let last = shown().max_by_key(|(_, ((_, _, rank), _))| *rank).map(|(index, _)| index);
+        match last {
+            Some(index) if needed > width && shown().count() > 1 => is_shown[index] = false,
+            _ => return is_shown,
+        }
+    }
+}
+
+/// Returns those of the items whose column is shown.
+fn shown<T>(items: impl IntoIterator<Item = T>, is_shown: &[bool]) -> Vec<T> {
+    items.into_iter().zip(is_shown).filter_map(|(item, is_shown)| is_shown.then_some(item)).collect()
+}
+
+fn shard_table(screen: &Screen, snapshot: &Snapshot, width: u16) -> Table<'static> {
+    let columns: [Column; 9] = [
+        ("shard", 5, 0),
+        ("connections", 11, 1),
+        ("channels", 8, 7),
+        ("deliver/s", 9, 2),
+        ("per write", 9, 8),
+        ("p99", 6, 3),
+        ("parked", 6, 5),
+        ("lag", 8, 4),
+        ("inbox", 6, 6),
+    ];
+    let is_shown = columns_that_fit(&columns, width);
     let row = |shard: &ShardRow| {
         let or_none = |number: Option<String>| right(number.unwrap_or_else(|| "-".to_owned()));
         let marked = |line: Line<'static>, is_marked| if is_marked { line.style(screen.warning()) } else { line };
-        Row::new([
+        let cells = [
             right(shard.name.clone()),
             right(units::count(shard.connections)),
             right(units::count(shard.channels)),
@@ -161,10 +207,11 @@ fn shard_table(screen: &Screen, snapshot: &Snapshot) -> Table<'static> {
             marked(right(units::count(shard.parked)), shard.parked > 0.0),
             marked(right(units::bytes(shard.lag_bytes)), shard.lag_bytes > 0.0),
             right(units::count(shard.inbox)),
-        ])
+        ];
+        Row::new(shown(cells, &is_shown))
     };
-    let names = ["shard", "connections", "channels", "deliver/s", "per write", "p99", "parked", "lag", "inbox"];
-    let widths = [5, 11, 8, 9, 9, 6, 6, 8, 6].map(Constraint::Length);
+    let names = shown(columns.map(|(name, ..)| name), &is_shown);
+    let widths = shown(columns.map(|(_, width, _)| Constraint::Length(width)), &is_shown);
     let rows = snapshot.shards.iter().take(SHARDS_SHOWN).map(row);
     let hidden = snapshot.shards.len().saturating_sub(SHARDS_SHOWN);
     let title = if hidden > 0 { format!("shards, {hidden} more not shown ") } else { "shards ".to_owned() };
@@ -180,15 +227,24 @@ fn draw_connections(buffer: &mut Buffer, screen: &Screen, snapshot: &Snapshot, a
         }
     };
     let is_wide = area.width >= WIDE;
-    let mut names = vec!["queued", "stalled", "age", "rtt", "unsent", "resent"];
-    let mut widths: Vec<_> = [9, 7, 7, 7, 9, 6].map(Constraint::Length).to_vec();
-    if is_wide {
-        names.extend(["state", "id"]);
-        widths.extend([8, 12].map(Constraint::Length));
-    }
-    widths.extend([Constraint::Length(if is_wide { 25 } else { 15 }), Constraint::Fill(1)]);
-    let lines = rows.iter().skip(screen.scrolled).map(|row| connection_row(screen, row, is_wide));
-    let mut head: Vec<_> = names.into_iter().map(|name| Line::from(name).right_aligned()).collect();
+    let columns: [Column; 8] = [
+        ("queued", 9, 0),
+        ("stalled", 7, 1),
+        ("age", 7, 3),
+        ("rtt", 7, 2),
+        ("unsent", 9, 4),
+        ("resent", 6, 5),
+        ("state", 8, 6),
+        ("id", 12, 7),
+    ];
+    let client = if is_wide { 25 } else { 15 };
+    // The names of client and channel are what an operator looks for, so they come before any number.
+    let room = if is_wide { area.width } else { area.width.saturating_sub(client + 10).min(WIDE_COLUMNS_FROM) };
+    let is_shown = columns_that_fit(&columns, room);
+    let mut widths = shown(columns.map(|(_, width, _)| Constraint::Length(width)), &is_shown);
+    widths.extend([Constraint::Length(client), Constraint::Fill(1)]);
+    let lines = rows.iter().skip(screen.scrolled).map(|row| connection_row(screen, row, &is_shown));
+    let mut head = shown(columns.map(|(name, ..)| right(name)), &is_shown);
     head.extend([Line::from("client"), Line::from("channels")]);
     let from = if screen.scrolled > 0 { format!(", from {} on", screen.scrolled + 1) } else { String::new() };
     let title = format!("connections by {sort}{from} ");
@@ -196,25 +252,25 @@ fn draw_connections(buffer: &mut Buffer, screen: &Screen, snapshot: &Snapshot, a
     Widget::render(table.block(titled(title)), area, buffer);
 }
 
-fn connection_row<'a>(screen: &Screen, row: &'a ConnectionRow, is_wide: bool) -> Row<'a> {
+fn connection_row<'a>(screen: &Screen, row: &'a ConnectionRow, is_shown: &[bool]) -> Row<'a> {
     let or_none = |number: Option<f64>, unit: fn(f64) -> String| right(number.map_or_else(|| "-".to_owned(), unit));
-    let mut cells = vec![
+    let cells = [
         right(units::bytes(row.queued_bytes)),
         or_none(row.stalled, units::latency),
         right(units::age(row.age)),
         or_none(row.round_trip, units::latency),
         or_none(row.unsent_bytes, units::bytes),
         or_none(row.retransmitted, units::count),
+        right(row.state.as_str()),
+        right(row.id.as_str()),
     ];
-    if is_wide {
-        cells.extend([right(row.state.as_str()), right(row.id.as_str())]);
-    }
+    let mut cells = shown(cells, is_shown);
     cells.extend([Line::from(row.client.as_str()), Line::from(row.channels.as_str())]);
     let is_slow = row.stalled.is_some() || row.queued_bytes > 0.0;
     Row::new(cells).style(if is_slow { screen.warning() } else { Style::new() })
 }
 
-fn draw_channels(buffer: &mut Buffer, snapshot: &Snapshot, area: Rect) {
+fn draw_channels(buffer: &mut Buffer, screen: &Screen, snapshot: &Snapshot, area: Rect) {
     let rows = match &snapshot.channels {
         Ok(rows) => rows,
         Err(why) => return Paragraph::new(why.as_str()).block(titled("channels ")).render(area, buffer),
@@ -231,14 +287,12 @@ fn draw_channels(buffer: &mut Buffer, snapshot: &Snapshot, area: Rect) {
     let mut head: Vec<_> = ["publish/s", "published", "subscribers"].map(right).to_vec();
     head.push(Line::from("channel"));
     let table = Table::new(rows.iter().map(row), widths).header(Row::new(head).style(Style::new().dim()));
-    Widget::render(table.column_spacing(1).block(titled("channels by publications per second ")), area, buffer);
+    let title = format!("channels by {} ", screen.channel_sort());
+    Widget::render(table.column_spacing(1).block(titled(title)), area, buffer);
 }
 
 fn foot_line(screen: &Screen) -> Line<'static> {
-    let mut spans = vec![if screen.medium == Medium::Printed { "".into() } else { KEYS.dim() }];
-    if screen.is_paused {
-        spans.extend(["   ".into(), Span::styled("paused", screen.warning())]);
-    }
+    let mut spans: Vec<Span<'static>> = vec![if screen.medium == Medium::Printed { "".into() } else { KEYS.dim() }];
     if let Some(error) = screen.error.clone().filter(|_| screen.snapshot.is_some()) {
         spans = vec![Span::styled(error, screen.bad()), "; trying again".into()];
     }
@@ -247,7 +301,7 @@ fn foot_line(screen: &Screen) -> Line<'static> {
 
 fn draw_help(buffer: &mut Buffer, area: Rect) {
     let lines = u16::try_from(HELP.len()).unwrap_or(u16::MAX);
-    let (width, height) = (62.min(area.width), (lines + 2).min(area.height));
+    let (width, height) = (68.min(area.width), (lines + 2).min(area.height));
     let popup = Rect::new((area.width - width) / 2, (area.height - height) / 2, width, height);
     Clear.render(popup, buffer);
     let lines: Vec<_> = HELP.iter().map(|line| Line::from(*line)).collect();

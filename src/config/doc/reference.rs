@@ -41,8 +41,11 @@ message_bytes_max = 16_384
 | `throng check-config FILE` | reports every mistake in a file with its line; for a valid one, what it changes |
 | `kill -HUP PID` | reads file and variables again (flags stay), and logs what changed |
 
-**Types.** A *duration* is a number with a unit, as in `54s`, `1m30s` or `300us`. *bytes* are whole numbers. A list is
-`[\"a\", \"b\"]` in a file, and `a,b` in a variable or a flag.
+**Types.** A *duration* is a number with a unit, as in `54s`, `1m30s` or `300us`. *bytes* are whole numbers, also with a
+unit: `64KiB` and `64k` are 65,536, `64kB` is 64,000; in a file in quotes. A list is `[\"a\", \"b\"]` in a file, and
+`a,b` in a variable or a flag. A switch is `true` or `false` in a file; variables and flags (`--echo=no`) know `yes`,
+`no`, `on`, `off`, `1` and `0` too. White space around values and items does not count. An empty variable counts as not
+set.
 
 **Reload.** The column *applies* says when a reload changes a setting: *at once*, for open connections too; *to new
 connections*; or only *after a restart*, until which the old value stays and the log says so. A reload with a mistake

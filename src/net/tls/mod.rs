@@ -2,9 +2,13 @@
 
 mod accept;
 mod certificate;
+mod chain;
 mod encryption;
+mod error;
+mod files;
 
 pub(crate) use accept::accept;
 pub(crate) use certificate::Certificates;
-pub use certificate::{Certificate, TlsError, load};
+pub use certificate::{Certificate, load};
 pub(crate) use encryption::Encryption;
+pub use error::TlsError;
