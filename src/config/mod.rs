@@ -28,6 +28,7 @@ pub mod tuning;
 
 pub mod address;
 pub mod collector_url;
+pub mod host;
 pub mod key;
 pub mod origin;
 
@@ -37,16 +38,17 @@ pub mod file;
 pub mod reload;
 pub mod source;
 
-pub use access::AccessConfig;
+pub use access::{AccessConfig, MetricsAccess};
 pub use address::{Address, SocketAddress};
 pub use admission::AdmissionConfig;
 pub use collector_url::CollectorUrl;
 pub use error::ConfigError;
+pub use host::{HostPattern, HostPort};
 pub use hub_limits::{HubLimits, SlowConsumer};
 pub use key::Key;
 pub use load_error::LoadError;
 pub use log::{LogConfig, LogFormat};
-pub use origin::OriginPattern;
+pub use origin::{Origin, OriginPattern};
 pub use root::Config;
 pub use setting::Setting;
 pub use socket_limits::SocketLimits;

@@ -2,6 +2,7 @@
 
 use super::address::{Address, AddressError};
 use super::collector_url::{CollectorUrl, CollectorUrlError};
+use super::host::{HostError, HostPattern};
 use super::key::{Key, KeyError};
 use super::origin::{OriginError, OriginPattern};
 use ipnet::IpNet;
@@ -59,6 +60,9 @@ pub enum ValueError {
     /// The text is not an address to listen on.
     #[error(transparent)]
     Address(#[from] AddressError),
+    /// The text is not a host.
+    #[error(transparent)]
+    Host(#[from] HostError),
     /// The text is not an origin.
     #[error(transparent)]
     Origin(#[from] OriginError),
@@ -198,7 +202,7 @@ macro_rules! texts {
     )+};
 }
 
-texts! { bool Address CollectorUrl Key OriginPattern }
+texts! { bool Address CollectorUrl HostPattern Key OriginPattern }
 
 impl Scalar for String {
     fn parse(text: &str) -> Result<Self, ValueError> {
