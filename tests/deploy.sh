@@ -35,7 +35,7 @@ echo "metrics"
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=throng.test -days 30 \
     -keyout "$tmp/key.pem" -out "$tmp/chain.pem" 2>/dev/null
 target/release/throng --addr 127.0.0.1:0,tls+127.0.0.1:0 --tls-certificate "$tmp/chain.pem" --tls-key "$tmp/key.pem" \
-    --shards 2 > "$tmp/line" 2>/dev/null &
+    --metrics public --shards 2 > "$tmp/line" 2>/dev/null &
 hub=$!
 trap 'kill -INT $hub 2>/dev/null; wait $hub 2>/dev/null; rm -rf "$tmp"' EXIT
 until grep -q ready "$tmp/line"; do kill -0 $hub; done

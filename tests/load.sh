@@ -9,7 +9,7 @@ trap 'kill $server 2>/dev/null || true; rm -f "$out"' EXIT
 
 # Starts a hub with these settings; sets `server` and `url`.
 start() {
-    target/release/throng --addr 127.0.0.1:0 "$@" >"$out" &
+    target/release/throng --addr 127.0.0.1:0 --metrics public "$@" >"$out" &
     server=$!
     until grep -q http "$out"; do kill -0 "$server"; sleep 0.05; done
     url=$(grep -o '127.0.0.1:[0-9]*' "$out" | head -1)

@@ -146,7 +146,8 @@ async fn internal_address_has_what_operators_need_and_the_public_one_has_not() {
     .await;
     let internal = server.internal.expect("it was configured");
     for (path, public, inside) in [
-        ("/metrics", 404, 200),
+        // Under a name that is not this machine's: a page in a browser could ask so.
+        ("/metrics", 404, 401),
         ("/admin/drain", 404, 401),
         ("/health/ready", 200, 200),
         ("/health/live", 200, 200),
@@ -156,17 +157,6 @@ async fn internal_address_has_what_operators_need_and_the_public_one_has_not() {
         assert_eq!(get(server.addr, path).await.status, public, "{path}");
         assert_eq!(get(internal, path).await.status, inside, "{path}");
     }
-}
-
-/// Without an internal address metrics are for this machine; a proxy on it speaks for others.
-#[tokio::test]
-async fn metrics_are_not_for_who_comes_through_a_proxy() {
-    let server = start(|_| {}).await;
-    assert_eq!(get(server.addr, "/metrics").await.status, 200);
-    let request = b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.1\r\nConnection: close\r\n\r\n";
-    let answer = exchange(server.addr, request).await;
-    assert_eq!(answer.status, 403);
-    assert!(answer.body.contains("--internal-addr"), "{}", answer.body);
 }
 
 /// A wave of reconnects would hit the other hubs: no connection is closed too early, and not all at the end.

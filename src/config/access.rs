@@ -1,11 +1,13 @@
 //! Access: which pages may connect, which proxies are trusted, which clients are exempt, and who operates the hub.
 
+use super::host::HostPattern;
 use super::key::Key;
 use super::origin::OriginPattern;
 use super::section::section;
 use super::setting::DefaultValue::Unset;
-use super::setting::Kind::{List, Secrets};
+use super::setting::Kind::{Choice, List, Secrets};
 use super::setting::text;
+use super::value::choice;
 use ipnet::IpNet;
 
 section! {
@@ -14,8 +16,17 @@ section! {
         /// Origins of web pages that may connect, besides this host itself. A page of another origin gets 403.
         ///
         /// Written as `https://example.com`, `https://example.com:8443`, or `https://*.example.com` for every
-        /// subdomain. Programs that are not browsers send no origin and may always connect.
+        /// subdomain; with the scheme of an app or an extension, as `capacitor://localhost`; or as `null`. Programs
+        /// that are not browsers send no origin and may always connect.
         allowed_origins: Vec<OriginPattern> = List("origins"), Unset, NewConnections;
+
+        /// Hosts that requests may name, as `chat.example.com`, `chat.example.com:8443` or `*.example.com`. A request
+        /// for another host gets 421. Without a list every host is accepted.
+        ///
+        /// Health checks are answered under any name, and this machine under its own: localhost, 127.0.0.1, [::1]. On
+        /// a loopback connection that no trusted proxy forwarded, only those names and this list count as this host,
+        /// so that a page whose name was pointed at this machine (DNS rebinding) cannot connect.
+        allowed_hosts: Vec<HostPattern> = List("hosts"), Unset, NewConnections;
 
         /// Addresses or networks of proxies whose X-Forwarded-For, Forwarded and PROXY protocol headers are trusted.
         ///
@@ -35,5 +46,21 @@ section! {
         /// A request sends one of them as `X-API-Key: KEY` or `Authorization: Bearer KEY`. Several keys allow one to
         /// be replaced without downtime. Prefer a file or a variable: flags are visible in the list of processes.
         admin_keys: Vec<Key> = Secrets("keys"), Unset, AtOnce;
+
+        /// Who may read /metrics at --addr: requests with one of --admin-keys, or everyone.
+        ///
+        /// A request that a proxy forwarded cannot be told from one of this machine, so being on this machine is not
+        /// enough. With --internal-addr /metrics is served only there, and on loopback or a Unix socket without a key.
+        metrics: MetricsAccess = Choice(MetricsAccess::WORDS), text("key"), AtOnce;
+    }
+}
+
+choice! {
+    /// Who may read the metrics at an address for clients.
+    pub enum MetricsAccess {
+        /// Requests with one of the operator's keys.
+        Key = "key",
+        /// Everyone.
+        Public = "public",
     }
 }

@@ -61,8 +61,8 @@ section! {
 
         /// Address for operators, written like --addr: /health, /metrics and /admin, without clients.
         ///
-        /// With it /metrics and /admin are served only there. Without it --addr serves /admin, and serves /metrics to
-        /// this machine only. An address other than loopback needs --admin-keys.
+        /// With it /metrics and /admin are served only there, and on loopback or a Unix socket /metrics needs no key.
+        /// Without it --addr serves both, to requests with a key. An address other than loopback needs --admin-keys.
         internal_addr: Option<Address> = Text("address"), Unset, Restart;
 
         /// Number of shards. Each connection is written by one shard.

@@ -16,6 +16,12 @@ section! {
         /// Time for the head of a request to arrive. A slower client is cut off.
         handshake_timeout: Duration = deadline(), text("5s"), NewConnections;
 
+        /// Time that an HTTP connection may be idle after a response. Then it is closed, which is no refusal.
+        ///
+        /// It should be longer than a balancer keeps its connections to the hub, 60 s in most: otherwise a request
+        /// may arrive just when the connection is closed.
+        keep_alive_timeout: Duration = deadline(), text("75s"), NewConnections;
+
         /// Maximum size of a message from a client, all fragments together. A larger one closes its connection with
         /// 1009.
         message_bytes_max: usize = bytes(1, 1 << 26), text("65536"), AtOnce;

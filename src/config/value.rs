@@ -3,6 +3,7 @@
 use super::address::{Address, AddressError};
 use super::collector_url::{CollectorUrl, CollectorUrlError};
 use super::file_access::{FileMode, FileModeError, FileOwner, FileOwnerError};
+use super::host::{HostError, HostPattern};
 use super::key::{Key, KeyError};
 use super::log_filter::{LogFilter, LogFilterError};
 use super::origin::{OriginError, OriginPattern};
@@ -81,6 +82,9 @@ pub enum ValueError {
     /// The text is not an address to listen on.
     #[error(transparent)]
     Address(#[from] AddressError),
+    /// The text is not a host.
+    #[error(transparent)]
+    Host(#[from] HostError),
     /// The text is not an origin.
     #[error(transparent)]
     Origin(#[from] OriginError),
@@ -231,7 +235,7 @@ macro_rules! texts {
     )+};
 }
 
-texts! { Address CollectorUrl FileMode FileOwner Key LogFilter OriginPattern }
+texts! { Address CollectorUrl FileMode FileOwner HostPattern Key LogFilter OriginPattern }
 
 impl Scalar for String {
     fn parse(text: &str) -> Result<Self, ValueError> {

@@ -4,7 +4,7 @@ use super::response::{HttpResponse, set_header, text};
 use crate::metrics::{Metrics, Refusal};
 use crate::net::admission::Excess;
 use crate::protocol::channel_name::NameError;
-use hyper::{Method, StatusCode, header};
+use hyper::{StatusCode, header};
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 use thiserror::Error;
@@ -21,8 +21,17 @@ pub(crate) enum RequestError {
     BadChannel(#[from] NameError),
     #[error("Forbidden: the page's origin {0} is neither this host nor one of --allowed-origins\n")]
     ForeignOrigin(String),
-    #[error("Method not allowed\n")]
-    MethodNotAllowed,
+    /// The page may be one that was led here by a name of its own.
+    #[error(
+        "Forbidden: {0} is not a name of this machine, such as localhost, and no trusted proxy forwarded the request; \
+         add it to --allowed-hosts, or the proxy to --trusted-proxies\n"
+    )]
+    ForeignHost(String),
+    #[error("Misdirected Request: {0} is not one of --allowed-hosts\n")]
+    UnknownHost(String),
+    /// With the methods that are.
+    #[error("Method Not Allowed: this path supports {0}\n")]
+    MethodNotAllowed(&'static str),
     #[error("URI Too Long: the limit is {URI_BYTES_MAX} bytes\n")]
     UriTooLong,
     #[error("Upgrade Required: this is a WebSocket endpoint, version 13\n")]
@@ -48,8 +57,9 @@ impl RequestError {
     pub(crate) const fn status(&self) -> StatusCode {
         match self {
             Self::BadRequest(_) | Self::BadChannel(_) => StatusCode::BAD_REQUEST,
-            Self::ForeignOrigin(_) => StatusCode::FORBIDDEN,
-            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::ForeignOrigin(_) | Self::ForeignHost(_) => StatusCode::FORBIDDEN,
+            Self::UnknownHost(_) => StatusCode::MISDIRECTED_REQUEST,
+            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
             Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
             Self::AddressConnections | Self::AddressRate(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -68,7 +78,9 @@ impl RequestError {
             Self::BadRequest(_)
             | Self::BadChannel(_)
             | Self::ForeignOrigin(_)
-            | Self::MethodNotAllowed
+            | Self::ForeignHost(_)
+            | Self::UnknownHost(_)
+            | Self::MethodNotAllowed(_)
             | Self::UriTooLong
             | Self::UpgradeRequired => None,
         }
@@ -77,10 +89,10 @@ impl RequestError {
     /// Returns the reason that the metrics count it under.
     pub(crate) const fn refusal(&self) -> Refusal {
         match self {
-            Self::BadRequest(_) | Self::BadChannel(_) | Self::MethodNotAllowed | Self::UpgradeRequired => {
+            Self::BadRequest(_) | Self::BadChannel(_) | Self::MethodNotAllowed(_) | Self::UpgradeRequired => {
                 Refusal::BadRequest
             }
-            Self::ForeignOrigin(_) => Refusal::Origin,
+            Self::ForeignOrigin(_) | Self::ForeignHost(_) | Self::UnknownHost(_) => Refusal::Origin,
             Self::UriTooLong => Refusal::HeadSize,
             Self::AddressConnections => Refusal::ConnectionsAddress,
             Self::AddressRate(_) => Refusal::RateAddress,
@@ -96,7 +108,6 @@ impl RequestError {
     pub(crate) fn respond(&self, metrics: &Metrics) -> HttpResponse {
         metrics.refuse(self.refusal());
         let mut response = text(self.status(), self.to_string());
-        set_header(&mut response, header::SEC_WEBSOCKET_VERSION, "13");
         set_header(&mut response, header::CONNECTION, "close");
         if let Some(seconds) = self.retry_after() {
             response.headers_mut().insert(header::RETRY_AFTER, jittered(seconds).into());
@@ -106,7 +117,7 @@ impl RequestError {
                 set_header(&mut response, header::UPGRADE, "websocket");
                 set_header(&mut response, header::CONNECTION, "upgrade, close");
             }
-            Self::MethodNotAllowed => set_header(&mut response, header::ALLOW, "GET"),
+            Self::MethodNotAllowed(allowed) => set_header(&mut response, header::ALLOW, allowed),
             _ => {}
         }
         response
@@ -121,11 +132,6 @@ impl From<Excess> for RequestError {
             Excess::TotalRate(wait) => Self::TotalRate(whole_seconds(wait)),
         }
     }
-}
-
-/// Returns the response for GET and HEAD; other methods are an error.
-pub(crate) fn read_only(response: HttpResponse, method: &Method) -> Result<HttpResponse, RequestError> {
-    if [Method::GET, Method::HEAD].contains(method) { Ok(response) } else { Err(RequestError::MethodNotAllowed) }
 }
 
 /// Rounds up, to one second at least.

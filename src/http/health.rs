@@ -1,6 +1,7 @@
 //! Health checks, for balancers and supervisors.
 
-use super::error::{RequestError, read_only};
+use super::error::RequestError;
+use super::methods::read_only;
 use super::response::{HttpResponse, text};
 use crate::operation::lifecycle::Stage;
 use crate::operation::memory::Pressure;

@@ -1,14 +1,16 @@
 //! The metrics page: the counters of the process as text that Prometheus reads.
 
-use super::error::{RequestError, read_only};
+use super::error::RequestError;
+use super::methods::read_only;
 use super::metrics_format::{self, Format};
 use super::process_metrics::ProcessMetrics;
 use super::response::{HttpResponse, set_header, text, with_body};
 use crate::metrics::{LATENCY_BOUNDS, LatencyHistogram, Metric, MetricKind, ProcessCounts, Read, ShardCounts};
 use crate::operation::lifecycle::Stage;
+use crate::operation::operator_key::KeyStatus;
 use crate::operation::pace::{Closing, ClosingKind};
 use crate::operation::state::State;
-use hyper::{Request, StatusCode, header};
+use hyper::{Method, Request, StatusCode, header};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet};
@@ -19,19 +21,32 @@ use prometheus_client::registry::{Registry, Unit};
 use std::fmt;
 use std::time::UNIX_EPOCH;
 
-const FORBIDDEN: &str = "Forbidden: metrics are served to this machine only; elsewhere use --internal-addr and a key\n";
+const UNAUTHORIZED: &str = "Unauthorized: /metrics needs one of --admin-keys, as Authorization: Bearer KEY or \
+    X-API-Key: KEY. Without a key --internal-addr 127.0.0.1:8081 serves it to this machine there, and --metrics public \
+    to everyone here\n";
+
+const TOO_MANY: &str = "Too Many Requests: too many wrong keys; try again in a second\n";
 
 /// Responds with the metrics page, in the format that the scraper prefers.
 pub(super) fn respond<B>(state: &State, request: &Request<B>) -> Result<HttpResponse, RequestError> {
     let format = Format::negotiate(request.headers());
-    let mut response = with_body(StatusCode::OK, format.content_type(), page(state, format));
+    let is_read = [Method::GET, Method::HEAD].contains(request.method());
+    let page = if is_read { page(state, format) } else { String::new() };
+    let mut response = with_body(StatusCode::OK, format.content_type(), page);
     set_header(&mut response, header::VARY, "accept");
     read_only(response, request.method())
 }
 
 /// Returns the response to a request that may not read the metrics.
-pub(super) fn forbidden() -> HttpResponse {
-    text(StatusCode::FORBIDDEN, FORBIDDEN)
+pub(super) fn unauthorized(key: KeyStatus) -> HttpResponse {
+    if key == KeyStatus::TooMany {
+        let mut response = text(StatusCode::TOO_MANY_REQUESTS, TOO_MANY);
+        set_header(&mut response, header::RETRY_AFTER, "1");
+        return response;
+    }
+    let mut response = text(StatusCode::UNAUTHORIZED, UNAUTHORIZED);
+    set_header(&mut response, header::WWW_AUTHENTICATE, "Bearer");
+    response
 }
 
 /// Returns the page, built anew for each request: Prometheus asks a few times a minute.

@@ -1,5 +1,6 @@
 //! The HTTP layer: requests and responses, up to the upgrade to a WebSocket.
 
+pub(crate) mod progress;
 pub(crate) mod service;
 pub(crate) mod websocket;
 
@@ -12,5 +13,7 @@ mod process_metrics;
 
 mod client_address;
 mod error;
+mod host;
+mod methods;
 mod response;
 mod trace;

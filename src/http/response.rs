@@ -53,6 +53,9 @@ pub(crate) fn with_body(status: StatusCode, content_type: &'static str, body: im
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
     set_header(&mut response, header::CONTENT_TYPE, content_type);
+    // What the hub says of itself is true now only. A page overrides this.
+    set_header(&mut response, header::CACHE_CONTROL, "no-store");
+    set_header(&mut response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     response
 }
 

@@ -2,16 +2,21 @@
 
 use super::client_address::{self, is_forwarded};
 use super::error::RequestError;
-use super::response::{HttpResponse, ResponseFuture, text};
+use super::host::{self, HostRules};
+use super::progress::Progress;
+use super::response::{HttpResponse, ResponseFuture, set_header, text};
+use super::websocket::handshake;
 use super::websocket::upgrade::{self, Client, PendingUpgrade};
-use super::{admin, health, metrics, pages, trace};
+use super::{admin, health, methods, metrics, pages, trace};
+use crate::config::{HostPort, MetricsAccess};
 use crate::net::address::is_in;
 use crate::net::endpoint::Endpoint;
+use crate::operation::operator_key::KeyStatus;
 use crate::operation::state::State;
 use crate::session::Protocol;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::service::Service;
-use hyper::{HeaderMap, Request, StatusCode};
+use hyper::{HeaderMap, Method, Request, StatusCode, header};
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -31,14 +36,15 @@ pub(crate) struct HttpService {
     state: Arc<State>,
     endpoint: Arc<Endpoint>,
     peer: Peer,
+    progress: Arc<Progress>,
     /// Set by the request that is answered with 101. hyper owns the service until the connection ends, so the result of
     /// a request is passed out of it through this cell.
     pending_upgrade: RefCell<Option<PendingUpgrade>>,
 }
 
 impl HttpService {
-    pub(crate) fn new(state: Arc<State>, endpoint: Arc<Endpoint>, peer: Peer) -> Self {
-        Self { state, endpoint, peer, pending_upgrade: RefCell::new(None) }
+    pub(crate) fn new(state: Arc<State>, endpoint: Arc<Endpoint>, peer: Peer, progress: Arc<Progress>) -> Self {
+        Self { state, endpoint, peer, progress, pending_upgrade: RefCell::new(None) }
     }
 
     /// Returns the upgrade if a request was answered with 101.
@@ -47,35 +53,87 @@ impl HttpService {
     }
 
     fn respond(&self, request: Request<Incoming>) -> ResponseFuture {
+        let metrics = self.state.hub.metrics();
         let is_for_operators = self.endpoint.is_internal || self.state.settings.load().internal_addr.is_none();
+        let protocol = match request.uri().path() {
+            _ if self.endpoint.is_internal => None,
+            "/ws" => Some(Protocol::Chat),
+            "/echo" if self.state.settings.load().echo => Some(Protocol::Echo),
+            _ => None,
+        };
+        if let Some(protocol) = protocol {
+            let response = self.upgrade(request, protocol).unwrap_or_else(|error| {
+                let mut response = error.respond(metrics);
+                set_header(&mut response, header::SEC_WEBSOCKET_VERSION, "13");
+                response
+            });
+            return ResponseFuture::ready(response);
+        }
+        let host = match self.check_host(&request) {
+            Ok(host) => host,
+            Err(error) => return ResponseFuture::ready(error.respond(metrics)),
+        };
         let response = match request.uri().path() {
             path if path.starts_with("/admin/") && is_for_operators => {
                 return trace::in_span(&request, || admin::respond(&self.state, &request));
             }
-            "/metrics" if is_for_operators => self.metrics(&request),
+            // `OPTIONS *` asks about the server as a whole, RFC 9110 section 9.3.7.
+            "*" if request.method() == Method::OPTIONS => Ok(methods::options(methods::READ)),
+            "/metrics" if is_for_operators => self.metrics(&request, host.as_ref()),
             path if path.starts_with("/health/") => health::respond(&self.state, path, request.method()),
             _ if self.endpoint.is_internal => Ok(text(StatusCode::NOT_FOUND, "Not found: clients connect to --addr\n")),
-            "/ws" => self.upgrade(request, Protocol::Chat),
-            "/echo" if self.state.settings.load().echo => self.upgrade(request, Protocol::Echo),
-            path => pages::respond(path, request.method()),
+            _ => pages::respond(&request, host.as_ref()),
         };
-        ResponseFuture::ready(response.unwrap_or_else(|error| error.respond(self.state.hub.metrics())))
+        ResponseFuture::ready(response.unwrap_or_else(|error| error.respond(metrics)))
     }
 
-    /// Serves the metrics page: on the internal address to local peers and to requests with a key, otherwise to this
-    /// machine only.
-    fn metrics(&self, request: &Request<Incoming>) -> Result<HttpResponse, RequestError> {
+    /// Returns the host that a request is for. Balancers may check health under any name.
+    fn check_host(&self, request: &Request<Incoming>) -> Result<Option<HostPort>, RequestError> {
+        let host = host::requested(request)?;
+        if !request.uri().path().starts_with("/health/") {
+            let settings = self.state.settings.load();
+            let is_loopback = self.is_loopback(request.headers());
+            HostRules { allowed: &settings.access.allowed_hosts, is_loopback }.check(host.as_ref())?;
+        }
+        Ok(host)
+    }
+
+    /// Returns whether a request came over loopback without a trusted proxy: a browser on this machine may have sent it
+    /// for a page whose name was pointed here. A browser cannot send what a trusted proxy adds.
+    fn is_loopback(&self, headers: &HeaderMap) -> bool {
+        let is_direct = self.peer.addr.is_loopback() && !self.endpoint.has_proxy_protocol && !self.endpoint.is_unix;
         let settings = self.state.settings.load();
-        let is_allowed = match &settings.internal_addr {
-            Some(addr) => addr.is_local() || admin::has_key(&self.state, request.headers()),
-            None => self.peer.addr.is_loopback() && !is_forwarded(request.headers()),
+        is_direct && !(is_forwarded(headers) && is_in(&settings.access.trusted_proxies, self.peer.addr))
+    }
+
+    /// Serves the metrics page: to requests with a key, to everyone if the operator says so, and at an internal address
+    /// that only this machine can reach. Nothing is concluded from headers that are absent: proxies may add none.
+    fn metrics(&self, request: &Request<Incoming>, host: Option<&HostPort>) -> Result<HttpResponse, RequestError> {
+        let settings = self.state.settings.load();
+        let is_public = settings.access.metrics == MetricsAccess::Public && !self.endpoint.is_internal;
+        // A page in a browser on this machine reaches that address as well, under a name of its own.
+        let is_own = || {
+            let rules = HostRules { allowed: &settings.access.allowed_hosts, is_loopback: true };
+            self.endpoint.is_unix || host.is_none_or(|host| rules.is_own(host))
         };
-        if is_allowed { metrics::respond(&self.state, request) } else { Ok(metrics::forbidden()) }
+        if is_public || self.endpoint.is_internal && self.endpoint.is_local && is_own() {
+            return metrics::respond(&self.state, request);
+        }
+        match admin::check_key_of(&self.state, request.headers()) {
+            KeyStatus::Right => metrics::respond(&self.state, request),
+            status => Ok(metrics::unauthorized(status)),
+        }
     }
 
     /// Accepts a WebSocket, keeps what it needs after the response, and returns the 101.
     fn upgrade(&self, mut request: Request<Incoming>, protocol: Protocol) -> Result<HttpResponse, RequestError> {
-        let client = Client { addr: self.client_address(request.headers()), is_counted: self.peer.is_counted };
+        if request.method() == Method::OPTIONS {
+            self.check_host(&request)?;
+            return Ok(methods::options(handshake::METHODS));
+        }
+        let is_loopback = self.is_loopback(request.headers());
+        let addr = self.client_address(request.headers());
+        let client = Client { addr, is_loopback, is_counted: self.peer.is_counted };
         let (response, pending) = upgrade::accept(&self.state, &mut request, protocol, client)?;
         self.pending_upgrade.replace(Some(pending));
         Ok(response)
@@ -110,6 +168,20 @@ impl Service<Request<Incoming>> for HttpService {
     type Future = ResponseFuture;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        self.respond(request)
+        self.progress.begin_response(!request.body().is_end_stream());
+        match self.respond(request) {
+            ResponseFuture::Boxed(response) => {
+                let progress = Arc::clone(&self.progress);
+                ResponseFuture::boxed(async move {
+                    let response = response.await;
+                    progress.end_response();
+                    response
+                })
+            }
+            ready @ ResponseFuture::Ready(_) => {
+                self.progress.end_response();
+                ready
+            }
+        }
     }
 }

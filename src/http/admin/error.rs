@@ -14,22 +14,29 @@ pub(super) struct ApiError {
     status: StatusCode,
     /// What is wrong, with the value and the rule.
     text: String,
+    /// The methods of the path, where another one was used.
+    allowed: Option<&'static str>,
 }
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, text: impl Into<String>) -> Self {
-        Self { status, text: text.into() }
+        Self { status, text: text.into(), allowed: None }
     }
 
     pub(super) fn bad_request(text: String) -> Self {
         Self::new(StatusCode::BAD_REQUEST, text)
     }
 
+    pub(super) fn method_not_allowed(allowed: &'static str) -> Self {
+        let text = format!("this path supports {allowed}");
+        Self { allowed: Some(allowed), ..Self::new(StatusCode::METHOD_NOT_ALLOWED, text) }
+    }
+
     pub(super) fn respond(&self) -> HttpResponse {
         let mut response = json_response(self.status, &json!({ "error": self.text }));
         let extra = match self.status {
             StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, "Bearer")),
-            StatusCode::METHOD_NOT_ALLOWED => Some((header::ALLOW, "GET, POST, DELETE")),
+            StatusCode::METHOD_NOT_ALLOWED => self.allowed.map(|allowed| (header::ALLOW, allowed)),
             StatusCode::TOO_MANY_REQUESTS => Some((header::RETRY_AFTER, "1")),
             _ => None,
         };

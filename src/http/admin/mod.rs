@@ -7,4 +7,4 @@ mod error;
 mod query;
 mod routes;
 
-pub(super) use routes::{has_key, respond};
+pub(super) use routes::{check_key_of, respond};

@@ -3,6 +3,7 @@
 use super::error::{ApiError, json_response};
 use super::query::Query;
 use super::{channels, connections, drain};
+use crate::http::methods;
 use crate::http::response::{HttpResponse, ResponseFuture};
 use crate::operation::operator_key::KeyStatus;
 use crate::operation::state::State;
@@ -10,6 +11,9 @@ use hyper::header::{self, HeaderMap};
 use hyper::{Method, Request, StatusCode};
 use serde_json::Value;
 use std::sync::Arc;
+
+/// The value of `Allow` for what begins with POST and is cancelled with DELETE.
+const READ_BEGIN_CANCEL: &str = "GET, HEAD, POST, DELETE, OPTIONS";
 
 /// Responds to a request below `/admin/`.
 pub(in crate::http) fn respond<B>(state: &Arc<State>, request: &Request<B>) -> ResponseFuture {
@@ -19,13 +23,18 @@ pub(in crate::http) fn respond<B>(state: &Arc<State>, request: &Request<B>) -> R
     }
 }
 
-/// Returns whether a request has one of the operator's keys.
-pub(in crate::http) fn has_key(state: &State, headers: &HeaderMap) -> bool {
-    state.keys.check(key_of(headers), &state.settings.load().access.admin_keys) == KeyStatus::Right
+/// Returns whether a request has one of the operator's keys. A request without a key is no guess and does not count as
+/// one.
+pub(in crate::http) fn check_key_of(state: &State, headers: &HeaderMap) -> KeyStatus {
+    match key_of(headers) {
+        [] if state.settings.load().access.admin_keys.is_empty() => KeyStatus::NoKeys,
+        [] => KeyStatus::Wrong,
+        key => state.keys.check(key, &state.settings.load().access.admin_keys),
+    }
 }
 
 fn check_key(state: &State, headers: &HeaderMap) -> Result<(), ApiError> {
-    match state.keys.check(key_of(headers), &state.settings.load().access.admin_keys) {
+    match check_key_of(state, headers) {
         KeyStatus::Right => Ok(()),
         KeyStatus::NoKeys => Err(ApiError::new(StatusCode::NOT_FOUND, "/admin is served only with --admin-keys")),
         KeyStatus::Wrong => Err(ApiError::new(
@@ -40,26 +49,40 @@ fn check_key(state: &State, headers: &HeaderMap) -> Result<(), ApiError> {
 
 /// Returns the key of a request; empty if there is none.
 fn key_of(headers: &HeaderMap) -> &[u8] {
-    let bearer = || headers.get(header::AUTHORIZATION)?.as_bytes().strip_prefix(b"Bearer ");
+    let bearer = || headers.get_all(header::AUTHORIZATION).into_iter().find_map(|line| bearer(line.as_bytes()));
     headers.get("x-api-key").map(|key| key.as_bytes()).or_else(bearer).unwrap_or_default()
+}
+
+/// Returns the token of credentials of the scheme `Bearer`, whose name has no case (RFC 9110 section 11.1).
+fn bearer(credentials: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = credentials.split_at_checked("Bearer".len())?;
+    let is_bearer = scheme.eq_ignore_ascii_case(b"Bearer") && token.starts_with(b" ");
+    is_bearer.then(|| token.trim_ascii())
 }
 
 fn route<B>(state: &Arc<State>, request: &Request<B>) -> Result<ResponseFuture, ApiError> {
     let query = Query(request.uri().query().unwrap_or_default());
-    let value = match (request.uri().path(), request.method()) {
+    let path = request.uri().path();
+    let allowed = match path {
+        "/admin/connections" | "/admin/channels" => methods::READ,
+        _ => READ_BEGIN_CANCEL,
+    };
+    // hyper leaves the body of a response to HEAD out.
+    let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
+    let value = match (path, method) {
+        ("/admin/connections" | "/admin/channels" | "/admin/drain" | "/admin/shed", &Method::OPTIONS) => {
+            return Ok(ResponseFuture::ready(methods::options(allowed)));
+        }
         ("/admin/connections", &Method::GET) => return connections::list(state, &query),
         ("/admin/channels", &Method::GET) => return channels::list(state, &query),
-        ("/admin/connections" | "/admin/channels", _) => {
-            return Err(ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "this path supports GET"));
-        }
         ("/admin/drain", &Method::GET) => drain::drain_progress(state),
         ("/admin/drain", &Method::POST) => drain::begin_drain(state, &query)?,
         ("/admin/drain", &Method::DELETE) => drain::cancel_drain(state)?,
         ("/admin/shed", &Method::GET) => drain::shed_progress(state),
         ("/admin/shed", &Method::POST) => drain::begin_shed(state, &query)?,
         ("/admin/shed", &Method::DELETE) => drain::cancel_shed(state)?,
-        ("/admin/drain" | "/admin/shed", _) => {
-            return Err(ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "this path supports GET, POST and DELETE"));
+        ("/admin/connections" | "/admin/channels" | "/admin/drain" | "/admin/shed", _) => {
+            return Err(ApiError::method_not_allowed(allowed));
         }
         _ => {
             return Err(ApiError::new(

@@ -1,11 +1,13 @@
 //! The handshake: which requests become a WebSocket, and why others do not.
 //!
-//! The checks and their order are those of gorilla/websocket. Where it is lenient (a second key, a body, HTTP/1.0), RFC
-//! 6455 section 4.2.1 decides. A wrong version is answered with 426, section 4.4.
+//! The checks and their order are those of gorilla/websocket, but for the method, which comes first: a client that
+//! posts has to hear that it cannot. Where gorilla is lenient (a second key, a body, HTTP/1.0), RFC 6455 section 4.2.1
+//! decides. A wrong version is answered with 426, section 4.4.
 
 use super::origin;
 use crate::config::OriginPattern;
 use crate::http::error::{RequestError, URI_BYTES_MAX};
+use crate::http::host::{self, HostRules};
 use crate::protocol::channel_name::ChannelName;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,14 +15,24 @@ use hyper::header::{self, HeaderMap, HeaderName};
 use hyper::{Method, Request, Version};
 use percent_encoding::percent_decode_str;
 
+/// The value of `Allow`.
+pub(crate) const METHODS: &str = "GET, OPTIONS";
+
 /// The channel of requests that name none.
 pub(crate) const DEFAULT_CHANNEL: &str = "lobby";
 
 /// Checks that a request is a valid handshake, from an allowed origin.
-pub(crate) fn check<B>(request: &Request<B>, allowed_origins: &[OriginPattern]) -> Result<(), RequestError> {
+pub(crate) fn check<B>(
+    request: &Request<B>,
+    hosts: HostRules<'_>,
+    allowed_origins: &[OriginPattern],
+) -> Result<(), RequestError> {
     let headers = request.headers();
     if request.uri().path_and_query().is_some_and(|target| target.as_str().len() > URI_BYTES_MAX) {
         return Err(RequestError::UriTooLong);
+    }
+    if request.method() != Method::GET {
+        return Err(RequestError::MethodNotAllowed(METHODS));
     }
     if !has_token(headers, header::CONNECTION, "upgrade") {
         return Err(RequestError::BadRequest("the header Connection: upgrade is missing"));
@@ -28,15 +40,10 @@ pub(crate) fn check<B>(request: &Request<B>, allowed_origins: &[OriginPattern]) 
     if !has_token(headers, header::UPGRADE, "websocket") {
         return Err(RequestError::UpgradeRequired);
     }
-    if request.method() != Method::GET {
-        return Err(RequestError::MethodNotAllowed);
-    }
     if request.version() != Version::HTTP_11 {
         return Err(RequestError::BadRequest("HTTP/1.1 is required"));
     }
-    if headers.get_all(header::HOST).iter().count() != 1 {
-        return Err(RequestError::BadRequest("exactly one Host header is required"));
-    }
+    let requested = host::requested(request)?;
     if headers.contains_key(header::TRANSFER_ENCODING)
         || headers.get(header::CONTENT_LENGTH).is_some_and(|len| len != "0")
     {
@@ -49,7 +56,8 @@ pub(crate) fn check<B>(request: &Request<B>, allowed_origins: &[OriginPattern]) 
     if key.is_none_or(|key| key.len() != 16) {
         return Err(RequestError::BadRequest("exactly one Sec-WebSocket-Key is required, the base64 of 16 bytes"));
     }
-    origin::check(headers, allowed_origins).map_err(RequestError::ForeignOrigin)
+    hosts.check(requested.as_ref())?;
+    origin::check(headers, requested.as_ref(), hosts, allowed_origins)
 }
 
 /// Returns the channel that the query names.

@@ -2,6 +2,7 @@
 
 use super::handshake;
 use crate::http::error::RequestError;
+use crate::http::host::HostRules;
 use crate::http::response::HttpResponse;
 use crate::hub::{Hub, SlotReservation};
 use crate::net::admission::Permit;
@@ -23,6 +24,8 @@ use std::sync::Arc;
 pub(crate) struct Client {
     /// Its address, as resolved from the headers of trusted proxies.
     pub(crate) addr: IpAddr,
+    /// It connected over loopback, and no trusted proxy forwarded it.
+    pub(crate) is_loopback: bool,
     /// It was already counted against the rate of its address.
     pub(crate) is_counted: bool,
 }
@@ -50,7 +53,8 @@ pub(crate) fn accept<B>(
 ) -> Result<(HttpResponse, PendingUpgrade), RequestError> {
     let State { hub, settings, .. } = state;
     let settings = settings.load();
-    handshake::check(request, &settings.access.allowed_origins)?;
+    let hosts = HostRules { allowed: &settings.access.allowed_hosts, is_loopback: client.is_loopback };
+    handshake::check(request, hosts, &settings.access.allowed_origins)?;
     let requested = handshake::channel(request.uri().query())?;
     if state.lifecycle.stage() > Stage::NotReady {
         return Err(RequestError::Stopping);

@@ -36,6 +36,8 @@ struct Table {
 struct Open {
     key: Option<AddressKey>,
     since: Instant,
+    /// It has had a response and asks for nothing.
+    is_idle: bool,
     evicted: Arc<Notify>,
 }
 
@@ -63,6 +65,8 @@ pub(crate) enum Eviction {
     None,
     /// The oldest one, of all or of the same address, was ended to make room.
     Oldest,
+    /// A connection that asks for nothing was ended to make room, which refuses no request.
+    Idle,
 }
 
 impl Handshakes {
@@ -103,20 +107,22 @@ impl Handshakes {
         let is_address_full = same_address >= quota.per_address_max;
         let is_candidate = |open: &Open| !is_address_full || open.key == key;
         let oldest = if is_address_full || table.open.len() >= quota.max {
-            table.open.iter().find(|(_, open)| is_candidate(open)).map(|(number, _)| *number)
+            let mut candidates = table.open.iter().filter(|(_, open)| is_candidate(open));
+            let oldest = candidates.clone().next();
+            candidates.find(|(_, open)| open.is_idle).or(oldest).map(|(number, _)| *number)
         } else {
             None
         };
         let eviction = match oldest.and_then(|number| table.remove(number)) {
             Some(open) => {
                 open.evicted.notify_one();
-                Eviction::Oldest
+                if open.is_idle { Eviction::Idle } else { Eviction::Oldest }
             }
             None => Eviction::None,
         };
         let (number, notify) = (table.next_number, Arc::new(Notify::new()));
         table.next_number += 1;
-        table.open.insert(number, Open { key, since: Instant::now(), evicted: Arc::clone(&notify) });
+        table.open.insert(number, Open { key, since: Instant::now(), is_idle: false, evicted: Arc::clone(&notify) });
         if let Some(key) = key {
             *table.by_address.entry(key).or_default() += 1;
         }
@@ -161,6 +167,13 @@ impl HandshakeGuard {
     pub(crate) fn evicted(&self) -> Notified<'_> {
         self.evicted.notified()
     }
+
+    /// Notes whether the connection asks for nothing at the moment: then it makes room first.
+    pub(crate) fn set_idle(&self, is_idle: bool) {
+        if let Some(open) = self.handshakes.table.lock().open.get_mut(&self.number) {
+            open.is_idle = is_idle;
+        }
+    }
 }
 
 impl Drop for HandshakeGuard {
@@ -199,6 +212,16 @@ mod tests {
         assert_eq!(third.1, Eviction::Oldest);
         assert!(is_evicted(&first.0).await);
         assert!(!is_evicted(&second.0).await && !is_evicted(&third.0).await && !is_evicted(&neighbour).await);
+    }
+
+    /// Browsers keep connections that have had their page; they must not cost another visitor a handshake.
+    #[tokio::test(start_paused = true)]
+    async fn idle_connection_makes_room_before_older_handshakes() {
+        let handshakes = Handshakes::new();
+        let (first, second) = (handshakes.begin(key(1), quota(10, 2)).0, handshakes.begin(key(1), quota(10, 2)).0);
+        second.set_idle(true);
+        assert_eq!(handshakes.begin(key(1), quota(10, 2)).1, Eviction::Idle);
+        assert!(is_evicted(&second).await && !is_evicted(&first).await);
     }
 
     /// An exempt address counts in total only.

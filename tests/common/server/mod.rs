@@ -24,7 +24,7 @@ pub(crate) use http::{Answer, KEY, ask, exchange, get};
 
 use std::net::SocketAddr;
 use std::time::Duration;
-use throng::config::Config;
+use throng::config::{Config, MetricsAccess};
 use throng::hub::Hub;
 use throng::metrics::ShardCounts;
 use throng::net::socket::SocketSink;
@@ -70,6 +70,8 @@ pub(crate) async fn start(tweak: impl FnOnce(&mut Config)) -> TestServer {
     (config.sockets.handshake_timeout, config.sockets.message_timeout) = (NEVER, NEVER);
     // Plain clients do not answer pings.
     (limits.ping_interval, limits.close_timeout, config.stopping.shutdown_timeout) = (NEVER, NEVER, NEVER);
+    // Most tests that read the metrics are not about who may.
+    config.access.metrics = MetricsAccess::Public;
     tweak(&mut config);
     let config = config.complete(1, 10_000).unwrap();
     let server = Server::bind(&config).await.unwrap();

@@ -39,6 +39,8 @@ impl Process {
 
     /// Starts as [`Process::spawn`] does, with a log that goes somewhere.
     pub(crate) async fn spawn_with(command: &mut Command, stderr: Stdio) -> Self {
+        // Most tests that read the metrics are not about who may.
+        command.env("THRONG_METRICS", "public");
         let mut child = command.stdout(Stdio::piped()).stderr(stderr).spawn().expect("the binary runs");
         let mut stdout = BufReader::new(child.stdout.take().expect("it is piped")).lines();
         let first_line = within(stdout.next_line()).await.expect("it is text").expect("there is a line");
