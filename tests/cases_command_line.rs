@@ -33,6 +33,12 @@ async fn commands_are_found_from_a_typing_error() {
 }
 
 #[tokio::test]
+async fn command_after_an_option_is_told_where_it_belongs() {
+    let (code, _, error) = output(&["--shards", "2", "check-config"]).await;
+    assert!(code == Some(2) && error.ends_with("A command comes first: throng check-config [OPTIONS]\n"), "{error}");
+}
+
+#[tokio::test]
 async fn help_lists_the_commands_first_and_each_has_its_own_usage() {
     for arguments in [&["--help"][..], &["-h"], &["help"]] {
         let (code, help, _) = output(arguments).await;

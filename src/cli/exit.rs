@@ -1,6 +1,8 @@
 //! The end of a command: its output, its error message, its exit code.
 
 use crate::config::LoadError;
+use crate::config::command::COMMANDS;
+use clap::error::{ContextKind, ContextValue};
 use std::fmt;
 use std::io::Write;
 use std::process::ExitCode;
@@ -43,8 +45,19 @@ pub(super) fn fail_with_load_error(error: &LoadError) -> ExitCode {
     match error {
         LoadError::Usage(error) => {
             let _ = error.print();
+            if let Some(command) = misplaced_command(error) {
+                // As above.
+                let _ = writeln!(std::io::stderr(), "\nA command comes first: throng {command} [OPTIONS]");
+            }
             ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(EXIT_USAGE))
         }
         LoadError::Problems(_) | LoadError::Invalid { .. } => fail_with(EXIT_USAGE, error),
     }
+}
+
+/// Returns the command that stands where an option was expected.
+fn misplaced_command(error: &clap::Error) -> Option<&str> {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg) else { return None };
+    let is_command = COMMANDS.iter().any(|(usage, _)| usage.split(' ').next() == Some(word.as_str()));
+    is_command.then_some(word)
 }
