@@ -65,7 +65,7 @@ impl Listener {
             }
             Socket::Unix(socket) => BoundSocket::Unix(socket.path().to_owned()),
         };
-        let Endpoint { is_internal, has_proxy_protocol, ref tls } = *self.endpoint;
+        let Endpoint { is_internal, has_proxy_protocol, ref tls, .. } = *self.endpoint;
         Some(BoundAddress { socket, has_proxy_protocol, is_encrypted: tls.is_some(), is_internal })
     }
 
