@@ -247,7 +247,7 @@ async fn rolling_deploy(kind: Kind, clients: usize) {
     assert_even(pace, &within(watched).await.unwrap(), closed, with_publishers);
     for Received { connections, .. } in &received {
         let contiguous = |numbers: &Vec<u64>| numbers.windows(2).all(|pair| pair[1] == pair[0] + 1);
-        assert!(connections.iter().all(contiguous), "{:?}", connections);
+        assert!(connections.iter().all(contiguous), "{connections:?}");
         assert!(connections.len() <= 2, "one interruption at most");
         let all: Vec<_> = connections.concat();
         // The hubs do not know each other: the second may repeat what the first has just delivered.
