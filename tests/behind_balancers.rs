@@ -72,22 +72,85 @@ async fn reload_of_the_balancer_closes_no_connection() {
     }
 }
 
+/// Spellings of one channel, as clients write it; the hub and HAProxy decode them all, nginx what its file says.
+const SPELLINGS: [[&str; 3]; 4] = [
+    ["/ws", "/ws?channel=lobby", "/ws?token=x"],
+    ["/ws?channel=news:sport:live", "/ws?channel=news%3Asport%3Alive", "/ws?token=x&channel=news%3asport%3alive"],
+    ["/ws?channel=a:b", "/ws?channel=a%3Ab", "/ws?channel=a%3Ab&token=x"],
+    ["/ws?channel=to@me", "/ws?channel=to%40me", "/ws?channel=to%40me&channel=other"],
+];
+
+/// Two hubs are two chats, so all clients of a channel have to be on one of them.
+#[tokio::test]
+async fn every_client_of_a_channel_reaches_the_same_hub() {
+    for kind in BOTH {
+        let (one, two) = (hub().await, hub().await);
+        let balancer = Balancer::start(kind, [one.addr, two.addr]).await;
+        let numbered =
+            (0..20).map(|number| ["x=1&", "", "x=2&"].map(|more| format!("/ws?{more}channel=room-{number}")));
+        let channels: Vec<[String; 3]> =
+            SPELLINGS.map(|paths| paths.map(str::to_owned)).into_iter().chain(numbered).collect();
+        let mut held = Vec::new();
+        for paths in &channels {
+            let mut clients = Vec::new();
+            for path in paths {
+                clients.push(Client::connect(balancer.addr, path).await);
+            }
+            clients[1].send(paths[0].as_str()).await;
+            for client in &mut clients {
+                assert_eq!(client.line().await, paths[0], "{kind:?}: {paths:?}");
+            }
+            held.push(clients);
+        }
+        // Not because one hub has them all.
+        for hub in [one.addr, two.addr] {
+            let connections = connections(hub).await;
+            assert!((3..held.len() * 3).contains(&connections), "{kind:?}: {connections} of {}", held.len() * 3);
+        }
+    }
+}
+
+/// The channels of a hub that stops move as a whole, and clients that come meet those that were closed.
+#[tokio::test]
+async fn channels_of_a_stopped_hub_move_together() {
+    for kind in BOTH {
+        let (one, two) = (hub().await, hub().await);
+        let balancer = Balancer::start(kind, [one.addr, two.addr]).await;
+        one.signal(Signal::INT);
+        assert_eq!(one.ended().await.code(), Some(0));
+        for number in 0..10 {
+            let path = format!("/ws?channel=room-{number}");
+            let mut clients = Vec::new();
+            while clients.len() < 2 {
+                // A balancer may try the hub that has ended first; no client may notice.
+                clients.push(Client::connect(balancer.addr, &path).await);
+            }
+            clients[0].send("moved").await;
+            assert_eq!(clients[1].line().await, "moved", "{kind:?}: {path}");
+        }
+    }
+}
+
 /// What one client received: the numbers of each of its connections, and when the first was closed.
 struct Received {
     connections: Vec<Vec<u64>>,
     closed: Option<Instant>,
 }
 
-async fn connect(addr: SocketAddr) -> Option<WebSocketStream<TcpStream>> {
+/// Channels of the rolling deploys: enough that both hubs have some.
+const CHANNELS: usize = 16;
+
+async fn connect(addr: SocketAddr, channel: usize) -> Option<WebSocketStream<TcpStream>> {
     let stream = TcpStream::connect(addr).await.ok()?;
-    tokio_tungstenite::client_async("ws://throng.test/ws?channel=news", stream).await.ok().map(|(socket, _)| socket)
+    let url = format!("ws://throng.test/ws?channel=news-{channel}");
+    tokio_tungstenite::client_async(url, stream).await.ok().map(|(socket, _)| socket)
 }
 
 /// Receives until the publisher says that this is the end, and reconnects after a close with 1012.
-async fn subscribe(addr: SocketAddr, open: Arc<AtomicUsize>) -> Received {
+async fn subscribe(addr: SocketAddr, channel: usize, open: Arc<AtomicUsize>) -> Received {
     let mut received = Received { connections: Vec::new(), closed: None };
     loop {
-        let Some(mut socket) = connect(addr).await else { continue };
+        let Some(mut socket) = connect(addr, channel).await else { continue };
         open.fetch_add(1, Ordering::Relaxed);
         let mut numbers = Vec::new();
         let code = loop {
@@ -114,10 +177,18 @@ async fn subscribe(addr: SocketAddr, open: Arc<AtomicUsize>) -> Received {
     }
 }
 
-/// Publishes the same numbers to both hubs until `stop`, and from then on the end: a balancer may still have a client
-/// that it brings back late.
+/// Publishes the same numbers to all channels of both hubs until `stop`, and from then on the end: a balancer may still
+/// have a client that it brings back late.
 async fn publish(hubs: [SocketAddr; 2], mut stop: tokio::sync::oneshot::Receiver<()>) -> Infallible {
-    let mut publishers = [connect(hubs[0]).await.unwrap(), connect(hubs[1]).await.unwrap()];
+    let mut publishers = Vec::new();
+    for hub in hubs {
+        for channel in 0..CHANNELS {
+            let (sink, mut stream) = connect(hub, channel).await.unwrap().split();
+            // A client that does not read answers no ping either, and is closed for it.
+            tokio::spawn(async move { while let Some(Ok(_)) = stream.next().await {} });
+            publishers.push(sink);
+        }
+    }
     let mut ticks = tokio::time::interval(Duration::from_millis(200));
     for number in 1_u64.. {
         tokio::select! {
@@ -125,12 +196,14 @@ async fn publish(hubs: [SocketAddr; 2], mut stop: tokio::sync::oneshot::Receiver
             _ = &mut stop => break,
         }
         for publisher in &mut publishers {
-            // The first hub may have closed its publisher, as all its connections.
+            // The first hub may have closed its publishers, as all its connections.
             let _ = futures_util::SinkExt::send(publisher, Message::text(number.to_string())).await;
         }
     }
     loop {
-        futures_util::SinkExt::send(&mut publishers[1], Message::text("end")).await.unwrap();
+        for publisher in &mut publishers[CHANNELS..] {
+            futures_util::SinkExt::send(publisher, Message::text("end")).await.unwrap();
+        }
         ticks.tick().await;
     }
 }
@@ -142,7 +215,7 @@ async fn rolling_deploy(kind: Kind, clients: usize) {
     let open = Arc::new(AtomicUsize::new(0));
     let mut subscribers = JoinSet::new();
     for number in 0..clients {
-        subscribers.spawn(subscribe(balancer.addr, Arc::clone(&open)));
+        subscribers.spawn(subscribe(balancer.addr, number % CHANNELS, Arc::clone(&open)));
         // At most 100 handshakes at a time.
         within(async {
             while number > open.load(Ordering::Relaxed) + 100 {
@@ -164,21 +237,21 @@ async fn rolling_deploy(kind: Kind, clients: usize) {
     first.signal(Signal::TERM);
     let watched = tokio::spawn(watch(first.addr));
     assert_eq!(first.ended().await.code(), Some(0));
-    // All clients and the publisher are on the second hub.
+    // All clients are on the second hub, next to its publishers.
     let page = get(second.addr, "/metrics").await.body;
     assert!(page.contains("throng_connections"), "{page}");
-    within(async { while connections(second.addr).await < clients + 1 {} }).await;
+    within(async { while connections(second.addr).await < clients + CHANNELS {} }).await;
     drop(stop);
     let received = within(subscribers.join_all()).await;
     publisher.abort();
     let closed: Vec<_> = received.iter().filter_map(|client| client.closed).collect();
-    // A balancer sends fewer connections to a hub that answers its health checks late.
+    // Each hub has some of the channels.
     assert!(closed.len() > clients / 20, "{} of {clients} were on the first hub", closed.len());
-    let with_publisher = closed.len() + 1;
-    assert_even(pace, &within(watched).await.unwrap(), closed, with_publisher);
+    let with_publishers = closed.len() + CHANNELS;
+    assert_even(pace, &within(watched).await.unwrap(), closed, with_publishers);
     for Received { connections, .. } in &received {
         let contiguous = |numbers: &Vec<u64>| numbers.windows(2).all(|pair| pair[1] == pair[0] + 1);
-        assert!(connections.iter().all(contiguous), "{:?}", connections);
+        assert!(connections.iter().all(contiguous), "{connections:?}");
         assert!(connections.len() <= 2, "one interruption at most");
         let all: Vec<_> = connections.concat();
         // The hubs do not know each other: the second may repeat what the first has just delivered.

@@ -100,7 +100,8 @@ fn run(config: Config) -> Result<u8> {
     let mut coordinator = Coordinator::start(config.clone(), interrupted)?;
     let outcome = scenario::run(&mut coordinator);
     // Deliveries are accounted for after a failure as well: what came until then is reported.
-    let outcome = outcome.and(coordinator.account());
+    let accounted = coordinator.account();
+    let outcome = outcome.and(accounted);
     let is_interrupted = coordinator.is_interrupted();
     let results = coordinator.finish();
     let (verdict, error) = match outcome {

@@ -229,7 +229,7 @@ fn storm(server: SocketAddr, options: &[&str]) -> Run {
 #[test]
 fn every_client_reconnects_after_a_storm() {
     for refused in [0, 5] {
-        let run = storm(start(RefusingServer { accepted: 16, refused: refused }), &["--clients", "15"]);
+        let run = storm(start(RefusingServer { accepted: 16, refused }), &["--clients", "15"]);
         run.expect_pass();
         let rounds = run.json["results"]["storm"]["rounds"].as_array().unwrap();
         assert_eq!(rounds.len(), 2);

@@ -1,7 +1,5 @@
 //! A run measures the server and what it was asked to measure, or says that it did not.
 
-#![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
-
 mod support;
 
 use std::sync::mpsc::sync_channel;

@@ -71,7 +71,7 @@ pub(crate) enum ConfigError {
         "--channel {channel} has no place in --url {url}: put {CHANNEL} where the server expects it, as in \
          ws://HOST:PORT/ws?channel={CHANNEL}, or omit --channel"
     )]
-    UnusedChannel { channel: String, url: Target },
+    UnusedChannel { channel: String, url: Box<Target> },
     #[error("{flag} would have no effect: {why}; omit it")]
     Unused { flag: &'static str, why: &'static str },
     #[error("--source-addresses has no effect with --url {0}: IPv6 has one loopback address; use 127.0.0.1")]

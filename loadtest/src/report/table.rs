@@ -155,7 +155,7 @@ fn of_phases(table: &mut Table, phases: &[Phase]) {
 fn of_run(table: &mut Table, results: &Findings) {
     let has_knee = results.ramp.as_ref().is_some_and(|ramp| ramp.knee.is_some());
     // The last step that held is the knee.
-    let is_shown = |key: &str| !IN_WORDS.contains(&key) && !(has_knee && key.starts_with("held_"));
+    let is_shown = |key: &str| !(IN_WORDS.contains(&key) || has_knee && key.starts_with("held_"));
     for figure in OF_RUN.iter().filter(|figure| is_shown(figure.key)) {
         if let Some(value) = figure.of(results) {
             table.row(value.label, [value.unit.write(value.value)]);

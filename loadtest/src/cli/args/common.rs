@@ -160,7 +160,9 @@ impl Common {
         let is_used = self.url.path.contains(CHANNEL) || protocol.names_channel();
         match &self.channel {
             Some(channel) if is_used => Ok(channel.clone()),
-            Some(channel) => Err(ConfigError::UnusedChannel { channel: channel.clone(), url: self.url.clone() }),
+            Some(channel) => {
+                Err(ConfigError::UnusedChannel { channel: channel.clone(), url: Box::new(self.url.clone()) })
+            }
             None if is_used => Ok(CHANNEL_DEFAULT.to_owned()),
             None => Ok(String::new()),
         }

@@ -24,8 +24,8 @@ pub(super) fn header(runs: &[NamedReport<'_>]) -> String {
     }
     if let Some(differs) = runs.iter().find(|run| !run.has_same_load) {
         html += &format!(
-            "<p class=\"differ\" role=\"note\"><b>Different loads:</b> {} and {} are not the same test, so no figure is \
-             called better or worse.</p>\n",
+            "<p class=\"differ\" role=\"note\"><b>Different loads:</b> {} and {} are not the same test, so no figure \
+             is called better or worse.</p>\n",
             first.label(),
             differs.label()
         );
