@@ -9,6 +9,8 @@ import { Connection } from "./connection.js";
 import { Log } from "./log.js";
 
 const CHANNEL_DEFAULT = "lobby";
+/** What lines of the hub itself begin with: it trims white space from those of clients. */
+const NOTICE = " [throng] ";
 /** The channel names that the hub accepts. */
 const CHANNEL_NAME = /^[A-Za-z0-9_.:#$@-]{1,255}$/;
 /** Control characters, and characters that change the direction of the text around them. */
@@ -42,6 +44,8 @@ function socketUrl(name) {
   const url = new URL("ws", location.origin + location.pathname);
   url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   url.searchParams.set("channel", name);
+  // Signs of life that this page can see: a browser shows no pings.
+  url.searchParams.set("heartbeat", "on");
   return url;
 }
 
@@ -117,7 +121,7 @@ function showCountdown() {
 function announce({ kind, isReturn, wasOpen, code, reason }) {
   // With 1005 and 1006 the browser itself reports that there was no close frame, or none with a code.
   const why = code === undefined || code === 1005 || code === 1006 ? "" : ` (${`${code} ${reason}`.trim()})`;
-  if (isReturn) log.addNotice("Reconnected. Messages sent in the meantime are not shown.", "good");
+  if (isReturn) log.addNotice("Reconnected. Messages sent in the meantime, if any, are not shown.", "good");
   if (kind === "refused") log.addNotice(`Disconnected${why}. The hub asked not to reconnect.`, "bad");
   else if (wasOpen) log.addNotice(`Connection lost${why}. Reconnecting…`, "bad");
   if (wasOpen) giveBackUnconfirmed();
@@ -138,7 +142,8 @@ function receive(data) {
   if (typeof data !== "string") return;
   for (const text of data.split("\n")) {
     if (text.trim() === "") continue;
-    log.addLine(text, { isOwn: isOwn(text) });
+    if (text.startsWith(NOTICE)) log.addNotice(text.slice(NOTICE.length), "bad");
+    else log.addLine(text, { isOwn: isOwn(text) });
   }
 }
 

@@ -19,6 +19,12 @@ const BACKOFF_MAX_MS = 30_000;
 const STABLE_MS = 5_000;
 /** Time for a handshake; browsers by themselves wait for minutes. */
 const CONNECT_TIMEOUT_MS = 10_000;
+/** What the hub sends with each of its pings, and within how many seconds the next one comes. */
+const SIGN_OF_LIFE = /^ \[throng\] ping (\d+)$/;
+/** Time by which one may be late: a slow network, a busy tab. */
+const LATENESS_MAX_MS = 15_000;
+/** How often the silence is measured. */
+const SILENCE_CHECK_MS = 5_000;
 /** Unsent bytes in the browser; beyond them the network is stalled and more text would only pile up. */
 const BUFFERED_BYTES_MAX = 1024 * 1024;
 
@@ -31,6 +37,10 @@ export class Connection {
   #openedAt = null;
   #wasEverOpen = false;
   #isWaiting = false;
+  #silenceCheck = 0;
+  #lastSign = 0;
+  /** How long the hub may be silent; unknown until its first sign of life. */
+  #silenceMax = Infinity;
 
   constructor(url, handlers) {
     this.#url = url;
@@ -42,7 +52,7 @@ export class Connection {
     this.close();
     const socket = new WebSocket(this.#url);
     socket.onopen = () => this.#opened();
-    socket.onmessage = ({ data }) => this.#handlers.onText(data);
+    socket.onmessage = ({ data }) => this.#received(data);
     socket.onclose = ({ code, reason }) => this.#closed(code, reason);
     this.#socket = socket;
     this.#timer = setTimeout(() => socket.close(), CONNECT_TIMEOUT_MS);
@@ -52,6 +62,7 @@ export class Connection {
   /** Ends the connection and all attempts without calling the handlers. */
   close() {
     clearTimeout(this.#timer);
+    clearInterval(this.#silenceCheck);
     this.#isWaiting = false;
     this.#openedAt = null;
     if (this.#socket === null) return;
@@ -75,10 +86,24 @@ export class Connection {
 
   #opened() {
     clearTimeout(this.#timer);
-    this.#openedAt = performance.now();
+    this.#openedAt = this.#lastSign = performance.now();
+    this.#silenceMax = Infinity;
+    this.#silenceCheck = setInterval(() => this.#checkSilence(), SILENCE_CHECK_MS);
     const isReturn = this.#wasEverOpen;
     this.#wasEverOpen = true;
     this.#handlers.onState({ kind: "connected", isReturn });
+  }
+
+  #received(data) {
+    this.#lastSign = performance.now();
+    const seconds = SIGN_OF_LIFE.exec(data)?.[1];
+    if (seconds === undefined) this.#handlers.onText(data);
+    else this.#silenceMax = Number(seconds) * 1_000 + LATENESS_MAX_MS;
+  }
+
+  /** A line that is cut without a word stays open for the browser, which shows pings to no page. */
+  #checkSilence() {
+    if (performance.now() - this.#lastSign > this.#silenceMax) this.#closed(1006, "");
   }
 
   #closed(code, reason) {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 use throng::config::HubLimits;
-use throng::hub::{Channel, Hub, Sent, Shard, Sink};
+use throng::hub::{Channel, Hub, MessageShape, Sent, Shard, Sink};
 use throng::metrics::Metrics;
 use throng::protocol::{ChannelName, DecoderLimits, Encoding, FrameDecoder, chat};
 use throng::session::{Flow, OpenOptions, Protocol, Session};
@@ -110,8 +110,13 @@ fn publication_costs_two_allocations_however_many_receive_it() {
 fn inbound_message_costs_no_more_than_its_publication() {
     let (hub, mut shard) = empty_hub(1);
     let (name, seat) = (lobby(), hub.reserve_slot().expect("there is room"));
-    let opened =
-        Session::open(hub.clone(), seat, Null, OpenOptions { protocol: Protocol::Chat, is_rate_limited: false }, &name);
+    let opened = Session::open(
+        hub.clone(),
+        seat,
+        Null,
+        OpenOptions { protocol: Protocol::Chat, shape: MessageShape::default(), is_rate_limited: false },
+        &name,
+    );
     let mut session = opened.now_or_never().expect("there are credits").expect("there is room");
     pass(&mut shard);
     // A final text frame with a mask of zero.

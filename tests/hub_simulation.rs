@@ -223,7 +223,7 @@ impl World {
         let (mut told, mut missed) = (0, 0);
         let is_single = subscriber.due.len() == 1;
         for line in subscriber.peer.lines() {
-            if let Some(notice) = line.strip_prefix("[throng] ") {
+            if let Some(notice) = line.strip_prefix(" [throng] ") {
                 told += notice.split(' ').next().and_then(|count| count.parse().ok()).unwrap_or(0);
                 continue;
             }
@@ -261,7 +261,7 @@ impl World {
             !subscriber.peer.has_left() && !subscriber.peer.pipe().is_gone() && subscriber.peer.end() != End::Aborted
         };
         let lines = self.subscribers.iter().flat_map(|subscriber| subscriber.peer.lines());
-        let lines = lines.filter(|line| !line.starts_with("[throng]")).count() as u64;
+        let lines = lines.filter(|line| !line.starts_with(" [throng]")).count() as u64;
         let deliveries = counts.iter().map(|counts| counts.deliveries).sum::<u64>();
         if self.subscribers.iter().all(is_whole) {
             assert_eq!(deliveries, lines, "deliveries");

@@ -118,7 +118,7 @@ fn skipping_subscriber_is_told_exactly_how_much_it_missed() {
     hub.run_until_idle();
     hub.publish("lobby", "after");
     hub.run_until_idle();
-    let notice = "[throng] 3 messages skipped: this connection is too slow";
+    let notice = " [throng] 3 messages skipped: this connection is too slow";
     assert_eq!(hub.received(&slow), ["half written", notice, "after"]);
     assert_eq!((hub.counts(0).skipped, hub.counts(0).deliveries), (3, 2));
     hub.end();
@@ -140,7 +140,7 @@ fn second_gap_is_told_before_what_follows_it() {
     }
     slow.resume();
     hub.run_until_idle();
-    assert_eq!(hub.received(&slow), ["[throng] 2 messages skipped: this connection is too slow", "kept"]);
+    assert_eq!(hub.received(&slow), [" [throng] 2 messages skipped: this connection is too slow", "kept"]);
 }
 
 /// A drain waits for backlogs, so the bound on backlogs holds while it lasts.

@@ -73,8 +73,8 @@ impl Model {
         fitting.count().max(1).min(self.lines.len())
     }
 
-    /// Moves up to `room` bytes to `wire`, and returns how many lines left.
-    fn flush(&mut self, mut room: usize, wire: &mut Vec<u8>) -> usize {
+    /// Moves up to `room` bytes to `wire`, and returns how many lines left, joined or as a message each.
+    fn flush(&mut self, mut room: usize, wire: &mut Vec<u8>, is_split: bool) -> usize {
         let mut rest = vec![];
         let mut take = |frame: &mut Vec<u8>| {
             let taken = room.min(frame.len());
@@ -87,12 +87,19 @@ impl Model {
         };
         [&mut self.rest, &mut self.pong, &mut self.ping].into_iter().for_each(|part| _ = take(part));
         let mut gone = 0;
-        if !self.lines.is_empty() {
-            let lines = self.coalesced();
-            let body = self.lines.range(..lines).map(String::as_str).collect::<Vec<_>>().join("\n");
-            if take(&mut formatted(Frame::message(body, OpCode::Data(Data::Text), true))) > 0 {
-                self.lines.drain(..lines);
-                gone = lines;
+        let left = self.coalesced();
+        let size = if is_split { 1 } else { left };
+        while gone < left {
+            let body = self.lines.range(..size).map(String::as_str).collect::<Vec<_>>().join("\n");
+            let mut frame = formatted(Frame::message(body, OpCode::Data(Data::Text), true));
+            let len = frame.len();
+            let taken = take(&mut frame);
+            if taken > 0 {
+                self.lines.drain(..size);
+                gone += size;
+            }
+            if taken < len {
+                break;
             }
         }
         if !rest.is_empty() {
@@ -158,7 +165,7 @@ fn read(wire: Vec<u8>) -> Vec<String> {
 
 proptest! {
     #[test]
-    fn outbox_gives_what_a_queue_gives(steps in vec(step(), 1..80)) {
+    fn outbox_gives_what_a_queue_gives(steps in vec(step(), 1..80), is_split: bool) {
         let (mut log, mut control) = (Log::default(), ControlQueue::default());
         let (mut cursor, mut model) = (0, Model::default());
         let (mut wire, mut expected, mut published) = (vec![], vec![], vec![]);
@@ -177,16 +184,17 @@ proptest! {
                     model.pong = formatted(Frame::pong(vec![byte]));
                 }
                 Step::Ping => {
-                    control.push_ping();
+                    control.push_ping(frame::ping());
                     model.ping = formatted(Frame::ping(vec![]));
                 }
                 Step::Trim => log.trim(cursor),
                 Step::Flush(left) => {
                     let mut sink = Room { left, wire: vec![] };
                     let window = Window { log: &log, encoding: Encoding::Lines, cursor: &mut cursor };
-                    let flushed = Outbox { control: &mut control, window: Some(window) }.flush(&mut sink);
+                    let mut outbox = Outbox { control: &mut control, window: Some(window) };
+                    let flushed = if is_split { outbox.flush_split(&mut sink) } else { outbox.flush(&mut sink) };
                     let before = expected.len();
-                    prop_assert_eq!(flushed.publications, model.flush(left, &mut expected));
+                    prop_assert_eq!(flushed.publications, model.flush(left, &mut expected, is_split));
                     prop_assert_eq!(flushed.bytes, expected.len() - before);
                     prop_assert!(sink.wire == expected[before..], "the wire differs");
                     wire.append(&mut sink.wire);

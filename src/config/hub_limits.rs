@@ -57,6 +57,13 @@ section! {
         /// Time for a closing connection to take its close frame and to end. Then it is aborted.
         close_timeout: Duration = deadline(), text("5s"), AtOnce;
 
+        /// Close code of connections that end because the hub stops, drains or sheds: 1012, service restart, or 1001,
+        /// going away.
+        ///
+        /// Some client libraries do not know 1012, report an error and drop the reason: .NET's ClientWebSocket, old
+        /// versions of Starscream, Tyrus and Java-WebSocket. They know 1001.
+        drain_close_code: DrainCloseCode = Choice(DrainCloseCode::WORDS), text("1012"), AtOnce;
+
         /// Maximum age of a connection, 10 % more or less. An older one is closed with 1001. 0s: no limit.
         ///
         /// Clients reconnect, perhaps to another hub: with it connections spread over a fleet again after a deploy.
@@ -72,6 +79,16 @@ choice! {
         Close = "close",
         /// Skip publications, and tell it how many.
         Skip = "skip",
+    }
+}
+
+choice! {
+    /// Close code of connections that end because the hub does.
+    pub enum DrainCloseCode {
+        /// Service restart.
+        ServiceRestart = "1012",
+        /// Going away.
+        GoingAway = "1001",
     }
 }
 

@@ -50,7 +50,7 @@ pub use collector_url::CollectorUrl;
 pub use error::ConfigError;
 pub use file_access::{FileMode, FileOwner};
 pub use host::{HostPattern, HostPort};
-pub use hub_limits::{HubLimits, SlowConsumer};
+pub use hub_limits::{DrainCloseCode, HubLimits, SlowConsumer};
 pub use key::Key;
 pub use load_error::LoadError;
 pub use log::{LogConfig, LogFormat};

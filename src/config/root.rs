@@ -127,6 +127,7 @@ impl Config {
         if self.limits.connections_max == 0 {
             self.limits.connections_max = usize::try_from(descriptors / 10 * 9).unwrap_or(usize::MAX).max(1);
         }
+        self.sockets = self.sockets.complete();
         self.limits.check()?;
         self.check_outbox()?;
         self.logging.check()?;
@@ -199,7 +200,7 @@ impl Default for Config {
 
 impl Default for SocketLimits {
     fn default() -> Self {
-        Config::default().sockets
+        Config::default().sockets.complete()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The limits of sockets: what a client may send, how long it may take, and what the kernel buffers for it.
 
 use super::section::section;
-use super::setting::{byte_rate, bytes, count, deadline, rate, text};
+use super::setting::{byte_rate, bytes, computed, count, deadline, rate, text};
 use std::time::Duration;
 
 section! {
@@ -28,8 +28,10 @@ section! {
 
         /// Maximum number of frames of one message from a client. A further one closes the connection with 1008.
         ///
-        /// Empty frames count too: they cost work and no bytes.
-        fragments_max: u32 = count("frames", 1, u32::MAX as u64), text("64"), AtOnce;
+        /// Empty frames count too: they cost work and no bytes. 0 stands for the default, which lets a message come
+        /// byte by byte: its bytes and its time bound it.
+        fragments_max: u32 =
+            count("frames", 0, u32::MAX as u64), computed("0", "one per byte of `message_bytes_max`"), AtOnce;
 
         /// Time from the first byte of a message to its last. A slower message closes its connection with 1008.
         message_timeout: Duration = deadline(), text("10s"), AtOnce;
@@ -56,5 +58,15 @@ section! {
         ///
         /// Further bytes wait in the log of their channel, where connections share them.
         notsent_bytes: u32 = bytes(1024, u32::MAX as u64), text("65536"), Restart;
+    }
+}
+
+impl SocketLimits {
+    /// Fills in what depends on other limits.
+    pub(super) fn complete(mut self) -> Self {
+        if self.fragments_max == 0 {
+            self.fragments_max = u32::try_from(self.message_bytes_max).unwrap_or(u32::MAX);
+        }
+        self
     }
 }

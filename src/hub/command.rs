@@ -23,6 +23,13 @@ pub enum Command<S> {
         /// The connection; the channels must not count it any more.
         id: ConnectionId,
     },
+    /// A connection gets its messages in another way than most, from here on.
+    Shape {
+        /// The connection, which has no subscription yet.
+        id: ConnectionId,
+        /// The way.
+        shape: MessageShape,
+    },
     /// A connection gets the publications of a channel from here on.
     Subscribe {
         /// The connection, which the channel counts already.
@@ -76,6 +83,15 @@ impl<S> Command<S> {
     pub(super) fn body_bytes(&self) -> usize {
         if let Self::Publish(publication) = self { publication.body.len() } else { 0 }
     }
+}
+
+/// How a connection gets its messages. The default is what most have, and what costs least.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct MessageShape {
+    /// Each publication is a message of its own, however many wait.
+    pub is_split: bool,
+    /// With each ping comes a text message, which a page in a browser can see.
+    pub has_signs_of_life: bool,
 }
 
 /// One message in a channel, encoded once for all its receivers.

@@ -19,7 +19,7 @@ pub mod shard;
 pub mod sink;
 
 pub use channel::Channel;
-pub use command::Command;
+pub use command::{Command, MessageShape};
 pub use directory::DirectoryFull;
 pub use handle::{Credits, Hub, NoCredit};
 pub use id::{ConnectionId, Slot};

@@ -6,6 +6,7 @@
 use super::ProtocolError;
 use super::websocket::frame::{self, Opcode};
 use bytes::Bytes;
+use std::time::Duration;
 
 /// Encodes a message as one line: newlines become spaces, white space at both ends is trimmed, one newline ends it.
 ///
@@ -31,11 +32,22 @@ pub fn line(input: &[u8]) -> Result<Bytes, ProtocolError> {
     Ok(line.into())
 }
 
+/// What the hub's own notices begin with. No client can send such a line, because white space at the beginning of a
+/// message is trimmed and a newline inside of it becomes a space.
+pub const NOTICE: &str = " [throng] ";
+
 /// Encodes the notice of the policy `skip`: one frame with one line, which clients show among the messages.
 pub fn skipped(publications: u64) -> Bytes {
     let plural = if publications == 1 { "" } else { "s" };
-    let text = format!("[throng] {publications} message{plural} skipped: this connection is too slow");
+    let text = format!("{NOTICE}{publications} message{plural} skipped: this connection is too slow");
     frame::encode(Opcode::Text, text.as_bytes())
+}
+
+/// Encodes the sign of life that a client can see: browsers do not show pings to a page. It says within how many
+/// seconds the next one comes.
+pub fn sign_of_life(interval: Duration) -> Bytes {
+    let seconds = interval.as_secs() + u64::from(interval.subsec_nanos() > 0);
+    frame::encode(Opcode::Text, format!("{NOTICE}ping {seconds}").as_bytes())
 }
 
 #[cfg(test)]
@@ -70,6 +82,29 @@ mod tests {
         let spaces = "\t\n\u{b}\u{c}\r \u{85}\u{a0}\u{1680}\u{2000}\u{200a}\u{2028}\u{2029}\u{202f}\u{205f}\u{3000}";
         assert_eq!(line(format!("{spaces}x{spaces}").as_bytes()).unwrap(), "x\n");
         assert_eq!(line("\u{200b}x".as_bytes()).unwrap(), "\u{200b}x\n");
+    }
+
+    /// A client must not be able to say something in the hub's name.
+    #[test]
+    fn no_message_of_a_client_looks_like_a_notice_of_the_hub() {
+        let notices = [skipped(3), sign_of_life(Duration::from_secs(54))];
+        let texts = notices.iter().map(|frame| std::str::from_utf8(&frame[2..]).unwrap().to_owned());
+        let texts: Vec<_> =
+            texts.chain([NOTICE.to_owned(), format!("x\n{NOTICE}y"), format!("\r\n{NOTICE}z")]).collect();
+        for text in texts {
+            for space in ["", " ", "\n", "\t", "\u{a0}", "\u{2028}"] {
+                let sent = line(format!("{space}{text}").as_bytes()).unwrap();
+                let lines = std::str::from_utf8(&sent).unwrap().split('\n');
+                assert!(lines.into_iter().all(|line| !line.starts_with(NOTICE)), "{text:?}: {sent:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn sign_of_life_says_when_the_next_one_comes() {
+        for (millis, text) in [(54_000, " [throng] ping 54"), (1_500, " [throng] ping 2")] {
+            assert_eq!(&sign_of_life(Duration::from_millis(millis))[2..], text.as_bytes());
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Everything is tried at once, without waiting. What has to wait for the credits of a shard is returned as
 //! [`Pending`], and while the reader [completes](Session::complete) it the socket is not read.
 
-use crate::hub::{Channel, Command, ConnectionId, DirectoryFull, Hub, Sink, SlotReservation};
+use crate::hub::{Channel, Command, ConnectionId, DirectoryFull, Hub, MessageShape, Sink, SlotReservation};
 use crate::metrics::Metrics;
 use crate::protocol::channel_name::ChannelName;
 use crate::protocol::websocket::frame::{self, Opcode};
@@ -37,6 +37,8 @@ impl Protocol {
 pub struct OpenOptions {
     /// What the client speaks.
     pub protocol: Protocol,
+    /// How it wants its messages.
+    pub shape: MessageShape,
     /// Whether the limits on messages and bytes per second apply to the client.
     pub is_rate_limited: bool,
 }
@@ -96,6 +98,9 @@ impl<S: Sink> Session<S> {
     ) -> Result<Self, DirectoryFull> {
         let shard = slot.id().shard();
         let id = hub.connect(slot, sink, hub.inbox(shard).credit(0).await);
+        if options.shape != MessageShape::default() {
+            hub.inbox(shard).send(Command::Shape { id, shape: options.shape }).await;
+        }
         let subscribed = hub.subscribe(id, name, options.protocol.encoding(), hub.inbox(shard).credit(0).await);
         match subscribed {
             Ok(channel) => {

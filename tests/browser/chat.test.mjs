@@ -108,7 +108,7 @@ test("behind TLS and a path of a proxy, the page finds its files and its socket"
   const sockets = [];
   await context.routeWebSocket(/\/ws\?/, (socket) => sockets.push(socket.url()));
   const ann = await Chat.open(context, outside, { channel: "a#b" });
-  assert.deepEqual(sockets, [`${outside.replace("https:", "wss:")}ws?channel=a%23b`]);
+  assert.deepEqual(sockets, [`${outside.replace("https:", "wss:")}ws?channel=a%23b&heartbeat=on`]);
   assert.deepEqual(ann.complaints, []);
 });
 
@@ -136,7 +136,8 @@ test("pages come back after a restart of the hub and say so", async () => {
   await hub.stop();
   await Promise.all([ann, bob].map((chat) => chat.notice(/Connection lost.*Reconnecting…/)));
   await hub.start();
-  await Promise.all([ann, bob].map((chat) => chat.notice("Reconnected. Messages sent in the meantime are not shown.")));
+  const returned = "Reconnected. Messages sent in the meantime, if any, are not shown.";
+  await Promise.all([ann, bob].map((chat) => chat.notice(returned)));
   await ann.say("still here");
   await bob.hears("still here");
 });
@@ -321,6 +322,47 @@ test("addresses are links that give nothing away, and nothing else is one", asyn
     ["https://example.com/a?b=c#d", rel, "_blank"],
     ["http://[::1]:8080/x", rel, "_blank"],
   ]);
+});
+
+test("a line that was cut without a word is noticed without the browser's help", async () => {
+  const sockets = [];
+  await context.clock.install();
+  const ann = await openPlayed((played) => sockets.push(played));
+  sockets[0].send(" [throng] ping 54");
+  sockets[0].send("hello");
+  await ann.hears("hello");
+  await context.clock.runFor(60_000);
+  assert.equal(sockets.length, 1, "the next sign of life may be late");
+  sockets[0].send(" [throng] ping 54");
+  await context.clock.runFor(60_000);
+  assert.equal(sockets.length, 1, "it came");
+  // Not longer: an attempt to connect ends by the same clock.
+  await context.clock.runFor(12_000);
+  await ann.notice("Connection lost");
+  await ann.state("connected");
+  assert.equal(sockets.length, 2);
+  assert.deepEqual(await ann.lines(), ["hello"], "signs of life are not shown");
+});
+
+test("a hub that is asked for signs of life sends them", async () => {
+  const first = new Promise((resolve) => {
+    context.on("page", (page) => {
+      page.on("websocket", (socket) => socket.on("framereceived", ({ payload }) => resolve(payload)));
+    });
+  });
+  await open();
+  assert.match(await first, /^ \[throng\] ping \d+$/);
+});
+
+test("the hub's own words are set apart, and nobody can say something in its name", async () => {
+  let socket;
+  const ann = await openPlayed((played) => (socket = played));
+  // The hub trims the lines of clients, so only its own begin with a space.
+  socket.send("[throng] 9 messages skipped: a forgery");
+  socket.send(" [throng] 3 messages skipped: this connection is too slow");
+  await ann.notice("3 messages skipped: this connection is too slow");
+  assert.deepEqual(await ann.lines(), ["[throng] 9 messages skipped: a forgery"]);
+  assert.equal(await ann.$(".notice", { hasText: "forgery" }).count(), 0);
 });
 
 test("a new day is set apart in the log", async () => {

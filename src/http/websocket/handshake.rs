@@ -8,6 +8,7 @@ use super::origin;
 use crate::config::OriginPattern;
 use crate::http::error::{RequestError, URI_BYTES_MAX};
 use crate::http::host::{self, HostRules};
+use crate::hub::MessageShape;
 use crate::protocol::channel_name::ChannelName;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -66,6 +67,20 @@ pub(crate) fn channel(query: Option<&str>) -> Result<ChannelName, RequestError> 
     let name = percent_decode_str(named.unwrap_or(DEFAULT_CHANNEL)).decode_utf8();
     let name = name.map_err(|_| RequestError::BadRequest("the channel name is not UTF-8"))?;
     Ok(ChannelName::parse(&name)?)
+}
+
+/// Returns how the query wants the messages: `join=off` as one message each, `heartbeat=on` with signs of life.
+pub(crate) fn shape(query: Option<&str>) -> Result<MessageShape, RequestError> {
+    let is_on = |name: &str, default: bool| {
+        let pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+        match pairs.into_iter().find(|(known, _)| *known == name) {
+            None => Ok(default),
+            Some((_, "on")) => Ok(true),
+            Some((_, "off")) => Ok(false),
+            Some(_) => Err(RequestError::BadRequest("join and heartbeat are on or off")),
+        }
+    };
+    Ok(MessageShape { is_split: !is_on("join", true)?, has_signs_of_life: is_on("heartbeat", false)? })
 }
 
 /// Returns the value of a header that occurs exactly once.

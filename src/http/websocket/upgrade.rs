@@ -4,7 +4,7 @@ use super::handshake;
 use crate::http::error::RequestError;
 use crate::http::host::HostRules;
 use crate::http::response::HttpResponse;
-use crate::hub::{Hub, SlotReservation};
+use crate::hub::{Hub, MessageShape, SlotReservation};
 use crate::net::admission::Permit;
 use crate::net::reader::Reader;
 use crate::net::socket::{Socket, SocketSink};
@@ -37,6 +37,7 @@ pub(crate) struct PendingUpgrade {
     slot: SlotReservation,
     protocol: Protocol,
     channel: ChannelName,
+    shape: MessageShape,
     client: IpAddr,
     permit: Permit,
 }
@@ -56,6 +57,10 @@ pub(crate) fn accept<B>(
     let hosts = HostRules { allowed: &settings.access.allowed_hosts, is_loopback: client.is_loopback };
     handshake::check(request, hosts, &settings.access.allowed_origins)?;
     let requested = handshake::channel(request.uri().query())?;
+    let shape = match protocol {
+        Protocol::Chat => handshake::shape(request.uri().query())?,
+        Protocol::Echo => MessageShape::default(),
+    };
     if state.lifecycle.stage() > Stage::NotReady {
         return Err(RequestError::Stopping);
     }
@@ -75,20 +80,20 @@ pub(crate) fn accept<B>(
     // dropped, and the server takes the bare socket from hyper.
     let (response, _) = fastwebsockets::upgrade::upgrade(request)
         .map_err(|_| RequestError::BadRequest("the handshake is malformed"))?;
-    let pending = PendingUpgrade { hub: hub.clone(), slot, protocol, channel, client: client.addr, permit };
+    let pending = PendingUpgrade { hub: hub.clone(), slot, protocol, channel, shape, client: client.addr, permit };
     Ok((response.map(|_| Full::default()), pending))
 }
 
 /// Takes the socket over from HTTP once the response is sent, together with the bytes that hyper read past the request.
 pub(crate) async fn complete(socket: Socket, prefetched: Bytes, pending: PendingUpgrade) {
-    let PendingUpgrade { hub, slot, protocol, channel, client, permit } = pending;
+    let PendingUpgrade { hub, slot, protocol, channel, shape, client, permit } = pending;
     tracing::debug!(%client, id = ?slot.id(), "connected");
     let mut prefetched = Vec::from(prefetched);
     // hyper's bytes come first: TLS decrypted the others after them.
     prefetched.extend(socket.prefetched());
     let socket = Arc::new(socket.with_client(client));
     let sink = SocketSink::new(Arc::clone(&socket));
-    let options = OpenOptions { protocol, is_rate_limited: permit.is_some() };
+    let options = OpenOptions { protocol, shape, is_rate_limited: permit.is_some() };
     match Session::open(hub, slot, sink, options, &channel).await {
         Ok(session) => Reader::start(socket, prefetched, session, permit),
         Err(full) => tracing::warn!("cannot open a session after the handshake: {full}"),

@@ -7,9 +7,9 @@ use super::todo::Exit;
 use crate::config::HubLimits;
 use crate::hub::command::{Command, Publication};
 use crate::hub::id::{ConnectionId, Slot};
-use crate::hub::{Channel, Sent, Sink};
-use crate::protocol::CloseReason;
+use crate::hub::{Channel, MessageShape, Sent, Sink};
 use crate::protocol::websocket::frame;
+use crate::protocol::{CloseReason, chat};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -20,6 +20,7 @@ impl<S: Sink> Shard<S> {
             Command::Publish(publication) => return self.append(&publication),
             Command::Connect { id, sink } => self.connect(id, sink),
             Command::Disconnect { id } => self.disconnect(id),
+            Command::Shape { id, shape } => self.shape(id, shape),
             Command::Subscribe { id, channel } => self.subscribe(id, channel),
             Command::Ping { id, body } => self.answer_ping(id, &body),
             Command::Pong { id } => self.note_pong(id),
@@ -66,6 +67,22 @@ impl<S: Sink> Shard<S> {
             connection.is_abandoned = true;
             self.todo.to_flush.push(id.slot());
             self.unsubscribe_all(id.slot());
+        }
+    }
+
+    fn shape(&mut self, id: ConnectionId, shape: MessageShape) {
+        let interval = self.limits.ping_interval;
+        let Some(connection) = self.connections.find(id) else { return };
+        if connection.phase != Phase::Open || connection.control.is_some() {
+            return;
+        }
+        connection.shape = shape;
+        if shape.has_signs_of_life {
+            // At once, because it says when the next one comes.
+            self.send_at_once(id.slot(), &chat::sign_of_life(interval));
+        }
+        if let Some(connection) = self.connections.find(id).filter(|_| shape.is_split) {
+            connection.control_mut();
         }
     }
 

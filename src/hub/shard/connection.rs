@@ -3,7 +3,7 @@
 use super::control_queue::ControlQueue;
 use super::shard_channel::ChannelIndex;
 use crate::hub::id::Slot;
-use crate::hub::{ConnectionId, Sink};
+use crate::hub::{ConnectionId, MessageShape, Sink};
 use crate::protocol::CloseReason;
 use crate::protocol::websocket::frame;
 use smallvec::SmallVec;
@@ -92,6 +92,8 @@ pub(super) struct Connection<S> {
     pub(super) is_watched: bool,
     /// The reader has ended: the slot becomes free after the next flush.
     pub(super) is_abandoned: bool,
+    /// A connection that gets its messages split keeps its control queue, which keeps it out of the fan-outs.
+    pub(super) shape: MessageShape,
 }
 
 impl<S> Connection<S> {
@@ -108,6 +110,7 @@ impl<S> Connection<S> {
             heartbeat: Heartbeat::Alive,
             is_watched: false,
             is_abandoned: false,
+            shape: MessageShape::default(),
         }
     }
 
@@ -140,6 +143,11 @@ impl<S> Connection<S> {
         ConnectionId::new(shard, slot, self.generation)
     }
 
+    /// Returns whether it is open, gets its messages split, and takes some.
+    pub(super) fn takes_split(&self) -> bool {
+        self.shape.is_split && !self.is_parked && self.phase == Phase::Open
+    }
+
     pub(super) fn control_mut(&mut self) -> &mut ControlQueue {
         self.control.get_or_insert_default()
     }
@@ -158,7 +166,8 @@ impl<S: Sink> Connection<S> {
 
     /// Ends a connection whose shard is gone: the peer is told, if its socket takes it, and the reader is woken.
     pub(super) fn orphan(mut self) {
-        let is_at_frame_boundary = self.control.is_none() && self.phase == Phase::Open;
+        let is_idle = self.control.as_ref().is_none_or(|control| self.takes_split() && control.is_empty());
+        let is_at_frame_boundary = is_idle && self.phase == Phase::Open;
         if is_at_frame_boundary {
             // Best effort: what the socket does not take now is lost with the shard.
             let _ = self.sink.send(&frame::close(CloseReason::Internal));

@@ -4,7 +4,6 @@
 //! pong (only the newest ping is answered, which RFC 6455 section 5.5.3 allows), one ping, one notice, one close frame.
 
 use crate::hub::inbox::SlotWaker;
-use crate::protocol::websocket::frame;
 use crate::protocol::{CloseReason, chat};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -44,9 +43,9 @@ impl ControlQueue {
         self.pong = frame;
     }
 
-    /// Queues a ping, unless one waits.
-    pub fn push_ping(&mut self) {
-        self.ping = frame::ping();
+    /// Queues a ping, with what comes with it, in place of the one that waits.
+    pub fn push_ping(&mut self, frames: Bytes) {
+        self.ping = frames;
     }
 
     /// Queues the close frame; nothing leaves after it.

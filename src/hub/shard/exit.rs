@@ -3,11 +3,12 @@
 use super::connection::{Phase, SubscriptionRef};
 use super::state::Shard;
 use super::todo::Exit;
-use crate::config::SlowConsumer;
+use crate::config::{DrainCloseCode, SlowConsumer};
 use crate::hub::Sink;
 use crate::hub::id::Slot;
 use crate::protocol::websocket::frame;
-use crate::protocol::{CloseReason, Encoding};
+use crate::protocol::{CloseCode, CloseReason, Encoding};
+use bytes::Bytes;
 use std::mem;
 
 impl<S: Sink> Shard<S> {
@@ -36,11 +37,12 @@ impl<S: Sink> Shard<S> {
 
     fn begin_closing(&mut self, slot: Slot, reason: CloseReason) {
         let deadline = self.clock.time() + self.limits.close_timeout;
+        let frame = close_frame(reason, self.limits.drain_close_code);
         self.unsubscribe_all(slot);
         let Some(connection) = self.connections.get_mut(slot) else { return };
         connection.phase = Phase::Closing;
         let control = connection.control_mut();
-        control.push_close(frame::close(reason));
+        control.push_close(frame);
         control.deadline = Some(deadline);
         if connection.is_parked {
             connection.sink.make_room();
@@ -102,5 +104,15 @@ impl<S: Sink> Shard<S> {
             }
         }
         self.channels.close_if_empty(removed.channel);
+    }
+}
+
+/// Returns the close frame for a reason, with the operator's code where the hub itself ends.
+fn close_frame(reason: CloseReason, code: DrainCloseCode) -> Bytes {
+    match (reason, code) {
+        (CloseReason::Shutdown | CloseReason::Shed, DrainCloseCode::GoingAway) => {
+            frame::close_with(Some(CloseCode::GOING_AWAY), reason)
+        }
+        _ => frame::close(reason),
     }
 }

@@ -22,7 +22,8 @@ pub(super) enum Unserved {
     Short(usize),
     /// The sink is gone.
     Gone,
-    /// Its cursor is between `from` and `to`: it subscribed while publications were coalesced.
+    /// Its cursor is between `from` and `to`: it subscribed while publications were coalesced. Or it gets its messages
+    /// split, which is not the common frame.
     Straggler,
     /// It is parked and lags beyond the bound.
     Lagging,
@@ -66,7 +67,7 @@ pub(super) fn fan_out<S: Sink>(
 
 #[cold]
 fn set_aside<S>(run: Run<'_>, at: Subscription, connection: &Connection<S>, unserved: &mut Vec<(Slot, Unserved)>) {
-    if connection.takes_publications() {
+    if connection.takes_publications() || connection.takes_split() {
         if at.cursor < run.to {
             unserved.push((at.slot, Unserved::Straggler));
         }

@@ -9,6 +9,7 @@ use crate::hub::id::Slot;
 use crate::hub::inbox::SlotWaker;
 use crate::hub::{Sent, Sink};
 use crate::metrics::ShardCounts;
+use crate::protocol::chat;
 use crate::protocol::websocket::frame;
 use std::sync::Arc;
 use std::task::Poll;
@@ -48,9 +49,13 @@ impl<S: Sink> Shard<S> {
             return;
         }
         connection.heartbeat = Heartbeat::Asked;
+        let frames = match connection.shape.has_signs_of_life {
+            true => [frame::ping(), chat::sign_of_life(self.limits.ping_interval)].concat().into(),
+            false => frame::ping(),
+        };
         match &mut connection.control {
-            Some(control) => control.push_ping(),
-            None => self.send_at_once(slot, &frame::ping()),
+            Some(control) => control.push_ping(frames),
+            None => self.send_at_once(slot, &frames),
         }
     }
 
@@ -58,6 +63,7 @@ impl<S: Sink> Shard<S> {
     fn catch_up(&mut self, slot: Slot) {
         let Some(connection) = self.connections.get_mut(slot) else { return };
         match connection.phase {
+            Phase::Open if connection.shape.is_split => connection.control_mut().stalled_since = None,
             Phase::Open => connection.control = None,
             Phase::Flushing => {
                 if let Some(reason) = connection.control.as_ref().and_then(|control| control.close_after) {
@@ -133,7 +139,7 @@ fn lag_of<S>(connection: &Connection<S>, channels: &ShardChannels) -> u64 {
 fn write_out<S: Sink>(connection: &mut Connection<S>, channels: &mut ShardChannels, counts: &mut ShardCounts) -> End {
     let mut has_moved = false;
     loop {
-        let Connection { sink, control, subscriptions, .. } = &mut *connection;
+        let Connection { sink, control, subscriptions, shape, .. } = &mut *connection;
         let lagging = subscriptions.iter().find(|subscription| {
             let channel = channels.get(subscription.channel);
             channel.is_some_and(|one| one.subscriptions[subscription.index()].cursor < one.log.head())
@@ -152,7 +158,8 @@ fn write_out<S: Sink>(connection: &mut Connection<S>, channels: &mut ShardChanne
         if outbox.is_empty() {
             return End::CaughtUp;
         }
-        let FlushOutcome { sent, bytes, publications } = outbox.flush(sink);
+        let FlushOutcome { sent, bytes, publications } =
+            if shape.is_split { outbox.flush_split(sink) } else { outbox.flush(sink) };
         counts.sends += 1;
         counts.deliveries += publications as u64;
         counts.bytes += bytes as u64;

@@ -135,6 +135,12 @@ impl Log {
         self.ends.partition_point(|end| *end <= to) - self.ends.partition_point(|end| *end <= from)
     }
 
+    /// Returns the ends of the publications in `from..to`, both message edges.
+    pub fn ends_between(&self, from: u64, to: u64) -> impl Iterator<Item = u64> {
+        let first = self.ends.partition_point(|end| *end <= from);
+        self.ends.range(first..).copied().take_while(move |end| *end <= to)
+    }
+
     /// Returns the bytes of `from..to` as slices, one per chunk.
     pub fn slices(&self, from: u64, to: u64) -> impl Iterator<Item = &[u8]> {
         debug_assert!(self.tail <= from && to <= self.head, "cursors stand inside the log");

@@ -100,7 +100,62 @@ impl Outbox<'_> {
     }
 }
 
+impl Outbox<'_> {
+    /// Offers the control queue and the waiting publications, each as a message of its own, in one vectored write; at
+    /// most as many as one coalesced message may hold.
+    ///
+    /// After a short write the rest of the frame on the wire is in the control queue, as with [`Outbox::flush`].
+    pub fn flush_split<S: Sink>(&mut self, sink: &mut S) -> FlushOutcome {
+        let (frames, parts) = self.window.as_ref().map_or_else(Default::default, Window::split);
+        let lane_len = self.control.len();
+        let mut slices: Slices<'_> = self.control.parts().into_iter().map(|part| IoSlice::new(part)).collect();
+        slices.push(IoSlice::new(&frames));
+        let sent = sink.send_vectored(&slices);
+        let taken = match sent {
+            Sent::All => lane_len + frames.len(),
+            Sent::Short(taken) => taken,
+            Sent::Gone => 0,
+        };
+        drop(slices);
+        self.control.advance(taken.min(lane_len));
+        let of_frames = taken.saturating_sub(lane_len);
+        // Those of which at least the first byte is on the wire.
+        let starts = std::iter::once(0).chain(parts.iter().map(|part| part.frame_end));
+        let publications = starts.zip(&parts).take_while(|(start, _)| *start < of_frames).count();
+        if let (Some(window), Some(last)) = (&mut self.window, publications.checked_sub(1).map(|last| &parts[last])) {
+            *window.cursor = last.log_end;
+            if of_frames < last.frame_end {
+                self.control.push_rest(Bytes::copy_from_slice(&frames[of_frames..last.frame_end]));
+            }
+        }
+        FlushOutcome { sent, bytes: taken, publications }
+    }
+}
+
+/// Where the frame of one publication ends, and where the publication ends in the log.
+struct SplitPart {
+    frame_end: usize,
+    log_end: u64,
+}
+
 impl Window<'_> {
+    /// Returns the next publications as a frame each, back to back.
+    fn split(&self) -> (Vec<u8>, Vec<SplitPart>) {
+        let (mut frames, mut parts, mut from) = (Vec::new(), Vec::new(), *self.cursor);
+        for end in self.log.ends_between(from, self.log.window_end(from)) {
+            let (head, mut left) = self.encoding.frame(usize::try_from(end - from).unwrap_or(usize::MAX));
+            frames.extend_from_slice(head.as_slice());
+            for slice in self.log.slices(from, end) {
+                let slice = &slice[..slice.len().min(left)];
+                left -= slice.len();
+                frames.extend_from_slice(slice);
+            }
+            parts.push(SplitPart { frame_end: frames.len(), log_end: end });
+            from = end;
+        }
+        (frames, parts)
+    }
+
     /// Returns where the next message ends, its frame's head, and how many bytes of the log follow the head.
     fn next_frame(&self) -> (u64, Head, usize) {
         let to = self.log.window_end(*self.cursor);

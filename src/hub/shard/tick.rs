@@ -144,6 +144,9 @@ fn watch_state<S>(limits: &HubLimits, connection: &Connection<S>, now: Duration)
     let Some(control) = &connection.control else {
         return if connection.phase == Phase::Dead { Watch::Waiting } else { Watch::Done };
     };
+    if connection.takes_split() && control.stalled_since.is_none() && control.deadline.is_none() {
+        return Watch::Done;
+    }
     let stall = control.stalled_since.map_or(Duration::ZERO, |since| now.saturating_sub(since));
     if control.deadline.is_some_and(|deadline| now >= deadline) {
         Watch::Overdue

@@ -3,7 +3,7 @@
 //! Server frames are never masked and never fragmented, so a head depends on the opcode and the length alone. A flush
 //! writes a [`Head`] in front of a range of shared bytes; the other functions make whole frames for control queues.
 
-use crate::protocol::CloseReason;
+use crate::protocol::{CloseCode, CloseReason};
 use bytes::Bytes;
 pub use fastwebsockets::OpCode as Opcode;
 
@@ -61,7 +61,12 @@ pub fn encode(opcode: Opcode, body: &[u8]) -> Bytes {
 
 /// Encodes the close frame for `reason`: its code and text, or an empty body where there is no code.
 pub fn close(reason: CloseReason) -> Bytes {
-    match reason.code() {
+    close_with(reason.code(), reason)
+}
+
+/// Encodes a close frame with another code than the reason has by itself.
+pub fn close_with(code: Option<CloseCode>, reason: CloseReason) -> Bytes {
+    match code {
         Some(code) => concat(Opcode::Close, &[&code.as_u16().to_be_bytes(), reason.text().as_bytes()]),
         None => encode(Opcode::Close, &[]),
     }

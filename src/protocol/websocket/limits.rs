@@ -13,6 +13,6 @@ pub struct DecoderLimits {
 
 impl Default for DecoderLimits {
     fn default() -> Self {
-        Self { message_bytes_max: 65_536, fragments_max: 64 }
+        Self { message_bytes_max: 65_536, fragments_max: 65_536 }
     }
 }
