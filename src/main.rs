@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     run(ProcessEnv { arguments, variables, exit_now })
 }
 
-#[expect(clippy::exit, reason = "a second signal ends the process at once")]
+#[expect(clippy::exit, reason = "a second Ctrl-C ends the process at once")]
 fn exit_now(code: i32) -> ! {
     std::process::exit(code)
 }

@@ -13,7 +13,7 @@ pub(super) const CONFIG: &str = "config";
 
 const AFTER_HELP: &str = "\
 Open the printed address in a browser for the chat page. SIGTERM drains the hub and stops it. Ctrl-C stops it after
-pending messages. A second signal exits at once. SIGHUP reads the settings again.
+pending messages. A second Ctrl-C exits at once. SIGHUP reads the settings again.
 
 Commands, each with --help:
   throng check-config [FILE]  check the settings, and say where each comes from
