@@ -37,7 +37,7 @@ pub mod file;
 pub mod reload;
 pub mod source;
 
-pub use access::AccessConfig;
+pub use access::{AccessConfig, ForwardedHeader};
 pub use address::{Address, SocketAddress};
 pub use admission::AdmissionConfig;
 pub use collector_url::CollectorUrl;

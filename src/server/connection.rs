@@ -5,6 +5,7 @@ use crate::config::SocketLimits;
 use crate::http::service::{HttpService, Peer};
 use crate::http::websocket::upgrade::{self, PendingUpgrade};
 use crate::metrics::Refusal;
+use crate::net::address::ClientAddress;
 use crate::net::admission::HandshakeGuard;
 use crate::net::endpoint::Endpoint;
 use crate::net::socket::Socket;
@@ -17,9 +18,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::task::yield_now;
+use tokio::time::timeout;
 
 /// Largest request head in bytes. hyper keeps a buffer of this size at most for each handshake in progress.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -54,7 +58,7 @@ pub(super) async fn serve(accepted: Accepted, endpoint: Arc<Endpoint>, state: Ar
     let Accepted { mut stream, peer } = accepted;
     let addr = match resolve_peer(&mut stream, peer, &endpoint, &state).await {
         Ok(addr) => addr,
-        Err(reason) => return state.hub.metrics().refuse(reason),
+        Err(reason) => return refuse(&state, reason),
     };
     if endpoint.tls.is_some() {
         // Boxed: the tasks of other endpoints must not be larger for it.
@@ -69,7 +73,7 @@ pub(super) async fn serve(accepted: Accepted, endpoint: Arc<Endpoint>, state: Ar
 /// Makes the TLS handshake, then serves HTTP.
 async fn serve_encrypted(
     stream: TcpStream,
-    addr: IpAddr,
+    addr: ClientAddress,
     endpoint: Arc<Endpoint>,
     state: Arc<State>,
     guard: HandshakeGuard,
@@ -83,21 +87,23 @@ async fn serve_encrypted(
     let handshake_timeout = state.settings.load().sockets.handshake_timeout;
     let accepted = tokio::select! {
         accepted = tls::accept(stream, tls_config, handshake_timeout) => accepted,
-        () = guard.evicted() => return,
+        () = guard.evicted() => return refuse(&state, Some(Refusal::HandshakesAddress)),
     };
     let stream = match accepted {
         Ok(stream) => stream,
-        Err(reason) => {
-            if let Some(reason) = reason {
-                state.hub.metrics().refuse(reason);
-            }
-            return;
-        }
+        Err(reason) => return refuse(&state, reason),
     };
     let peer = Peer { addr, is_counted };
     if let Some(Served { stream, upgrade }) = serve_http(stream, peer, endpoint, state, guard).await {
         let (stream, connection) = stream.into_inner();
         finish(Socket::encrypted(stream, connection), upgrade).await;
+    }
+}
+
+/// Counts a refusal, unless the peer was a probe that closed the connection by itself.
+fn refuse(state: &State, reason: Option<Refusal>) {
+    if let Some(reason) = reason {
+        state.hub.metrics().refuse(reason);
     }
 }
 
@@ -128,8 +134,18 @@ async fn serve_http<I: AsyncRead + AsyncWrite + Unpin>(
     // Without a shutdown, because after a 101 the socket stays in use.
     let served = tokio::select! {
         served = poll_fn(|cx| connection.poll_without_shutdown(cx)) => served,
-        // A client that has not finished its request by now gets no response.
-        () = guard.evicted() => return None,
+        () = guard.evicted() => {
+            // A request that has arrived meanwhile is answered: the yield lets the runtime look at the sockets.
+            yield_now().await;
+            match timeout(Duration::ZERO, poll_fn(|cx| connection.poll_without_shutdown(cx))).await {
+                Ok(served) => served,
+                // A client that has not finished its request by now gets no response.
+                Err(_) => {
+                    hub.metrics().refuse(Refusal::HandshakesAddress);
+                    return None;
+                }
+            }
+        }
         // Lets the request in progress end, and refuses another one.
         () = stage_ended(accepted_in, &mut stage) => {
             Pin::new(&mut connection).graceful_shutdown();
@@ -162,9 +178,9 @@ async fn resolve_peer(
     peer: IpAddr,
     endpoint: &Endpoint,
     state: &State,
-) -> Result<IpAddr, Refusal> {
+) -> Result<ClientAddress, Option<Refusal>> {
     if !endpoint.has_proxy_protocol {
-        return Ok(peer);
+        return Ok(ClientAddress::of_peer(peer));
     }
     let trusted = state.settings.load().access.trusted_proxies.clone();
     // Boxed: the tasks of other endpoints must not be larger for it.

@@ -7,6 +7,7 @@ mod stop;
 mod listener;
 
 mod accept_error;
+mod brief_response;
 mod connection;
 mod descriptor_reserve;
 
