@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     run(ProcessEnv { arguments: env::args_os().collect(), variables: env::vars_os().collect(), exit_now })
 }
 
-#[expect(clippy::exit, reason = "a second signal ends the process at once")]
+#[expect(clippy::exit, reason = "a second Ctrl-C ends the process at once")]
 fn exit_now(code: i32) -> ! {
     std::process::exit(code)
 }

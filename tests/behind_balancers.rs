@@ -28,9 +28,12 @@ const BOTH: [Kind; 2] = [Kind::HaProxy, Kind::Nginx];
 const GRACE: Duration = Duration::from_secs(3);
 const DRAIN_TIME: Duration = Duration::from_secs(6);
 
+/// All clients are on this machine, but come through a balancer, so that they are not exempt from limits.
 async fn hub() -> Process {
     let grace = ["--lb-grace", "3s", "--drain-time", "6s", "--shards", "2"];
-    Process::start(&[&["--trusted-proxies", "127.0.0.1"], &grace[..]].concat()).await
+    let limits = ["--connections-per-address-max", "100000", "--handshake-rate-per-address-max", "100000"];
+    let total = ["--trusted-proxies", "127.0.0.1", "--handshake-rate-max", "100000"];
+    Process::start(&[&grace[..], &limits, &total].concat()).await
 }
 
 #[tokio::test]

@@ -68,16 +68,6 @@ async fn start_with_endless_peer(shutdown_timeout: &str) -> (Process, Raw) {
     (process, endless)
 }
 
-/// A stop by hand must not wait for a peer that never ends.
-#[tokio::test]
-async fn second_signal_exits_at_once_with_130() {
-    let (process, mut endless) = start_with_endless_peer("1h").await;
-    process.signal(Signal::TERM);
-    assert_eq!(endless.closed().await, Some((1012, "shutting down".to_owned())));
-    process.signal(Signal::INT);
-    assert_eq!(process.ended().await.code(), Some(130));
-}
-
 /// A peer that never ends delays a stop, and does not prevent it.
 #[tokio::test]
 async fn stop_ends_after_shutdown_timeout_with_0() {

@@ -30,7 +30,7 @@ pub struct ProcessEnv {
     pub arguments: Vec<OsString>,
     /// All environment variables.
     pub variables: Vec<(OsString, OsString)>,
-    /// Ends the process with a code, on a second signal.
+    /// Ends the process with a code at once, when signals ask for it.
     pub exit_now: fn(i32) -> !,
 }
 

@@ -16,9 +16,6 @@ pub(super) const EXIT_USAGE: u8 = 2;
 /// Exit code when shards fail again and again: EX_SOFTWARE of sysexits.h.
 pub(super) const EXIT_SOFTWARE: u8 = 70;
 
-/// Exit code after a second signal: 128 + SIGINT.
-pub(super) const EXIT_SIGNALLED: i32 = 130;
-
 /// Prints a text to standard output.
 pub(super) fn print_text(text: &str) -> ExitCode {
     // A reader that is gone needs no output.

@@ -34,11 +34,13 @@ pub(super) fn run_hub(sources: Sources, is_plain: bool, exit_now: fn(i32) -> !) 
         tracing::warn!("{complaint}");
     }
     let reloading = Reloading { sources, values: loaded.values.clone(), level };
-    let ended = serve_until_stopped(&runtime, &loaded, reloading, exit_now);
+    let ended = serve_until_stopped(&runtime, &loaded, reloading);
     // The last lines of the log come before the error.
     drop(writer);
     match ended {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(End::Stopped) => ExitCode::SUCCESS,
+        // Without dropping the runtime, which would wait for what is in progress, such as the look-up of a name.
+        Ok(End::Signalled(code)) => exit_now(code.into()),
         Err(error) => {
             let is_software = matches!(error.downcast_ref(), Some(ServerError::ShardsFailing));
             let text = format!("{error:#}");
@@ -48,25 +50,38 @@ pub(super) fn run_hub(sources: Sources, is_plain: bool, exit_now: fn(i32) -> !) 
     }
 }
 
-fn serve_until_stopped(
-    runtime: &Runtime,
-    loaded: &Loaded,
-    reloading: Reloading,
-    exit_now: fn(i32) -> !,
-) -> anyhow::Result<()> {
+/// How a hub has ended.
+enum End {
+    /// Every connection was closed, or had its time for it.
+    Stopped,
+    /// At once, because of a signal, with this exit code.
+    Signalled(u8),
+}
+
+fn serve_until_stopped(runtime: &Runtime, loaded: &Loaded, reloading: Reloading) -> anyhow::Result<End> {
     let config = &loaded.config;
     warn_about(config);
     runtime.block_on(async {
-        let signals = Signals::new().context("failed to listen for signals")?;
+        let mut signals = Signals::new().context("failed to listen for signals")?;
         let hangups = signals::hangups().context("failed to listen for SIGHUP")?;
-        let server = Server::bind(config).await?;
+        // Look-ups of names may take long, and there is nothing to stop yet.
+        let server = tokio::select! {
+            server = Server::bind(config) => server?,
+            signal = signals.next() => return Ok(End::Signalled(signal.exit_code())),
+        };
         announce::announce(&server, config).context("failed to print the address")?;
         supervisor::ready();
         tokio::spawn(reloading.level.report(Arc::clone(server.hub().metrics())));
         tokio::spawn(reloading.run(hangups, server.handle()));
+        tokio::spawn(supervisor::ping_watchdog(server.handle()));
+        let (stop, exit) = signals.follow(server.handle());
         // In a task and not on this thread: a worker that accepts a connection passes it on without waking a thread.
-        tokio::spawn(server.run(signals.stop(exit_now))).await.context("the server's task failed")??;
-        Ok(())
+        let serving = tokio::spawn(server.run(stop));
+        tokio::select! {
+            served = serving => served.context("the server's task failed")??,
+            code = exit => return Ok(End::Signalled(code)),
+        }
+        Ok(End::Stopped)
     })
 }
 

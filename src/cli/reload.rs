@@ -1,6 +1,7 @@
 //! A reload, by SIGHUP: reads all settings again and applies them, or changes nothing if one cannot be used.
 
 use super::logging::Level;
+use super::supervisor;
 use crate::config::source::Value;
 use crate::config::{LoadError, Sources, reload};
 use crate::server::ServerHandle;
@@ -28,13 +29,19 @@ impl Reloading {
     /// Reloads after every signal, until the process ends.
     pub(super) async fn run(mut self, mut hangups: Signal, server: ServerHandle) {
         while hangups.recv().await.is_some() {
-            if let Err(error) = self.reload(&server).await {
-                tracing::error!("reload: nothing is changed: {error}");
+            supervisor::reloading();
+            match self.reload(&server).await {
+                Ok(status) => supervisor::reloaded(&status),
+                Err(error) => {
+                    tracing::error!("reload: nothing is changed: {error}");
+                    supervisor::reloaded(&format!("the last reload changed nothing: {error}"));
+                }
             }
         }
     }
 
-    async fn reload(&mut self, server: &ServerHandle) -> Result<(), ReloadError> {
+    /// Returns what it has done, in one line.
+    async fn reload(&mut self, server: &ServerHandle) -> Result<String, ReloadError> {
         let loaded = self.sources.load()?;
         let (applied, waiting) = reload::changes(&self.values, &loaded.values);
         let applied_by_server = server.reconfigure(&loaded.config).await;
@@ -52,6 +59,7 @@ impl Reloading {
         // A change that waits for a restart is logged again by every reload until then.
         let waits = |new: &Value| self.values.iter().find(|old| old.key == new.key && reload::needs_restart(old.key));
         self.values = loaded.values.iter().map(|new| waits(new).unwrap_or(new).clone()).collect();
-        Ok(())
+        let (applied, waiting) = (applied.len(), waiting.len());
+        Ok(format!("reloaded: {applied} settings changed, {waiting} need a restart"))
     }
 }

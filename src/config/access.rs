@@ -28,16 +28,24 @@ section! {
         /// so that a page whose name was pointed at this machine (DNS rebinding) cannot connect.
         allowed_hosts: Vec<HostPattern> = List("hosts"), Unset, NewConnections;
 
-        /// Addresses or networks of proxies whose X-Forwarded-For, Forwarded and PROXY protocol headers are trusted.
+        /// Addresses or networks of proxies whose --forwarded-header and PROXY protocol header are trusted.
         ///
-        /// From any other address the first two headers are ignored, and a PROXY protocol header closes the
-        /// connection.
+        /// From any other address the first is ignored, and the second closes the connection.
         trusted_proxies: Vec<IpNet> = List("networks"), Unset, NewConnections;
+
+        /// Header in which trusted proxies name the client. Every other one is ignored.
+        ///
+        /// HAProxy, nginx, Envoy, Traefik, AWS ALB and Cloudflare append to X-Forwarded-For, and pass on what a client
+        /// writes into the others. `forwarded` is RFC 7239, for proxies that are configured to write it. `none` is for
+        /// proxies that write neither: every client then has the address of its proxy, or that of a PROXY protocol
+        /// header.
+        forwarded_header: ForwardedHeader = Choice(ForwardedHeader::WORDS), text("x-forwarded-for"), NewConnections;
 
         /// Addresses or networks of clients that are exempt from limits per address and from all rate limits.
         ///
-        /// Loopback is exempt so that a load test on the same machine measures the hub and not its limits. List a
-        /// proxy on this machine in --trusted-proxies, otherwise all its clients are exempt too.
+        /// Loopback is exempt so that a load test on the same machine measures the hub and not its limits. A loopback
+        /// address that a proxy names is not exempt. List a proxy on this machine in --trusted-proxies, otherwise all
+        /// its clients are exempt too.
         limits_exempt: Vec<IpNet> = List("networks"), text("127.0.0.0/8,::1/128"), NewConnections;
 
         /// Keys for the operator API (/admin/...), at least 16 characters each. Without a key there is no operator
@@ -62,5 +70,17 @@ choice! {
         Key = "key",
         /// Everyone.
         Public = "public",
+    }
+}
+
+choice! {
+    /// Header in which trusted proxies name the client.
+    pub enum ForwardedHeader {
+        /// A list of addresses, to which each proxy appends that of its peer.
+        XForwardedFor = "x-forwarded-for",
+        /// The same as RFC 7239 standardises it.
+        Forwarded = "forwarded",
+        /// No header names the client.
+        None = "none",
     }
 }

@@ -14,7 +14,10 @@ section! {
         /// IPv6 addresses count by /64 network, which is what one customer of a provider usually has.
         connections_per_address_max: usize = count("connections", 1, 1 << 32), text("200"), NewConnections;
 
-        /// Maximum number of handshakes in progress from one address. A further one cuts off the oldest.
+        /// Maximum number of handshakes in progress from one address. Further ones wait for their turn, up to 16 times
+        /// as many; those beyond get 429.
+        ///
+        /// While one waits, a handshake of the address that is unfinished after 0.3 s is cut off.
         handshakes_per_address_max: usize = count("handshakes", 1, 1 << 20), text("32"), NewConnections;
 
         /// Maximum rate of handshakes from one address, with bursts of four times as many. Further ones get 429 with

@@ -28,7 +28,7 @@ pub const COMMANDS: [(&str, &str); 5] = [
 
 const AFTER_HELP: &str = "\
 Open the printed address in a browser for the chat page. SIGTERM drains the hub and stops it. Ctrl-C stops it after
-pending messages. SIGHUP reads the settings again.";
+pending messages. A second Ctrl-C exits at once. SIGHUP reads the settings again.";
 
 const AFTER_SHORT_HELP: &str = "\
 Every flag is also a variable, THRONG_ and its name in capitals, and a key of a file. --help says more of each.";

@@ -43,7 +43,7 @@ pub mod source;
 pub mod suggestion;
 mod variables;
 
-pub use access::{AccessConfig, MetricsAccess};
+pub use access::{AccessConfig, ForwardedHeader, MetricsAccess};
 pub use address::{Address, Host, SocketAddress};
 pub use admission::AdmissionConfig;
 pub use collector_url::CollectorUrl;

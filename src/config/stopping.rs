@@ -10,7 +10,8 @@ const KILL_TIME_MAX: u64 = 30 * DAY;
 section! {
     /// How the hub stops, after SIGTERM or `POST /admin/drain`.
     pub struct StoppingConfig in "stopping" (Once) {
-        /// Time after SIGTERM during which new connections are still accepted while /health/ready answers 503.
+        /// Time after SIGTERM during which new connections are still accepted while /health/ready answers 503, whether
+        /// clients are connected or not.
         ///
         /// Load balancers need it to notice. Set it longer than their check interval times the number of failures that
         /// they wait for.
@@ -18,7 +19,8 @@ section! {
 
         /// Time over which a drain closes the open connections evenly, with 1012, each after its pending messages.
         ///
-        /// A longer time spreads the reconnects and makes a deploy longer.
+        /// At least one connection per second is closed, so that few connections take less time. A longer time spreads
+        /// the reconnects and makes a deploy longer.
         drain_time: Duration = duration(0, DAY, "a deploy should end the same day"), text("30s"), AtOnce;
 
         /// Time for the last connections to close after a drain. Then the process exits with 0 all the same.

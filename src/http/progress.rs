@@ -59,6 +59,11 @@ impl Progress {
         self.state.lock().has_unread_body
     }
 
+    /// Returns what the connection waits for.
+    pub(crate) fn waiting(&self) -> Waiting {
+        self.state.lock().waiting
+    }
+
     pub(super) fn begin_response(&self, has_body: bool) {
         *self.state.lock() = State { waiting: Waiting::Response, since: Instant::now(), has_unread_body: has_body };
     }

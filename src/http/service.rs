@@ -9,7 +9,7 @@ use super::websocket::handshake;
 use super::websocket::upgrade::{self, Client, PendingUpgrade};
 use super::{admin, health, methods, metrics, pages, trace};
 use crate::config::{HostPort, MetricsAccess};
-use crate::net::address::is_in;
+use crate::net::address::{ClientAddress, is_in};
 use crate::net::endpoint::Endpoint;
 use crate::operation::operator_key::KeyStatus;
 use crate::operation::state::State;
@@ -25,7 +25,7 @@ use std::sync::{Arc, Once};
 /// The other end of the socket: a client, or a proxy in front of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer {
-    pub(crate) addr: IpAddr,
+    pub(crate) addr: ClientAddress,
     /// The connection was already counted against the rate of its address, before its TLS handshake.
     pub(crate) is_counted: bool,
 }
@@ -140,13 +140,13 @@ impl HttpService {
     }
 
     /// Returns the address of the client behind the request.
-    fn client_address(&self, headers: &HeaderMap) -> IpAddr {
+    fn client_address(&self, headers: &HeaderMap) -> ClientAddress {
         let settings = self.state.settings.load();
-        let trusted = &settings.access.trusted_proxies;
-        if self.peer.addr.is_loopback() && is_forwarded(headers) && !is_in(trusted, self.peer.addr) {
-            warn_of_untrusted_proxy(self.peer.addr);
+        let (access, peer) = (&settings.access, self.peer.addr);
+        if peer.is_loopback() && is_forwarded(headers) && !is_in(&access.trusted_proxies, peer.addr) {
+            warn_of_untrusted_proxy(peer.addr);
         }
-        client_address::resolve(self.peer.addr, headers, trusted)
+        client_address::resolve(peer, headers, access)
     }
 }
 

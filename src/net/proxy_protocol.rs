@@ -3,8 +3,11 @@
 //! The header is required on addresses with `proxy+` and not understood on others. It is never detected, because a
 //! client that could choose to send one could claim any address. The header is read to its last byte and no further:
 //! TLS or HTTP follows.
+//!
+//! Health checks of proxies are no errors: a connection that ends before its first byte is one, and so is the command
+//! LOCAL of version 2.
 
-use super::address::is_in;
+use super::address::{ClientAddress, is_in};
 use crate::metrics::Refusal;
 use ipnet::IpNet;
 use ppp::{HeaderResult, v1, v2};
@@ -16,6 +19,9 @@ use tokio::time::timeout;
 
 /// Longest time until the header is complete. Proxies send it in their first packet.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Time in which a peer that is not trusted shows whether it is a health check, which sends nothing and closes.
+const PROBE_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// The shortest header: version 1 with `PROXY UNKNOWN` and the end of the line. In version 2 all are longer.
 const HEADER_BYTES_MIN: usize = 15;
@@ -29,15 +35,16 @@ const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 /// Bytes of a version 2 header before the addresses.
 const HEAD_BYTES: usize = 16;
 
-/// Longest version 2 header that is accepted, extensions included: as long as fits into the smallest packet that every
-/// IPv4 host must accept unfragmented, section 2.2.
-const HEADER_BYTES_MAX: usize = 536;
+/// Longest version 2 header that is accepted, extensions included. Extensions carry names of certificates (HAProxy's
+/// `ssl`), ids of private links (AWS, GCP, Azure) and what an operator adds; the length field allows 64 KiB.
+const HEADER_BYTES_MAX: usize = 8 * 1024;
 
 /// Reads the header at the beginning of a connection from `peer`, and returns the client that it names.
 ///
 /// # Errors
 ///
-/// The reason to close the connection: `peer` is not trusted, the header is malformed, or it is late.
+/// The reason to close the connection: `peer` is not trusted, the header is malformed, or it is late. `None` if the
+/// peer closed it before its first byte, as health checks do.
 ///
 /// # Cancel safety
 ///
@@ -46,21 +53,27 @@ pub(crate) async fn client(
     stream: &mut (impl AsyncRead + Unpin),
     peer: IpAddr,
     trusted: &[IpNet],
-) -> Result<IpAddr, Refusal> {
+) -> Result<ClientAddress, Option<Refusal>> {
     if !is_in(trusted, peer) {
-        return Err(Refusal::ProxyProtocol);
+        let first = timeout(PROBE_TIMEOUT, stream.read(&mut [0])).await;
+        return Err(if matches!(first, Ok(Ok(0) | Err(_))) { None } else { Some(Refusal::ProxyProtocol) });
     }
     match timeout(HEADER_TIMEOUT, read(stream)).await {
-        Ok(Ok(header)) => parse(&header, peer).ok_or(Refusal::ProxyProtocol),
-        Ok(Err(_)) => Err(Refusal::ProxyProtocol),
-        Err(_) => Err(Refusal::Timeout),
+        Ok(Ok(Some(header))) => parse(&header, peer).ok_or(Some(Refusal::ProxyProtocol)),
+        Ok(Ok(None)) => Err(None),
+        Ok(Err(_)) => Err(Some(Refusal::ProxyProtocol)),
+        Err(_) => Err(Some(Refusal::Timeout)),
     }
 }
 
-/// Reads one header and no byte after it.
-async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
+/// Reads one header and no byte after it. Returns `None` if the connection ends before its first byte.
+async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Vec<u8>>> {
     let mut header = vec![0; HEADER_BYTES_MIN];
-    stream.read_exact(&mut header).await?;
+    match stream.read(&mut header[..1]).await {
+        // A health check may also end with a reset.
+        Ok(0) | Err(_) => return Ok(None),
+        Ok(_) => stream.read_exact(&mut header[1..]).await?,
+    };
     if header.starts_with(SIGNATURE) {
         header.push(stream.read_u8().await?);
         let rest = usize::from(u16::from_be_bytes([header[14], header[15]]));
@@ -69,7 +82,7 @@ async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
         }
         header.resize(HEAD_BYTES + rest, 0);
         stream.read_exact(&mut header[HEAD_BYTES..]).await?;
-        return Ok(header);
+        return Ok(Some(header));
     }
     // Version 1 has no length field, so it is read byte by byte. It is short, and once per connection.
     while !header.ends_with(b"\n") {
@@ -78,26 +91,27 @@ async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
         }
         header.push(stream.read_u8().await?);
     }
-    Ok(header)
+    Ok(Some(header))
 }
 
-/// Returns the client that a complete header names. Without one it is the proxy itself, as for its health checks.
-fn parse(header: &[u8], peer: IpAddr) -> Option<IpAddr> {
-    let client = match HeaderResult::parse(header) {
+/// Returns the client that a complete header names. Without one it is the proxy itself; only with LOCAL, as for its
+/// health checks, does it not speak for anybody else.
+fn parse(header: &[u8], peer: IpAddr) -> Option<ClientAddress> {
+    let client: Option<IpAddr> = match HeaderResult::parse(header) {
         HeaderResult::V1(Ok(header)) => match header.addresses {
-            v1::Addresses::Tcp4(addresses) => addresses.source_address.into(),
-            v1::Addresses::Tcp6(addresses) => addresses.source_address.into(),
-            v1::Addresses::Unknown => peer,
+            v1::Addresses::Tcp4(addresses) => Some(addresses.source_address.into()),
+            v1::Addresses::Tcp6(addresses) => Some(addresses.source_address.into()),
+            v1::Addresses::Unknown => None,
         },
         HeaderResult::V2(Ok(header)) => match (header.command, header.addresses) {
-            (v2::Command::Local, _) => peer,
-            (v2::Command::Proxy, v2::Addresses::IPv4(addresses)) => addresses.source_address.into(),
-            (v2::Command::Proxy, v2::Addresses::IPv6(addresses)) => addresses.source_address.into(),
-            (v2::Command::Proxy, v2::Addresses::Unspecified | v2::Addresses::Unix(_)) => peer,
+            (v2::Command::Local, _) => return Some(ClientAddress::of_peer(peer)),
+            (v2::Command::Proxy, v2::Addresses::IPv4(addresses)) => Some(addresses.source_address.into()),
+            (v2::Command::Proxy, v2::Addresses::IPv6(addresses)) => Some(addresses.source_address.into()),
+            (v2::Command::Proxy, v2::Addresses::Unspecified | v2::Addresses::Unix(_)) => None,
         },
         HeaderResult::V1(Err(_)) | HeaderResult::V2(Err(_)) => return None,
     };
-    Some(client.to_canonical())
+    Some(ClientAddress { addr: client.unwrap_or(peer).to_canonical(), is_forwarded: true })
 }
 
 #[cfg(test)]
@@ -109,14 +123,14 @@ mod tests {
     const PEER: &str = "10.0.0.1";
 
     /// Sends bytes as a proxy would, and returns the client and the bytes that are left for HTTP.
-    async fn seen(bytes: &[u8]) -> (Result<String, Refusal>, Vec<u8>) {
-        let (mut balancer, mut hub) = tokio::io::duplex(4096);
+    async fn seen(bytes: &[u8]) -> (Result<String, Option<Refusal>>, Vec<u8>) {
+        let (mut balancer, mut hub) = tokio::io::duplex(2 * HEADER_BYTES_MAX);
         balancer.write_all(bytes).await.unwrap();
         drop(balancer);
         let client = client(&mut hub, PEER.parse().unwrap(), &["10.0.0.0/8".parse().unwrap()]).await;
         let mut left = Vec::new();
         hub.read_to_end(&mut left).await.unwrap();
-        (client.map(|client| client.to_string()), left)
+        (client.map(|client| client.addr.to_string()), left)
     }
 
     /// A header of version 2: command, family and protocol, addresses and extensions.
@@ -130,6 +144,8 @@ mod tests {
     async fn both_versions_name_the_client_and_leave_what_follows() {
         let v4 = [198, 51, 100, 7, 10, 0, 0, 1, 0x12, 0x34, 0, 80];
         let with_extension = [&v4[..], &[0x04, 0, 3, 1, 2, 3]].concat();
+        // HAProxy's `set-proxy-v2-tlv-fmt(0xe0)` with a text of so many bytes.
+        let long = |len: u16| [&v4[..], &[0xe0], &len.to_be_bytes(), &vec![b'x'; usize::from(len)]].concat();
         let mut v6 = [0; 36];
         (v6[0], v6[1], v6[15]) = (0x20, 0x01, 1);
         for (header, client) in [
@@ -139,6 +155,12 @@ mod tests {
             (b"PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n".to_vec(), PEER),
             (version_2(1, 0x11, &v4), "198.51.100.7"),
             (version_2(1, 0x11, &with_extension), "198.51.100.7"),
+            (version_2(1, 0x11, &long(400)), "198.51.100.7"),
+            (version_2(1, 0x11, &long(600)), "198.51.100.7"),
+            (version_2(1, 0x11, &long(8192 - 16 - 12 - 3)), "198.51.100.7"),
+            // Bytes that are no extension are skipped too.
+            (version_2(1, 0x11, &[&v4[..], &[0xff; 700]].concat()), "198.51.100.7"),
+            (version_2(0, 0x00, &[0xff; 700]), PEER),
             (version_2(1, 0x21, &v6), "2001::1"),
             (version_2(0, 0x00, &[]), PEER),
             (version_2(1, 0x00, &[]), PEER),
@@ -162,14 +184,50 @@ mod tests {
             version_2(1, 0x11, &[0; HEADER_BYTES_MAX - HEAD_BYTES + 1]),
             version_2(7, 0x11, &[0; 12]),
         ] {
-            assert_eq!(seen(&bytes).await.0, Err(Refusal::ProxyProtocol), "{:?}", String::from_utf8_lossy(&bytes));
+            assert_eq!(
+                seen(&bytes).await.0,
+                Err(Some(Refusal::ProxyProtocol)),
+                "{:?}",
+                String::from_utf8_lossy(&bytes)
+            );
         }
     }
 
     #[tokio::test]
     async fn header_of_a_stranger_is_not_even_read() {
         let (_client, mut hub) = tokio::io::duplex(64);
-        assert_eq!(client(&mut hub, PEER.parse().unwrap(), &[]).await, Err(Refusal::ProxyProtocol));
+        assert_eq!(client(&mut hub, PEER.parse().unwrap(), &[]).await, Err(Some(Refusal::ProxyProtocol)));
+        let (mut stranger, mut hub) = tokio::io::duplex(64);
+        stranger.write_all(b"PROXY UNKNOWN\r\n").await.unwrap();
+        assert_eq!(client(&mut hub, PEER.parse().unwrap(), &[]).await, Err(Some(Refusal::ProxyProtocol)));
+    }
+
+    /// Health checks at the TCP level connect and close, from a balancer or from a kubelet that is not in the list.
+    #[tokio::test]
+    async fn connection_that_closes_before_its_first_byte_is_no_refusal() {
+        let trusted = ["10.0.0.0/8".parse().unwrap()];
+        for trusted in [&trusted[..], &[]] {
+            let (prober, mut hub) = tokio::io::duplex(64);
+            drop(prober);
+            assert_eq!(client(&mut hub, PEER.parse().unwrap(), trusted).await, Err(None));
+        }
+    }
+
+    /// A header may name this machine; only its own health checks are from it.
+    #[test]
+    fn only_local_is_the_proxy_itself() {
+        let loopback = [127, 0, 0, 1, 10, 0, 0, 1, 0x12, 0x34, 0, 80];
+        let peer = "127.0.0.1".parse().unwrap();
+        for (header, is_loopback) in [
+            (version_2(0, 0x00, &[]), true),
+            (version_2(0, 0x11, &loopback), true),
+            (version_2(1, 0x11, &loopback), false),
+            (version_2(1, 0x00, &[]), false),
+            (b"PROXY UNKNOWN\r\n".to_vec(), false),
+            (b"PROXY TCP4 127.0.0.1 127.0.0.1 4711 80\r\n".to_vec(), false),
+        ] {
+            assert_eq!(parse(&header, peer).map(ClientAddress::is_loopback), Some(is_loopback), "{header:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -177,7 +235,7 @@ mod tests {
         let (mut balancer, mut hub) = tokio::io::duplex(64);
         balancer.write_all(b"PROXY TCP4 198.51.").await.unwrap();
         let trusted = ["10.0.0.0/8".parse().unwrap()];
-        assert_eq!(client(&mut hub, PEER.parse().unwrap(), &trusted).await, Err(Refusal::Timeout));
+        assert_eq!(client(&mut hub, PEER.parse().unwrap(), &trusted).await, Err(Some(Refusal::Timeout)));
     }
 
     proptest! {

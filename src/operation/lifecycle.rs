@@ -48,6 +48,8 @@ pub(crate) enum Conflict {
 pub(crate) struct Lifecycle {
     stage: watch::Sender<Stage>,
     task: Mutex<Option<ClosingTask>>,
+    /// Whether the rest of a stop has to happen now.
+    haste: watch::Sender<bool>,
 }
 
 /// A closing, and the task that runs it.
@@ -60,7 +62,8 @@ struct ClosingTask {
 
 impl Lifecycle {
     pub(crate) fn new() -> Self {
-        Self { stage: watch::Sender::new(Stage::Serving), task: Mutex::new(None) }
+        let (stage, haste) = (watch::Sender::new(Stage::Serving), watch::Sender::new(false));
+        Self { stage, task: Mutex::new(None), haste }
     }
 
     pub(crate) fn stage(&self) -> Stage {
@@ -81,9 +84,21 @@ impl Lifecycle {
         task.as_ref().map(|task| Arc::clone(&task.closing)).filter(|closing| closing.kind == kind)
     }
 
+    /// Makes a stop, begun or not, skip what is left of its grace and of its pace. Connections still get their pending
+    /// messages.
+    pub(crate) fn hasten(&self) {
+        self.haste.send_replace(true);
+    }
+
+    /// Waits for [`Lifecycle::hasten`].
+    pub(crate) async fn hastened(&self) {
+        // Dropped here: the returned guard would keep the value locked.
+        drop(self.haste.subscribe().wait_for(|is_hasty| *is_hasty).await);
+    }
+
     /// Drains the hub because the process stops. Ends a drain or shed that is in progress.
     pub(crate) async fn stop(&self, hub: &Hub<SocketSink>, pace: Pace) {
-        let closing = Arc::new(Closing::new(ClosingKind::Stop, pace, hub.placement().taken()));
+        let closing = self.closing_of(ClosingKind::Stop, pace, hub.placement().taken());
         let task = ClosingTask { closing: Arc::clone(&closing), handle: None };
         let replaced = self.task.lock().replace(task);
         if let Some(replaced) = replaced {
@@ -94,16 +109,20 @@ impl Lifecycle {
 
     /// Begins a drain after which the process keeps running.
     pub(crate) fn begin_drain(self: &Arc<Self>, hub: &Hub<SocketSink>, pace: Pace) -> Result<(), Conflict> {
-        let closing = Arc::new(Closing::new(ClosingKind::Drain, pace, hub.placement().taken()));
+        let closing = self.closing_of(ClosingKind::Drain, pace, hub.placement().taken());
         let (this, hub, drained) = (Arc::clone(self), hub.clone(), Arc::clone(&closing));
         self.begin(closing, async move { this.drain(&hub, &drained).await })
     }
 
     /// Begins to close `count` connections while the hub keeps serving.
     pub(crate) fn begin_shed(&self, hub: &Hub<SocketSink>, pace: Pace, count: usize) -> Result<(), Conflict> {
-        let closing = Arc::new(Closing::new(ClosingKind::Shed, pace, count));
+        let closing = self.closing_of(ClosingKind::Shed, pace, count);
         let (hub, shed) = (hub.clone(), Arc::clone(&closing));
         self.begin(closing, async move { pace::close_evenly(&hub, &shed).await })
+    }
+
+    fn closing_of(&self, kind: ClosingKind, pace: Pace, total: usize) -> Arc<Closing> {
+        Arc::new(Closing::new(kind, pace, total, self.haste.subscribe()))
     }
 
     fn begin(&self, closing: Arc<Closing>, task: impl Future<Output = ()> + Send + 'static) -> Result<(), Conflict> {
@@ -141,11 +160,16 @@ impl Lifecycle {
     }
 
     async fn drain(&self, hub: &Hub<SocketSink>, closing: &Arc<Closing>) {
-        self.advance(closing, Stage::NotReady);
-        // To stop an empty hub needs no grace: no balancer has sent it a client. An operator's drain always waits,
-        // because the hub is watched afterwards and has to be seen as not ready.
-        if closing.kind == ClosingKind::Drain || hub.placement().taken() > 0 {
-            sleep(closing.pace.grace).await;
+        // A drain by an operator that was already closing connections has told the balancers, and a hub that went back
+        // to serving newcomers would only have to close them too.
+        if self.stage() < Stage::Draining {
+            self.advance(closing, Stage::NotReady);
+            pace::log_begin(closing);
+            // Also when nobody is connected: the balancer sends clients to this hub until it has noticed.
+            tokio::select! {
+                () = sleep(closing.pace.grace) => {}
+                () = self.hastened() => {}
+            }
         }
         self.advance(closing, Stage::Draining);
         // Connections came and went during the grace.

@@ -5,12 +5,18 @@ use super::tell::tell_all;
 use crate::hub::{Command, Hub};
 use crate::net::socket::SocketSink;
 use crate::protocol::CloseReason;
+use humantime::format_duration;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 /// Time between two groups of closes: ten groups per second look like a stream to the hubs that take over.
 const TICK: Duration = Duration::from_millis(100);
+
+/// Longest time between two closes: the few connections of a quiet hub must not make a deploy wait for its whole drain
+/// time, and one client per second is no wave for any other hub.
+const GAP_MAX: Duration = Duration::from_secs(1);
 
 /// Time between two log lines about progress.
 const REPORT: Duration = Duration::from_secs(5);
@@ -20,7 +26,7 @@ const REPORT: Duration = Duration::from_secs(5);
 pub(crate) struct Pace {
     /// From the request to the first close.
     pub(crate) grace: Duration,
-    /// From the first close to the last.
+    /// From the end of the grace to the last close. With few connections it is shorter: see [`GAP_MAX`].
     pub(crate) time: Duration,
 }
 
@@ -67,12 +73,19 @@ pub(crate) struct Closing {
     total: AtomicUsize,
     closed: AtomicUsize,
     is_over: AtomicBool,
+    /// Whether what is left has to happen now.
+    haste: watch::Receiver<bool>,
 }
 
 impl Closing {
-    pub(crate) fn new(kind: ClosingKind, pace: Pace, total: usize) -> Self {
+    pub(crate) fn new(kind: ClosingKind, pace: Pace, total: usize, haste: watch::Receiver<bool>) -> Self {
         let (total, closed, is_over) = (AtomicUsize::new(total), AtomicUsize::new(0), AtomicBool::new(false));
-        Self { kind, pace, began: Instant::now(), total, closed, is_over }
+        Self { kind, pace, began: Instant::now(), total, closed, is_over, haste }
+    }
+
+    /// Returns the time over which the closes are spread.
+    fn time(&self) -> Duration {
+        if *self.haste.borrow() { Duration::ZERO } else { spread(self.total(), self.pace.time) }
     }
 
     /// Changes the number of connections to close.
@@ -101,25 +114,27 @@ impl Closing {
         if self.is_over() {
             return Duration::ZERO;
         }
-        (self.pace.grace + self.pace.time).saturating_sub(self.began.elapsed())
+        (self.pace.grace + self.time()).saturating_sub(self.began.elapsed())
     }
 }
 
-/// Closes `closing.total()` connections evenly over the time of the pace, the rest with the last group. A stop ends
-/// early when no connection is left.
+/// Closes `closing.total()` connections evenly over the time of the pace, at least one per [`GAP_MAX`], the rest with
+/// the last group. A stop ends early when no connection is left.
 pub(crate) async fn close_evenly(hub: &Hub<SocketSink>, closing: &Closing) {
     let (start, reason) = (Instant::now(), closing.kind.reason());
     let mut reported = start;
+    log_closes(closing);
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         ticks.tick().await;
         let passed = start.elapsed();
-        let due = due(closing.total(), passed, closing.pace.time);
+        let time = closing.time();
+        let due = due(closing.total(), passed, time);
         close(hub, due.saturating_sub(closing.closed()), reason).await;
         closing.closed.store(due, Ordering::Relaxed);
         let is_empty = closing.kind == ClosingKind::Stop && hub.placement().taken() == 0;
-        if passed >= closing.pace.time || is_empty {
+        if passed >= time || is_empty {
             break;
         }
         if reported.elapsed() >= REPORT {
@@ -136,6 +151,11 @@ pub(crate) async fn close_evenly(hub: &Hub<SocketSink>, closing: &Closing) {
     }
     closing.is_over.store(true, Ordering::Relaxed);
     report(closing);
+}
+
+/// Returns the time over which `total` closes are spread that may take `time`.
+fn spread(total: usize, time: Duration) -> Duration {
+    time.min(GAP_MAX.saturating_mul(u32::try_from(total).unwrap_or(u32::MAX)))
 }
 
 /// Returns how many of `total` have to be closed once `passed` of `time` has passed.
@@ -178,15 +198,38 @@ fn shares(open: &mut [usize], count: usize) -> Vec<usize> {
     shares
 }
 
+/// Logs that balancers are told from now on.
+pub(super) fn log_begin(closing: &Closing) {
+    let (name, grace) = (closing.kind.name(), closing.pace.grace);
+    if !grace.is_zero() {
+        let grace = format_duration(grace);
+        tracing::info!("{name} begins: /health/ready is 503, new connections are still served for {grace}");
+    }
+}
+
+/// Logs that the closes begin. Each line stands alone in a log, so it names what it belongs to.
+fn log_closes(closing: &Closing) {
+    let (name, total, time) = (closing.kind.name(), closing.total(), closing.time());
+    let pace = if time.is_zero() { "at once".to_owned() } else { format!("over {}", format_duration(time)) };
+    match (closing.kind, total) {
+        (ClosingKind::Shed, _) => tracing::info!(total, "{name} begins: connections are closed {pace}"),
+        (ClosingKind::Stop | ClosingKind::Drain, 0) => tracing::info!("{name}: new connections get 503"),
+        (ClosingKind::Stop | ClosingKind::Drain, _) => {
+            tracing::info!(total, "{name}: new connections get 503, open ones are closed {pace}");
+        }
+    }
+}
+
 fn report(closing: &Closing) {
-    tracing::info!(
-        closed = closing.closed(),
-        total = closing.total(),
-        seconds_left = closing.time_left().as_secs(),
-        "{}{}",
-        closing.kind.name(),
-        if closing.is_over() { ": every connection was asked to close" } else { " in progress" }
-    );
+    let (name, closed, total) = (closing.kind.name(), closing.closed(), closing.total());
+    match (closing.is_over(), total) {
+        (true, 0) => tracing::info!("{name} ends: no connection was open"),
+        (true, _) => tracing::info!(closed, total, "{name} ends: every connection was asked to close"),
+        (false, _) => {
+            let seconds_left = closing.time_left().as_secs();
+            tracing::info!(closed, total, seconds_left, "{name} in progress");
+        }
+    }
 }
 
 #[cfg(test)]
@@ -200,6 +243,20 @@ mod tests {
         let sums: Vec<_> = (0..=10).map(|second| due(2_000, Duration::from_secs(second), time)).collect();
         assert!(sums.windows(2).all(|pair| pair[1] - pair[0] == 200), "{sums:?}");
         assert_eq!((due(7, time, time), due(7, Duration::ZERO, Duration::ZERO)), (7, 7));
+    }
+
+    /// One connection of a quiet hub made a deploy wait for its whole drain time.
+    #[test]
+    fn gap_between_two_closes_is_bounded() {
+        let time = Duration::from_secs(30);
+        for (total, spread_over) in [(0, 0), (1, 1), (2, 2), (29, 29), (30, 30), (31, 30), (100_000, 30)] {
+            assert_eq!(spread(total, time), Duration::from_secs(spread_over), "{total}");
+        }
+        assert_eq!(spread(usize::MAX, time), time);
+        assert_eq!(spread(7, Duration::from_millis(200)), Duration::from_millis(200));
+        let two = spread(2, time);
+        let dues: Vec<_> = (0..=2).map(|second| due(2, Duration::from_secs(second), two)).collect();
+        assert_eq!(dues, [0, 1, 2]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::lifecycle::Lifecycle;
 use super::memory::Memory;
 use super::operator_key::KeyCheck;
+use super::watchdog::Watchdog;
 use crate::config::Config;
 use crate::hub::Hub;
 use crate::net::admission::{Admission, Handshakes};
@@ -22,6 +23,7 @@ pub(crate) struct State {
     pub(crate) handshakes: Arc<Handshakes>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) memory: Memory,
+    pub(crate) watchdog: Watchdog,
     /// `None` if no address is encrypted.
     pub(crate) certificates: Option<Certificates>,
 }

@@ -5,6 +5,7 @@ use crate::http::progress::{Observed, Progress, ProgressLimits, Waiting};
 use crate::http::service::{HttpService, Peer};
 use crate::http::websocket::upgrade::{self, PendingUpgrade};
 use crate::metrics::Refusal;
+use crate::net::address::ClientAddress;
 use crate::net::admission::HandshakeGuard;
 use crate::net::endpoint::Endpoint;
 use crate::net::readiness::Received;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 /// Largest request head in bytes. hyper keeps a buffer of this size at most for each handshake in progress.
@@ -75,7 +77,7 @@ pub(super) async fn serve(accepted: Accepted, endpoint: Arc<Endpoint>, state: Ar
     let Accepted { mut stream, peer } = accepted;
     let addr = match resolve_peer(&mut stream, peer, &endpoint, &state).await {
         Ok(addr) => addr,
-        Err(reason) => return state.hub.metrics().refuse(reason),
+        Err(reason) => return refuse(&state, reason),
     };
     if endpoint.tls.is_some() {
         // Boxed: the tasks of other endpoints must not be larger for it.
@@ -90,7 +92,7 @@ pub(super) async fn serve(accepted: Accepted, endpoint: Arc<Endpoint>, state: Ar
 /// Makes the TLS handshake, then serves HTTP.
 async fn serve_encrypted(
     stream: TcpStream,
-    addr: IpAddr,
+    addr: ClientAddress,
     endpoint: Arc<Endpoint>,
     state: Arc<State>,
     guard: HandshakeGuard,
@@ -104,21 +106,23 @@ async fn serve_encrypted(
     let handshake_timeout = state.settings.load().sockets.handshake_timeout;
     let accepted = tokio::select! {
         accepted = tls::accept(stream, tls_config, handshake_timeout) => accepted,
-        () = guard.evicted() => return,
+        () = guard.evicted() => return refuse(&state, Some(Refusal::HandshakesAddress)),
     };
     let stream = match accepted {
         Ok(stream) => stream,
-        Err(reason) => {
-            if let Some(reason) = reason {
-                state.hub.metrics().refuse(reason);
-            }
-            return;
-        }
+        Err(reason) => return refuse(&state, reason),
     };
     let peer = Peer { addr, is_counted };
     if let Some(Served { stream, end }) = serve_http(stream, peer, endpoint, state, guard).await {
         let (stream, connection) = stream.into_inner();
         finish(Socket::encrypted(stream, connection), end).await;
+    }
+}
+
+/// Counts a refusal, unless the peer was a probe that closed the connection by itself.
+fn refuse(state: &State, reason: Option<Refusal>) {
+    if let Some(reason) = reason {
+        state.hub.metrics().refuse(reason);
     }
 }
 
@@ -173,6 +177,7 @@ async fn serve_http<I: AsyncRead + AsyncWrite + Unpin>(
     let served = {
         let note_idle = |waiting| guard.set_idle(waiting == Waiting::NextRequest);
         let mut expired = pin!(progress.expired(limits, note_idle));
+        let mut evicted = pin!(guard.evicted());
         let mut is_stopping = false;
         loop {
             tokio::select! {
@@ -180,8 +185,19 @@ async fn serve_http<I: AsyncRead + AsyncWrite + Unpin>(
                 biased;
                 // Without a shutdown, because after a 101 the socket stays in use.
                 served = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break Some(served),
-                // A client that has not finished its request by now gets no response.
-                () = guard.evicted() => return None,
+                () = &mut evicted => {
+                    // A request that has arrived meanwhile is answered: the yield lets the runtime look at the sockets.
+                    yield_now().await;
+                    if let Ok(served) = timeout(Duration::ZERO, poll_fn(|cx| connection.poll_without_shutdown(cx))).await {
+                        break Some(served);
+                    }
+                    // A client that has not finished its request by now gets no response; one without a request is
+                    // refused none.
+                    if progress.waiting() != Waiting::NextRequest {
+                        hub.metrics().refuse(Refusal::HandshakesAddress);
+                    }
+                    return None;
+                }
                 // Lets the request in progress end, and refuses another one.
                 () = stage_ended(accepted_in, &mut stage), if !is_stopping => {
                     Pin::new(&mut connection).graceful_shutdown();
@@ -222,9 +238,9 @@ async fn resolve_peer(
     peer: IpAddr,
     endpoint: &Endpoint,
     state: &State,
-) -> Result<IpAddr, Refusal> {
+) -> Result<ClientAddress, Option<Refusal>> {
     if !endpoint.has_proxy_protocol {
-        return Ok(peer);
+        return Ok(ClientAddress::of_peer(peer));
     }
     let trusted = state.settings.load().access.trusted_proxies.clone();
     // Boxed: the tasks of other endpoints must not be larger for it.

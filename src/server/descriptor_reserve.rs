@@ -4,14 +4,7 @@
 //! listener readable. So the reserve is released, the connection is accepted, refused and closed, and the reserve is
 //! acquired again.
 
-use socket2::SockRef;
 use std::fs::File;
-use std::net::Shutdown;
-use tokio::net::TcpStream;
-
-/// The response to a client that cannot be served: HTTP without the HTTP layer, which would need memory and time.
-const RESPONSE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n\
-    Content-Length: 43\r\nConnection: close\r\nRetry-After: 5\r\n\r\nService Unavailable: no descriptor is left\n";
 
 /// The descriptor; `None` while it is released, or when it could not be acquired.
 #[derive(Debug)]
@@ -32,27 +25,5 @@ impl DescriptorReserve {
     /// Acquires a descriptor if one is free. Without one, clients are not refused but wait.
     pub(super) fn acquire(&mut self) {
         self.0 = File::open("/dev/null").ok();
-    }
-}
-
-/// Sends a client the response, without waiting for it.
-pub(super) fn respond(stream: &TcpStream) {
-    // The buffer of a new socket has room for it. An error means that the client has gone.
-    let _ = stream.try_write(RESPONSE);
-    let _ = SockRef::from(stream).shutdown(Shutdown::Write);
-    // A close with unread bytes resets the connection, which could destroy the response on its way.
-    let _ = stream.try_read(&mut [0; 4096]);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// With a wrong length clients would wait, or read half of it.
-    #[test]
-    fn response_has_the_length_that_it_declares() {
-        let text = std::str::from_utf8(RESPONSE).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        assert!(head.contains(&format!("Content-Length: {}", body.len())), "{}", body.len());
     }
 }

@@ -25,6 +25,21 @@ impl ServerHandle {
         self.state.handshakes.len()
     }
 
+    /// Returns the number of WebSocket connections, those in their handshake included.
+    pub fn connections(&self) -> usize {
+        self.state.hub.placement().taken()
+    }
+
+    /// Returns whether a shard has work and makes no pass, so that its connections get nothing.
+    pub fn is_stalled(&self) -> bool {
+        self.state.watchdog.is_stalled()
+    }
+
+    /// Makes a stop skip what is left of its grace and of its pace. Every connection still gets its pending messages.
+    pub fn hasten_stop(&self) {
+        self.state.lifecycle.hasten();
+    }
+
     /// Applies new settings to open and future connections. Settings that need a restart keep their value.
     ///
     /// # Errors

@@ -3,12 +3,13 @@
 use super::accept_error::{AcceptError, Backoff};
 use super::bind::{Socket, bind};
 use super::bound_address::{BoundAddress, BoundSocket};
+use super::brief_response;
 use super::connection::{self, Accepted};
-use super::descriptor_reserve::{self, DescriptorReserve};
+use super::descriptor_reserve::DescriptorReserve;
 use crate::config::{Address, Config};
 use crate::metrics::{Metrics, Refusal};
 use crate::net::address::is_in;
-use crate::net::admission::{Eviction, HandshakeGuard, HandshakeQuota};
+use crate::net::admission::{HandshakeQuota, Turn};
 use crate::net::endpoint::Endpoint;
 use crate::operation::state::State;
 use socket2::SockRef;
@@ -84,11 +85,7 @@ impl Listener {
             match self.accept().await {
                 Ok(accepted) => {
                     backoff = Backoff::default();
-                    let guard = self.begin(state, accepted.peer);
-                    let served = connection::serve(accepted, Arc::clone(&self.endpoint), Arc::clone(state), guard);
-                    // Boxed: a task is moved into its cell, which is aligned to two cache lines, so a large one is
-                    // expensive to allocate.
-                    tokio::spawn(Box::pin(served));
+                    self.spawn(state, accepted);
                 }
                 Err(error) => match AcceptError::from(&error) {
                     AcceptError::Aborted => {}
@@ -106,8 +103,32 @@ impl Listener {
         }
     }
 
+    /// Serves a connection in a task of its own, as soon as its address may have another handshake in progress.
+    fn spawn(&self, state: &Arc<State>, accepted: Accepted) {
+        let (endpoint, state) = (Arc::clone(&self.endpoint), Arc::clone(state));
+        // Boxed: a task is moved into its cell, which is aligned to two cache lines, so a large one is expensive to
+        // allocate.
+        match self.begin(&state, accepted.peer) {
+            Turn::Now(guard) => drop(tokio::spawn(Box::pin(connection::serve(accepted, endpoint, state, guard)))),
+            Turn::Later(turn) => drop(tokio::spawn(async move {
+                let handshake_timeout = state.settings.load().sockets.handshake_timeout;
+                match timeout(handshake_timeout, turn).await {
+                    Ok(Ok(guard)) => Box::pin(connection::serve(accepted, endpoint, state, guard)).await,
+                    Ok(Err(_)) | Err(_) => state.hub.metrics().refuse(Refusal::Timeout),
+                }
+            })),
+            Turn::Never => {
+                // As for want of a descriptor: a TLS client would not understand it.
+                if self.endpoint.tls.is_none() {
+                    brief_response::too_many_requests(&accepted.stream);
+                }
+                state.hub.metrics().refuse(Refusal::HandshakesAddress);
+            }
+        }
+    }
+
     /// Counts a handshake, also for the address of its peer unless that is exempt or stands for many clients.
-    fn begin(&self, state: &Arc<State>, peer: IpAddr) -> HandshakeGuard {
+    fn begin(&self, state: &Arc<State>, peer: IpAddr) -> Turn {
         let settings = state.settings.load();
         let access = &settings.access;
         let is_counted = !self.endpoint.has_proxy_protocol
@@ -117,11 +138,7 @@ impl Listener {
             max: settings.sockets.handshakes_max,
             per_address_max: settings.admission.handshakes_per_address_max,
         };
-        let (guard, eviction) = state.handshakes.begin(is_counted.then(|| peer.into()), quota);
-        if eviction == Eviction::Oldest {
-            state.hub.metrics().refuse(Refusal::HandshakesAddress);
-        }
-        guard
+        state.handshakes.begin(is_counted.then(|| peer.into()), quota)
     }
 
     /// Refuses the connections that wait in the kernel, at most [`REFUSED_MAX`], with the descriptor of the reserve.
@@ -135,7 +152,7 @@ impl Listener {
             let is_refused = if let Ok(Ok(Accepted { stream, .. })) = accepted {
                 // A TLS client would take cleartext for a broken record, so it only sees the close.
                 if self.endpoint.tls.is_none() {
-                    descriptor_reserve::respond(&stream);
+                    brief_response::no_descriptor(&stream);
                 }
                 state.hub.metrics().refuse(Refusal::Descriptors);
                 true

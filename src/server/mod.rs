@@ -10,6 +10,7 @@ mod listener;
 mod unix_socket;
 
 mod accept_error;
+mod brief_response;
 mod connection;
 mod descriptor_reserve;
 
@@ -30,7 +31,7 @@ use crate::operation::lifecycle::Lifecycle;
 use crate::operation::memory::Memory;
 use crate::operation::operator_key::KeyCheck;
 use crate::operation::state::State;
-use crate::operation::watchdog;
+use crate::operation::watchdog::Watchdog;
 use arc_swap::ArcSwap;
 use listener::Listener;
 use std::convert::Infallible;
@@ -107,6 +108,7 @@ impl Server {
             handshakes: Handshakes::new(),
             admission: Arc::new(Admission::new()),
             memory: Memory::new(config.admission.memory_max),
+            watchdog: Watchdog::default(),
             certificates,
         };
         Ok(Self { listeners, state: Arc::new(state), shards })
@@ -158,7 +160,7 @@ impl Server {
         let monitored = Arc::clone(&state);
         monitors.spawn(async move { monitored.memory.watch(&monitored.hub).await });
         let monitored = Arc::clone(&state);
-        monitors.spawn(async move { watchdog::watch(&monitored.hub).await });
+        monitors.spawn(async move { monitored.watchdog.watch(&monitored.hub).await });
 
         let serving = async {
             let requested = tokio::select! {
@@ -167,9 +169,7 @@ impl Server {
                 stop = stop => Ok(stop),
             };
             let pace = requested.as_ref().copied().unwrap_or(Stop::AtOnce).pace(&state);
-            let deadline = Instant::now() + pace.grace + pace.time + state.settings.load().stopping.shutdown_timeout;
-            // Whether this took too long shows below, where the rest is waited for until the same deadline.
-            drop(timeout_at(deadline, stop::drain(&state, pace)).await);
+            let deadline = stop::drain(&state, pace).await;
             (requested, deadline)
         };
         // The listeners stay open during the drain, so that new clients get a response. They are closed here.

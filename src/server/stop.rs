@@ -5,6 +5,8 @@ use crate::net::socket::SocketSink;
 use crate::operation::lifecycle::Stage;
 use crate::operation::pace::Pace;
 use crate::operation::state::State;
+use std::pin::pin;
+use tokio::time::{Instant, timeout_at};
 
 /// How a server is asked to stop.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -25,11 +27,22 @@ impl Stop {
     }
 }
 
-/// Closes the open connections and waits until they are gone. Connections that arrive meanwhile are still accepted, and
-/// get 503.
-pub(super) async fn drain(state: &State, pace: Pace) {
-    state.lifecycle.stop(&state.hub, pace).await;
-    vacated(&state.hub).await;
+/// Closes the open connections and waits until they are gone, at most until the returned time. Connections that arrive
+/// meanwhile are still accepted, and get 503.
+pub(super) async fn drain(state: &State, pace: Pace) -> Instant {
+    let rest = state.settings.load().stopping.shutdown_timeout;
+    let mut deadline = Instant::now() + pace.grace + pace.time + rest;
+    let mut draining = pin!(async {
+        state.lifecycle.stop(&state.hub, pace).await;
+        vacated(&state.hub).await;
+    });
+    // Whether this took too long shows later, where the rest is waited for until the same deadline.
+    tokio::select! {
+        _ = timeout_at(deadline, &mut draining) => return deadline,
+        () = state.lifecycle.hastened() => deadline = deadline.min(Instant::now() + rest),
+    }
+    drop(timeout_at(deadline, draining).await);
+    deadline
 }
 
 /// Waits for connections that were accepted before the listeners were closed.

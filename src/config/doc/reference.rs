@@ -87,6 +87,8 @@ fn write_sections(page: &mut String, sections: &'static [Section]) {
         let value = toml_default(setting);
         let default = default_words(setting).map_or_else(|| format!("`{value}`"), str::to_owned);
         let kind = setting.kind.name().replace('|', "\\|");
+        // The words are also next to the setting; a row must fit a line.
+        let kind = if kind.len() > 32 { "one word" } else { kind.as_str() };
         let _ = writeln!(page, "| [`{0}`](#{0}) | {kind} | {default} | {1} |", setting.key, applies(setting));
     }
     settings(sections).for_each(|setting| write_setting(page, setting));

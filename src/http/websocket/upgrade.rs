@@ -5,6 +5,7 @@ use crate::http::error::RequestError;
 use crate::http::host::HostRules;
 use crate::http::response::HttpResponse;
 use crate::hub::{Hub, MessageShape, SlotReservation};
+use crate::net::address::ClientAddress;
 use crate::net::admission::Permit;
 use crate::net::reader::Reader;
 use crate::net::socket::{Socket, SocketSink};
@@ -23,7 +24,7 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Client {
     /// Its address, as resolved from the headers of trusted proxies.
-    pub(crate) addr: IpAddr,
+    pub(crate) addr: ClientAddress,
     /// It connected over loopback, and no trusted proxy forwarded it.
     pub(crate) is_loopback: bool,
     /// It was already counted against the rate of its address.
@@ -80,7 +81,7 @@ pub(crate) fn accept<B>(
     // dropped, and the server takes the bare socket from hyper.
     let (response, _) = fastwebsockets::upgrade::upgrade(request)
         .map_err(|_| RequestError::BadRequest("the handshake is malformed"))?;
-    let pending = PendingUpgrade { hub: hub.clone(), slot, protocol, channel, shape, client: client.addr, permit };
+    let pending = PendingUpgrade { hub: hub.clone(), slot, protocol, channel, shape, client: client.addr.addr, permit };
     Ok((response.map(|_| Full::default()), pending))
 }
 

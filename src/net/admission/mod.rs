@@ -3,23 +3,22 @@
 //! Three checks, in this order. When a connection is accepted, [`Handshakes`] bounds the handshakes in progress. Before
 //! a TLS handshake, [`Admission::count_attempt`] counts the peer against its rate. When a request asks for a WebSocket,
 //! [`Admission::admit`] counts the client behind the proxies. Addresses in `limits_exempt` are exempt from the limits
-//! per address and from the rates.
+//! per address and from the rates; an address that a proxy names is never exempt as loopback.
 
 mod addresses;
 mod handshakes;
 
-use super::address::{AddressKey, is_in};
+use super::address::{AddressKey, ClientAddress, is_in};
 use crate::config::Config;
 use crate::metrics::Refusal;
 use crate::rate::{Quota, TokenBucket};
 use addresses::{AddressExcess, AddressTable};
 use parking_lot::Mutex;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-pub(crate) use handshakes::{Eviction, HandshakeGuard, HandshakeQuota, Handshakes};
+pub(crate) use handshakes::{HandshakeGuard, HandshakeQuota, Handshakes, Turn};
 
 /// Burst of handshakes of one address, in seconds of its rate.
 const ADDRESS_BURST_SECONDS: u32 = 4;
@@ -86,12 +85,12 @@ impl Admission {
     /// # Errors
     ///
     /// When the address, or all addresses together, connect too fast.
-    pub(crate) fn count_attempt(&self, peer: IpAddr, config: &Config) -> Result<bool, Excess> {
+    pub(crate) fn count_attempt(&self, peer: ClientAddress, config: &Config) -> Result<bool, Excess> {
         let access = &config.access;
-        if is_in(&access.limits_exempt, peer) || is_in(&access.trusted_proxies, peer) {
+        if peer.is_exempt(&access.limits_exempt) || is_in(&access.trusted_proxies, peer.addr) {
             return Ok(false);
         }
-        self.count(peer.into(), Instant::now(), config)?;
+        self.count(peer.addr.into(), Instant::now(), config)?;
         Ok(true)
     }
 
@@ -100,11 +99,16 @@ impl Admission {
     /// # Errors
     ///
     /// When the address has too many connections, or it, or all addresses together, connect too fast.
-    pub(crate) fn admit(self: &Arc<Self>, client: IpAddr, is_counted: bool, config: &Config) -> Result<Permit, Excess> {
-        if is_in(&config.access.limits_exempt, client) {
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        client: ClientAddress,
+        is_counted: bool,
+        config: &Config,
+    ) -> Result<Permit, Excess> {
+        if client.is_exempt(&config.access.limits_exempt) {
             return Ok(None);
         }
-        let (now, key) = (Instant::now(), AddressKey::from(client));
+        let (now, key) = (Instant::now(), AddressKey::from(client.addr));
         // Once per handshake: with TLS the peer was counted before it, unless it is a proxy.
         if !is_counted {
             self.count(key, now, config)?;

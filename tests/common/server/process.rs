@@ -66,6 +66,19 @@ impl Process {
         kill_process(pid, signal).expect("it is ours");
     }
 
+    /// Sends a signal again and again until the process ends.
+    pub(crate) async fn ended_by(mut self, signal: Signal) -> ExitStatus {
+        let mut ticks = tokio::time::interval(std::time::Duration::from_millis(50));
+        within(async {
+            while self.child.try_wait().expect("it is ours").is_none() {
+                self.signal(signal);
+                ticks.tick().await;
+            }
+        })
+        .await;
+        self.ended().await
+    }
+
     pub(crate) async fn ended(mut self) -> ExitStatus {
         let status = within(self.child.wait()).await.expect("it is ours");
         assert_eq!(within(self.stdout.next_line()).await.expect("it is text"), None, "one line is all it prints");
