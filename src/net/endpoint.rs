@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 /// The properties of a listening address.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "four independent properties of one address")]
 pub(crate) struct Endpoint {
     /// The address is for operators and their tools, not for clients.
     pub(crate) is_internal: bool,
