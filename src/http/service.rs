@@ -103,7 +103,7 @@ impl HttpService {
     fn is_loopback(&self, headers: &HeaderMap) -> bool {
         let is_direct = self.peer.addr.is_loopback() && !self.endpoint.has_proxy_protocol && !self.endpoint.is_unix;
         let settings = self.state.settings.load();
-        is_direct && !(is_forwarded(headers) && is_in(&settings.access.trusted_proxies, self.peer.addr))
+        is_direct && !(is_forwarded(headers) && is_in(&settings.access.trusted_proxies, self.peer.addr.addr))
     }
 
     /// Serves the metrics page: to requests with a key, to everyone if the operator says so, and at an internal address

@@ -211,11 +211,27 @@ impl Table {
         }
     }
 
-    /// Ends the oldest handshake of all.
+    /// Makes room for one that waits: ends a connection of the address that asks for nothing, or marks its oldest
+    /// handshake.
+    fn make_room(&mut self, key: Option<AddressKey>) {
+        let is_candidate = |(_, open): &(&u64, &Open)| open.is_idle && open.key == key;
+        if let Some(idle) = self.open.iter().find(is_candidate).map(|(number, _)| *number) {
+            return self.evict(idle);
+        }
+        let oldest = key.and_then(|key| self.addresses.get_mut(&key)).and_then(|address| address.unmarked.pop_front());
+        self.mark(oldest);
+    }
+
+    /// Ends the oldest of all, one that asks for nothing before any other.
     fn evict_oldest(&mut self) {
-        let oldest = self.open.keys().next().copied();
-        if let Some(open) = oldest.and_then(|number| self.remove(number)) {
-            // Relaxed: the notification orders it.
+        let idle = self.open.iter().find(|(_, open)| open.is_idle);
+        if let Some(number) = idle.or_else(|| self.open.iter().next()).map(|(number, _)| *number) {
+            self.evict(number);
+        }
+    }
+
+    fn evict(&mut self, number: u64) {
+        if let Some(open) = self.remove(number) {
             open.eviction.is_immediate.store(true, Ordering::Relaxed);
             open.eviction.marked.notify_one();
         }
