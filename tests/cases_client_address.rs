@@ -8,7 +8,7 @@ mod server;
 use server::{Answer, TestServer, exchange, start, within};
 use std::net::SocketAddr;
 use std::time::Duration;
-use throng::config::{Config, ForwardedHeader};
+use throng::config::{Config, ForwardedHeader, MetricsAccess};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
@@ -118,13 +118,14 @@ async fn loopback_address_in_a_proxy_header_is_neither_exempt_nor_an_operator() 
     let server = start(|config| {
         one_each(config);
         config.addr = vec!["proxy+127.0.0.1:0".parse().unwrap()];
+        config.access.metrics = MetricsAccess::Key;
     })
     .await;
     let header = b"PROXY TCP4 127.0.0.1 127.0.0.1 4711 80\r\n";
     let first = connect(server.addr, header, "").await;
     assert_eq!((first.0, connect(server.addr, header, "").await.0), (101, 429));
     let metrics = b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-    assert_eq!(exchange(server.addr, &[header, &metrics[..]].concat()).await.status, 403);
+    assert_eq!(exchange(server.addr, &[header, &metrics[..]].concat()).await.status, 401);
 }
 
 /// Version 2 with these command, addresses and extensions.

@@ -188,7 +188,8 @@ async fn serve_http<I: AsyncRead + AsyncWrite + Unpin>(
                 () = &mut evicted => {
                     // A request that has arrived meanwhile is answered: the yield lets the runtime look at the sockets.
                     yield_now().await;
-                    if let Ok(served) = timeout(Duration::ZERO, poll_fn(|cx| connection.poll_without_shutdown(cx))).await {
+                    let poll = poll_fn(|cx| connection.poll_without_shutdown(cx));
+                    if let Ok(served) = timeout(Duration::ZERO, poll).await {
                         break Some(served);
                     }
                     // A client that has not finished its request by now gets no response; one without a request is
