@@ -55,6 +55,34 @@ async fn tokens_queries_keys_and_messages_are_never_logged() {
     assert!(!log.contains('\u{1b}'), "no colours where there is no terminal: {log}");
 }
 
+/// What happened to a client can be found in the log, by its address and then by its number.
+#[tokio::test]
+async fn closes_refusals_and_wrong_keys_can_be_found_in_the_log() {
+    let mut command = throng(&["--addr", "127.0.0.1:0", "--log", "debug", "--admin-keys", "0123456789-abcdef"]);
+    let (process, log) = Process::spawn_logging(&mut command).await;
+    let mut client = Client::connect(process.addr, "/ws").await;
+    client.send(Message::Binary(vec![0xff].into())).await;
+    client.rest().await;
+    for request in [
+        "GET /ws HTTP/1.1\r\nHost: x\r\nOrigin: https://foreign.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        "GET /admin/drain HTTP/1.1\r\nHost: x\r\nX-API-Key: 0123456789-wrong\r\nConnection: close\r\n\r\n",
+        "GET /admin/drain HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    ] {
+        exchange(process.addr, request.as_bytes()).await;
+    }
+    process.signal(Signal::INT);
+    assert!(process.ended().await.success());
+    let log = rest(log).await;
+    let found = |words: &[&str]| log.lines().filter(|line| words.iter().all(|word| line.contains(word))).count();
+    let connected = log.lines().find(|line| line.contains("connected client=127.0.0.1")).expect("it connected");
+    let id = connected.split_whitespace().find(|word| word.starts_with("id=")).expect("it has a number");
+    assert_eq!(found(&["closing", id, "reason=\"protocol\""]), 1, "{log}");
+    assert_eq!(found(&["disconnected", id]), 1, "{log}");
+    assert_eq!(found(&["refused", "peer=127.0.0.1", "reason=\"origin\""]), 1, "{log}");
+    assert_eq!(found(&["WARN", "peer=127.0.0.1", "a key that is not one of"]), 1, "one had none: {log}");
+}
+
 /// The last line before the end is the one that an operator will look for.
 #[tokio::test]
 async fn last_lines_are_written_before_the_process_ends() {

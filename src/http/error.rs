@@ -1,11 +1,13 @@
 //! Request errors: why a request was refused, and the response to it.
 
 use super::response::{HttpResponse, set_header, text};
-use crate::metrics::{Metrics, Refusal};
+use crate::metrics::Refusal;
 use crate::net::admission::Excess;
+use crate::operation::state::State;
 use crate::protocol::channel_name::NameError;
 use hyper::{StatusCode, header};
 use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
 use std::time::Duration;
 use thiserror::Error;
 
@@ -105,8 +107,8 @@ impl RequestError {
     }
 
     /// Counts the refusal and returns the response.
-    pub(crate) fn respond(&self, metrics: &Metrics) -> HttpResponse {
-        metrics.refuse(self.refusal());
+    pub(crate) fn respond(&self, state: &State, peer: IpAddr) -> HttpResponse {
+        state.refuse(peer, self.refusal());
         let mut response = text(self.status(), self.to_string());
         set_header(&mut response, header::CONNECTION, "close");
         if let Some(seconds) = self.retry_after() {

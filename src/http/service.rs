@@ -53,7 +53,6 @@ impl HttpService {
     }
 
     fn respond(&self, request: Request<Incoming>) -> ResponseFuture {
-        let metrics = self.state.hub.metrics();
         let is_for_operators = self.endpoint.is_internal || self.state.settings.load().internal_addr.is_none();
         let protocol = match request.uri().path() {
             _ if self.endpoint.is_internal => None,
@@ -63,7 +62,7 @@ impl HttpService {
         };
         if let Some(protocol) = protocol {
             let response = self.upgrade(request, protocol).unwrap_or_else(|error| {
-                let mut response = error.respond(metrics);
+                let mut response = error.respond(&self.state, self.peer.addr.addr);
                 set_header(&mut response, header::SEC_WEBSOCKET_VERSION, "13");
                 response
             });
@@ -71,11 +70,11 @@ impl HttpService {
         }
         let host = match self.check_host(&request) {
             Ok(host) => host,
-            Err(error) => return ResponseFuture::ready(error.respond(metrics)),
+            Err(error) => return ResponseFuture::ready(error.respond(&self.state, self.peer.addr.addr)),
         };
         let response = match request.uri().path() {
             path if path.starts_with("/admin/") && is_for_operators => {
-                return trace::in_span(&request, || admin::respond(&self.state, &request));
+                return trace::in_span(&request, || admin::respond(&self.state, self.peer.addr.addr, &request));
             }
             // `OPTIONS *` asks about the server as a whole, RFC 9110 section 9.3.7.
             "*" if request.method() == Method::OPTIONS => Ok(methods::options(methods::READ)),
@@ -84,7 +83,7 @@ impl HttpService {
             _ if self.endpoint.is_internal => Ok(text(StatusCode::NOT_FOUND, "Not found: clients connect to --addr\n")),
             _ => pages::respond(&request, host.as_ref()),
         };
-        ResponseFuture::ready(response.unwrap_or_else(|error| error.respond(metrics)))
+        ResponseFuture::ready(response.unwrap_or_else(|error| error.respond(&self.state, self.peer.addr.addr)))
     }
 
     /// Returns the host that a request is for. Balancers may check health under any name.
@@ -119,7 +118,7 @@ impl HttpService {
         if is_public || self.endpoint.is_internal && self.endpoint.is_local && is_own() {
             return metrics::respond(&self.state, request);
         }
-        match admin::check_key_of(&self.state, request.headers()) {
+        match admin::check_key_of(&self.state, self.peer.addr.addr, request.headers()) {
             KeyStatus::Right => metrics::respond(&self.state, request),
             status => Ok(metrics::unauthorized(status)),
         }

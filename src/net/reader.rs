@@ -217,6 +217,7 @@ impl Reader {
             self.session.close(reason).await;
             self.discard().await;
         }
+        tracing::debug!(id = ?self.session.id(), "disconnected");
         self.session.end().await;
         drop(self.permit);
     }

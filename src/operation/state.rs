@@ -6,10 +6,12 @@ use super::operator_key::KeyCheck;
 use super::watchdog::Watchdog;
 use crate::config::Config;
 use crate::hub::Hub;
+use crate::metrics::{Labels, Refusal};
 use crate::net::admission::{Admission, Handshakes};
 use crate::net::socket::SocketSink;
 use crate::net::tls::Certificates;
 use arc_swap::ArcSwap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Shared by every task of the server.
@@ -26,4 +28,13 @@ pub(crate) struct State {
     pub(crate) watchdog: Watchdog,
     /// `None` if no address is encrypted.
     pub(crate) certificates: Option<Certificates>,
+}
+
+impl State {
+    /// Counts a refusal and logs it with the client, or the proxy, that was refused. What the client sent stays out of
+    /// the log.
+    pub(crate) fn refuse(&self, peer: IpAddr, reason: Refusal) {
+        self.hub.metrics().refuse(reason);
+        tracing::debug!(%peer, reason = Refusal::VALUES[reason as usize], "refused");
+    }
 }

@@ -77,7 +77,7 @@ pub(super) async fn serve(accepted: Accepted, endpoint: Arc<Endpoint>, state: Ar
     let Accepted { mut stream, peer } = accepted;
     let addr = match resolve_peer(&mut stream, peer, &endpoint, &state).await {
         Ok(addr) => addr,
-        Err(reason) => return refuse(&state, reason),
+        Err(reason) => return refuse(&state, peer, reason),
     };
     if endpoint.tls.is_some() {
         // Boxed: the tasks of other endpoints must not be larger for it.
@@ -101,16 +101,16 @@ async fn serve_encrypted(
     // Before the handshake, because its signature is the most expensive step that an unknown client can cause.
     let is_counted = match state.admission.count_attempt(addr, &state.settings.load()) {
         Ok(is_counted) => is_counted,
-        Err(excess) => return state.hub.metrics().refuse(excess.refusal()),
+        Err(excess) => return state.refuse(addr.addr, excess.refusal()),
     };
     let handshake_timeout = state.settings.load().sockets.handshake_timeout;
     let accepted = tokio::select! {
         accepted = tls::accept(stream, tls_config, handshake_timeout) => accepted,
-        () = guard.evicted() => return refuse(&state, Some(Refusal::HandshakesAddress)),
+        () = guard.evicted() => return state.refuse(addr.addr, Refusal::HandshakesAddress),
     };
     let stream = match accepted {
         Ok(stream) => stream,
-        Err(reason) => return refuse(&state, reason),
+        Err(reason) => return refuse(&state, addr.addr, reason),
     };
     let peer = Peer { addr, is_counted };
     if let Some(Served { stream, end }) = serve_http(stream, peer, endpoint, state, guard).await {
@@ -120,9 +120,9 @@ async fn serve_encrypted(
 }
 
 /// Counts a refusal, unless the peer was a probe that closed the connection by itself.
-fn refuse(state: &State, reason: Option<Refusal>) {
+fn refuse(state: &State, peer: IpAddr, reason: Option<Refusal>) {
     if let Some(reason) = reason {
-        state.hub.metrics().refuse(reason);
+        state.refuse(peer, reason);
     }
 }
 
@@ -169,7 +169,7 @@ async fn serve_http<I: AsyncRead + AsyncWrite + Unpin>(
         ProgressLimits { head: settings.sockets.handshake_timeout, idle: settings.sockets.keep_alive_timeout }
     };
     let progress = Progress::new();
-    let hub = state.hub.clone();
+    let (refusing, addr) = (Arc::clone(&state), peer.addr.addr);
     let stream = TokioIo::new(Observed::new(stream, Arc::clone(&progress)));
     let service = HttpService::new(state, endpoint, peer, Arc::clone(&progress));
     // During a stop each connection gets one response.
@@ -195,7 +195,7 @@ async fn serve_http<I: AsyncRead + AsyncWrite + Unpin>(
                     // A client that has not finished its request by now gets no response; one without a request is
                     // refused none.
                     if progress.waiting() != Waiting::NextRequest {
-                        hub.metrics().refuse(Refusal::HandshakesAddress);
+                        refusing.refuse(addr, Refusal::HandshakesAddress);
                     }
                     return None;
                 }
@@ -207,7 +207,7 @@ async fn serve_http<I: AsyncRead + AsyncWrite + Unpin>(
                 waiting = &mut expired => {
                     // A connection without a request refuses none.
                     if waiting == Waiting::Head {
-                        hub.metrics().refuse(Refusal::Timeout);
+                        refusing.refuse(addr, Refusal::Timeout);
                     }
                     break None;
                 }
@@ -215,7 +215,7 @@ async fn serve_http<I: AsyncRead + AsyncWrite + Unpin>(
         }
     };
     if let Some(reason) = served.as_ref().and_then(|served| served.as_ref().err()).and_then(refusal) {
-        hub.metrics().refuse(reason);
+        refusing.refuse(addr, reason);
     }
     let Parts { io, read_buf: prefetched, service, .. } = connection.into_parts();
     // An error concerns this peer only, and hyper has responded to it where a response was possible.

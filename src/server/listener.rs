@@ -114,7 +114,7 @@ impl Listener {
                 let handshake_timeout = state.settings.load().sockets.handshake_timeout;
                 match timeout(handshake_timeout, turn).await {
                     Ok(Ok(guard)) => Box::pin(connection::serve(accepted, endpoint, state, guard)).await,
-                    Ok(Err(_)) | Err(_) => state.hub.metrics().refuse(Refusal::Timeout),
+                    Ok(Err(_)) | Err(_) => state.refuse(accepted.peer, Refusal::Timeout),
                 }
             })),
             Turn::Never => {
@@ -122,7 +122,7 @@ impl Listener {
                 if self.endpoint.tls.is_none() {
                     brief_response::too_many_requests(&accepted.stream);
                 }
-                state.hub.metrics().refuse(Refusal::HandshakesAddress);
+                state.refuse(accepted.peer, Refusal::HandshakesAddress);
             }
         }
     }
@@ -149,12 +149,12 @@ impl Listener {
             }
             // A timeout of zero accepts a connection that waits already, and waits for no other.
             let accepted = timeout(Duration::ZERO, self.accept()).await;
-            let is_refused = if let Ok(Ok(Accepted { stream, .. })) = accepted {
+            let is_refused = if let Ok(Ok(Accepted { stream, peer })) = accepted {
                 // A TLS client would take cleartext for a broken record, so it only sees the close.
                 if self.endpoint.tls.is_none() {
                     brief_response::no_descriptor(&stream);
                 }
-                state.hub.metrics().refuse(Refusal::Descriptors);
+                state.refuse(peer, Refusal::Descriptors);
                 true
             } else {
                 false

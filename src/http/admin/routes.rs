@@ -10,31 +10,37 @@ use crate::operation::state::State;
 use hyper::header::{self, HeaderMap};
 use hyper::{Method, Request, StatusCode};
 use serde_json::Value;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// The value of `Allow` for what begins with POST and is cancelled with DELETE.
 const READ_BEGIN_CANCEL: &str = "GET, HEAD, POST, DELETE, OPTIONS";
 
 /// Responds to a request below `/admin/`.
-pub(in crate::http) fn respond<B>(state: &Arc<State>, request: &Request<B>) -> ResponseFuture {
-    match check_key(state, request.headers()).and_then(|()| route(state, request)) {
+pub(in crate::http) fn respond<B>(state: &Arc<State>, peer: IpAddr, request: &Request<B>) -> ResponseFuture {
+    match check_key(state, peer, request.headers()).and_then(|()| route(state, request)) {
         Ok(response) => response,
         Err(error) => ResponseFuture::ready(error.respond()),
     }
 }
 
 /// Returns whether a request has one of the operator's keys. A request without a key is no guess and does not count as
-/// one.
-pub(in crate::http) fn check_key_of(state: &State, headers: &HeaderMap) -> KeyStatus {
-    match key_of(headers) {
-        [] if state.settings.load().access.admin_keys.is_empty() => KeyStatus::NoKeys,
-        [] => KeyStatus::Wrong,
-        key => state.keys.check(key, &state.settings.load().access.admin_keys),
+/// one. A wrong key is logged: it is a mistake of an operator, or somebody guesses.
+pub(in crate::http) fn check_key_of(state: &State, peer: IpAddr, headers: &HeaderMap) -> KeyStatus {
+    let key = key_of(headers);
+    if key.is_empty() {
+        let has_keys = !state.settings.load().access.admin_keys.is_empty();
+        return if has_keys { KeyStatus::Wrong } else { KeyStatus::NoKeys };
     }
+    let status = state.keys.check(key, &state.settings.load().access.admin_keys);
+    if matches!(status, KeyStatus::Wrong | KeyStatus::TooMany) {
+        tracing::warn!(%peer, "a request has a key that is not one of --admin-keys");
+    }
+    status
 }
 
-fn check_key(state: &State, headers: &HeaderMap) -> Result<(), ApiError> {
-    match check_key_of(state, headers) {
+fn check_key(state: &State, peer: IpAddr, headers: &HeaderMap) -> Result<(), ApiError> {
+    match check_key_of(state, peer, headers) {
         KeyStatus::Right => Ok(()),
         KeyStatus::NoKeys => Err(ApiError::new(StatusCode::NOT_FOUND, "/admin is served only with --admin-keys")),
         KeyStatus::Wrong => Err(ApiError::new(

@@ -4,8 +4,8 @@ use super::connection::{Phase, SubscriptionRef};
 use super::state::Shard;
 use super::todo::Exit;
 use crate::config::{DrainCloseCode, SlowConsumer};
-use crate::hub::Sink;
 use crate::hub::id::Slot;
+use crate::hub::{ConnectionId, Sink};
 use crate::protocol::websocket::frame;
 use crate::protocol::{CloseCode, CloseReason, Encoding};
 use bytes::Bytes;
@@ -48,6 +48,8 @@ impl<S: Sink> Shard<S> {
             connection.sink.make_room();
         }
         self.counts.closes[reason.index()] += 1;
+        let id = ConnectionId::new(self.index, slot, connection.generation);
+        tracing::debug!(?id, reason = reason.label(), "closing");
         self.todo.to_flush.push(slot);
         self.watch(slot);
     }
