@@ -20,7 +20,7 @@ use std::time::Duration;
 pub fn line(input: &[u8]) -> Result<Bytes, ProtocolError> {
     let text = simdutf8::basic::from_utf8(input).map_err(|_| ProtocolError::InvalidUtf8)?;
     // A newline is white space itself, so trimming first gives the same text.
-    let text = text.trim().as_bytes();
+    let text = trim(text).as_bytes();
     let mut line = Vec::with_capacity(text.len() + 1);
     line.extend_from_slice(text);
     for byte in &mut line {
@@ -30,6 +30,14 @@ pub fn line(input: &[u8]) -> Result<Bytes, ProtocolError> {
     }
     line.push(b'\n');
     Ok(line.into())
+}
+
+/// Trims a text. Most begin and end with a visible ASCII character, which is told without decoding characters.
+fn trim(text: &str) -> &str {
+    match text.as_bytes() {
+        [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => text,
+        _ => text.trim(),
+    }
 }
 
 /// What the hub's own notices begin with. No client can send such a line, because white space at the beginning of a
