@@ -113,7 +113,7 @@ def observe(folder):
     log = folder / "hub.log"
     with running([HUB, *flags, *certificate(folder)], log) as hub:
         client = wait_for("address of the hub", in_log(log, r"ready: open http://([\d.:]+)/"), hub)
-        target = wait_for("internal address", in_log(log, r"operators are served at http://([\d.:]+)"), hub)
+        target = wait_for("internal address", in_log(log, r"for operators http://([\d.:]+)/"), hub)
         with scraping(folder, target) as (prometheus, server):
             before = waited(hub)
             code, report = load(folder, f"ws://{client}/ws", f"http://{target}/metrics")
