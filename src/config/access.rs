@@ -23,7 +23,7 @@ section! {
         /// Hosts that requests may name, as `chat.example.com`, `chat.example.com:8443` or `*.example.com`. A request
         /// for another host gets 421. Without a list every host is accepted.
         ///
-        /// Health checks are answered under any name, and this machine under its own: localhost, 127.0.0.1, [::1]. On
+        /// Health checks are answered under any name, and this machine under its own: localhost, 127.0.0.1 or ::1. On
         /// a loopback connection that no trusted proxy forwarded, only those names and this list count as this host,
         /// so that a page whose name was pointed at this machine (DNS rebinding) cannot connect.
         allowed_hosts: Vec<HostPattern> = List("hosts"), Unset, NewConnections;
