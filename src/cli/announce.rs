@@ -9,8 +9,8 @@ use std::net::{IpAddr, SocketAddr};
 pub(super) fn announce(server: &Server, config: &Config) -> std::io::Result<()> {
     let addresses = server.bound_addresses();
     for address in &addresses {
-        let whom = if address.is_internal { "operators" } else { "clients" };
-        tracing::info!("listening on {address} for {whom} {}", reach(address));
+        let peers = if address.is_internal { "operators" } else { "clients" };
+        tracing::info!("listening on {address} for {peers} {}", reach(address));
     }
     let version = env!("CARGO_PKG_VERSION");
     let (shards, connections) = (config.shards(), config.limits.connections_max);

@@ -160,7 +160,7 @@ pub(crate) mod tests {
         assert!(error.contains("40") && error.contains("41 to"), "{error}");
     }
 
-    /// The load must be in the channel that the report names, and in one that nobody uses unless told otherwise.
+    /// The load must be in the channel that the report names, and by default in one that no application uses.
     #[test]
     fn channel_is_in_what_is_sent_or_refused() {
         let default = config("loadtest fanout");

@@ -25,7 +25,7 @@ pub(in crate::http) fn respond<B>(state: &Arc<State>, peer: IpAddr, request: &Re
 }
 
 /// Returns whether a request has one of the operator's keys. A request without a key is no guess and does not count as
-/// one. A wrong key is logged: it is a mistake of an operator, or somebody guesses.
+/// one. A wrong key is logged: an operator made a mistake, or a client guesses.
 pub(in crate::http) fn check_key_of(state: &State, peer: IpAddr, headers: &HeaderMap) -> KeyStatus {
     let key = key_of(headers);
     if key.is_empty() {

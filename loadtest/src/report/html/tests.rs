@@ -155,7 +155,7 @@ fn runs_of_different_loads_are_not_judged() {
     assert!(!render(&[rate(1), rate(1)], &[]).contains("Different loads:"));
 }
 
-/// All steps held: where the knee is, nobody has seen.
+/// All steps held, so no knee was reached.
 #[test]
 fn knee_that_was_not_reached_is_not_drawn() {
     let mut report = ramp(4, 1.0);
