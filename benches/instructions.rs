@@ -7,7 +7,6 @@
 #[path = "../tests/common/null.rs"]
 mod null;
 
-use bytes::Bytes;
 use null::Null;
 use std::hint::black_box;
 use std::io::Write;
@@ -15,10 +14,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use throng::config::{Config, HubLimits};
 use throng::hub::shard::log::Log;
-use throng::hub::{Channel, Hub, Shard};
+use throng::hub::{Channel, Hub, MessageShape, Shard, SubscribeOptions};
 use throng::metrics::Metrics;
 use throng::protocol::websocket::frame::{self, Head, Opcode};
-use throng::protocol::{ChannelName, DecoderLimits, Encoding, Event, FrameDecoder, chat};
+use throng::protocol::{ChannelName, DecoderLimits, Event, FrameDecoder, Payload};
 
 /// Bytes of a message.
 const LEN: usize = 64;
@@ -84,7 +83,7 @@ fn encode_frame() -> usize {
 fn log_append() -> usize {
     let body = line();
     let mut log = Log::default();
-    counted(|| (0..BATCH).for_each(|_| log.push(black_box(&body))));
+    counted(|| (0..BATCH).for_each(|_| log.push(black_box(&body.data))));
     assert_eq!(log.len(), (BATCH * body.len()) as u64);
     BATCH
 }
@@ -116,8 +115,8 @@ fn fan_out() -> usize {
     SUBSCRIBERS
 }
 
-fn line() -> Bytes {
-    chat::line(&[b'x'; LEN]).expect("it is text")
+fn line() -> Payload {
+    Payload::line(&[b'x'; LEN]).expect("it is text")
 }
 
 /// One shard with the given number of subscribers of one channel.
@@ -136,8 +135,11 @@ impl Stage {
         let mut channel = None;
         for _ in 0..subscribers {
             let credit = || hub.inbox(0).try_credit(0).expect("they fit the inbox");
-            let id = hub.connect(hub.reserve_slot().expect("there is room"), Null, credit());
-            channel = hub.subscribe(id, &name, Encoding::Lines, credit()).ok();
+            let id = hub.connect(hub.reserve_slot().expect("there is room"), Null, MessageShape::default(), credit());
+            channel = hub
+                .subscribe(id, &name, &SubscribeOptions::default(), credit())
+                .ok()
+                .map(|subscribed| subscribed.channel);
         }
         let mut stage = Self { hub, shard, channel: channel.expect("there is a subscriber") };
         while stage.pass() {}

@@ -9,8 +9,6 @@ import { Connection } from "./connection.js";
 import { Log } from "./log.js";
 
 const CHANNEL_DEFAULT = "lobby";
-/** What lines of the hub itself begin with: it trims white space from those of clients. */
-const NOTICE = " [throng] ";
 /** The channel names that the hub accepts. */
 const CHANNEL_NAME = /^[A-Za-z0-9_.:#$@-]{1,255}$/;
 /** Control characters, and characters that change the direction of the text around them. */
@@ -44,8 +42,6 @@ function socketUrl(name) {
   const url = new URL("ws", location.origin + location.pathname);
   url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   url.searchParams.set("channel", name);
-  // Signs of life that this page can see: a browser shows no pings.
-  url.searchParams.set("heartbeat", "on");
   return url;
 }
 
@@ -70,7 +66,13 @@ function join(name) {
   log.clear();
   document.title = `#${name} · throng`;
   messageField.placeholder = `Message #${name}`;
-  connection = new Connection(socketUrl(name), { onState: showState, onText: receive });
+  connection = new Connection(socketUrl(name), {
+    onState: showState,
+    onStart: announceReturn,
+    onCaughtUp: giveBackUnconfirmed,
+    onLine: receive,
+    onNotice: (text) => log.addNotice(text, "bad"),
+  });
   connection.open();
   return true;
 }
@@ -118,13 +120,20 @@ function showCountdown() {
 }
 
 /** Adds a notice to the log where lines may be missing, with the reason. */
-function announce({ kind, isReturn, wasOpen, code, reason }) {
+function announce({ kind, wasOpen, code, reason }) {
   // With 1005 and 1006 the browser itself reports that there was no close frame, or none with a code.
   const why = code === undefined || code === 1005 || code === 1006 ? "" : ` (${`${code} ${reason}`.trim()})`;
-  if (isReturn) log.addNotice("Reconnected. Messages sent in the meantime, if any, are not shown.", "good");
   if (kind === "refused") log.addNotice(`Disconnected${why}. The hub asked not to reconnect.`, "bad");
   else if (wasOpen) log.addNotice(`Connection lost${why}. Reconnecting…`, "bad");
-  if (wasOpen) giveBackUnconfirmed();
+  if (kind === "refused") giveBackUnconfirmed();
+}
+
+/** Says after a reconnect whether lines are missing. */
+function announceReturn({ hasHistory, isRecovered }) {
+  if (!state.isReturn) return;
+  if (isRecovered) log.addNotice("Reconnected. Nothing was missed.", "good");
+  else if (hasHistory) log.addNotice("Reconnected. Some messages sent in the meantime are not shown.", "bad");
+  else log.addNotice("Reconnected. Messages sent in the meantime are not shown.", "bad");
 }
 
 /** Reports how many lines may be lost, and puts the last one back into the field. */
@@ -137,14 +146,9 @@ function giveBackUnconfirmed() {
   unconfirmed = [];
 }
 
-/** Splits a message into its lines; blank ones, which the hub passes on, would only be gaps in the log. */
-function receive(data) {
-  if (typeof data !== "string") return;
-  for (const text of data.split("\n")) {
-    if (text.trim() === "") continue;
-    if (text.startsWith(NOTICE)) log.addNotice(text.slice(NOTICE.length), "bad");
-    else log.addLine(text, { isOwn: isOwn(text) });
-  }
+/** Shows a line; blank ones, which the hub passes on, would only be gaps in the log. */
+function receive(text, at) {
+  if (text.trim() !== "") log.addLine(text, { isOwn: isOwn(text), at });
 }
 
 function isOwn(line) {

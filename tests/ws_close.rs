@@ -7,8 +7,8 @@ use server::{FrozenClock, Raw, TestServer, client::Closed, close_frame, frame, s
 use std::sync::Arc;
 use std::time::Duration;
 use throng::config::Config;
-use throng::hub::Command;
 use throng::hub::inbox::{CREDIT_BYTES, CREDITS};
+use throng::hub::{Command, MessageShape};
 use throng::net::socket::{Socket, SocketSink};
 use throng::protocol::{CloseReason, ProtocolError};
 use tokio::net::{TcpListener, TcpStream};
@@ -117,8 +117,8 @@ async fn failed_shard() -> Closed {
     let seat = server.hub().reserve_slot().expect("there is room");
     let shard = seat.id().shard();
     let inbox = server.hub().inbox(shard);
-    let id = server.hub().connect(seat, sink(), inbox.credit(0).await);
-    inbox.send(Command::Connect { id, sink: sink() }).await;
+    let id = server.hub().connect(seat, sink(), MessageShape::default(), inbox.credit(0).await);
+    inbox.send(Command::Connect { id, sink: sink(), shape: MessageShape::default() }).await;
     let (ended, stayed) = if shard == 0 { (&mut here, &mut there) } else { (&mut there, &mut here) };
     let closed = ended.closed().await;
     stayed.send("still here").await;

@@ -11,8 +11,21 @@ use tracing_subscriber::filter::LevelFilter;
 const PROGRAM: &str = "throng";
 
 /// Modules of the program whose lines a filter can name, as `throng::hub`.
-const MODULES: [&str; 12] =
-    ["cli", "config", "http", "hub", "metrics", "net", "operation", "protocol", "rate", "server", "session", "top"];
+const MODULES: [&str; 13] = [
+    "cli",
+    "config",
+    "engine",
+    "http",
+    "hub",
+    "metrics",
+    "net",
+    "operation",
+    "protocol",
+    "rate",
+    "server",
+    "session",
+    "top",
+];
 
 /// Levels, from the quietest to the loudest.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];

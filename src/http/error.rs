@@ -1,10 +1,12 @@
 //! Request errors: why a request was refused, and the response to it.
 
 use super::response::{HttpResponse, set_header, text};
+use crate::hub::history::RECOVERED_MAX;
 use crate::metrics::Refusal;
 use crate::net::admission::Excess;
 use crate::operation::state::State;
 use crate::protocol::channel_name::NameError;
+use crate::protocol::position::PositionError;
 use hyper::{StatusCode, header};
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
@@ -21,6 +23,10 @@ pub(crate) enum RequestError {
     BadRequest(&'static str),
     #[error("Bad Request: {0}\n")]
     BadChannel(#[from] NameError),
+    #[error("Bad Request: history is a number of lines from 0 to {RECOVERED_MAX}\n")]
+    BadHistory,
+    #[error("Bad Request: since: {0}\n")]
+    BadPosition(#[from] PositionError),
     #[error("Forbidden: the page's origin {0} is neither this host nor one of --allowed-origins\n")]
     ForeignOrigin(String),
     /// The page may be one that was led here by a name of its own.
@@ -58,7 +64,9 @@ impl RequestError {
     /// Returns the status of the response.
     pub(crate) const fn status(&self) -> StatusCode {
         match self {
-            Self::BadRequest(_) | Self::BadChannel(_) => StatusCode::BAD_REQUEST,
+            Self::BadRequest(_) | Self::BadChannel(_) | Self::BadHistory | Self::BadPosition(_) => {
+                StatusCode::BAD_REQUEST
+            }
             Self::ForeignOrigin(_) | Self::ForeignHost(_) => StatusCode::FORBIDDEN,
             Self::UnknownHost(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
@@ -79,6 +87,8 @@ impl RequestError {
             Self::AddressConnections | Self::Memory | Self::Full | Self::TooManyChannels | Self::Stopping => Some(5),
             Self::BadRequest(_)
             | Self::BadChannel(_)
+            | Self::BadHistory
+            | Self::BadPosition(_)
             | Self::ForeignOrigin(_)
             | Self::ForeignHost(_)
             | Self::UnknownHost(_)
@@ -91,9 +101,12 @@ impl RequestError {
     /// Returns the reason that the metrics count it under.
     pub(crate) const fn refusal(&self) -> Refusal {
         match self {
-            Self::BadRequest(_) | Self::BadChannel(_) | Self::MethodNotAllowed(_) | Self::UpgradeRequired => {
-                Refusal::BadRequest
-            }
+            Self::BadRequest(_)
+            | Self::BadChannel(_)
+            | Self::BadHistory
+            | Self::BadPosition(_)
+            | Self::MethodNotAllowed(_)
+            | Self::UpgradeRequired => Refusal::BadRequest,
             Self::ForeignOrigin(_) | Self::ForeignHost(_) | Self::UnknownHost(_) => Refusal::Origin,
             Self::UriTooLong => Refusal::HeadSize,
             Self::AddressConnections => Refusal::ConnectionsAddress,

@@ -87,7 +87,7 @@ struct Snapshot {
 
 impl Snapshot {
     fn collect(state: &State) -> Self {
-        let hub = &state.hub;
+        let hub = state.hub();
         Self {
             state: gauges(state).into_iter().chain(certificate(state)).collect(),
             process: hub.metrics().process.read(),
@@ -108,7 +108,7 @@ fn certificate(state: &State) -> Option<StateGauge> {
 }
 
 fn gauges(state: &State) -> Vec<StateGauge> {
-    let hub = &state.hub;
+    let hub = state.hub();
     let closing = [ClosingKind::Stop, ClosingKind::Drain, ClosingKind::Shed];
     let closing = closing.into_iter().find_map(|kind| state.lifecycle.closing(kind));
     let (to_close, closed) = closing.as_deref().map_or((0, 0), |closing: &Closing| (closing.total(), closing.closed()));

@@ -5,9 +5,10 @@
 //! no gap, without a merge step.
 
 use super::ConnectionId;
+use super::history::{Budget, History, HistoryOptions};
 use super::id::SHARDS_MAX;
-use crate::protocol::Encoding;
 use crate::protocol::channel_name::ChannelName;
+use crate::protocol::position::{Epoch, Position};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,7 +30,6 @@ impl ChannelKey {
 pub struct Channel {
     key: ChannelKey,
     name: ChannelName,
-    encoding: Encoding,
     order: Mutex<Order>,
 }
 
@@ -50,13 +50,18 @@ pub(super) struct Order {
     /// Subscribers per shard.
     subscribers: SmallVec<[u32; 4]>,
     shards: ShardSet,
-    /// The last subscriber has left and the directory removes the channel: a holder must look it up again.
+    /// What was published last, if the channel keeps it.
+    pub(super) history: Option<Box<History>>,
+    /// Nobody needs the channel and the directory removes it: a holder must look it up again.
     pub(super) is_closed: bool,
 }
 
 impl Channel {
-    pub(super) fn new(name: ChannelName, encoding: Encoding) -> Self {
-        Self { key: ChannelKey::next(), name, encoding, order: Mutex::default() }
+    /// Returns a channel without subscribers. `epoch` names the incarnation with this key.
+    pub(super) fn new(name: ChannelName, options: HistoryOptions, epoch: impl FnOnce(ChannelKey) -> Epoch) -> Self {
+        let key = ChannelKey::next();
+        let history = options.is_on().then(|| Box::new(History::new(epoch(key), options, 0)));
+        Self { key, name, order: Mutex::new(Order { history, ..Order::default() }) }
     }
 
     /// Returns the key that shards know the channel by.
@@ -69,11 +74,6 @@ impl Channel {
         &self.name
     }
 
-    /// Returns how publications stand in the logs of this channel.
-    pub fn encoding(&self) -> Encoding {
-        self.encoding
-    }
-
     /// Returns the number of subscribers.
     pub fn subscribers(&self) -> u32 {
         self.stats().subscribers
@@ -83,6 +83,59 @@ impl Channel {
     pub fn stats(&self) -> ChannelStats {
         let order = self.order.lock();
         ChannelStats { subscribers: order.subscribers.iter().sum(), publications: order.offset }
+    }
+
+    /// Returns where its history stands; `None` without history.
+    pub fn position(&self) -> Option<Position> {
+        self.order.lock().position()
+    }
+
+    /// Returns the bytes of its history.
+    pub(super) fn history_bytes(&self) -> usize {
+        self.order.lock().history.as_ref().map_or(0, |history| history.bytes())
+    }
+
+    /// Drops the oldest publications until at most `bytes` are left, and returns how many these were.
+    pub(super) fn shrink_history(&self, bytes: usize, budget: &Budget) -> usize {
+        let shrink = |history: &mut History| {
+            let before = history.len();
+            history.shrink_to(bytes);
+            before - history.len()
+        };
+        self.order.lock().change_history(budget, shrink).unwrap_or(0)
+    }
+
+    /// Drops what is too old at `now`. Returns whether nobody needs the channel any more, which is closed then.
+    pub(super) fn expire_history(&self, now: u64, budget: &Budget) -> bool {
+        let order = &mut *self.order.lock();
+        order.expire_history(now, budget);
+        order.close_if_unused()
+    }
+
+    /// Drops everything from its history. Returns whether nobody needs the channel any more, which is closed then.
+    pub(super) fn clear_history(&self, budget: &Budget) -> bool {
+        let order = &mut *self.order.lock();
+        order.change_history(budget, History::clear);
+        order.close_if_unused()
+    }
+
+    /// Changes what it keeps. `epoch` names the incarnation that begins when it kept nothing so far.
+    pub(super) fn set_history(
+        &self,
+        options: HistoryOptions,
+        budget: &Budget,
+        epoch: impl FnOnce(ChannelKey) -> Epoch,
+    ) {
+        let order = &mut *self.order.lock();
+        match (&mut order.history, options.is_on()) {
+            (Some(history), true) => history.set_options(options),
+            (Some(history), false) => {
+                budget.count(history.bytes(), 0);
+                order.history = None;
+            }
+            (None, true) => order.history = Some(Box::new(History::new(epoch(self.key), options, order.offset))),
+            (None, false) => {}
+        }
     }
 
     /// Runs `f` at one point of the channel's order.
@@ -110,8 +163,31 @@ impl Order {
         if self.subscribers[id.shard()] == 0 {
             self.shards.remove(id.shard());
         }
-        self.is_closed = self.shards.is_empty();
+        self.close_if_unused()
+    }
+
+    /// Closes the channel if it has no subscribers and keeps nothing.
+    fn close_if_unused(&mut self) -> bool {
+        self.is_closed = self.shards.is_empty() && self.history.as_ref().is_none_or(|history| history.is_empty());
         self.is_closed
+    }
+
+    /// Drops what is too old at `now`, in microseconds since 1970.
+    pub(super) fn expire_history(&mut self, now: u64, budget: &Budget) {
+        self.change_history(budget, |history| history.trim(now));
+    }
+
+    fn change_history<R>(&mut self, budget: &Budget, change: impl FnOnce(&mut History) -> R) -> Option<R> {
+        let history = self.history.as_mut()?;
+        let before = history.bytes();
+        let result = change(history);
+        budget.count(before, history.bytes());
+        Some(result)
+    }
+
+    /// Returns where the history stands.
+    pub(super) fn position(&self) -> Option<Position> {
+        self.history.as_ref().map(|history| Position { epoch: history.epoch(), offset: self.offset })
     }
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod state;
 pub(crate) mod lifecycle;
 pub(crate) mod pace;
 
+pub(crate) mod histories;
 pub(crate) mod memory;
 pub(crate) mod process;
 pub(crate) mod tell;

@@ -5,6 +5,7 @@ use super::memory::Memory;
 use super::operator_key::KeyCheck;
 use super::watchdog::Watchdog;
 use crate::config::Config;
+use crate::engine::Engine;
 use crate::hub::Hub;
 use crate::metrics::{Labels, Refusal};
 use crate::net::admission::{Admission, Handshakes};
@@ -17,7 +18,7 @@ use std::sync::Arc;
 /// Shared by every task of the server.
 #[derive(Debug)]
 pub(crate) struct State {
-    pub(crate) hub: Hub<SocketSink>,
+    pub(crate) engine: Engine<SocketSink>,
     /// The only owner of the settings of every layer above the hub; a reload replaces them as a whole.
     pub(crate) settings: ArcSwap<Config>,
     pub(crate) lifecycle: Arc<Lifecycle>,
@@ -31,10 +32,14 @@ pub(crate) struct State {
 }
 
 impl State {
+    pub(crate) fn hub(&self) -> &Hub<SocketSink> {
+        self.engine.hub()
+    }
+
     /// Counts a refusal and logs it with the client, or the proxy, that was refused. What the client sent stays out of
     /// the log.
     pub(crate) fn refuse(&self, peer: IpAddr, reason: Refusal) {
-        self.hub.metrics().refuse(reason);
+        self.hub().metrics().refuse(reason);
         tracing::debug!(%peer, reason = Refusal::VALUES[reason as usize], "refused");
     }
 }

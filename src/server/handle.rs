@@ -27,7 +27,7 @@ impl ServerHandle {
 
     /// Returns the number of WebSocket connections, those in their handshake included.
     pub fn connections(&self) -> usize {
-        self.state.hub.placement().taken()
+        self.state.hub().placement().taken()
     }
 
     /// Returns whether a shard has work and makes no pass, so that its connections get nothing.
@@ -57,9 +57,9 @@ impl ServerHandle {
         state.memory.set_max(config.admission.memory_max);
         let (limits, sockets) = (Arc::new(config.limits.clone()), config.sockets.clone());
         state.settings.store(Arc::new(config));
-        state.hub.set_socket_limits(sockets);
-        state.hub.reconfigure(&limits);
-        tell_all(&state.hub, || Command::Limits(Arc::clone(&limits))).await;
+        state.hub().set_socket_limits(sockets);
+        state.hub().reconfigure(&limits);
+        tell_all(state.hub(), || Command::Limits(Arc::clone(&limits))).await;
         Ok(())
     }
 

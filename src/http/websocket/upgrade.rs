@@ -1,10 +1,11 @@
 //! The upgrade: from an HTTP request to a session and its reader.
 
 use super::handshake;
+use crate::engine::Engine;
 use crate::http::error::RequestError;
 use crate::http::host::HostRules;
 use crate::http::response::HttpResponse;
-use crate::hub::{Hub, MessageShape, SlotReservation};
+use crate::hub::{HistoryOptions, MessageShape, Since, SlotReservation};
 use crate::net::address::ClientAddress;
 use crate::net::admission::Permit;
 use crate::net::reader::Reader;
@@ -12,11 +13,11 @@ use crate::net::socket::{Socket, SocketSink};
 use crate::operation::lifecycle::Stage;
 use crate::operation::memory::Pressure;
 use crate::operation::state::State;
-use crate::protocol::ChannelName;
+use crate::protocol::{ChannelName, Encoding};
 use crate::session::{OpenOptions, Protocol, Session};
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::Request;
+use hyper::{Request, header};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -34,11 +35,12 @@ pub(crate) struct Client {
 /// An accepted handshake, until the response is sent and the socket can be taken over.
 #[derive(Debug)]
 pub(crate) struct PendingUpgrade {
-    hub: Hub<SocketSink>,
+    engine: Engine<SocketSink>,
     slot: SlotReservation,
     protocol: Protocol,
     channel: ChannelName,
     shape: MessageShape,
+    since: Since,
     client: IpAddr,
     permit: Permit,
 }
@@ -53,14 +55,21 @@ pub(crate) fn accept<B>(
     protocol: Protocol,
     client: Client,
 ) -> Result<(HttpResponse, PendingUpgrade), RequestError> {
-    let State { hub, settings, .. } = state;
+    let State { engine, settings, .. } = state;
+    let hub = engine.hub();
     let settings = settings.load();
     let hosts = HostRules { allowed: &settings.access.allowed_hosts, is_loopback: client.is_loopback };
     handshake::check(request, hosts, &settings.access.allowed_origins)?;
     let requested = handshake::channel(request.uri().query())?;
-    let shape = match protocol {
-        Protocol::Chat => handshake::shape(request.uri().query())?,
-        Protocol::Echo => MessageShape::default(),
+    let (subprotocol, shape, since) = match protocol {
+        Protocol::Chat => {
+            let (subprotocol, encoding) = handshake::subprotocol(request.headers());
+            let query = request.uri().query();
+            (subprotocol, handshake::shape(query, encoding)?, handshake::since(query, encoding)?)
+        }
+        Protocol::Echo => {
+            (None, MessageShape { encoding: Encoding::Frames, ..MessageShape::default() }, Since::default())
+        }
     };
     if state.lifecycle.stage() > Stage::NotReady {
         return Err(RequestError::Stopping);
@@ -81,21 +90,26 @@ pub(crate) fn accept<B>(
     // dropped, and the server takes the bare socket from hyper.
     let (response, _) = fastwebsockets::upgrade::upgrade(request)
         .map_err(|_| RequestError::BadRequest("the handshake is malformed"))?;
-    let pending = PendingUpgrade { hub: hub.clone(), slot, protocol, channel, shape, client: client.addr.addr, permit };
-    Ok((response.map(|_| Full::default()), pending))
+    let mut response = response.map(|_| Full::default());
+    if let Some(subprotocol) = subprotocol {
+        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
+    }
+    let (engine, client) = (engine.clone(), client.addr.addr);
+    Ok((response, PendingUpgrade { engine, slot, protocol, channel, shape, since, client, permit }))
 }
 
 /// Takes the socket over from HTTP once the response is sent, together with the bytes that hyper read past the request.
 pub(crate) async fn complete(socket: Socket, prefetched: Bytes, pending: PendingUpgrade) {
-    let PendingUpgrade { hub, slot, protocol, channel, shape, client, permit } = pending;
+    let PendingUpgrade { engine, slot, protocol, channel, shape, since, client, permit } = pending;
     tracing::debug!(%client, id = ?slot.id(), "connected");
     let mut prefetched = Vec::from(prefetched);
     // hyper's bytes come first: TLS decrypted the others after them.
     prefetched.extend(socket.prefetched());
     let socket = Arc::new(socket.with_client(client));
     let sink = SocketSink::new(Arc::clone(&socket));
-    let options = OpenOptions { protocol, shape, is_rate_limited: permit.is_some() };
-    match Session::open(hub, slot, sink, options, &channel).await {
+    let history = HistoryOptions::default();
+    let options = OpenOptions { protocol, shape, since, history, is_rate_limited: permit.is_some() };
+    match Session::open(engine, slot, sink, options, &channel).await {
         Ok(session) => Reader::start(socket, prefetched, session, permit),
         Err(full) => tracing::warn!("cannot open a session after the handshake: {full}"),
     }

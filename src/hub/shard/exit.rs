@@ -6,9 +6,8 @@ use super::todo::Exit;
 use crate::config::{DrainCloseCode, SlowConsumer};
 use crate::hub::id::Slot;
 use crate::hub::{ConnectionId, Sink};
-use crate::protocol::websocket::frame;
-use crate::protocol::{CloseCode, CloseReason, Encoding};
-use bytes::Bytes;
+use crate::protocol::encoding::Control;
+use crate::protocol::{CloseCode, CloseReason};
 use std::mem;
 
 impl<S: Sink> Shard<S> {
@@ -37,10 +36,11 @@ impl<S: Sink> Shard<S> {
 
     fn begin_closing(&mut self, slot: Slot, reason: CloseReason) {
         let deadline = self.clock.time() + self.limits.close_timeout;
-        let frame = close_frame(reason, self.limits.drain_close_code);
+        let code = close_code(reason, self.limits.drain_close_code);
         self.unsubscribe_all(slot);
         let Some(connection) = self.connections.get_mut(slot) else { return };
         connection.phase = Phase::Closing;
+        let frame = connection.shape.encoding.control(Control::Close(reason, code));
         let control = connection.control_mut();
         control.push_close(frame);
         control.deadline = Some(deadline);
@@ -79,8 +79,7 @@ impl<S: Sink> Shard<S> {
             let missed = channel.log.messages_between(*cursor, channel.log.head()) as u64;
             *cursor = channel.log.head();
             self.counts.skipped += missed;
-            // The echo protocol returns the client's own bytes and has no room for a notice.
-            if channel.encoding == Encoding::Lines {
+            if channel.encoding.tells_missed() {
                 connection.control.get_or_insert_default().push_missed(missed);
             }
         }
@@ -94,7 +93,7 @@ impl<S: Sink> Shard<S> {
     }
 
     /// Fills the gap with the last subscription of the channel, and tells that one's connection its new index.
-    fn unsubscribe(&mut self, removed: SubscriptionRef) {
+    pub(super) fn unsubscribe(&mut self, removed: SubscriptionRef) {
         let Some(channel) = self.channels.get_mut(removed.channel) else { return };
         channel.subscriptions.swap_remove(removed.index());
         let last = SubscriptionRef::new(removed.channel, channel.subscriptions.len());
@@ -109,12 +108,10 @@ impl<S: Sink> Shard<S> {
     }
 }
 
-/// Returns the close frame for a reason, with the operator's code where the hub itself ends.
-fn close_frame(reason: CloseReason, code: DrainCloseCode) -> Bytes {
+/// Returns the code to close with, that of the operator where the hub itself ends.
+fn close_code(reason: CloseReason, code: DrainCloseCode) -> Option<CloseCode> {
     match (reason, code) {
-        (CloseReason::Shutdown | CloseReason::Shed, DrainCloseCode::GoingAway) => {
-            frame::close_with(Some(CloseCode::GOING_AWAY), reason)
-        }
-        _ => frame::close(reason),
+        (CloseReason::Shutdown | CloseReason::Shed, DrainCloseCode::GoingAway) => Some(CloseCode::GOING_AWAY),
+        _ => reason.code(),
     }
 }
