@@ -34,8 +34,8 @@ impl Metrics {
         self.started
     }
 
-    /// Returns the time of day `since_start`, in microseconds since 1970. It goes on evenly when the clock of the machine
-    /// is set.
+    /// Returns the time of day `since_start`, in microseconds since 1970. It goes on evenly when the clock of the
+    /// machine is set.
     pub fn time_of_day(&self, since_start: Duration) -> u64 {
         self.started_at + micros(since_start)
     }
