@@ -5,9 +5,11 @@ pub(crate) mod state;
 pub(crate) mod lifecycle;
 pub(crate) mod pace;
 
+mod cgroup;
 pub(crate) mod memory;
 pub(crate) mod process;
 pub(crate) mod tell;
+mod usage;
 pub(crate) mod watchdog;
 
 pub(crate) mod operator_key;
