@@ -157,6 +157,21 @@ async fn sighup_reloads_and_keeps_every_connection() {
     other.round_trip().await;
 }
 
+/// Whoever rotates a key wants to see that the hub has the new one; neither is shown.
+#[tokio::test]
+async fn reload_that_rotates_a_secret_says_so_and_shows_neither() {
+    let text = |key: &str| format!("addr = [\"127.0.0.1:0\"]\n[access]\nadmin_keys = [\"{key}\"]\n");
+    let file = File::new(&text("0123456789abcdef"));
+    let (process, mut log) = Process::spawn_logging(&mut throng(&["--config", &file.path()])).await;
+    file.write(&text("fedcba9876543210"));
+    process.signal(Signal::HUP);
+    let line = logged(&mut log, "reload: ").await;
+    assert!(line.ends_with("reload: admin_keys \"(secret)\" -> another secret"), "{line}");
+    process.signal(Signal::HUP);
+    let line = logged(&mut log, "reload: ").await;
+    assert!(line.contains("no setting has changed"), "{line}");
+}
+
 /// A supervisor that kills during a drain closes all connections at once: the operator is warned at the start.
 #[tokio::test]
 async fn kill_time_that_is_too_short_for_a_stop_is_logged_at_the_start() {
