@@ -121,7 +121,7 @@ function showCountdown() {
 function announce({ kind, isReturn, wasOpen, code, reason }) {
   // With 1005 and 1006 the browser itself reports that there was no close frame, or none with a code.
   const why = code === undefined || code === 1005 || code === 1006 ? "" : ` (${`${code} ${reason}`.trim()})`;
-  if (isReturn) log.addNotice("Reconnected. Messages sent in the meantime, if any, are not shown.", "good");
+  if (isReturn) log.addNotice("Reconnected. Messages sent while disconnected are not shown.", "good");
   if (kind === "refused") log.addNotice(`Disconnected${why}. The hub asked not to reconnect.`, "bad");
   else if (wasOpen) log.addNotice(`Connection lost${why}. Reconnecting…`, "bad");
   if (wasOpen) giveBackUnconfirmed();
