@@ -132,8 +132,8 @@ function announce({ kind, wasOpen, code, reason }) {
 function announceReturn({ hasHistory, isRecovered }) {
   if (!state.isReturn) return;
   if (isRecovered) log.addNotice("Reconnected. Nothing was missed.", "good");
-  else if (hasHistory) log.addNotice("Reconnected. Some messages sent in the meantime are not shown.", "bad");
-  else log.addNotice("Reconnected. Messages sent in the meantime are not shown.", "bad");
+  else if (hasHistory) log.addNotice("Reconnected. Some messages sent while disconnected are not shown.", "bad");
+  else log.addNotice("Reconnected. Messages sent while disconnected are not shown.", "bad");
 }
 
 /** Reports how many lines may be lost, and puts the last one back into the field. */

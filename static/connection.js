@@ -118,6 +118,8 @@ export class Connection {
     const isReturn = this.#wasEverOpen;
     this.#wasEverOpen = true;
     this.#handlers.onState({ kind: "connected", isReturn });
+    // A hub of an earlier version tells no positions.
+    if (this.#socket.protocol !== NUMBERED_LINES) this.#started([, undefined, undefined, "0"]);
   }
 
   #received(data) {

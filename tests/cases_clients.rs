@@ -6,6 +6,7 @@ mod server;
 use server::{Client, exchange, start, stream_with_buffer};
 use std::time::Duration;
 use throng::config::{DrainCloseCode, SlowConsumer};
+use throng::protocol::CloseReason;
 use tokio_tungstenite::tungstenite::Message;
 
 /// A client that parses each message as JSON fails under load when waiting messages come joined.
@@ -121,6 +122,31 @@ async fn close_code_of_a_drain_is_a_setting() {
         drop(clients);
         server.stopped().await;
     }
+}
+
+/// A backend sends 2 MB in one loop, without reading, to a page that is as busy meanwhile. Both then read as fast as
+/// they can, and nothing is lost. docs/threats.md, row 15.
+#[tokio::test]
+async fn burst_of_a_backend_throws_out_neither_its_audience_nor_itself() {
+    const COUNT: usize = 20_000;
+    // With the defaults both have a second before they read; how long this machine takes must not count.
+    let server = start(|config| config.sockets.send_buffer_bytes = 4_096).await;
+    let mut clients = Vec::new();
+    for _ in 0..2 {
+        clients.push(Client::over(stream_with_buffer(server.addr, 4_096).await, "/ws").await);
+    }
+    let lines: Vec<_> = (0..COUNT).map(|number| format!("{number:0>95}")).collect();
+    clients[0].send_all(lines.iter().map(|line| Message::from(line.as_str()))).await;
+    while server.counts().publications < COUNT as u64 {
+        tokio::task::yield_now().await;
+    }
+    let lag = (server.counts().log_bytes, server.closes(CloseReason::SlowConsumer));
+    for client in &mut clients {
+        for line in &lines {
+            assert_eq!(&client.line().await, line, "after a lag of {lag:?}");
+        }
+    }
+    assert_eq!(server.closes(CloseReason::SlowConsumer), 0);
 }
 
 /// A client that does not read is limited by the same outbox, and told the same, when its messages come split.

@@ -81,6 +81,29 @@ async fn default_checks_of_balancers_are_answered() {
     }
 }
 
+/// A response to a request whose body nobody reads must not be lost: a close with unread bytes would reset the
+/// connection under the client that still sends.
+#[tokio::test]
+async fn client_that_still_sends_a_body_gets_the_response_and_a_clean_end() {
+    const BODY: usize = 2 << 20;
+    let server = server().await;
+    // The hub waits a second for the client, however slow this machine is.
+    let _clock = FrozenClock::new();
+    for path in ["/", "/ws"] {
+        let mut stream = TcpStream::connect(server.addr).await.expect("it listens");
+        let head = format!("POST {path} HTTP/1.1\r\nHost: throng.test\r\nContent-Length: {BODY}\r\n\r\n");
+        within(stream.write_all(head.as_bytes())).await.expect("a head fits the socket");
+        let mut answer = Vec::new();
+        while !answer.windows(4).any(|four| four == b"\r\n\r\n") {
+            assert_ne!(within(stream.read_buf(&mut answer)).await.expect("it answers"), 0, "{path}");
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 405 "), "{path}: {}", String::from_utf8_lossy(&answer));
+        within(stream.write_all(&vec![b'x'; BODY])).await.expect("the hub takes what it does not need");
+        stream.shutdown().await.expect("the connection is whole");
+        within(stream.read_to_end(&mut answer)).await.expect("the end is no reset");
+    }
+}
+
 /// RFC 9112 section 3.2: a proxy in front may have read another host than the hub, so ambiguity is refused everywhere.
 #[tokio::test]
 async fn every_route_wants_exactly_one_host_with_http_1_1() {

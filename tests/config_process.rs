@@ -4,11 +4,9 @@
 mod server;
 
 use rustix::process::Signal;
-use server::process::{Process, fails, throng};
+use server::process::{Process, fails, logged, throng};
 use server::{Client, within};
 use std::process::Output;
-use tokio::io::{BufReader, Lines};
-use tokio::process::ChildStderr;
 
 /// A file that is deleted with the test.
 struct File {
@@ -115,16 +113,6 @@ async fn default_config_is_a_file_that_can_be_used() {
     assert!(printed.contains(": valid; 0 of "), "{printed}");
 }
 
-/// Waits for a line of the log.
-async fn logged(log: &mut Lines<BufReader<ChildStderr>>, text: &str) -> String {
-    loop {
-        let line = within(log.next_line()).await.expect("it is text").expect("the log goes on");
-        if line.contains(text) {
-            return line;
-        }
-    }
-}
-
 /// New limits hold for open connections; a wrong file changes nothing; the rest waits for a restart.
 #[tokio::test]
 async fn sighup_reloads_and_keeps_every_connection() {
@@ -155,6 +143,21 @@ async fn sighup_reloads_and_keeps_every_connection() {
     process.signal(Signal::HUP);
     logged(&mut log, "needs a restart").await;
     other.round_trip().await;
+}
+
+/// Whoever rotates a key wants to see that the hub has the new one; neither is shown.
+#[tokio::test]
+async fn reload_that_rotates_a_secret_says_so_and_shows_neither() {
+    let text = |key: &str| format!("addr = [\"127.0.0.1:0\"]\n[access]\nadmin_keys = [\"{key}\"]\n");
+    let file = File::new(&text("0123456789abcdef"));
+    let (process, mut log) = Process::spawn_logging(&mut throng(&["--config", &file.path()])).await;
+    file.write(&text("fedcba9876543210"));
+    process.signal(Signal::HUP);
+    let line = logged(&mut log, "reload: ").await;
+    assert!(line.ends_with("reload: admin_keys \"(secret)\" -> another secret"), "{line}");
+    process.signal(Signal::HUP);
+    let line = logged(&mut log, "reload: ").await;
+    assert!(line.contains("no setting has changed"), "{line}");
 }
 
 /// A supervisor that kills during a drain closes all connections at once: the operator is warned at the start.

@@ -89,6 +89,27 @@ fn short_memory_costs_those_who_keep_the_older_half_of_a_large_log() {
     hub.end();
 }
 
+/// What the kernel holds for a socket is in no log: sockets that took nothing for a second go too.
+#[test]
+fn short_memory_costs_those_whose_sockets_are_full() {
+    let hub = SimulatedHub::with_limits(&HubLimits::default());
+    let [full, filling, quick] = [(); 3].map(|()| hub.connect().subscribe("lobby"));
+    full.pipe().limit(0);
+    hub.publish("lobby", "x");
+    hub.advance(seconds(1));
+    filling.pipe().limit(0);
+    hub.publish("lobby", "y");
+    hub.run_until_idle();
+    hub.push(0, Command::CloseSlowest);
+    hub.run_until_idle();
+    full.resume();
+    filling.resume();
+    hub.run_until_idle();
+    assert_eq!(hub.closed(&full), Some(CloseReason::SlowConsumer));
+    assert_eq!((hub.closed(&filling), hub.closed(&quick)), (None, None));
+    hub.end();
+}
+
 /// A reload holds for open connections, and pings go on at the new interval.
 #[test]
 fn new_limits_hold_for_connections_that_exist() {
@@ -99,7 +120,7 @@ fn new_limits_hold_for_connections_that_exist() {
     let limits = HubLimits { outbox_bytes_max: 64, ping_interval: seconds(20), ..HubLimits::default() };
     hub.push(0, Command::Limits(limits.into()));
     hub.publish("lobby", "x".repeat(64));
-    hub.run_until_idle();
+    hub.advance(seconds(1));
     slow.resume();
     hub.advance(seconds(30));
     assert_eq!(hub.closed(&slow), Some(CloseReason::SlowConsumer));

@@ -41,12 +41,14 @@ struct Subscriber {
     was_slow: bool,
     is_mute: bool,
     asked_to_close: bool,
+    /// When it connected, as time since the hub's start.
+    since: Duration,
 }
 
 /// The reference model: every channel is a list, every subscriber a range of it.
 struct World {
     hub: SimulatedHub,
-    policy: SlowConsumer,
+    limits: HubLimits,
     random: StdRng,
     published: HashMap<&'static str, Vec<String>>,
     subscribers: Vec<Subscriber>,
@@ -77,7 +79,7 @@ impl World {
         };
         let hub = SimulatedHub::tuned(random.random_range(1..=3), &limits, &tuning);
         let published = CHANNELS.into_iter().map(|channel| (channel, Vec::new())).collect();
-        Self { hub, policy, random, published, subscribers: vec![], is_closing_all: false }
+        Self { hub, limits, random, published, subscribers: vec![], is_closing_all: false }
     }
 
     fn run(&mut self) {
@@ -95,6 +97,7 @@ impl World {
                 }
                 _ => self.hub.run_until_idle(),
             }
+            self.check_memory();
         }
         if self.random.random() {
             self.hub.close_all(CloseReason::Shutdown);
@@ -120,8 +123,8 @@ impl World {
             peer = peer.clone().subscribe(channel);
             Due { channel, from: self.published[channel].len(), to: None }
         });
-        let due = due.collect();
-        self.subscribers.push(Subscriber { peer, due, was_slow: false, is_mute, asked_to_close: false });
+        let (due, since) = (due.collect(), self.hub.now());
+        self.subscribers.push(Subscriber { peer, due, was_slow: false, is_mute, asked_to_close: false, since });
     }
 
     fn publish(&mut self) {
@@ -203,7 +206,8 @@ impl World {
         match reason {
             None => {}
             Some(CloseReason::SlowConsumer) => {
-                assert!(subscriber.was_slow && self.policy == SlowConsumer::Close);
+                assert!(subscriber.was_slow && self.limits.slow_consumer == SlowConsumer::Close);
+                self.check_had_its_time(subscriber);
             }
             Some(CloseReason::NoPong) => assert!(subscriber.was_slow || subscriber.is_mute),
             Some(CloseReason::TooManyRequests) => assert!(subscriber.asked_to_close),
@@ -215,6 +219,26 @@ impl World {
         let has_all = !was_cut && matches!(reason, None | Some(CloseReason::Shutdown));
         assert!(!has_all || self.is_closing_all == reason.is_some(), "open although all were closed");
         self.check_lines(subscriber, has_all);
+    }
+
+    /// A slow consumer lagged by more than memory allows; or by more than its bound, for a while; or stalled for long.
+    fn check_had_its_time(&self, subscriber: &Subscriber) {
+        let HubLimits { outbox_bytes_max, outbox_stall_max, .. } = self.limits;
+        let published = |due: &Due| {
+            let lines = &self.published[due.channel];
+            lines[due.from..due.to.unwrap_or(lines.len())].iter().map(|line| line.len() + 1).sum::<usize>()
+        };
+        let most = subscriber.due.iter().map(published).max().unwrap_or(0);
+        let time = self.hub.now() - subscriber.since;
+        let is_over = most > outbox_bytes_max && time >= outbox_stall_max / 10;
+        assert!(most > 8 * outbox_bytes_max || is_over || time >= outbox_stall_max, "{most} bytes in {time:?}");
+    }
+
+    /// No log keeps more than the slowest may lag by, what one pass appends, and what coalescing held back.
+    fn check_memory(&self) {
+        let most = 8 * self.limits.outbox_bytes_max as u64 + 2 * (256 * 1024 + 70_000);
+        let longest = (0..self.hub.hub().shards()).map(|shard| self.hub.counts(shard).lag_bytes).max();
+        assert!(longest <= Some(most), "a log of {longest:?} bytes");
     }
 
     /// Order, no gap that was not told exactly, no duplicate, nothing of another channel.
@@ -242,7 +266,7 @@ impl World {
             .iter()
             .map(|due| due.to.unwrap_or_else(|| self.published[due.channel].len()).saturating_sub(next[due.channel]))
             .sum();
-        assert!(self.policy == SlowConsumer::Skip || told == 0);
+        assert!(self.limits.slow_consumer == SlowConsumer::Skip || told == 0);
         if has_all {
             assert_eq!(missed + behind, told, "missed and told");
         } else {

@@ -28,10 +28,12 @@ section! {
         /// wait.
         handshake_rate_max: u32 = rate("handshakes", 1, 1_000_000), text("2000"), NewConnections;
 
-        /// Memory that the process may use. At 85 % of it new connections get 503, at 95 % the connections with the
-        /// longest outboxes are closed with 4008.
+        /// Memory that the process may use. At 85 % of it new connections get 503, at 95 % the slowest connections are
+        /// closed with 4008.
         ///
-        /// 0 stands for the default.
+        /// Resident memory is compared with it. The same shares of the cgroup's limit hold too, whatever is set here:
+        /// what the cgroup uses is compared with that, socket buffers included and cached files not. 0 stands for the
+        /// default.
         memory_max: u64 =
             bytes_or_default(MEMORY_MIN, u64::MAX, "less would refuse every connection"),
             computed("0", "the cgroup's limit, or the machine's memory"), AtOnce;

@@ -4,8 +4,9 @@ use super::root::Config;
 use super::section::{Section, single_settings};
 use super::setting::{Applies, DefaultValue, Kind, Setting};
 use super::value::ValueError;
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Arg, ArgAction, Command, value_parser};
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
 /// Identifier of the flag that names the file. It is not a setting: a file does not name itself.
@@ -89,13 +90,30 @@ fn argument(section: &Section, setting: &'static Setting) -> Arg {
             let arg = arg.num_args(0..=1).require_equals(true).default_missing_value("true");
             arg.value_parser(move |text: &str| check(setting, text))
         }
-        Kind::Choice(words) => arg.value_parser(PossibleValuesParser::new(words)).hide_possible_values(true),
+        Kind::Choice(words) => arg.value_parser(Word(PossibleValuesParser::new(words))).hide_possible_values(true),
         Kind::List(_) => arg.action(ArgAction::Append).value_parser(move |text: &str| check(setting, text)),
         // Checked later, because an error of clap repeats the value.
         Kind::Secrets(_) => arg.action(ArgAction::Append),
         Kind::Number(..) | Kind::Duration(_) | Kind::Text(_) => {
             arg.value_parser(move |text: &str| check(setting, text))
         }
+    }
+}
+
+/// A parser of one of some words, with white space around it as in the file and the variable.
+#[derive(Clone, Debug)]
+struct Word(PossibleValuesParser);
+
+impl TypedValueParser for Word {
+    type Value = String;
+
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, text: &OsStr) -> Result<String, clap::Error> {
+        let word = text.to_str().map_or(text, |text| OsStr::new(text.trim()));
+        self.0.parse_ref(command, arg, word)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        self.0.possible_values()
     }
 }
 

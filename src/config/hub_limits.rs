@@ -30,14 +30,19 @@ section! {
         /// It bounds the memory of the directory of channels.
         channels_max: usize = count("channels", 1, 1 << 32), text("100000"), NewConnections;
 
-        /// Maximum number of bytes that wait for one connection. Over it --slow-consumer decides.
+        /// Maximum number of bytes that wait for one connection. Over it a connection that does not drain is closed or
+        /// skips, see --slow-consumer.
         ///
-        /// It is also the window of a channel's log, which all waiting connections share, so that a slow connection
-        /// takes no memory of its own. It cannot be smaller than --message-bytes-max.
+        /// It does not drain when its socket accepts no bytes for a tenth of --outbox-stall-max, or when more than this
+        /// waits for all of --outbox-stall-max. Over 8 times as many bytes no time is given: that bounds the log of a
+        /// channel on a shard, which all waiting connections share, so that a slow connection takes no memory of its
+        /// own. It cannot be smaller than --message-bytes-max.
         outbox_bytes_max: usize = bytes(1, 1 << 32), text("1048576"), AtOnce;
 
         /// Time that a socket may accept no bytes while bytes wait for it. Then the connection is closed with 4008,
         /// unless --slow-consumer is skip.
+        ///
+        /// A connection with more than --outbox-bytes-max waiting has a tenth of it.
         outbox_stall_max: Duration = deadline(), text("10s"), AtOnce;
 
         /// Maximum number of bytes that all channels together keep of what was published, for those who come late.

@@ -19,11 +19,18 @@ pub fn merge(old: &Config, new: &Config) -> Config {
 
 /// Returns the differences between two loads as `key old -> new`: those that a reload applies, and the others.
 pub fn changes(old: &[Value], new: &[Value]) -> (Vec<String>, Vec<String>) {
-    let differing = old.iter().zip(new).filter(|(old, new)| old.text != new.text);
-    let described = differing.map(|(old, new)| (new.key, format!("{} {:?} -> {:?}", new.key, old.text, new.text)));
+    let described = old.iter().zip(new).filter_map(|(old, new)| Some((new.key, change(old, new)?)));
     let (restart, reload): (Vec<_>, Vec<_>) = described.partition(|(key, _)| needs_restart(key));
     let texts = |pairs: Vec<(&str, String)>| pairs.into_iter().map(|(_, text)| text).collect();
     (texts(reload), texts(restart))
+}
+
+/// Describes the change of a setting, if there is one.
+fn change(old: &Value, new: &Value) -> Option<String> {
+    if old.text != new.text {
+        return Some(format!("{} {:?} -> {:?}", new.key, old.text, new.text));
+    }
+    (old.fingerprint != new.fingerprint).then(|| format!("{} {:?} -> another secret", new.key, old.text))
 }
 
 #[cfg(test)]

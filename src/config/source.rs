@@ -13,6 +13,7 @@ use super::variables::{self, Variables};
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use std::ffi::OsString;
+use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 
 /// The sources of a configuration, which can be read again at any time.
@@ -23,6 +24,8 @@ pub struct Sources {
     usage: &'static str,
     cores: usize,
     descriptors: u64,
+    /// Makes the fingerprints of secrets comparable between two loads, and worthless outside the process.
+    hasher: RandomState,
 }
 
 /// A configuration, and where it comes from.
@@ -43,6 +46,8 @@ pub struct Value {
     pub key: &'static str,
     /// Text of the value; for a secret only that there is one.
     pub text: String,
+    /// Tells a secret from another one; 0 for what is no secret.
+    pub fingerprint: u64,
     /// Nothing but the default was given.
     pub is_default: bool,
     /// File and line, variable or flag.
@@ -55,12 +60,14 @@ struct Given<'a> {
     variables: &'a Variables,
     entries: &'a [Entry],
     path: Option<&'a Path>,
+    hasher: &'a RandomState,
 }
 
 impl Sources {
     /// Returns the sources of a process: its arguments, program name first, its variables, and what defaults depend on.
     pub fn new(arguments: Vec<OsString>, variables: Vec<(OsString, OsString)>, cores: usize, descriptors: u64) -> Self {
-        Self { arguments, variables: Variables::new(variables), usage: command::USAGE, cores, descriptors }
+        let (variables, hasher) = (Variables::new(variables), RandomState::new());
+        Self { arguments, variables, usage: command::USAGE, cores, descriptors, hasher }
     }
 
     /// Returns the same sources for a command whose help begins with another usage line.
@@ -90,7 +97,8 @@ impl Sources {
         if !problems.is_empty() {
             return Err(LoadError::Problems(problems));
         }
-        let given = Given { flags: &flags, variables: &self.variables, entries: &entries, path: path.as_deref() };
+        let Self { variables, hasher, .. } = self;
+        let given = Given { flags: &flags, variables, entries: &entries, path: path.as_deref(), hasher };
         let config = Config::read(&|setting| given.texts(setting)).map_err(ConfigError::from);
         let config = config.and_then(|config| config.complete(self.cores, self.descriptors));
         let config = config.map_err(|error| LoadError::invalid(error, Config::SCHEMA, |one| given.place(one)))?;
@@ -160,7 +168,8 @@ impl Given<'_> {
                 .collect::<Vec<_>>()
                 .join(","),
         };
-        Value { key: setting.key, text, is_default: origin == "default", origin }
+        let fingerprint = if let Kind::Secrets(_) = setting.kind { self.hasher.hash_one(&texts) } else { 0 };
+        Value { key: setting.key, text, fingerprint, is_default: origin == "default", origin }
     }
 }
 
@@ -207,7 +216,16 @@ mod tests {
             ("THRONG_ECHO", "1 "),
             ("THRONG_SLOW_CONSUMER", "skip\r"),
         ];
-        let arguments = ["--addr", " 127.0.0.1:0 , [::1]:0 ", "--ping-interval", " 9s ", "--outbox-bytes-max", "2 MiB"];
+        let arguments = [
+            "--addr",
+            " 127.0.0.1:0 , [::1]:0 ",
+            "--ping-interval",
+            " 9s ",
+            "--outbox-bytes-max",
+            "2 MiB",
+            "--metrics",
+            " public\n",
+        ];
         let loaded = load(&arguments, &variables).unwrap();
         let config = &loaded.config;
         let keys: Vec<_> = config.access.admin_keys.iter().map(|key| key.secret()).collect();
@@ -215,6 +233,7 @@ mod tests {
         assert_eq!((config.access.trusted_proxies.len(), config.addr.len()), (2, 2));
         assert!(config.echo);
         assert_eq!(config.limits.slow_consumer, crate::config::SlowConsumer::Skip);
+        assert_eq!(config.access.metrics, crate::config::MetricsAccess::Public);
         assert_eq!(config.limits.outbox_bytes_max, 2 << 20);
         let shown = |key: &str| loaded.values.iter().find(|value| value.key == key).map(|value| value.text.clone());
         assert_eq!(shown("admin_keys").as_deref(), Some("(2 secrets)"));

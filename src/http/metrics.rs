@@ -121,10 +121,15 @@ fn gauges(state: &State) -> Vec<StateGauge> {
         gauge("draining", "1 while the hub is draining or stopping", is_not_ready),
         gauge("closing_total_connections", "Connections that a stop, drain or shed closes", to_close as u64),
         gauge("closing_closed_connections", "Connections that it has closed so far", closed as u64),
-        gauge("memory_budget_bytes", "Bytes that the process may use", state.memory.budget()),
+        gauge("memory_budget_bytes", "Limit of the process or of its cgroup, the closer one", state.memory.budget()),
+        gauge(
+            "memory_used_bytes",
+            "Compared with the budget: resident memory, or that of the cgroup without cached files",
+            state.memory.used(),
+        ),
         gauge(
             "memory_stage",
-            "0 normal, 1 new connections are refused, 2 the longest outboxes are closed",
+            "0 normal, 1 new connections are refused, 2 the slowest connections are closed",
             state.memory.pressure() as u64,
         ),
     ]

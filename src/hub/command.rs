@@ -79,7 +79,7 @@ pub enum Command<S> {
     Limits(Arc<HubLimits>),
     /// Look at some connections and reply with what is seen.
     Inspect(Inspection),
-    /// Memory is short: close the subscribers that keep the older half of a large log.
+    /// Memory is short: close the subscribers that keep the older half of a large log, and full sockets.
     CloseSlowest,
     /// Close every connection, each after its backlog, and every one that still comes.
     CloseAll {

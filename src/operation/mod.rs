@@ -5,10 +5,12 @@ pub(crate) mod state;
 pub(crate) mod lifecycle;
 pub(crate) mod pace;
 
+mod cgroup;
 pub(crate) mod histories;
 pub(crate) mod memory;
 pub(crate) mod process;
 pub(crate) mod tell;
+mod usage;
 pub(crate) mod watchdog;
 
 pub(crate) mod operator_key;

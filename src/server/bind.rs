@@ -20,7 +20,7 @@ const PORTS_TRIED: usize = 32;
 
 /// A socket that listens.
 #[derive(Debug)]
-pub(super) enum Socket {
+pub(super) enum ListeningSocket {
     Tcp(TcpListener),
     Unix(UnixSocket),
 }
@@ -37,10 +37,11 @@ enum Families {
 /// # Errors
 ///
 /// The error of the system. An address of a name that this machine does not have is only logged if there are others.
-pub(super) async fn bind(address: &Address, config: &Config) -> io::Result<Vec<Socket>> {
+pub(super) async fn bind(address: &Address, config: &Config) -> io::Result<Vec<ListeningSocket>> {
     let listeners = match &address.socket {
         SocketAddress::Unix(path) => {
-            return Ok(vec![Socket::Unix(UnixSocket::bind(path, config.unix_mode, config.unix_owner, BACKLOG)?)]);
+            let socket = UnixSocket::bind(path, config.unix_mode, config.unix_owner, BACKLOG)?;
+            return Ok(vec![ListeningSocket::Unix(socket)]);
         }
         SocketAddress::Tcp(Host::Any, port) => vec![listen_everywhere(*port, config)?],
         SocketAddress::Tcp(Host::Ip(IpAddr::V6(ip), None), port) if ip.is_unspecified() => {
@@ -55,7 +56,7 @@ pub(super) async fn bind(address: &Address, config: &Config) -> io::Result<Vec<S
         }
         SocketAddress::Tcp(Host::Name(name), port) => listen_at_name(name, *port, config).await?,
     };
-    Ok(listeners.into_iter().map(Socket::Tcp).collect())
+    Ok(listeners.into_iter().map(ListeningSocket::Tcp).collect())
 }
 
 /// Listens on every address of this machine.
@@ -68,10 +69,15 @@ fn listen_everywhere(port: u16, config: &Config) -> io::Result<TcpListener> {
 
 /// Listens on every address of a name, with the same port.
 async fn listen_at_name(name: &str, port: u16, config: &Config) -> io::Result<Vec<TcpListener>> {
+    listen_at_all(lookup_host((name, port)).await?, config)
+}
+
+/// Listens on what a resolver found, which may name an address twice. All have the same port, perhaps 0.
+fn listen_at_all(found: impl IntoIterator<Item = SocketAddr>, config: &Config) -> io::Result<Vec<TcpListener>> {
     let mut addresses: Vec<SocketAddr> = Vec::new();
-    for found in lookup_host((name, port)).await? {
-        if !addresses.contains(&found) {
-            addresses.push(found);
+    for address in found {
+        if !addresses.contains(&address) {
+            addresses.push(address);
         }
     }
     let mut tried = 0;
@@ -79,7 +85,10 @@ async fn listen_at_name(name: &str, port: u16, config: &Config) -> io::Result<Ve
         tried += 1;
         match listen_at_each(&addresses, config) {
             // The port that was free on one address was taken on another.
-            Err(error) if port == 0 && error.kind() == io::ErrorKind::AddrInUse && tried < PORTS_TRIED => {}
+            Err(error)
+                if error.kind() == io::ErrorKind::AddrInUse
+                    && addresses.iter().all(|address| address.port() == 0)
+                    && tried < PORTS_TRIED => {}
             listening => return listening,
         }
     }
@@ -127,6 +136,39 @@ fn listen(address: SocketAddr, families: Families, config: &Config) -> io::Resul
 mod tests {
     use super::*;
     use tokio::net::TcpStream;
+
+    fn at(addresses: &[&str]) -> io::Result<Vec<SocketAddr>> {
+        let addresses = addresses.iter().map(|address| address.parse().unwrap());
+        let listeners = listen_at_all(addresses, &Config::default())?;
+        Ok(listeners.iter().map(|listener| listener.local_addr().unwrap()).collect())
+    }
+
+    /// A client may take any address of a name, and knows one port.
+    #[tokio::test]
+    async fn every_address_of_a_name_is_listened_on_with_one_port() {
+        let bound = at(&["127.0.0.1:0", "127.0.0.2:0", "127.0.0.1:0", "127.0.0.3:0"]).unwrap();
+        let [first, ..] = bound[..] else { panic!("nothing is bound") };
+        let expected = [1, 2, 3].map(|host| SocketAddr::from(([127, 0, 0, host], first.port())));
+        assert_eq!(bound, expected);
+    }
+
+    /// A hosts file may name an address that only another machine has; with none at all there is nothing to serve.
+    #[tokio::test]
+    async fn address_of_another_machine_is_left_out_unless_it_is_the_only_one() {
+        let bound = at(&["203.0.113.77:0", "127.0.0.1:0"]).unwrap();
+        assert_eq!(bound.iter().map(|address| address.ip()).collect::<Vec<_>>(), [Ipv4Addr::LOCALHOST]);
+        assert_eq!(at(&["203.0.113.77:0", "203.0.113.78:0"]).unwrap_err().kind(), io::ErrorKind::AddrNotAvailable);
+        assert_eq!(at(&[]).unwrap_err().to_string(), "the name has no address");
+    }
+
+    /// A port that the operator named and that is taken is an error, and nothing is half bound.
+    #[tokio::test]
+    async fn port_that_is_taken_on_one_address_is_an_error() {
+        let taken = listen(([127, 0, 0, 2], 0).into(), Families::Own, &Config::default()).unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let error = at(&[&format!("127.0.0.1:{port}"), &format!("127.0.0.2:{port}")]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    }
 
     /// Accepted sockets inherit the options of their listener, and no code sets them again.
     #[tokio::test]

@@ -136,7 +136,7 @@ test("pages come back after a restart of the hub and say so", async () => {
   await hub.stop();
   await Promise.all([ann, bob].map((chat) => chat.notice(/Connection lost.*Reconnecting…/)));
   await hub.start();
-  const returned = "Reconnected. Messages sent in the meantime, if any, are not shown.";
+  const returned = "Reconnected. Messages sent while disconnected are not shown.";
   await Promise.all([ann, bob].map((chat) => chat.notice(returned)));
   await ann.say("still here");
   await bob.hears("still here");

@@ -27,6 +27,8 @@ pub struct ControlQueue {
     close: Bytes,
     /// Since when the sink has not taken a byte, from the hub's start.
     pub(super) stalled_since: Option<Duration>,
+    /// Since when the connection lags by more than its bound, from the hub's start. As of the last tick.
+    pub(super) over_bound_since: Option<Duration>,
     /// When the connection is aborted if it did not end by itself, from the hub's start.
     pub(super) deadline: Option<Duration>,
     /// Why the connection is closed once its backlog is out.

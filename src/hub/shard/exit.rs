@@ -73,6 +73,9 @@ impl<S: Sink> Shard<S> {
     /// Moves every cursor of the connection to the newest publication; the client is told how many it missed.
     fn skip_ahead(&mut self, slot: Slot) {
         let Some(connection) = self.connections.get_mut(slot) else { return };
+        if let Some(control) = &mut connection.control {
+            control.over_bound_since = None;
+        }
         for subscription in &connection.subscriptions {
             let Some(channel) = self.channels.get_mut(subscription.channel) else { continue };
             let cursor = &mut channel.subscriptions[subscription.index()].cursor;

@@ -1,6 +1,7 @@
 //! The flush of one connection: its control queue and everything that its channels hold for it.
 
 use super::connection::{Connection, Heartbeat, Phase};
+use super::lag::{lag_bytes_max, lag_of};
 use super::outbox::{FlushOutcome, Outbox, Window};
 use super::shard_channel::ShardChannels;
 use super::state::Shard;
@@ -64,7 +65,10 @@ impl<S: Sink> Shard<S> {
     fn catch_up(&mut self, slot: Slot) {
         let Some(connection) = self.connections.get_mut(slot) else { return };
         match connection.phase {
-            Phase::Open if connection.shape.is_split => connection.control_mut().stalled_since = None,
+            Phase::Open if connection.shape.is_split => {
+                let control = connection.control_mut();
+                (control.stalled_since, control.over_bound_since) = (None, None);
+            }
             Phase::Open => connection.control = None,
             Phase::Flushing => {
                 if let Some(reason) = connection.control.as_ref().and_then(|control| control.close_after) {
@@ -80,7 +84,7 @@ impl<S: Sink> Shard<S> {
     }
 
     /// Asks the sink to call back, and leaves the connection alone until then. Its lag is judged now, after it got what
-    /// it takes, and from here on by every fan-out.
+    /// it takes, and from here on by every fan-out and tick.
     pub(super) fn park(&mut self, slot: Slot, has_moved: bool) {
         let now = self.clock.time();
         let Some(connection) = self.connections.get_mut(slot) else { return };
@@ -95,7 +99,7 @@ impl<S: Sink> Shard<S> {
             Poll::Pending => {
                 connection.is_parked = true;
                 self.counts.parks += 1;
-                if lag_of(connection, &self.channels) > self.limits.outbox_bytes_max as u64 {
+                if lag_of(connection, &self.channels) > lag_bytes_max(&self.limits) {
                     self.todo.exits.push((slot, Exit::Lagging));
                 }
             }
@@ -124,15 +128,6 @@ impl<S: Sink> Shard<S> {
             self.placement.give_back(connection.id(self.index, slot));
         }
     }
-}
-
-/// Returns the bytes by which the connection lags in the channel where it lags most.
-fn lag_of<S>(connection: &Connection<S>, channels: &ShardChannels) -> u64 {
-    let lags = connection.subscriptions.iter().filter_map(|subscription| {
-        let channel = channels.get(subscription.channel)?;
-        Some(channel.log.head() - channel.subscriptions[subscription.index()].cursor)
-    });
-    lags.max().unwrap_or(0)
 }
 
 /// Flushes until the sink is full or nothing is left: first the control queue with the channel that is found first,

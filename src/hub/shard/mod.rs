@@ -10,9 +10,9 @@
 //!
 //! # Slow connections
 //!
-//! A subscription that lags by more than `outbox_bytes_max`, or whose socket took nothing for `outbox_stall_max`, is
-//! closed with 4008, or skips ahead and is told how much it missed. A slow connection holds no memory beyond its
-//! cursor and the rest of one frame.
+//! A connection that lags by more than `outbox_bytes_max` and does not drain (see `lag`), or whose socket took nothing
+//! for `outbox_stall_max`, is closed with 4008, or skips ahead and is told how much it missed. A slow connection holds
+//! no memory beyond its cursor and the rest of one frame.
 //!
 //! # Invariants
 //!
@@ -36,6 +36,7 @@ mod batching;
 mod coalesce;
 mod fan_out;
 mod flush;
+mod lag;
 mod latency;
 mod rounds;
 mod todo;

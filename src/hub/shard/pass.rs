@@ -1,6 +1,7 @@
 //! A pass: takes a batch of commands, then writes, in steps between which the driver may yield to other tasks.
 
 use super::fan_out::{Run, fan_out};
+use super::lag::lag_bytes_max;
 use super::rounds::Round;
 use super::shard_channel::{ChannelIndex, ShardChannel};
 use super::state::Shard;
@@ -148,7 +149,7 @@ impl<S: Sink> Shard<S> {
             let to = channel.log.window_end(from);
             self.rounds.frame.clear();
             channel.push_frame(&mut self.rounds.frame, from, to);
-            let floor = channel.log.head().saturating_sub(self.limits.outbox_bytes_max as u64);
+            let floor = channel.log.head().saturating_sub(lag_bytes_max(&self.limits));
             let publications = channel.log.messages_between(from, to) as u64;
             channel.first = (channel.first + 1) % channel.subscriptions.len().max(1);
             return Some(Round { channel: index, from, to, floor, publications, served: 0, first: channel.first });

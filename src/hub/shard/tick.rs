@@ -1,6 +1,7 @@
 //! What a shard does because time passed: pings, missed pongs, deadlines, logs that no subscriber needs any more.
 
 use super::connection::{Connection, Heartbeat, Phase};
+use super::lag::{is_out_of_time, lag_of};
 use super::state::Shard;
 use super::todo::Exit;
 use super::wheel::slots_of;
@@ -19,6 +20,8 @@ enum Watch {
     Waiting,
     /// Its socket took nothing for too long.
     Stalled,
+    /// It lags by more than its bound, and does not drain.
+    Lagging,
     /// It did not end in time.
     Overdue,
 }
@@ -98,9 +101,11 @@ impl<S: Sink> Shard<S> {
                 return false;
             }
             control_bytes += connection.control.as_ref().map_or(0, |control| control.len() as u64);
-            match watch_state(&self.limits, connection, now) {
+            let lag = lag_of(connection, &self.channels);
+            match watch_state(&self.limits, connection, lag, now) {
                 Watch::Done => return false,
                 Watch::Waiting => {}
+                Watch::Lagging => self.todo.exits.push((*slot, Exit::Lagging)),
                 Watch::Stalled => self.todo.exits.push((*slot, Exit::Close(CloseReason::SlowConsumer))),
                 Watch::Overdue => self.todo.exits.push((*slot, Exit::Gone)),
             }
@@ -140,18 +145,22 @@ impl<S: Sink> Shard<S> {
     }
 }
 
-fn watch_state<S>(limits: &HubLimits, connection: &Connection<S>, now: Duration) -> Watch {
-    let Some(control) = &connection.control else {
-        return if connection.phase == Phase::Dead { Watch::Waiting } else { Watch::Done };
+fn watch_state<S>(limits: &HubLimits, connection: &mut Connection<S>, lag: u64, now: Duration) -> Watch {
+    let (takes_split, is_parked, phase) = (connection.takes_split(), connection.is_parked, connection.phase);
+    let Some(control) = &mut connection.control else {
+        return if phase == Phase::Dead { Watch::Waiting } else { Watch::Done };
     };
-    if connection.takes_split() && control.stalled_since.is_none() && control.deadline.is_none() {
+    let is_out_of_time = is_out_of_time(limits, control, is_parked, lag, now);
+    if takes_split && lag == 0 && control.stalled_since.is_none() && control.deadline.is_none() {
         return Watch::Done;
     }
     let stall = control.stalled_since.map_or(Duration::ZERO, |since| now.saturating_sub(since));
     if control.deadline.is_some_and(|deadline| now >= deadline) {
         Watch::Overdue
-    } else if connection.phase == Phase::Open
-        && connection.is_parked
+    } else if is_out_of_time {
+        Watch::Lagging
+    } else if phase == Phase::Open
+        && is_parked
         && stall >= limits.outbox_stall_max
         && limits.slow_consumer == SlowConsumer::Close
     {

@@ -217,6 +217,11 @@ impl SimulatedHub {
         }
     }
 
+    /// Time since the hub's start.
+    pub(crate) fn now(&self) -> Duration {
+        self.parts.now.get()
+    }
+
     /// Stops the process for a while.
     pub(crate) fn pause(&self, time: Duration) {
         self.parts.now.set(self.parts.now.get() + time);
