@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use throng::config::{Config, HubLimits};
 use throng::hub::shard::log::Log;
-use throng::hub::{Channel, Hub, MessageShape, Shard, SubscribeOptions};
+use throng::hub::{Channel, HistoryOptions, Hub, MessageShape, Shard, SubscribeOptions};
 use throng::metrics::Metrics;
 use throng::protocol::websocket::frame::{self, Head, Opcode};
 use throng::protocol::{ChannelName, DecoderLimits, Event, FrameDecoder, Payload};
@@ -31,11 +31,12 @@ const SUBSCRIBERS: usize = 1_000;
 /// A name, and what runs it and returns how many units its count is divided by.
 type Case = (&'static str, fn() -> usize);
 
-const CASES: [Case; 6] = [
+const CASES: [Case; 7] = [
     ("decoder", decoder),
     ("frame", encode_frame),
     ("log_append", log_append),
     ("publish", publish),
+    ("publish_kept", publish_kept),
     ("apply", apply),
     ("fan_out", fan_out),
 ];
@@ -97,6 +98,17 @@ fn publish() -> usize {
     BATCH
 }
 
+/// The same in a channel with a history that is full.
+fn publish_kept() -> usize {
+    let mut stage = Stage::with_history(1, HistoryOptions { size: BATCH, ttl: Duration::from_secs(3600) });
+    stage.publish(BATCH);
+    stage.pass();
+    counted(|| stage.publish(BATCH));
+    stage.pass();
+    assert_eq!(stage.deliveries(), 2 * BATCH as u64);
+    BATCH
+}
+
 /// Per publication that one pass takes for a single subscriber.
 fn apply() -> usize {
     let mut stage = Stage::new(1);
@@ -128,6 +140,11 @@ struct Stage {
 
 impl Stage {
     fn new(subscribers: usize) -> Self {
+        Self::with_history(subscribers, HistoryOptions::default())
+    }
+
+    fn with_history(subscribers: usize, history: HistoryOptions) -> Self {
+        let options = SubscribeOptions { history, ..SubscribeOptions::default() };
         let limits = HubLimits { connections_max: subscribers, ..Config::default().limits };
         let (hub, mut shards) = Hub::new(&limits, Arc::new(Metrics::new(1)));
         let shard = shards.pop().expect("one was asked for");
@@ -136,10 +153,7 @@ impl Stage {
         for _ in 0..subscribers {
             let credit = || hub.inbox(0).try_credit(0).expect("they fit the inbox");
             let id = hub.connect(hub.reserve_slot().expect("there is room"), Null, MessageShape::default(), credit());
-            channel = hub
-                .subscribe(id, &name, &SubscribeOptions::default(), credit())
-                .ok()
-                .map(|subscribed| subscribed.channel);
+            channel = hub.subscribe(id, &name, &options, credit()).ok().map(|subscribed| subscribed.channel);
         }
         let mut stage = Self { hub, shard, channel: channel.expect("there is a subscriber") };
         while stage.pass() {}

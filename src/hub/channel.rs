@@ -5,25 +5,13 @@
 //! no gap, without a merge step.
 
 use super::ConnectionId;
+use super::channel_key::ChannelKey;
 use super::history::{Budget, History, HistoryOptions};
 use super::id::SHARDS_MAX;
 use crate::protocol::channel_name::ChannelName;
 use crate::protocol::position::{Epoch, Position};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-/// Names a channel for as long as it exists; a channel made anew under the same name has another key.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct ChannelKey(u64);
-
-impl ChannelKey {
-    fn next() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        // Relaxed: numbers only have to differ.
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
-    }
-}
 
 /// A named set of subscribers with one order of messages.
 #[derive(Debug)]

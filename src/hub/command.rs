@@ -1,7 +1,8 @@
 //! Commands: what other threads may ask of a shard.
 
 use super::ConnectionId;
-use super::channel::{Channel, ChannelKey};
+use super::channel::Channel;
+use super::channel_key::ChannelKey;
 use super::inspection::Inspection;
 use crate::config::HubLimits;
 use crate::protocol::backlog::Backlog;

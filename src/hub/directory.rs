@@ -5,7 +5,8 @@
 //! No guard of the concurrent map leaves this file: a guard is a lock, and a call of the map while one is held blocks
 //! for ever. Every function returns owned values.
 
-use super::channel::{Channel, ChannelKey};
+use super::channel::Channel;
+use super::channel_key::ChannelKey;
 use super::history::HistoryOptions;
 use crate::protocol::Epoch;
 use crate::protocol::channel_name::ChannelName;

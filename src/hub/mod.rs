@@ -9,6 +9,7 @@ pub mod read;
 pub mod subscribe;
 
 pub mod channel;
+mod channel_key;
 pub mod directory;
 pub mod history;
 mod keepers;
@@ -24,6 +25,7 @@ pub mod shard;
 pub mod sink;
 
 pub use channel::Channel;
+pub use channel_key::ChannelKey;
 pub use command::{Command, MessageShape};
 pub use directory::DirectoryFull;
 pub use handle::Hub;

@@ -1,6 +1,7 @@
 //! Publishing: a message gets its place in the order of its channel, and into the inboxes of all shards that need it.
 
-use super::channel::{Channel, ChannelKey, Order, ShardSet};
+use super::channel::{Channel, Order, ShardSet};
+use super::channel_key::ChannelKey;
 use super::directory::DirectoryFull;
 use super::history::{HistoryOptions, Kept};
 use super::inbox::{Credit, Inbox};

@@ -65,12 +65,19 @@ impl Encoding {
     /// # Hot path
     ///
     /// Once per publication, shard and encoding. A line for connections that get lines is left as it is.
+    #[inline]
     pub fn encode(self, publication: &Publication) -> Encoded {
         match (self, publication.payload.content) {
             (Self::Lines, Content::Line) => Encoded::AsPublished,
-            (Self::Lines, _) => Encoded::Framed(Prefix::EMPTY, as_line(publication)),
-            (Self::NumberedLines, _) => Encoded::Framed(Prefix::number(publication), as_line(publication)),
-            (Self::Frames, _) => as_frame(publication),
+            _ => self.encode_anew(publication),
+        }
+    }
+
+    fn encode_anew(self, publication: &Publication) -> Encoded {
+        match self {
+            Self::Lines => Encoded::Framed(Prefix::EMPTY, as_line(publication)),
+            Self::NumberedLines => Encoded::Framed(Prefix::number(publication), as_line(publication)),
+            Self::Frames => as_frame(publication),
         }
     }
 

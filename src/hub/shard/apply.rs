@@ -5,7 +5,7 @@ use super::shard_channel::Subscription;
 use super::state::Shard;
 use super::todo::Exit;
 use crate::config::HubLimits;
-use crate::hub::channel::ChannelKey;
+use crate::hub::channel_key::ChannelKey;
 use crate::hub::command::Command;
 use crate::hub::id::{ConnectionId, Slot};
 use crate::hub::{Channel, MessageShape, Sent, Sink};

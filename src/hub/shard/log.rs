@@ -106,6 +106,7 @@ impl Log {
     /// # Hot path
     ///
     /// As [`Log::push`].
+    #[inline(never)]
     pub fn push_framed(&mut self, prefix: &[u8], body: &Bytes) {
         if !prefix.is_empty() {
             self.push_copy(prefix);
@@ -114,6 +115,7 @@ impl Log {
         self.push(body);
     }
 
+    #[inline(always)]
     fn push_copy(&mut self, body: &[u8]) {
         let mut capacity = CHUNK_MIN;
         if let Some(Chunk { bytes: ChunkBytes::Owned(bytes), .. }) = self.chunks.back_mut() {

@@ -1,12 +1,12 @@
 //! A channel on one shard: its subscribers there, and the log that they read from.
 
 use super::log::Log;
-use crate::hub::channel::{Channel, ChannelKey};
+use crate::hub::channel::Channel;
+use crate::hub::channel_key::{ChannelKey, ChannelMap};
 use crate::hub::id::Slot;
 use crate::protocol::encoding::Encoded;
 use crate::protocol::{Encoding, Publication};
 use slab::Slab;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// A subscription of a connection to a channel.
@@ -41,6 +41,7 @@ pub(super) struct ShardChannel {
 
 impl ShardChannel {
     /// Appends a publication to the log.
+    #[inline]
     pub(super) fn append(&mut self, publication: &Publication) {
         match self.encoding.encode(publication) {
             Encoded::AsPublished => self.log.push(&publication.payload.data),
@@ -86,7 +87,7 @@ impl ChannelIndex {
 pub(super) struct ShardChannels {
     all: Slab<ShardChannel>,
     /// The first of each channel; one more per encoding follows by [`ShardChannel::sibling`].
-    firsts: HashMap<ChannelKey, ChannelIndex>,
+    firsts: ChannelMap<ChannelIndex>,
 }
 
 impl ShardChannels {

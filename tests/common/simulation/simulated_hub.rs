@@ -256,6 +256,9 @@ impl SimulatedHub {
             Peer { hub: self.clone(), state }.leave();
         }
         self.run_until_idle();
+        self.pause(self.parts.history.get().ttl);
+        self.sweep();
+        assert_eq!(self.hub().history_bytes(), 0, "histories");
         assert_eq!(self.hub().placement().taken(), 0, "seats");
         assert!(self.hub().directory().is_empty(), "channels");
         for (index, shard) in self.parts.shards.borrow().iter().enumerate() {
