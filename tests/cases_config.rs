@@ -104,7 +104,7 @@ fn edges(setting: &Setting) -> Vec<String> {
             values.into_iter().map(|nanos| format!("{nanos}ns")).collect()
         }
         Kind::Choice(words) => words.iter().map(|word| (*word).to_owned()).collect(),
-        Kind::Text(_) | Kind::List(_) | Kind::Secrets(_) => Vec::new(),
+        Kind::Text(_) | Kind::List(_) | Kind::Secrets(_) | Kind::Secret(_) => Vec::new(),
     }
 }
 
@@ -117,6 +117,11 @@ fn companions(key: &str, value: &str) -> Vec<String> {
         // A pong comes before the next ping.
         ("ping_interval", _) => vec!["--pong-timeout=1ms".to_owned()],
         ("pong_timeout", _) => vec!["--ping-interval=1day".to_owned()],
+        // A history has a size and a time, and some options need one.
+        ("history_size", _) => vec!["--history-ttl=5m".to_owned()],
+        ("recovery" | "positioning", "true") => vec!["--history-size=9".to_owned(), "--history-ttl=5m".to_owned()],
+        ("join_leave", "true") => vec!["--presence".to_owned()],
+        ("publish_bytes_max", _) => vec!["--message-bytes-max=64MiB".to_owned(), "--outbox-bytes-max=1GiB".to_owned()],
         _ => Vec::new(),
     }
 }
@@ -159,7 +164,7 @@ fn values(setting: &'static Setting) -> BoxedStrategy<String> {
             .boxed(),
         Kind::Choice(words) => proptest::sample::select(words).prop_map(str::to_owned).boxed(),
         Kind::Switch => proptest::sample::select(&["true", "no", "1", "off"][..]).prop_map(str::to_owned).boxed(),
-        Kind::Text(_) | Kind::List(_) | Kind::Secrets(_) => texts(setting.key).boxed(),
+        Kind::Text(_) | Kind::List(_) | Kind::Secrets(_) | Kind::Secret(_) => texts(setting.key).boxed(),
     };
     prop_oneof![9 => known, 1 => nonsense].boxed()
 }

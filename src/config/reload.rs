@@ -4,6 +4,7 @@ use super::root::Config;
 use super::section::single_settings;
 use super::setting::Applies;
 use super::source::Value;
+use super::tables::TableValue;
 
 /// Returns whether a change of a setting needs a restart.
 pub fn needs_restart(key: &str) -> bool {
@@ -24,6 +25,20 @@ pub fn changes(old: &[Value], new: &[Value]) -> (Vec<String>, Vec<String>) {
     let (restart, reload): (Vec<_>, Vec<_>) = described.partition(|(key, _)| needs_restart(key));
     let texts = |pairs: Vec<(&str, String)>| pairs.into_iter().map(|(_, text)| text).collect();
     (texts(reload), texts(restart))
+}
+
+/// Returns the differences between the tables of two loads, all of which a reload applies.
+pub fn table_changes(old: &[TableValue], new: &[TableValue]) -> Vec<String> {
+    let find = |tables: &[TableValue], label: &str| tables.iter().find(|one| one.label == label).cloned();
+    let changed = new.iter().filter_map(|table| match find(old, &table.label) {
+        None => Some(format!("{} is added: {}", table.label, table.text)),
+        Some(before) if before.text != table.text => {
+            Some(format!("{} {:?} -> {:?}", table.label, before.text, table.text))
+        }
+        Some(_) => None,
+    });
+    let removed = old.iter().filter(|table| find(new, &table.label).is_none());
+    changed.chain(removed.map(|table| format!("{} is removed", table.label))).collect()
 }
 
 #[cfg(test)]
