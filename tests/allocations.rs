@@ -114,7 +114,12 @@ fn inbound_message_costs_no_more_than_its_publication() {
         hub.clone(),
         seat,
         Null,
-        OpenOptions { protocol: Protocol::Chat, shape: MessageShape::default(), is_rate_limited: false },
+        OpenOptions {
+            protocol: Protocol::Chat,
+            shape: MessageShape::default(),
+            is_rate_limited: false,
+            channel: Arc::clone(hub.default_options()),
+        },
         &name,
     );
     let mut session = opened.now_or_never().expect("there are credits").expect("there is room");

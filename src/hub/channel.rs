@@ -6,10 +6,12 @@
 
 use super::ConnectionId;
 use super::id::SHARDS_MAX;
+use crate::config::ChannelOptions;
 use crate::protocol::Encoding;
 use crate::protocol::channel_name::ChannelName;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Names a channel for as long as it exists; a channel made anew under the same name has another key.
@@ -43,7 +45,7 @@ pub struct ChannelStats {
 }
 
 /// What the lock protects.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Order {
     /// Number of the newest publication; the first is 1.
     pub(super) offset: u64,
@@ -52,11 +54,15 @@ pub(super) struct Order {
     shards: ShardSet,
     /// The last subscriber has left and the directory removes the channel: a holder must look it up again.
     pub(super) is_closed: bool,
+    /// Those of the newest subscription.
+    options: Arc<ChannelOptions>,
 }
 
 impl Channel {
-    pub(super) fn new(name: ChannelName, encoding: Encoding) -> Self {
-        Self { key: ChannelKey::next(), name, encoding, order: Mutex::default() }
+    pub(super) fn new(name: ChannelName, encoding: Encoding, options: Arc<ChannelOptions>) -> Self {
+        let order =
+            Order { offset: 0, subscribers: SmallVec::new(), shards: ShardSet::default(), is_closed: false, options };
+        Self { key: ChannelKey::next(), name, encoding, order: Mutex::new(order) }
     }
 
     /// Returns the key that shards know the channel by.
@@ -74,6 +80,11 @@ impl Channel {
         self.encoding
     }
 
+    /// Returns its options: those of the newest subscription.
+    pub fn options(&self) -> Arc<ChannelOptions> {
+        Arc::clone(&self.order.lock().options)
+    }
+
     /// Returns the number of subscribers.
     pub fn subscribers(&self) -> u32 {
         self.stats().subscribers
@@ -82,7 +93,7 @@ impl Channel {
     /// Returns its activity.
     pub fn stats(&self) -> ChannelStats {
         let order = self.order.lock();
-        ChannelStats { subscribers: order.subscribers.iter().sum(), publications: order.offset }
+        ChannelStats { subscribers: order.subscribers(), publications: order.offset }
     }
 
     /// Runs `f` at one point of the channel's order.
@@ -94,6 +105,25 @@ impl Channel {
 impl Order {
     pub(super) fn shards(&self) -> ShardSet {
         self.shards
+    }
+
+    /// Returns the number of subscribers.
+    fn subscribers(&self) -> u32 {
+        self.subscribers.iter().sum()
+    }
+
+    /// Returns whether these options let one more subscriber in.
+    pub(super) fn has_room(&self, options: &ChannelOptions) -> bool {
+        let max = options.subscribers_max();
+        // Without a limit, which is the default, nothing is added up.
+        max == u32::MAX || self.subscribers() < max
+    }
+
+    /// Follows the options of a new subscription from here on.
+    pub(super) fn set_options(&mut self, options: &Arc<ChannelOptions>) {
+        if !Arc::ptr_eq(&self.options, options) {
+            self.options = Arc::clone(options);
+        }
     }
 
     pub(super) fn add(&mut self, id: ConnectionId) {

@@ -6,6 +6,7 @@
 //! for ever. Every function returns owned values.
 
 use super::channel::Channel;
+use crate::config::ChannelOptions;
 use crate::protocol::Encoding;
 use crate::protocol::channel_name::ChannelName;
 use dashmap::DashMap;
@@ -38,7 +39,12 @@ impl Directory {
     /// # Errors
     ///
     /// [`DirectoryFull`] when it would be one channel too many. Callers that race may exceed the limit by their number.
-    pub(super) fn open(&self, name: &ChannelName, encoding: Encoding) -> Result<Arc<Channel>, DirectoryFull> {
+    pub(super) fn open(
+        &self,
+        name: &ChannelName,
+        encoding: Encoding,
+        options: &Arc<ChannelOptions>,
+    ) -> Result<Arc<Channel>, DirectoryFull> {
         if let Some(channel) = self.channels.get(name) {
             // A channel has one encoding, that of its first subscriber. Today no two protocols share a name: the echo
             // protocol uses private names only. Any other encoding would reach this subscriber as broken messages.
@@ -51,7 +57,7 @@ impl Directory {
         }
         let channel = self.channels.entry(name.clone()).or_insert_with(|| {
             // The text of the name is shared with the key of the map.
-            Arc::new(Channel::new(name.clone(), encoding))
+            Arc::new(Channel::new(name.clone(), encoding, Arc::clone(options)))
         });
         Ok(Arc::clone(&channel))
     }
@@ -60,6 +66,12 @@ impl Directory {
     /// opened.
     pub fn has_room_for(&self, name: &ChannelName) -> bool {
         self.channels.len() < self.max() || self.channels.contains_key(name)
+    }
+
+    /// Returns the number of subscribers of the channel of that name. Only a hint, as above.
+    pub fn subscribers(&self, name: &ChannelName) -> u32 {
+        let channel = self.channels.get(name).map(|channel| Arc::clone(&channel));
+        channel.map_or(0, |channel| channel.subscribers())
     }
 
     /// Removes a channel, unless a newer one has its name by now.

@@ -10,7 +10,7 @@ use super::inbox::{Credit, Inbox};
 use super::placement::{Placement, SlotReservation};
 use super::shard::ShardParts;
 use super::{Command, ConnectionId, Shard, Sink};
-use crate::config::{HubLimits, SocketLimits, TuningConfig};
+use crate::config::{ChannelOptions, HubLimits, SocketLimits, TuningConfig};
 use crate::metrics::Metrics;
 use crate::protocol::Encoding;
 use crate::protocol::channel_name::ChannelName;
@@ -19,6 +19,7 @@ use bytes::Bytes;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use thiserror::Error;
 
 /// A handle to all shards. Cloning counts a reference.
 ///
@@ -85,6 +86,21 @@ struct Parts<S: Sink> {
     limits: ArcSwap<HubLimits>,
     socket_limits: ArcSwap<SocketLimits>,
     tuning: TuningConfig,
+    default_options: Arc<ChannelOptions>,
+}
+
+/// Why a connection was not subscribed.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+pub enum SubscribeError {
+    /// The channel would be one too many.
+    #[error(transparent)]
+    Directory(#[from] DirectoryFull),
+    /// The channel has all the subscribers that it may have.
+    #[error("the channel has {max} subscribers, its limit; try again later or raise subscribers_max")]
+    ChannelFull {
+        /// The limit, `subscribers_max`.
+        max: u32,
+    },
 }
 
 /// A shard has no room for a publication: wait for its credits, see [`Credits::wait`].
@@ -111,6 +127,7 @@ impl<S: Sink> Hub<S> {
             limits: ArcSwap::from_pointee(limits.clone()),
             socket_limits: ArcSwap::from_pointee(SocketLimits::default()),
             tuning: tuning.clone(),
+            default_options: Arc::default(),
         };
         let hub = Self { parts: Arc::new(parts) };
         let shards = (0..count).map(|index| hub.shard(index)).collect();
@@ -189,24 +206,47 @@ impl<S: Sink> Hub<S> {
         id
     }
 
-    /// Subscribes a connection to the channel of that name: it gets everything published from here on.
+    /// Returns the options of channels that belong to no namespace, such as those of the echo protocol.
+    pub fn default_options(&self) -> &Arc<ChannelOptions> {
+        &self.parts.default_options
+    }
+
+    /// Subscribes a connection as [`Hub::subscribe_with`] does, with the default options.
     ///
     /// # Errors
     ///
-    /// [`DirectoryFull`] when the channel does not exist and would be one too many.
+    /// [`SubscribeError`] when there are too many channels.
     pub fn subscribe(
         &self,
         id: ConnectionId,
         name: &ChannelName,
         encoding: Encoding,
+        credit: Credit<'_, S>,
+    ) -> Result<Arc<Channel>, SubscribeError> {
+        self.subscribe_with(id, name, encoding, self.default_options(), credit)
+    }
+
+    /// Subscribes a connection to the channel of that name: it gets everything published from here on. From here on the
+    /// channel follows these options.
+    ///
+    /// # Errors
+    ///
+    /// [`SubscribeError`] when the channel does not exist and would be one too many, or has too many subscribers.
+    pub fn subscribe_with(
+        &self,
+        id: ConnectionId,
+        name: &ChannelName,
+        encoding: Encoding,
+        options: &Arc<ChannelOptions>,
         mut credit: Credit<'_, S>,
-    ) -> Result<Arc<Channel>, DirectoryFull> {
+    ) -> Result<Arc<Channel>, SubscribeError> {
         loop {
-            let channel = self.parts.directory.open(name, encoding)?;
+            let channel = self.parts.directory.open(name, encoding, options)?;
             // The push is under the lock: the subscription stands in the inbox where it stands in the order.
-            credit = match channel.in_order(|order| add_subscriber(order, id, &channel, credit)) {
-                Ok(()) => return Ok(channel),
-                Err(credit) => credit,
+            credit = match channel.in_order(|order| add_subscriber(order, id, &channel, options, credit)) {
+                Added::Yes => return Ok(channel),
+                Added::Full => return Err(SubscribeError::ChannelFull { max: options.subscribers_max() }),
+                Added::Closed(credit) => credit,
             };
             // The last subscriber left between the look-up and the lock.
             self.parts.directory.forget(&channel);
@@ -257,20 +297,34 @@ impl<S: Sink> Hub<S> {
     }
 }
 
+/// Whether a connection was added to a channel.
+enum Added<'a, S: Sink> {
+    Yes,
+    /// The channel has all the subscribers that it may have.
+    Full,
+    /// The channel was closed meanwhile; the credit is not spent.
+    Closed(Credit<'a, S>),
+}
+
 /// Adds a connection to a channel's order and tells its shard, which gets the command where the subscription stands in
-/// the order. Returns the credit if the channel was closed meanwhile.
+/// the order.
 fn add_subscriber<'a, S: Sink>(
     order: &mut Order,
     id: ConnectionId,
     channel: &Arc<Channel>,
+    options: &Arc<ChannelOptions>,
     credit: Credit<'a, S>,
-) -> Result<(), Credit<'a, S>> {
+) -> Added<'a, S> {
     if order.is_closed {
-        return Err(credit);
+        return Added::Closed(credit);
     }
+    if !order.has_room(options) {
+        return Added::Full;
+    }
+    order.set_options(options);
     order.add(id);
     credit.push(Command::Subscribe { id, channel: Arc::clone(channel) });
-    Ok(())
+    Added::Yes
 }
 
 impl<S: Sink> Clone for Hub<S> {

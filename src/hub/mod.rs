@@ -21,7 +21,7 @@ pub mod sink;
 pub use channel::Channel;
 pub use command::{Command, MessageShape};
 pub use directory::DirectoryFull;
-pub use handle::{Credits, Hub, NoCredit};
+pub use handle::{Credits, Hub, NoCredit, SubscribeError};
 pub use id::{ConnectionId, Slot};
 pub use inbox::Credit;
 pub use placement::SlotReservation;

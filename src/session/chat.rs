@@ -3,7 +3,9 @@
 //! Everything is tried at once, without waiting. What has to wait for the credits of a shard is returned as
 //! [`Pending`], and while the reader [completes](Session::complete) it the socket is not read.
 
-use crate::hub::{Channel, Command, ConnectionId, DirectoryFull, Hub, MessageShape, Sink, SlotReservation};
+use super::permission::{self, Action, ClientOfChannel, Who};
+use crate::config::ChannelOptions;
+use crate::hub::{Channel, Command, ConnectionId, Hub, MessageShape, Sink, SlotReservation, SubscribeError};
 use crate::metrics::Metrics;
 use crate::protocol::channel_name::ChannelName;
 use crate::protocol::websocket::frame::{self, Opcode};
@@ -33,7 +35,7 @@ impl Protocol {
 }
 
 /// How [`Session::open`] begins.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct OpenOptions {
     /// What the client speaks.
     pub protocol: Protocol,
@@ -41,6 +43,8 @@ pub struct OpenOptions {
     pub shape: MessageShape,
     /// Whether the limits on messages and bytes per second apply to the client.
     pub is_rate_limited: bool,
+    /// The options of its channel, which the session follows to its end.
+    pub channel: Arc<ChannelOptions>,
 }
 
 /// One client of the chat or the echo protocol.
@@ -54,6 +58,8 @@ pub struct Session<S: Sink> {
     /// What the client has sent; `None` if its rate is not limited. Boxed, because most connections are silent and
     /// small.
     rate: Option<Box<MessageRate>>,
+    /// Most bytes of a message; `None` if the client may not publish.
+    publish_bytes_max: Option<u32>,
 }
 
 /// Result of an event.
@@ -83,8 +89,8 @@ impl<S: Sink> Session<S> {
     ///
     /// # Errors
     ///
-    /// [`DirectoryFull`] when another client took the last free channel since the handshake. The connection is closed
-    /// with 1013 then.
+    /// [`SubscribeError`] when another client took the last free channel, or the last place in it, since the handshake.
+    /// The connection is closed with 1013 then.
     ///
     /// # Cancel safety
     ///
@@ -95,21 +101,28 @@ impl<S: Sink> Session<S> {
         sink: S,
         options: OpenOptions,
         name: &ChannelName,
-    ) -> Result<Self, DirectoryFull> {
+    ) -> Result<Self, SubscribeError> {
         let shard = slot.id().shard();
         let id = hub.connect(slot, sink, hub.inbox(shard).credit(0).await);
         if options.shape != MessageShape::default() {
             hub.inbox(shard).send(Command::Shape { id, shape: options.shape }).await;
         }
-        let subscribed = hub.subscribe(id, name, options.protocol.encoding(), hub.inbox(shard).credit(0).await);
+        let (encoding, credit) = (options.protocol.encoding(), hub.inbox(shard).credit(0).await);
+        let subscribed = hub.subscribe_with(id, name, encoding, &options.channel, credit);
         match subscribed {
             Ok(channel) => {
                 let now = Instant::now();
                 let rate = options.is_rate_limited.then(|| Box::new(MessageRate::new(now)));
-                Ok(Self { id, protocol: options.protocol, channel, control: FixedWindow::new(now), rate, hub })
+                let (protocol, control) = (options.protocol, FixedWindow::new(now));
+                let publish_bytes_max = publish_bytes_max(name, &options.channel);
+                Ok(Self { id, protocol, channel, control, rate, publish_bytes_max, hub })
             }
             Err(full) => {
-                let close = Command::Close { id, reason: CloseReason::TooManyChannels };
+                let reason = match full {
+                    SubscribeError::Directory(_) => CloseReason::TooManyChannels,
+                    SubscribeError::ChannelFull { .. } => CloseReason::ChannelFull,
+                };
+                let close = Command::Close { id, reason };
                 hub.inbox(shard).send(close).await;
                 hub.inbox(shard).send(Command::Disconnect { id }).await;
                 Err(full)
@@ -134,13 +147,13 @@ impl<S: Sink> Session<S> {
     /// Once per inbound message: one allocation for its encoded body, then [`Hub::publish`].
     pub fn receive(&mut self, event: Event<'_>) -> Flow<S> {
         match event {
-            Event::Message { kind, body } => match self.encode(kind, body) {
+            Event::Message { kind, body } => match self.check(body.len()).and_then(|()| self.encode(kind, body)) {
                 Ok(body) => match self.count(body.len()) {
                     Some(Duration::ZERO) => self.publish(body),
                     Some(wait) => Flow::Wait(Pending::Throttled(wait, body)),
                     None => Flow::Fail(CloseReason::TooManyRequests),
                 },
-                Err(error) => Flow::Fail(CloseReason::Protocol(error)),
+                Err(reason) => Flow::Fail(reason),
             },
             Event::Ping(body) => self.control(Command::Ping { id: self.id, body: Bytes::copy_from_slice(body) }),
             Event::Pong => self.control(Command::Pong { id: self.id }),
@@ -156,9 +169,23 @@ impl<S: Sink> Session<S> {
         rate.acquire(Instant::now(), bytes, limits)
     }
 
-    fn encode(&self, kind: MessageKind, body: &[u8]) -> Result<Bytes, ProtocolError> {
+    /// Checks that the client may publish, and that many bytes.
+    fn check(&self, bytes: usize) -> Result<(), CloseReason> {
+        match self.publish_bytes_max {
+            Some(max) if bytes <= max as usize => Ok(()),
+            Some(max) => {
+                let (len, max) = (bytes as u64, max as usize);
+                Err(CloseReason::Protocol(ProtocolError::MessageTooBig { len, max }))
+            }
+            None => Err(CloseReason::PermissionDenied),
+        }
+    }
+
+    fn encode(&self, kind: MessageKind, body: &[u8]) -> Result<Bytes, CloseReason> {
         match (self.protocol, kind) {
-            (Protocol::Chat, MessageKind::Text | MessageKind::Binary) => chat::line(body),
+            (Protocol::Chat, MessageKind::Text | MessageKind::Binary) => {
+                chat::line(body).map_err(CloseReason::Protocol)
+            }
             (Protocol::Echo, MessageKind::Text) => Ok(frame::encode(Opcode::Text, body)),
             (Protocol::Echo, MessageKind::Binary) => Ok(frame::encode(Opcode::Binary, body)),
         }
@@ -248,4 +275,11 @@ impl<S: Sink> Session<S> {
     async fn submit(&self, command: Command<S>) {
         self.hub.inbox(self.id.shard()).send(command).await;
     }
+}
+
+/// Returns the most bytes of a message to the channel; `None` if a subscriber without a token may not publish.
+fn publish_bytes_max(name: &ChannelName, options: &Arc<ChannelOptions>) -> Option<u32> {
+    let client = ClientOfChannel { who: Who::Anonymous, has_channel_token: false, is_subscribed: true };
+    permission::check(client, Action::Publish, name.as_str(), options).ok()?;
+    Some(u32::try_from(options.publish_bytes_max()).unwrap_or(u32::MAX))
 }

@@ -1,6 +1,7 @@
 //! The upgrade: from an HTTP request to a session and its reader.
 
 use super::handshake;
+use crate::config::ChannelOptions;
 use crate::http::error::RequestError;
 use crate::http::host::HostRules;
 use crate::http::response::HttpResponse;
@@ -13,6 +14,7 @@ use crate::operation::lifecycle::Stage;
 use crate::operation::memory::Pressure;
 use crate::operation::state::State;
 use crate::protocol::ChannelName;
+use crate::session::permission::{self, Action, ClientOfChannel, Who};
 use crate::session::{OpenOptions, Protocol, Session};
 use bytes::Bytes;
 use http_body_util::Full;
@@ -38,6 +40,7 @@ pub(crate) struct PendingUpgrade {
     slot: SlotReservation,
     protocol: Protocol,
     channel: ChannelName,
+    channel_options: Arc<ChannelOptions>,
     shape: MessageShape,
     client: IpAddr,
     permit: Permit,
@@ -62,6 +65,10 @@ pub(crate) fn accept<B>(
         Protocol::Chat => handshake::shape(request.uri().query())?,
         Protocol::Echo => MessageShape::default(),
     };
+    let channel_options = match protocol {
+        Protocol::Chat => subscribable(state, &requested)?,
+        Protocol::Echo => Arc::clone(hub.default_options()),
+    };
     if state.lifecycle.stage() > Stage::NotReady {
         return Err(RequestError::Stopping);
     }
@@ -77,24 +84,36 @@ pub(crate) fn accept<B>(
     if !hub.directory().has_room_for(&channel) {
         return Err(RequestError::TooManyChannels);
     }
+    if hub.directory().subscribers(&channel) >= channel_options.subscribers_max() {
+        return Err(RequestError::ChannelFull);
+    }
     // The future that fastwebsockets returns would pass the socket through a channel and an 8 KiB buffer. It is
     // dropped, and the server takes the bare socket from hyper.
     let (response, _) = fastwebsockets::upgrade::upgrade(request)
         .map_err(|_| RequestError::BadRequest("the handshake is malformed"))?;
-    let pending = PendingUpgrade { hub: hub.clone(), slot, protocol, channel, shape, client: client.addr.addr, permit };
+    let (hub, client) = (hub.clone(), client.addr.addr);
+    let pending = PendingUpgrade { hub, slot, protocol, channel, channel_options, shape, client, permit };
     Ok((response.map(|_| Full::default()), pending))
+}
+
+/// Returns the options of a channel that a client without a token may subscribe to.
+fn subscribable(state: &State, channel: &ChannelName) -> Result<Arc<ChannelOptions>, RequestError> {
+    let options = Arc::clone(state.namespaces.load().of(channel.as_str())?);
+    let client = ClientOfChannel { who: Who::Anonymous, has_channel_token: false, is_subscribed: false };
+    permission::check(client, Action::Subscribe, channel.as_str(), &options)?;
+    Ok(options)
 }
 
 /// Takes the socket over from HTTP once the response is sent, together with the bytes that hyper read past the request.
 pub(crate) async fn complete(socket: Socket, prefetched: Bytes, pending: PendingUpgrade) {
-    let PendingUpgrade { hub, slot, protocol, channel, shape, client, permit } = pending;
+    let PendingUpgrade { hub, slot, protocol, channel, channel_options, shape, client, permit } = pending;
     tracing::debug!(%client, id = ?slot.id(), "connected");
     let mut prefetched = Vec::from(prefetched);
     // hyper's bytes come first: TLS decrypted the others after them.
     prefetched.extend(socket.prefetched());
     let socket = Arc::new(socket.with_client(client));
     let sink = SocketSink::new(Arc::clone(&socket));
-    let options = OpenOptions { protocol, shape, is_rate_limited: permit.is_some() };
+    let options = OpenOptions { protocol, shape, is_rate_limited: permit.is_some(), channel: channel_options };
     match Session::open(hub, slot, sink, options, &channel).await {
         Ok(session) => Reader::start(socket, prefetched, session, permit),
         Err(full) => tracing::warn!("cannot open a session after the handshake: {full}"),

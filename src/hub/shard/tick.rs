@@ -1,6 +1,8 @@
 //! What a shard does because time passed: pings, missed pongs, deadlines, logs that no subscriber needs any more.
 
 use super::connection::{Connection, Heartbeat, Phase};
+use super::exit::slow_consumer;
+use super::shard_channel::ShardChannels;
 use super::state::Shard;
 use super::todo::Exit;
 use super::wheel::slots_of;
@@ -98,7 +100,7 @@ impl<S: Sink> Shard<S> {
                 return false;
             }
             control_bytes += connection.control.as_ref().map_or(0, |control| control.len() as u64);
-            match watch_state(&self.limits, connection, now) {
+            match watch_state(&self.limits, &self.channels, connection, now) {
                 Watch::Done => return false,
                 Watch::Waiting => {}
                 Watch::Stalled => self.todo.exits.push((*slot, Exit::Close(CloseReason::SlowConsumer))),
@@ -140,7 +142,7 @@ impl<S: Sink> Shard<S> {
     }
 }
 
-fn watch_state<S>(limits: &HubLimits, connection: &Connection<S>, now: Duration) -> Watch {
+fn watch_state<S>(limits: &HubLimits, channels: &ShardChannels, connection: &Connection<S>, now: Duration) -> Watch {
     let Some(control) = &connection.control else {
         return if connection.phase == Phase::Dead { Watch::Waiting } else { Watch::Done };
     };
@@ -153,7 +155,7 @@ fn watch_state<S>(limits: &HubLimits, connection: &Connection<S>, now: Duration)
     } else if connection.phase == Phase::Open
         && connection.is_parked
         && stall >= limits.outbox_stall_max
-        && limits.slow_consumer == SlowConsumer::Close
+        && slow_consumer(limits, channels, connection) == SlowConsumer::Close
     {
         Watch::Stalled
     } else {
