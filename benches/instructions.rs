@@ -12,7 +12,7 @@ use std::hint::black_box;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
-use throng::config::{Config, HubLimits};
+use throng::config::{ChannelOptions, Config, HubLimits};
 use throng::hub::shard::log::Log;
 use throng::hub::{Channel, HistoryOptions, Hub, MessageShape, Shard, SubscribeOptions};
 use throng::metrics::Metrics;
@@ -144,7 +144,9 @@ impl Stage {
     }
 
     fn with_history(subscribers: usize, history: HistoryOptions) -> Self {
-        let options = SubscribeOptions { history, ..SubscribeOptions::default() };
+        let mut channel = ChannelOptions::default();
+        (channel.options.history_size, channel.options.history_ttl) = (history.size, history.ttl);
+        let options = SubscribeOptions { channel: Arc::new(channel), ..SubscribeOptions::default() };
         let limits = HubLimits { connections_max: subscribers, ..Config::default().limits };
         let (hub, mut shards) = Hub::new(&limits, Arc::new(Metrics::new(1)));
         let shard = shards.pop().expect("one was asked for");

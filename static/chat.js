@@ -10,7 +10,7 @@ import { Log } from "./log.js";
 
 const CHANNEL_DEFAULT = "lobby";
 /** The channel names that the hub accepts. */
-const CHANNEL_NAME = /^[A-Za-z0-9_.:#$@-]{1,255}$/;
+const CHANNEL_NAME = /^[A-Za-z0-9_.:,#$@-]{1,255}$/;
 /** Control characters, and characters that change the direction of the text around them. */
 const NAME_FORBIDDEN = /[\p{Cc}\u061C\u200E\u200F\u2028-\u202E\u2066-\u2069]/u;
 const NAME_CHARACTERS_MAX = 32;
@@ -54,7 +54,7 @@ function showChannelError(text) {
 /** Joins a channel and returns true, or shows what is wrong with its name and returns false. */
 function join(name) {
   if (!CHANNEL_NAME.test(name)) {
-    showChannelError("A channel name has 1 to 255 characters: letters a to z, digits, and _ . : # $ @ -");
+    showChannelError("A channel name has 1 to 255 characters: letters a to z, digits, and _ . : , # $ @ -");
     return false;
   }
   showChannelError("");

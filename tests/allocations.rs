@@ -13,7 +13,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 use throng::config::HubLimits;
 use throng::engine::Engine;
-use throng::hub::{Channel, HistoryOptions, Hub, MessageShape, Sent, Shard, Since, Sink, SubscribeOptions};
+use throng::hub::{Channel, Hub, MessageShape, Sent, Shard, Since, Sink, SubscribeOptions};
 use throng::metrics::Metrics;
 use throng::protocol::{ChannelName, DecoderLimits, FrameDecoder, Payload};
 use throng::session::{Flow, OpenOptions, Protocol, Session};
@@ -119,8 +119,8 @@ fn inbound_message_costs_no_more_than_its_publication() {
             protocol: Protocol::Chat,
             shape: MessageShape::default(),
             since: Since::Now,
-            history: HistoryOptions::default(),
             is_rate_limited: false,
+            channel: Arc::clone(hub.default_options()),
         },
         &name,
     );

@@ -6,7 +6,7 @@ mod server;
 use server::{FrozenClock, Raw, TestServer, client::Closed, close_frame, frame, start, stream_with_buffer, within};
 use std::sync::Arc;
 use std::time::Duration;
-use throng::config::Config;
+use throng::config::{ClientGroup, Config};
 use throng::hub::inbox::{CREDIT_BYTES, CREDITS};
 use throng::hub::{Command, MessageShape};
 use throng::net::socket::{Socket, SocketSink};
@@ -58,6 +58,13 @@ async fn provoke(reason: CloseReason) -> (Closed, Closed) {
             (client.closed().await, closed(4013, "too many requests"))
         }
         CloseReason::TooManyChannels => (one_channel_too_many().await, closed(1013, "too many channels")),
+        CloseReason::ChannelFull => (one_subscriber_too_many().await, closed(1013, "channel is full")),
+        CloseReason::PermissionDenied => {
+            let server = start(|config| config.default_namespace.allow_publish = ClientGroup::Nobody).await;
+            let mut client = server.connect("/ws").await;
+            client.send("to the backend only").await;
+            (client.closed().await, closed(4507, "permission denied"))
+        }
         CloseReason::Shutdown => {
             let mut server = start(|_| {}).await;
             let mut client = server.connect("/ws").await;
@@ -98,6 +105,19 @@ async fn one_channel_too_many() -> Closed {
     let credits = server.hub().inbox(0).credit(CREDITS * CREDIT_BYTES).await;
     let mut first = server.raw("/ws?channel=first").await;
     let mut second = server.raw("/ws?channel=second").await;
+    drop(credits);
+    tokio::select! {
+        closed = first.closed() => closed,
+        closed = second.closed() => closed,
+    }
+}
+
+/// Two handshakes pass the check for the last place in a channel.
+async fn one_subscriber_too_many() -> Closed {
+    let server = start(|config| config.default_namespace.subscribers_max = 1).await;
+    let credits = server.hub().inbox(0).credit(CREDITS * CREDIT_BYTES).await;
+    let mut first = server.raw("/ws").await;
+    let mut second = server.raw("/ws").await;
     drop(credits);
     tokio::select! {
         closed = first.closed() => closed,

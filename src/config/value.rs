@@ -6,6 +6,7 @@ use super::file_access::{FileMode, FileModeError, FileOwner, FileOwnerError};
 use super::host::{HostError, HostPattern};
 use super::key::{Key, KeyError};
 use super::log_filter::{LogFilter, LogFilterError};
+use super::namespace_name::{NamespaceName, NamespaceNameError};
 use super::origin::{OriginError, OriginPattern};
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -91,6 +92,9 @@ pub enum ValueError {
     /// The text is not a key.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The text is not the name of a namespace.
+    #[error(transparent)]
+    Namespace(#[from] NamespaceNameError),
     /// The text is not the URL of a collector.
     #[error(transparent)]
     CollectorUrl(#[from] CollectorUrlError),
@@ -235,7 +239,7 @@ macro_rules! texts {
     )+};
 }
 
-texts! { Address CollectorUrl FileMode FileOwner HostPattern Key LogFilter OriginPattern }
+texts! { Address CollectorUrl FileMode FileOwner HostPattern Key LogFilter NamespaceName OriginPattern }
 
 impl Scalar for String {
     fn parse(text: &str) -> Result<Self, ValueError> {

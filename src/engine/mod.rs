@@ -3,9 +3,10 @@
 //! Publishing is not delivering. With [`Engine::Memory`] both are one synchronous step under the channel's lock;
 //! sessions and the API call only this, so that another engine may decide the order elsewhere.
 
+use crate::config::ChannelOptions;
 use crate::hub::{
-    Channel, ConnectionId, Credits, DirectoryFull, HistoryOptions, HistoryPage, HistoryQuery, Hub, NoCredit,
-    PublishError, Published, Sink, SubscribeError, SubscribeOptions, Subscribed, UnknownPosition,
+    Channel, ConnectionId, Credits, DirectoryFull, Full, HistoryPage, HistoryQuery, Hub, NoCredit, PublishError,
+    Published, Sink, SubscribeError, SubscribeOptions, Subscribed, UnknownPosition,
 };
 use crate::metrics::Metrics;
 use crate::protocol::{ChannelName, Payload};
@@ -41,7 +42,7 @@ impl<S: Sink> Engine<S> {
     ///
     /// # Errors
     ///
-    /// [`DirectoryFull`] when the channel does not exist and would be one too many.
+    /// [`Full`] when the channel does not exist and would be one too many, or has too many subscribers.
     ///
     /// # Cancel safety
     ///
@@ -51,7 +52,7 @@ impl<S: Sink> Engine<S> {
         id: ConnectionId,
         name: &ChannelName,
         mut options: SubscribeOptions,
-    ) -> Result<Subscribed, DirectoryFull> {
+    ) -> Result<Subscribed, Full> {
         let hub = self.hub();
         let mut bytes = 0;
         loop {
@@ -118,12 +119,12 @@ impl<S: Sink> Engine<S> {
     pub async fn publish_to(
         &self,
         name: &ChannelName,
-        history: HistoryOptions,
+        options: &Arc<ChannelOptions>,
         payload: &Payload,
     ) -> Result<Option<Published>, DirectoryFull> {
         let mut credits = self.credits(payload);
         loop {
-            match self.hub().publish_to(name, history, payload, &mut credits) {
+            match self.hub().publish_to(name, options, payload, &mut credits) {
                 Ok(published) => return Ok(published),
                 Err(PublishError::Full(full)) => return Err(full),
                 Err(PublishError::Credit(NoCredit { shard })) => self.wait(&mut credits, shard).await,

@@ -1,12 +1,14 @@
 //! Request errors: why a request was refused, and the response to it.
 
 use super::response::{HttpResponse, set_header, text};
+use crate::config::UnknownNamespace;
 use crate::hub::history::RECOVERED_MAX;
 use crate::metrics::Refusal;
 use crate::net::admission::Excess;
 use crate::operation::state::State;
 use crate::protocol::channel_name::NameError;
 use crate::protocol::position::PositionError;
+use crate::session::permission::Denied;
 use hyper::{StatusCode, header};
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
@@ -37,6 +39,11 @@ pub(crate) enum RequestError {
     ForeignHost(String),
     #[error("Misdirected Request: {0} is not one of --allowed-hosts\n")]
     UnknownHost(String),
+    #[error("Not Found: {0}\n")]
+    UnknownNamespace(#[from] UnknownNamespace),
+    /// With the rule.
+    #[error("Forbidden: {0}\n")]
+    Denied(String),
     /// With the methods that are.
     #[error("Method Not Allowed: this path supports {0}\n")]
     MethodNotAllowed(&'static str),
@@ -56,6 +63,8 @@ pub(crate) enum RequestError {
     Full,
     #[error("Service Unavailable: the hub has reached its limit of channels\n")]
     TooManyChannels,
+    #[error("Service Unavailable: the channel has reached its limit of subscribers\n")]
+    ChannelFull,
     #[error("Service Unavailable: the hub is stopping\n")]
     Stopping,
 }
@@ -67,15 +76,19 @@ impl RequestError {
             Self::BadRequest(_) | Self::BadChannel(_) | Self::BadHistory | Self::BadPosition(_) => {
                 StatusCode::BAD_REQUEST
             }
-            Self::ForeignOrigin(_) | Self::ForeignHost(_) => StatusCode::FORBIDDEN,
+            Self::ForeignOrigin(_) | Self::ForeignHost(_) | Self::Denied(_) => StatusCode::FORBIDDEN,
+            Self::UnknownNamespace(_) => StatusCode::NOT_FOUND,
             Self::UnknownHost(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
             Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
             Self::AddressConnections | Self::AddressRate(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::TotalRate(_) | Self::Memory | Self::Full | Self::TooManyChannels | Self::Stopping => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::TotalRate(_)
+            | Self::Memory
+            | Self::Full
+            | Self::TooManyChannels
+            | Self::ChannelFull
+            | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -84,7 +97,12 @@ impl RequestError {
     pub(crate) const fn retry_after(&self) -> Option<u64> {
         match self {
             Self::AddressRate(seconds) | Self::TotalRate(seconds) => Some(*seconds),
-            Self::AddressConnections | Self::Memory | Self::Full | Self::TooManyChannels | Self::Stopping => Some(5),
+            Self::AddressConnections
+            | Self::Memory
+            | Self::Full
+            | Self::TooManyChannels
+            | Self::ChannelFull
+            | Self::Stopping => Some(5),
             Self::BadRequest(_)
             | Self::BadChannel(_)
             | Self::BadHistory
@@ -92,6 +110,8 @@ impl RequestError {
             | Self::ForeignOrigin(_)
             | Self::ForeignHost(_)
             | Self::UnknownHost(_)
+            | Self::UnknownNamespace(_)
+            | Self::Denied(_)
             | Self::MethodNotAllowed(_)
             | Self::UriTooLong
             | Self::UpgradeRequired => None,
@@ -115,6 +135,9 @@ impl RequestError {
             Self::Memory => Refusal::Memory,
             Self::Full => Refusal::Full,
             Self::TooManyChannels => Refusal::Channels,
+            Self::ChannelFull => Refusal::ChannelFull,
+            Self::UnknownNamespace(_) => Refusal::Namespace,
+            Self::Denied(_) => Refusal::Permission,
             Self::Stopping => Refusal::Stopping,
         }
     }
@@ -136,6 +159,12 @@ impl RequestError {
             _ => {}
         }
         response
+    }
+}
+
+impl From<Denied> for RequestError {
+    fn from(denied: Denied) -> Self {
+        Self::Denied(denied.to_string())
     }
 }
 

@@ -117,6 +117,11 @@ fn gauges(state: &State) -> Vec<StateGauge> {
     vec![
         gauge("connections_max", "Limit of connections", hub.placement().max() as u64),
         gauge("channels", "Channels that exist", hub.directory().len() as u64),
+        gauge(
+            "history_bytes",
+            "Bytes that all channels together keep of what was published",
+            hub.history_bytes() as u64,
+        ),
         gauge("handshakes", "HTTP connections, handshakes in progress included", state.handshakes.len()),
         gauge("draining", "1 while the hub is draining or stopping", is_not_ready),
         gauge("closing_total_connections", "Connections that a stop, drain or shed closes", to_close as u64),

@@ -8,10 +8,12 @@ use super::ConnectionId;
 use super::channel_key::ChannelKey;
 use super::history::{Budget, History, HistoryOptions};
 use super::id::SHARDS_MAX;
+use crate::config::ChannelOptions;
 use crate::protocol::channel_name::ChannelName;
 use crate::protocol::position::{Epoch, Position};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
+use std::sync::Arc;
 
 /// A named set of subscribers with one order of messages.
 #[derive(Debug)]
@@ -31,7 +33,7 @@ pub struct ChannelStats {
 }
 
 /// What the lock protects.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Order {
     /// Number of the newest publication; the first is 1.
     pub(super) offset: u64,
@@ -42,14 +44,28 @@ pub(super) struct Order {
     pub(super) history: Option<Box<History>>,
     /// Nobody needs the channel and the directory removes it: a holder must look it up again.
     pub(super) is_closed: bool,
+    /// Those of the newest subscription.
+    pub(super) options: Arc<ChannelOptions>,
 }
 
 impl Channel {
     /// Returns a channel without subscribers. `epoch` names the incarnation with this key.
-    pub(super) fn new(name: ChannelName, options: HistoryOptions, epoch: impl FnOnce(ChannelKey) -> Epoch) -> Self {
-        let key = ChannelKey::next();
-        let history = options.is_on().then(|| Box::new(History::new(epoch(key), options, 0)));
-        Self { key, name, order: Mutex::new(Order { history, ..Order::default() }) }
+    pub(super) fn new(
+        name: ChannelName,
+        options: &Arc<ChannelOptions>,
+        epoch: impl FnOnce(ChannelKey) -> Epoch,
+    ) -> Self {
+        let (key, kept) = (ChannelKey::next(), HistoryOptions::of(options));
+        let history = kept.is_on().then(|| Box::new(History::new(epoch(key), kept, 0)));
+        let order = Order {
+            offset: 0,
+            subscribers: SmallVec::new(),
+            shards: ShardSet::default(),
+            history,
+            is_closed: false,
+            options: Arc::clone(options),
+        };
+        Self { key, name, order: Mutex::new(order) }
     }
 
     /// Returns the key that shards know the channel by.
@@ -62,6 +78,11 @@ impl Channel {
         &self.name
     }
 
+    /// Returns its options: those of the newest subscription, or of the newest load of the configuration.
+    pub fn options(&self) -> Arc<ChannelOptions> {
+        Arc::clone(&self.order.lock().options)
+    }
+
     /// Returns the number of subscribers.
     pub fn subscribers(&self) -> u32 {
         self.stats().subscribers
@@ -70,7 +91,7 @@ impl Channel {
     /// Returns its activity.
     pub fn stats(&self) -> ChannelStats {
         let order = self.order.lock();
-        ChannelStats { subscribers: order.subscribers.iter().sum(), publications: order.offset }
+        ChannelStats { subscribers: order.subscribers(), publications: order.offset }
     }
 
     /// Returns where its history stands; `None` without history.
@@ -107,23 +128,14 @@ impl Channel {
         order.close_if_unused()
     }
 
-    /// Changes what it keeps. `epoch` names the incarnation that begins when it kept nothing so far.
-    pub(super) fn set_history(
+    /// Follows these options from here on. `epoch` names the incarnation that begins when it kept nothing so far.
+    pub(super) fn follow(
         &self,
-        options: HistoryOptions,
+        options: &Arc<ChannelOptions>,
         budget: &Budget,
         epoch: impl FnOnce(ChannelKey) -> Epoch,
     ) {
-        let order = &mut *self.order.lock();
-        match (&mut order.history, options.is_on()) {
-            (Some(history), true) => history.set_options(options),
-            (Some(history), false) => {
-                budget.count(history.bytes(), 0);
-                order.history = None;
-            }
-            (None, true) => order.history = Some(Box::new(History::new(epoch(self.key), options, order.offset))),
-            (None, false) => {}
-        }
+        self.order.lock().follow(options, budget, || epoch(self.key));
     }
 
     /// Runs `f` at one point of the channel's order.
@@ -135,6 +147,36 @@ impl Channel {
 impl Order {
     pub(super) fn shards(&self) -> ShardSet {
         self.shards
+    }
+
+    /// Returns the number of subscribers.
+    fn subscribers(&self) -> u32 {
+        self.subscribers.iter().sum()
+    }
+
+    /// Returns whether these options let one more subscriber in.
+    pub(super) fn has_room(&self, options: &ChannelOptions) -> bool {
+        let max = options.subscribers_max();
+        // Without a limit, which is the default, nothing is added up.
+        max == u32::MAX || self.subscribers() < max
+    }
+
+    /// Follows these options from here on.
+    pub(super) fn follow(&mut self, options: &Arc<ChannelOptions>, budget: &Budget, epoch: impl FnOnce() -> Epoch) {
+        if Arc::ptr_eq(&self.options, options) {
+            return;
+        }
+        self.options = Arc::clone(options);
+        let kept = HistoryOptions::of(options);
+        match (&mut self.history, kept.is_on()) {
+            (Some(history), true) => history.set_options(kept),
+            (Some(history), false) => {
+                budget.count(history.bytes(), 0);
+                self.history = None;
+            }
+            (None, true) => self.history = Some(Box::new(History::new(epoch(), kept, self.offset))),
+            (None, false) => {}
+        }
     }
 
     pub(super) fn add(&mut self, id: ConnectionId) {

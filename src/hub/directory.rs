@@ -7,7 +7,7 @@
 
 use super::channel::Channel;
 use super::channel_key::ChannelKey;
-use super::history::HistoryOptions;
+use crate::config::ChannelOptions;
 use crate::protocol::Epoch;
 use crate::protocol::channel_name::ChannelName;
 use dashmap::DashMap;
@@ -43,7 +43,11 @@ impl Directory {
     /// # Errors
     ///
     /// [`DirectoryFull`] when it would be one channel too many. Callers that race may exceed the limit by their number.
-    pub(super) fn open(&self, name: &ChannelName, history: HistoryOptions) -> Result<Arc<Channel>, DirectoryFull> {
+    pub(super) fn open(
+        &self,
+        name: &ChannelName,
+        options: &Arc<ChannelOptions>,
+    ) -> Result<Arc<Channel>, DirectoryFull> {
         if let Some(channel) = self.channels.get(name) {
             return Ok(Arc::clone(&channel));
         }
@@ -53,7 +57,7 @@ impl Directory {
         }
         let channel = self.channels.entry(name.clone()).or_insert_with(|| {
             // The text of the name is shared with the key of the map.
-            Arc::new(Channel::new(name.clone(), history, |key| self.epoch(key)))
+            Arc::new(Channel::new(name.clone(), options, |key| self.epoch(key)))
         });
         Ok(Arc::clone(&channel))
     }
@@ -72,6 +76,12 @@ impl Directory {
     /// opened.
     pub fn has_room_for(&self, name: &ChannelName) -> bool {
         self.channels.len() < self.max() || self.channels.contains_key(name)
+    }
+
+    /// Returns the number of subscribers of the channel of that name. Only a hint, as above.
+    pub fn subscribers(&self, name: &ChannelName) -> u32 {
+        let channel = self.channels.get(name).map(|channel| Arc::clone(&channel));
+        channel.map_or(0, |channel| channel.subscribers())
     }
 
     /// Removes a channel, unless a newer one has its name by now.

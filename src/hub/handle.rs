@@ -3,13 +3,13 @@
 //! Nothing here awaits: what would have to wait says for which credits.
 
 use super::directory::Directory;
-use super::history::{Budget, HistoryOptions};
+use super::history::Budget;
 use super::inbox::{Credit, Inbox};
 use super::keepers::Keepers;
 use super::placement::{Placement, SlotReservation};
 use super::shard::ShardParts;
 use super::{Command, ConnectionId, MessageShape, Shard, Sink};
-use crate::config::{HubLimits, SocketLimits, TuningConfig};
+use crate::config::{ChannelOptions, HubLimits, SocketLimits, TuningConfig};
 use crate::metrics::Metrics;
 use crate::protocol::ChannelName;
 use arc_swap::{ArcSwap, Guard};
@@ -84,6 +84,7 @@ pub(super) struct Parts<S: Sink> {
     limits: ArcSwap<HubLimits>,
     socket_limits: ArcSwap<SocketLimits>,
     tuning: TuningConfig,
+    default_options: Arc<ChannelOptions>,
 }
 
 impl<S: Sink> Hub<S> {
@@ -105,6 +106,7 @@ impl<S: Sink> Hub<S> {
             limits: ArcSwap::from_pointee(limits.clone()),
             socket_limits: ArcSwap::from_pointee(SocketLimits::default()),
             tuning: tuning.clone(),
+            default_options: Arc::default(),
         };
         let hub = Self { parts: Arc::new(parts) };
         let shards = (0..count).map(|index| hub.shard(index)).collect();
@@ -152,16 +154,13 @@ impl<S: Sink> Hub<S> {
         self.parts.history.used()
     }
 
-    /// Returns the number of publications that had to leave their histories because all histories held too much.
-    pub fn history_evicted(&self) -> usize {
-        self.parts.keepers.evicted()
-    }
-
-    /// Changes what channels keep: `options` says it of each name.
-    pub fn set_histories(&self, options: impl Fn(&ChannelName) -> HistoryOptions) {
+    /// Lets channels follow the options that `find` returns for their names; without any a channel keeps those it has.
+    pub fn follow_options(&self, find: impl Fn(&ChannelName) -> Option<Arc<ChannelOptions>>) {
         let Parts { directory, history, .. } = &*self.parts;
         for channel in directory.channels() {
-            channel.set_history(options(channel.name()), history, |key| directory.epoch(key));
+            if let Some(options) = find(channel.name()) {
+                channel.follow(&options, history, |key| directory.epoch(key));
+            }
         }
     }
 
@@ -215,6 +214,11 @@ impl<S: Sink> Hub<S> {
         debug_assert_eq!(credit.shard(), id.shard(), "the credit is for the shard of the slot");
         credit.push(Command::Connect { id, sink, shape });
         id
+    }
+
+    /// Returns the options of channels that belong to no namespace, such as those of the echo protocol.
+    pub fn default_options(&self) -> &Arc<ChannelOptions> {
+        &self.parts.default_options
     }
 
     /// Returns the number of shards.

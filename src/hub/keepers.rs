@@ -7,7 +7,6 @@
 use super::channel::Channel;
 use super::history::Budget;
 use parking_lot::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 /// What is left free after channels had to give way, as one part of the budget: the work is done once per so many
@@ -22,8 +21,6 @@ const SWEEP_PARTS: usize = 16;
 #[derive(Debug, Default)]
 pub(super) struct Keepers {
     known: Mutex<Known>,
-    /// Publications that had to go before their time.
-    evicted: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -35,33 +32,25 @@ struct Known {
 }
 
 impl Keepers {
-    /// Returns the number of publications that had to go before their time.
-    pub(super) fn evicted(&self) -> usize {
-        // Relaxed: the number stands for itself.
-        self.evicted.load(Ordering::Relaxed)
-    }
-
     /// Makes a channel known that keeps its first publication.
     pub(super) fn register(&self, channel: &Arc<Channel>) {
         self.known.lock().channels.push(Arc::downgrade(channel));
     }
 
-    /// Makes the largest histories give way. The caller must not be inside the order of a channel.
+    /// Makes the largest histories give way, and returns the number of publications that had to go. The caller must not
+    /// be inside the order of a channel.
     #[cold]
-    pub(super) fn shrink(&self, budget: &Budget) {
+    pub(super) fn shrink(&self, budget: &Budget) -> usize {
         // One does it; the others wait, so that they do not fill faster than it is emptied.
         let known = self.known.lock();
         let max = budget.max();
         if budget.used() <= max {
-            return;
+            return 0;
         }
         let channels: Vec<_> = known.channels.iter().filter_map(Weak::upgrade).collect();
         let sizes = channels.iter().map(|channel| channel.history_bytes()).collect();
         let share = fair_share(sizes, max - max / FREED_PART);
-        for channel in channels {
-            let evicted = channel.shrink_history(share, budget);
-            self.evicted.fetch_add(evicted, Ordering::Relaxed);
-        }
+        channels.iter().map(|channel| channel.shrink_history(share, budget)).sum()
     }
 
     /// Drops what is too old at `now` from the next channels in turn. Returns those that nobody needs any more: they

@@ -37,4 +37,4 @@ pub use publish::{Credits, NoCredit, PublishError, Published};
 pub use read::{HistoryPage, HistoryQuery, UnknownPosition};
 pub use shard::Shard;
 pub use sink::{Sent, Sink, Wire};
-pub use subscribe::{Since, SubscribeError, SubscribeOptions, Subscribed};
+pub use subscribe::{Full, Since, SubscribeError, SubscribeOptions, Subscribed};

@@ -6,6 +6,8 @@ use super::directory::DirectoryFull;
 use super::history::{HistoryOptions, Kept};
 use super::inbox::{Credit, Inbox};
 use super::{Command, Hub, Sink};
+use crate::config::ChannelOptions;
+use crate::metrics::Metrics;
 use crate::protocol::{ChannelName, Epoch, Payload, Publication};
 use std::fmt;
 use std::sync::Arc;
@@ -77,14 +79,14 @@ impl<S: Sink> Hub<S> {
     pub fn publish_to(
         &self,
         name: &ChannelName,
-        history: HistoryOptions,
+        options: &Arc<ChannelOptions>,
         payload: &Payload,
         credits: &mut Credits<'_, S>,
     ) -> Result<Option<Published>, PublishError> {
         loop {
             let channel = match self.parts.directory.get(name) {
                 Some(channel) => channel,
-                None if history.is_on() => self.parts.directory.open(name, history)?,
+                None if HistoryOptions::of(options).is_on() => self.parts.directory.open(name, options)?,
                 None => return Ok(None),
             };
             let published = channel.in_order(|order| {
@@ -129,7 +131,8 @@ impl<S: Sink> Hub<S> {
             self.parts.keepers.register(channel);
         }
         if kept.is_over_budget {
-            self.parts.keepers.shrink(&self.parts.history);
+            let evicted = self.parts.keepers.shrink(&self.parts.history);
+            Metrics::add(&self.metrics().process.history_evicted, evicted as u64);
         }
     }
 }

@@ -4,9 +4,12 @@
 //! Everything happens in one step under the channel's lock, so there is no gap, no duplicate and nothing to merge.
 
 use super::channel::{Channel, Order};
-use super::history::{History, HistoryOptions, RECOVERED_MAX};
+use super::handle::Parts;
+use super::history::{History, RECOVERED_MAX};
 use super::inbox::Credit;
 use super::{Command, ConnectionId, DirectoryFull, Hub, MessageShape, Sink};
+use crate::config::ChannelOptions;
+use crate::metrics::Metrics;
 use crate::protocol::backlog::Backlog;
 use crate::protocol::position::Start;
 use crate::protocol::{ChannelName, Position};
@@ -37,14 +40,14 @@ pub enum Since {
 }
 
 /// How a connection subscribes.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct SubscribeOptions {
     /// What it gets first.
     pub since: Since,
     /// How it gets its messages, as it was connected.
     pub shape: MessageShape,
-    /// What a channel keeps that is created by this.
-    pub history: HistoryOptions,
+    /// What the channel follows from here on.
+    pub channel: Arc<ChannelOptions>,
     /// Now, in microseconds since 1970.
     pub now: u64,
     /// Most bytes that it gets first.
@@ -60,12 +63,26 @@ pub struct Subscribed {
     pub start: Start,
 }
 
+/// There is no place for a subscription.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+pub enum Full {
+    /// The channel does not exist and would be one too many.
+    #[error(transparent)]
+    Directory(#[from] DirectoryFull),
+    /// The channel has all the subscribers that it may have.
+    #[error("the channel has {max} subscribers, its limit; try again later or raise subscribers_max")]
+    Channel {
+        /// The limit, `subscribers_max`.
+        max: u32,
+    },
+}
+
 /// Why a subscription was not made.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum SubscribeError {
-    /// The channel does not exist and would be one too many.
+    /// There is no place for it.
     #[error(transparent)]
-    Full(#[from] DirectoryFull),
+    Full(#[from] Full),
     /// The credit does not pay for what the subscriber gets first: try again with one for so many bytes.
     #[error("subscribing takes a credit for {bytes} bytes")]
     Credit {
@@ -77,6 +94,8 @@ pub enum SubscribeError {
 /// What one attempt under the lock came to.
 enum Attempt<'a, S> {
     Done(Start),
+    /// The channel has all the subscribers that it may have.
+    Full,
     /// The channel was closed meanwhile.
     Closed(Credit<'a, S>),
     Credit(usize),
@@ -87,7 +106,8 @@ impl<S: Sink> Hub<S> {
     ///
     /// # Errors
     ///
-    /// [`SubscribeError`] when the hub has too many channels, or the credit is too small.
+    /// [`SubscribeError`] when the hub has too many channels, or the channel too many subscribers, or the credit is too
+    /// small.
     pub fn subscribe(
         &self,
         id: ConnectionId,
@@ -96,14 +116,28 @@ impl<S: Sink> Hub<S> {
         mut credit: Credit<'_, S>,
     ) -> Result<Subscribed, SubscribeError> {
         loop {
-            let channel = self.parts.directory.open(name, options.history)?;
+            let channel = self.parts.directory.open(name, &options.channel).map_err(Full::from)?;
             // The push is under the lock: the subscription stands in the inbox where it stands in the order.
             let attempt = channel.in_order(|order| {
-                order.expire_history(options.now, &self.parts.history);
+                let Parts { history, directory, .. } = &*self.parts;
+                order.follow(&options.channel, history, || directory.epoch(channel.key()));
+                order.expire_history(options.now, history);
                 add_subscriber(order, id, &channel, options, credit)
             });
             match attempt {
-                Attempt::Done(start) => return Ok(Subscribed { channel, start }),
+                Attempt::Done(start) => {
+                    let process = &self.metrics().process;
+                    match start.is_recovered {
+                        Some(true) => Metrics::count(&process.recoveries),
+                        Some(false) => Metrics::count(&process.recoveries_incomplete),
+                        None => {}
+                    }
+                    return Ok(Subscribed { channel, start });
+                }
+                Attempt::Full => {
+                    let max = options.channel.subscribers_max();
+                    return Err(SubscribeError::Full(Full::Channel { max }));
+                }
                 Attempt::Credit(bytes) => return Err(SubscribeError::Credit { bytes }),
                 Attempt::Closed(unspent) => credit = unspent,
             }
@@ -144,6 +178,9 @@ fn add_subscriber<'a, S: Sink>(
     if order.is_closed {
         return Attempt::Closed(credit);
     }
+    if !order.has_room(&options.channel) {
+        return Attempt::Full;
+    }
     let (backlog, start) = match begin(order, options, |bytes| credit.covers(bytes)) {
         Ok(begun) => begun,
         Err(bytes) => return Attempt::Credit(bytes),
@@ -161,7 +198,8 @@ fn begin(
     options: &SubscribeOptions,
     paid: impl FnOnce(usize) -> bool,
 ) -> Result<(Backlog, Start), usize> {
-    let position = order.position();
+    let tells_position = options.channel.options.recovery || options.channel.options.positioning;
+    let position = order.position().filter(|_| tells_position);
     let recoverable = order.history.as_ref().and_then(|history| recoverable(history, options));
     let is_recovered = matches!(options.since, Since::After { .. }).then_some(recoverable.is_some());
     let count = match &order.history {
@@ -184,7 +222,7 @@ fn begin(
 /// they are too many.
 fn recoverable(history: &History, options: &SubscribeOptions) -> Option<usize> {
     let Since::After { position, .. } = options.since else { return None };
-    if position.epoch != history.epoch() {
+    if position.epoch != history.epoch() || !options.channel.options.recovery {
         return None;
     }
     let missed = history.count_since(position.offset)?;

@@ -4,7 +4,7 @@ use super::lifecycle::Lifecycle;
 use super::memory::Memory;
 use super::operator_key::KeyCheck;
 use super::watchdog::Watchdog;
-use crate::config::Config;
+use crate::config::{Config, Namespaces};
 use crate::engine::Engine;
 use crate::hub::Hub;
 use crate::metrics::{Labels, Refusal};
@@ -21,6 +21,8 @@ pub(crate) struct State {
     pub(crate) engine: Engine<SocketSink>,
     /// The only owner of the settings of every layer above the hub; a reload replaces them as a whole.
     pub(crate) settings: ArcSwap<Config>,
+    /// Made of the settings, so that a channel's options are one look-up.
+    pub(crate) namespaces: ArcSwap<Namespaces>,
     pub(crate) lifecycle: Arc<Lifecycle>,
     pub(crate) keys: KeyCheck,
     pub(crate) handshakes: Arc<Handshakes>,

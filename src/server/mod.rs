@@ -19,7 +19,7 @@ pub use error::{ReloadError, ServerError};
 pub use handle::ServerHandle;
 pub use stop::Stop;
 
-use crate::config::{Address, Config};
+use crate::config::{Address, Config, Namespaces};
 use crate::engine::Engine;
 use crate::hub::{Hub, Shard};
 use crate::metrics::Metrics;
@@ -105,6 +105,7 @@ impl Server {
         let state = State {
             engine: Engine::Memory(hub),
             settings: ArcSwap::from_pointee(config.clone()),
+            namespaces: ArcSwap::from_pointee(Namespaces::new(&config.default_namespace, &config.namespaces)),
             lifecycle: Arc::new(Lifecycle::new()),
             keys: KeyCheck::new(),
             handshakes: Handshakes::new(),

@@ -2,7 +2,7 @@
 
 use super::flow::{Flow, OpenOptions, Pending};
 use crate::engine::Engine;
-use crate::hub::{Channel, Command, ConnectionId, DirectoryFull, Sink, SlotReservation, SubscribeOptions};
+use crate::hub::{Channel, Command, ConnectionId, Full, Sink, SlotReservation, SubscribeOptions};
 use crate::protocol::{ChannelName, CloseReason, Payload};
 use crate::rate::{FixedWindow, MessageQuota, MessageRate};
 use bytes::Bytes;
@@ -31,14 +31,10 @@ impl<S: Sink> Client<S> {
         Self { id, control: FixedWindow::new(now), rate, engine }
     }
 
-    pub(super) async fn subscribe(
-        &self,
-        name: &ChannelName,
-        options: &OpenOptions,
-    ) -> Result<Arc<Channel>, DirectoryFull> {
-        let OpenOptions { since, history, shape, .. } = *options;
+    pub(super) async fn subscribe(&self, name: &ChannelName, options: &OpenOptions) -> Result<Arc<Channel>, Full> {
+        let OpenOptions { since, shape, .. } = *options;
         let bytes_max = self.engine.hub().limits().outbox_bytes_max;
-        let options = SubscribeOptions { since, history, shape, bytes_max, now: 0 };
+        let options = SubscribeOptions { since, shape, bytes_max, now: 0, channel: Arc::clone(&options.channel) };
         Ok(self.engine.subscribe(self.id, name, options).await?.channel)
     }
 

@@ -1,7 +1,9 @@
 //! How a session begins, and what an event leads to.
 
-use crate::hub::{Command, HistoryOptions, MessageShape, Since};
+use crate::config::ChannelOptions;
+use crate::hub::{Command, MessageShape, Since};
 use crate::protocol::{CloseReason, Payload};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The protocol of a connection.
@@ -14,7 +16,7 @@ pub enum Protocol {
 }
 
 /// How [`Session::open`](super::Session::open) begins.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct OpenOptions {
     /// What the client speaks.
     pub protocol: Protocol,
@@ -22,10 +24,10 @@ pub struct OpenOptions {
     pub shape: MessageShape,
     /// What it wants of the channel's past.
     pub since: Since,
-    /// What the channel keeps.
-    pub history: HistoryOptions,
     /// Whether the limits on messages and bytes per second apply to the client.
     pub is_rate_limited: bool,
+    /// The options of its channel, which the session follows to its end.
+    pub channel: Arc<ChannelOptions>,
 }
 
 /// Result of an event.

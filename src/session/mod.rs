@@ -7,13 +7,14 @@ mod chat;
 mod client;
 mod echo;
 mod flow;
+pub mod permission;
 
 pub use chat::Chat;
 pub use echo::Echo;
 pub use flow::{Flow, OpenOptions, Pending, Protocol};
 
 use crate::engine::Engine;
-use crate::hub::{ConnectionId, DirectoryFull, Hub, Sink, SlotReservation};
+use crate::hub::{ConnectionId, Full, Hub, Sink, SlotReservation};
 use crate::protocol::{ChannelName, CloseReason, Event};
 use client::Client;
 
@@ -31,8 +32,8 @@ impl<S: Sink> Session<S> {
     ///
     /// # Errors
     ///
-    /// [`DirectoryFull`] when another client took the last free channel since the handshake. The connection is closed
-    /// with 1013 then.
+    /// [`Full`] when another client took the last free channel, or the last place in it, since the handshake. The
+    /// connection is closed with 1013 then.
     ///
     /// # Cancel safety
     ///
@@ -43,15 +44,19 @@ impl<S: Sink> Session<S> {
         sink: S,
         options: OpenOptions,
         name: &ChannelName,
-    ) -> Result<Self, DirectoryFull> {
+    ) -> Result<Self, Full> {
         let client = Client::connect(engine, slot, sink, &options).await;
         match client.subscribe(name, &options).await {
             Ok(channel) => Ok(match options.protocol {
-                Protocol::Chat => Self::Chat(Chat::new(client, channel)),
+                Protocol::Chat => Self::Chat(Chat::new(client, channel, &options.channel)),
                 Protocol::Echo => Self::Echo(Echo::new(client, channel)),
             }),
             Err(full) => {
-                client.close(CloseReason::TooManyChannels).await;
+                let reason = match full {
+                    Full::Directory(_) => CloseReason::TooManyChannels,
+                    Full::Channel { .. } => CloseReason::ChannelFull,
+                };
+                client.close(reason).await;
                 client.disconnect().await;
                 Err(full)
             }
@@ -102,7 +107,7 @@ impl<S: Sink> Session<S> {
     ///
     /// Not cancel safe: a future that is dropped leaves the connection's slot taken.
     pub async fn end(self) {
-        let (Self::Chat(Chat { client, channel }) | Self::Echo(Echo { client, channel })) = self;
+        let (Self::Chat(Chat { client, channel, .. }) | Self::Echo(Echo { client, channel })) = self;
         client.engine().leave(client.id(), &channel);
         client.disconnect().await;
     }

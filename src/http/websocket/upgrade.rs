@@ -1,11 +1,12 @@
 //! The upgrade: from an HTTP request to a session and its reader.
 
 use super::handshake;
+use crate::config::ChannelOptions;
 use crate::engine::Engine;
 use crate::http::error::RequestError;
 use crate::http::host::HostRules;
 use crate::http::response::HttpResponse;
-use crate::hub::{HistoryOptions, MessageShape, Since, SlotReservation};
+use crate::hub::{MessageShape, Since, SlotReservation};
 use crate::net::address::ClientAddress;
 use crate::net::admission::Permit;
 use crate::net::reader::Reader;
@@ -14,6 +15,7 @@ use crate::operation::lifecycle::Stage;
 use crate::operation::memory::Pressure;
 use crate::operation::state::State;
 use crate::protocol::{ChannelName, Encoding};
+use crate::session::permission::{self, Action, ClientOfChannel, Who};
 use crate::session::{OpenOptions, Protocol, Session};
 use bytes::Bytes;
 use http_body_util::Full;
@@ -39,6 +41,7 @@ pub(crate) struct PendingUpgrade {
     slot: SlotReservation,
     protocol: Protocol,
     channel: ChannelName,
+    channel_options: Arc<ChannelOptions>,
     shape: MessageShape,
     since: Since,
     client: IpAddr,
@@ -71,6 +74,10 @@ pub(crate) fn accept<B>(
             (None, MessageShape { encoding: Encoding::Frames, ..MessageShape::default() }, Since::default())
         }
     };
+    let channel_options = match protocol {
+        Protocol::Chat => subscribable(state, &requested)?,
+        Protocol::Echo => Arc::clone(hub.default_options()),
+    };
     if state.lifecycle.stage() > Stage::NotReady {
         return Err(RequestError::Stopping);
     }
@@ -86,6 +93,9 @@ pub(crate) fn accept<B>(
     if !hub.directory().has_room_for(&channel) {
         return Err(RequestError::TooManyChannels);
     }
+    if hub.directory().subscribers(&channel) >= channel_options.subscribers_max() {
+        return Err(RequestError::ChannelFull);
+    }
     // The future that fastwebsockets returns would pass the socket through a channel and an 8 KiB buffer. It is
     // dropped, and the server takes the bare socket from hyper.
     let (response, _) = fastwebsockets::upgrade::upgrade(request)
@@ -95,20 +105,27 @@ pub(crate) fn accept<B>(
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
     }
     let (engine, client) = (engine.clone(), client.addr.addr);
-    Ok((response, PendingUpgrade { engine, slot, protocol, channel, shape, since, client, permit }))
+    Ok((response, PendingUpgrade { engine, slot, protocol, channel, channel_options, shape, since, client, permit }))
+}
+
+/// Returns the options of a channel that a client without a token may subscribe to.
+fn subscribable(state: &State, channel: &ChannelName) -> Result<Arc<ChannelOptions>, RequestError> {
+    let options = Arc::clone(state.namespaces.load().of(channel.as_str())?);
+    let client = ClientOfChannel { who: Who::Anonymous, has_channel_token: false, is_subscribed: false };
+    permission::check(client, Action::Subscribe, channel.as_str(), &options)?;
+    Ok(options)
 }
 
 /// Takes the socket over from HTTP once the response is sent, together with the bytes that hyper read past the request.
 pub(crate) async fn complete(socket: Socket, prefetched: Bytes, pending: PendingUpgrade) {
-    let PendingUpgrade { engine, slot, protocol, channel, shape, since, client, permit } = pending;
+    let PendingUpgrade { engine, slot, protocol, channel, channel_options, shape, since, client, permit } = pending;
     tracing::debug!(%client, id = ?slot.id(), "connected");
     let mut prefetched = Vec::from(prefetched);
     // hyper's bytes come first: TLS decrypted the others after them.
     prefetched.extend(socket.prefetched());
     let socket = Arc::new(socket.with_client(client));
     let sink = SocketSink::new(Arc::clone(&socket));
-    let history = HistoryOptions::default();
-    let options = OpenOptions { protocol, shape, since, history, is_rate_limited: permit.is_some() };
+    let options = OpenOptions { protocol, shape, since, is_rate_limited: permit.is_some(), channel: channel_options };
     match Session::open(engine, slot, sink, options, &channel).await {
         Ok(session) => Reader::start(socket, prefetched, session, permit),
         Err(full) => tracing::warn!("cannot open a session after the handshake: {full}"),

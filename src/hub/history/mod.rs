@@ -9,6 +9,7 @@ mod ring;
 pub(super) use budget::Budget;
 pub(super) use ring::{History, Kept};
 
+use crate::config::ChannelOptions;
 use std::time::Duration;
 
 /// Most publications that are sent to one subscriber at its start. One that missed more has to begin anew.
@@ -24,6 +25,11 @@ pub struct HistoryOptions {
 }
 
 impl HistoryOptions {
+    /// Returns what the options of a channel say.
+    pub fn of(options: &ChannelOptions) -> Self {
+        Self { size: options.options.history_size, ttl: options.options.history_ttl }
+    }
+
     /// Returns whether anything is kept.
     pub fn is_on(self) -> bool {
         self.size > 0 && !self.ttl.is_zero()

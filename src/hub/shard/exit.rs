@@ -1,9 +1,10 @@
 //! The end of a connection: after its backlog, at once, or because it is gone or too slow.
 
-use super::connection::{Phase, SubscriptionRef};
+use super::connection::{Connection, Phase, SubscriptionRef};
+use super::shard_channel::ShardChannels;
 use super::state::Shard;
 use super::todo::Exit;
-use crate::config::{DrainCloseCode, SlowConsumer};
+use crate::config::{DrainCloseCode, HubLimits, SlowConsumer};
 use crate::hub::id::Slot;
 use crate::hub::{ConnectionId, Sink};
 use crate::protocol::encoding::Control;
@@ -64,7 +65,8 @@ impl<S: Sink> Shard<S> {
     }
 
     fn handle_lag(&mut self, slot: Slot) {
-        match self.limits.slow_consumer {
+        let Some(connection) = self.connections.get(slot) else { return };
+        match slow_consumer(&self.limits, &self.channels, connection) {
             SlowConsumer::Close => self.begin_closing(slot, CloseReason::SlowConsumer),
             SlowConsumer::Skip => self.skip_ahead(slot),
         }
@@ -108,6 +110,21 @@ impl<S: Sink> Shard<S> {
             }
         }
         self.channels.close_if_empty(removed.channel);
+    }
+}
+
+/// Returns what happens to a connection that cannot keep up: it is closed if one of its channels says so.
+pub(super) fn slow_consumer<S>(
+    limits: &HubLimits,
+    channels: &ShardChannels,
+    connection: &Connection<S>,
+) -> SlowConsumer {
+    let channels = connection.subscriptions.iter().filter_map(|one| channels.get(one.channel));
+    let mut policies = channels.map(|one| one.channel.options().slow_consumer.unwrap_or(limits.slow_consumer));
+    match policies.next() {
+        None => limits.slow_consumer,
+        Some(SlowConsumer::Skip) if policies.all(|policy| policy == SlowConsumer::Skip) => SlowConsumer::Skip,
+        Some(_) => SlowConsumer::Close,
     }
 }
 

@@ -7,11 +7,11 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use throng::config::{HubLimits, TuningConfig};
+use throng::config::{ChannelOptions, HubLimits, TuningConfig};
 use throng::hub::inbox::{CREDIT_BYTES, CREDITS};
 use throng::hub::{
-    Channel, Command, HistoryOptions, Hub, MessageShape, NoCredit, PublishError, Published, Shard, Since,
-    SubscribeError, SubscribeOptions,
+    Channel, Command, Hub, MessageShape, NoCredit, PublishError, Published, Shard, Since, SubscribeError,
+    SubscribeOptions,
 };
 use throng::metrics::{Metrics, ShardCounts};
 use throng::protocol::position::Start;
@@ -31,7 +31,7 @@ struct Parts {
     shards: RefCell<Vec<Shard<Pipe>>>,
     now: Cell<Duration>,
     channels: RefCell<HashMap<String, Arc<Channel>>>,
-    history: Cell<HistoryOptions>,
+    options: RefCell<Arc<ChannelOptions>>,
     peers: RefCell<Vec<Rc<State>>>,
 }
 
@@ -53,7 +53,7 @@ impl SimulatedHub {
             shards,
             now: Cell::default(),
             channels: RefCell::default(),
-            history: Cell::default(),
+            options: RefCell::default(),
             peers: RefCell::default(),
         };
         Self { parts: Rc::new(parts) }
@@ -65,7 +65,10 @@ impl SimulatedHub {
 
     /// Channels that are created from here on keep so many publications for so long.
     pub(crate) fn keep(&self, size: usize, ttl: Duration) {
-        self.parts.history.set(HistoryOptions { size, ttl });
+        let mut options = ChannelOptions::default();
+        (options.options.history_size, options.options.history_ttl) = (size, ttl);
+        options.options.recovery = true;
+        self.parts.options.replace(Arc::new(options));
     }
 
     pub(crate) fn connect(&self) -> Peer {
@@ -88,7 +91,7 @@ impl SimulatedHub {
         let options = SubscribeOptions {
             since,
             shape: peer.state.shape,
-            history: self.parts.history.get(),
+            channel: Arc::clone(&self.parts.options.borrow()),
             now: self.time_of_day(),
             bytes_max: self.hub().limits().outbox_bytes_max,
         };
@@ -131,7 +134,7 @@ impl SimulatedHub {
         let (name, line) = (ChannelName::parse(channel).unwrap(), Payload::line(text.as_bytes()).unwrap());
         loop {
             let mut credits = self.hub().credits(line.len()).arrived(self.parts.now.get());
-            match self.hub().publish_to(&name, self.parts.history.get(), &line, &mut credits) {
+            match self.hub().publish_to(&name, &self.parts.options.borrow(), &line, &mut credits) {
                 Err(PublishError::Credit(NoCredit { shard })) => drop((credits, self.pass(shard))),
                 published => return published.unwrap(),
             }
@@ -256,7 +259,7 @@ impl SimulatedHub {
             Peer { hub: self.clone(), state }.leave();
         }
         self.run_until_idle();
-        self.pause(self.parts.history.get().ttl);
+        self.pause(self.parts.options.borrow().options.history_ttl);
         self.sweep();
         assert_eq!(self.hub().history_bytes(), 0, "histories");
         assert_eq!(self.hub().placement().taken(), 0, "seats");
