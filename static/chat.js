@@ -23,6 +23,7 @@ const $ = (id) => document.getElementById(id);
 const [channelField, channelError] = [$("channel"), $("channel-error")];
 const [nameField, messageField, sendButton, hint] = [$("name"), $("message"), $("send"), $("hint")];
 const [status, stateText, countdown, retry] = [$("status"), $("state"), $("countdown"), $("retry")];
+const occupancy = $("occupancy");
 const log = new Log({ element: $("log"), welcome: $("welcome"), jump: $("jump") });
 
 let channel = null;
@@ -71,6 +72,7 @@ function join(name) {
     onStart: announceReturn,
     onCaughtUp: giveBackUnconfirmed,
     onLine: receive,
+    onOccupancy: showOccupancy,
     onNotice: (text) => log.addNotice(text, "bad"),
   });
   connection.open();
@@ -107,10 +109,16 @@ function showState(next) {
   state = next;
   status.dataset.state = next.kind;
   stateText.textContent = STATE_TEXT[next.kind];
+  if (next.kind !== "connected") showOccupancy(null);
   retry.hidden = !["waiting", "offline", "refused"].includes(next.kind);
   showCountdown();
   announce(next);
   showHint();
+}
+
+/** Shows how many are in the channel, or nothing while that is not known. */
+function showOccupancy(count) {
+  occupancy.textContent = count === null ? "" : `${count.toLocaleString("en")} here`;
 }
 
 /** The countdown is not part of the live region: a screen reader would read out every second. */
@@ -132,7 +140,7 @@ function announce({ kind, wasOpen, code, reason }) {
 function announceReturn({ hasHistory, isRecovered }) {
   if (!state.isReturn) return;
   if (isRecovered) log.addNotice("Reconnected. Nothing was missed.", "good");
-  else if (hasHistory) log.addNotice("Reconnected. Some messages sent while disconnected are not shown.", "bad");
+  else if (hasHistory) log.addNotice("Reconnected. Messages sent while disconnected may be missing.", "bad");
   else log.addNotice("Reconnected. Messages sent while disconnected are not shown.", "bad");
 }
 

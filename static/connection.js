@@ -11,7 +11,8 @@
  * - `{ kind: "refused", wasOpen, code, reason }`
  *
  * `onStart` gets `{ hasHistory, isRecovered }` before the first line: whether everything that was missed follows.
- * `onCaughtUp` is called once the past is told, `onLine` gets `(text, at)`, and `onNotice` what the hub itself says.
+ * `onCaughtUp` is called once the past is told, `onLine` gets `(text, at)`, `onOccupancy` the number of connections in
+ * the channel, and `onNotice` what else the hub itself says.
  */
 
 /** Bound of the first wait: too short to be noticed, long enough to spread the clients of a hub. */
@@ -31,6 +32,8 @@ const HISTORY_LINES = 50;
 const NOTICE = " [throng] ";
 /** What the hub sends with each of its pings, and within how many seconds the next one comes. */
 const SIGN_OF_LIFE = /^ping (\d+)$/;
+/** How many connections the channel has. */
+const OCCUPANCY = /^here (\d+)$/;
 /** Where the channel's history stands, how many lines of it follow, and whether these are all that was missed. */
 const POSITION = /^position (?:none|([0-9a-f]+):(\d+)) (\d+)(?: (recovered|incomplete))?$/;
 /** Time by which one may be late: a slow network, a busy tab. */
@@ -134,8 +137,10 @@ export class Connection {
   #noticed(text) {
     const seconds = SIGN_OF_LIFE.exec(text)?.[1];
     const position = POSITION.exec(text);
+    const here = OCCUPANCY.exec(text)?.[1];
     if (seconds !== undefined) this.#silenceMax = Number(seconds) * 1_000 + LATENESS_MAX_MS;
     else if (position !== null) this.#started(position);
+    else if (here !== undefined) this.#handlers.onOccupancy(Number(here));
     else this.#handlers.onNotice(text);
   }
 

@@ -1,7 +1,7 @@
 //! The options of a channel: those of its namespace, found by its name.
 
 use super::hub_limits::SlowConsumer;
-use super::namespace::{NamespaceConfig, NamespaceOptions};
+use super::namespace::{ClientGroup, NamespaceConfig, NamespaceOptions};
 use super::namespace_name::NamespaceName;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -35,6 +35,11 @@ impl ChannelOptions {
     /// Returns the subscribers that a channel may have.
     pub fn subscribers_max(&self) -> u32 {
         if self.options.subscribers_max == 0 { u32::MAX } else { self.options.subscribers_max }
+    }
+
+    /// Returns whether subscribers are told how many they are.
+    pub fn tells_occupancy(&self) -> bool {
+        self.options.allow_presence != ClientGroup::Nobody
     }
 
     /// Returns the section that an operator finds the options in: `[[namespace]] news` or `[default_namespace]`.

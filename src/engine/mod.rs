@@ -151,6 +151,13 @@ impl<S: Sink> Engine<S> {
         self.hub().sweep_histories(self.time_of_day());
     }
 
+    /// Tells subscribers how many they are, where that has changed. Waits for shards that have no room.
+    pub async fn announce(&self) {
+        for announcement in self.hub().take_announcements() {
+            self.hub().inbox(announcement.shard).send(announcement.command()).await;
+        }
+    }
+
     fn credits(&self, payload: &Payload) -> Credits<'_, S> {
         self.hub().credits(payload.len()).arrived(self.now())
     }

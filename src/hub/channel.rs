@@ -40,6 +40,10 @@ pub(super) struct Order {
     /// Subscribers per shard.
     subscribers: SmallVec<[u32; 4]>,
     shards: ShardSet,
+    /// Some subscriber is told how many there are, or was.
+    is_watched: bool,
+    /// The number of subscribers has changed since it was told.
+    has_changed: bool,
     /// What was published last, if the channel keeps it.
     pub(super) history: Option<Box<History>>,
     /// Nobody needs the channel and the directory removes it: a holder must look it up again.
@@ -61,6 +65,8 @@ impl Channel {
             offset: 0,
             subscribers: SmallVec::new(),
             shards: ShardSet::default(),
+            is_watched: false,
+            has_changed: false,
             history,
             is_closed: false,
             options: Arc::clone(options),
@@ -179,21 +185,34 @@ impl Order {
         }
     }
 
-    pub(super) fn add(&mut self, id: ConnectionId) {
+    /// Adds a subscriber, which may be one that is told how many there are. Returns whether the change has to be noted.
+    pub(super) fn add(&mut self, id: ConnectionId, is_told: bool) -> bool {
         if self.subscribers.len() <= id.shard() {
             self.subscribers.resize(id.shard() + 1, 0);
         }
         self.subscribers[id.shard()] += 1;
         self.shards.insert(id.shard());
+        self.is_watched |= is_told;
+        self.change()
     }
 
-    /// Returns whether the channel is empty now, and so closed.
-    pub(super) fn remove(&mut self, id: ConnectionId) -> bool {
+    pub(super) fn remove(&mut self, id: ConnectionId) -> Removed {
         self.subscribers[id.shard()] -= 1;
         if self.subscribers[id.shard()] == 0 {
             self.shards.remove(id.shard());
         }
-        self.close_if_unused()
+        if self.close_if_unused() { Removed::Last } else { Removed::One { is_change: self.change() } }
+    }
+
+    /// Returns whether a change of the number of subscribers is the first since it was told.
+    fn change(&mut self) -> bool {
+        self.is_watched && !std::mem::replace(&mut self.has_changed, true)
+    }
+
+    /// Returns the number of subscribers, which is going to be told, and their shards.
+    pub(super) fn take_change(&mut self) -> (u32, ShardSet) {
+        self.has_changed = false;
+        (self.subscribers(), self.shards)
     }
 
     /// Closes the channel if it has no subscribers and keeps nothing.
@@ -219,6 +238,14 @@ impl Order {
     pub(super) fn position(&self) -> Option<Position> {
         self.history.as_ref().map(|history| Position { epoch: history.epoch(), offset: self.offset })
     }
+}
+
+/// What is left when a subscriber was removed.
+pub(super) enum Removed {
+    /// Others, or a history. The change may have to be noted.
+    One { is_change: bool },
+    /// Nothing: the channel is closed.
+    Last,
 }
 
 /// A set of shards, one bit each.

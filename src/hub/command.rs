@@ -50,6 +50,13 @@ pub enum Command<S> {
         /// What was published.
         publication: Publication,
     },
+    /// The number of subscribers of a channel has changed.
+    Announce {
+        /// The channel.
+        channel: ChannelKey,
+        /// Its subscribers, on all shards.
+        subscribers: u32,
+    },
     /// The peer sent a ping with this body.
     Ping {
         /// The connection to answer.

@@ -6,6 +6,7 @@ use super::directory::Directory;
 use super::history::Budget;
 use super::inbox::{Credit, Inbox};
 use super::keepers::Keepers;
+use super::occupancy::Changes;
 use super::placement::{Placement, SlotReservation};
 use super::shard::ShardParts;
 use super::{Command, ConnectionId, MessageShape, Shard, Sink};
@@ -79,6 +80,7 @@ pub(super) struct Parts<S: Sink> {
     pub(super) directory: Directory,
     pub(super) history: Budget,
     pub(super) keepers: Keepers,
+    pub(super) changes: Changes,
     placement: Arc<Placement>,
     metrics: Arc<Metrics>,
     limits: ArcSwap<HubLimits>,
@@ -101,6 +103,7 @@ impl<S: Sink> Hub<S> {
             directory: Directory::new(limits.channels_max),
             history: Budget::new(limits.history_bytes_max),
             keepers: Keepers::default(),
+            changes: Changes::default(),
             placement: Arc::new(Placement::new(count, limits.connections_max)),
             metrics,
             limits: ArcSwap::from_pointee(limits.clone()),

@@ -3,7 +3,7 @@
 //!
 //! Everything happens in one step under the channel's lock, so there is no gap, no duplicate and nothing to merge.
 
-use super::channel::{Channel, Order};
+use super::channel::{Channel, Order, Removed};
 use super::handle::Parts;
 use super::history::{History, RECOVERED_MAX};
 use super::inbox::Credit;
@@ -93,7 +93,7 @@ pub enum SubscribeError {
 
 /// What one attempt under the lock came to.
 enum Attempt<'a, S> {
-    Done(Start),
+    Done(Start, bool),
     /// The channel has all the subscribers that it may have.
     Full,
     /// The channel was closed meanwhile.
@@ -125,7 +125,10 @@ impl<S: Sink> Hub<S> {
                 add_subscriber(order, id, &channel, options, credit)
             });
             match attempt {
-                Attempt::Done(start) => {
+                Attempt::Done(start, is_change) => {
+                    if is_change {
+                        self.parts.changes.note(&channel);
+                    }
                     let process = &self.metrics().process;
                     match start.is_recovered {
                         Some(true) => Metrics::count(&process.recoveries),
@@ -148,20 +151,25 @@ impl<S: Sink> Hub<S> {
 
     /// Removes a connection from a channel; its shard is told, and what it has not got yet is dropped.
     pub fn unsubscribe(&self, id: ConnectionId, channel: &Arc<Channel>, credit: Credit<'_, S>) {
-        let is_closed = channel.in_order(|order| {
+        let removed = channel.in_order(|order| {
             credit.push(Command::Unsubscribe { id, channel: channel.key() });
             order.remove(id)
         });
-        if is_closed {
-            self.parts.directory.forget(channel);
-        }
+        self.settle_removal(channel, &removed);
     }
 
     /// Removes a connection that ends from the counts of a channel; its shard removes the subscription when it
     /// disconnects.
     pub fn leave(&self, id: ConnectionId, channel: &Arc<Channel>) {
-        if channel.in_order(|order| order.remove(id)) {
-            self.parts.directory.forget(channel);
+        let removed = channel.in_order(|order| order.remove(id));
+        self.settle_removal(channel, &removed);
+    }
+
+    fn settle_removal(&self, channel: &Arc<Channel>, removed: &Removed) {
+        match removed {
+            Removed::Last => self.parts.directory.forget(channel),
+            Removed::One { is_change: true } => self.parts.changes.note(channel),
+            Removed::One { is_change: false } => {}
         }
     }
 }
@@ -186,9 +194,9 @@ fn add_subscriber<'a, S: Sink>(
         Err(bytes) => return Attempt::Credit(bytes),
     };
     credit.shrink(backlog.wire.len());
-    order.add(id);
+    let is_change = order.add(id, options.shape.encoding.tells_occupancy() && options.channel.tells_occupancy());
     credit.push(Command::Subscribe { id, channel: Arc::clone(channel), backlog });
-    Attempt::Done(start)
+    Attempt::Done(start, is_change)
 }
 
 /// Returns what a subscriber gets first, and where it begins; fails with the bytes that it takes when these are not

@@ -8,6 +8,7 @@ pub(crate) mod pace;
 mod cgroup;
 pub(crate) mod histories;
 pub(crate) mod memory;
+pub(crate) mod occupancy;
 pub(crate) mod process;
 pub(crate) mod tell;
 mod usage;

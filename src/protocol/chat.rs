@@ -69,6 +69,11 @@ pub fn position(start: Start) -> Bytes {
     format!("{NOTICE}position {position} {}{outcome}\n", start.publications).into()
 }
 
+/// Encodes the line that says how many subscribers the channel has.
+pub fn occupancy(subscribers: u32) -> Bytes {
+    format!("{NOTICE}here {subscribers}\n").into()
+}
+
 /// Encodes the sign of life that a client can see: browsers do not show pings to a page. It says within how many
 /// seconds the next one comes.
 pub fn sign_of_life(interval: Duration) -> Bytes {

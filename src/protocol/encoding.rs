@@ -100,6 +100,16 @@ impl Encoding {
         }
     }
 
+    /// Encodes for a log how many subscribers there are; `None` where the protocol has no room for it.
+    pub fn occupancy(self, subscribers: u32) -> Option<Bytes> {
+        self.tells_occupancy().then(|| chat::occupancy(subscribers))
+    }
+
+    /// Returns whether a connection can be told how many subscribers there are.
+    pub fn tells_occupancy(self) -> bool {
+        self == Self::NumberedLines
+    }
+
     /// Returns whether a connection can be told what it missed. The echo protocol returns the client's own bytes only.
     pub fn tells_missed(self) -> bool {
         self != Self::Frames

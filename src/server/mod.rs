@@ -31,6 +31,7 @@ use crate::net::tls::{self, Certificates};
 use crate::operation::histories;
 use crate::operation::lifecycle::Lifecycle;
 use crate::operation::memory::Memory;
+use crate::operation::occupancy;
 use crate::operation::operator_key::KeyCheck;
 use crate::operation::state::State;
 use crate::operation::watchdog::Watchdog;
@@ -164,6 +165,8 @@ impl Server {
         monitors.spawn(async move { monitored.memory.watch(monitored.hub()).await });
         let monitored = Arc::clone(&state);
         monitors.spawn(async move { histories::sweep(&monitored.engine).await });
+        let monitored = Arc::clone(&state);
+        monitors.spawn(async move { occupancy::announce(&monitored.engine).await });
         let monitored = Arc::clone(&state);
         monitors.spawn(async move { monitored.watchdog.watch(monitored.hub()).await });
 

@@ -24,6 +24,7 @@ impl<S: Sink> Shard<S> {
             Command::Disconnect { id } => self.disconnect(id),
             Command::Subscribe { id, channel, backlog } => self.subscribe(id, channel, &backlog),
             Command::Unsubscribe { id, channel } => self.unsubscribe_from(id, channel),
+            Command::Announce { channel, subscribers } => return self.announce(channel, subscribers),
             Command::Ping { id, body } => self.answer_ping(id, &body),
             Command::Pong { id } => self.note_pong(id),
             Command::Close { id, reason } => self.close(id, reason),
@@ -57,6 +58,23 @@ impl<S: Sink> Shard<S> {
             index = sibling;
         }
         publication.payload.len()
+    }
+
+    /// Tells the subscribers whose encoding has room for it how many they are.
+    fn announce(&mut self, channel: ChannelKey, subscribers: u32) -> usize {
+        let mut next = self.channels.find(channel);
+        while let Some(index) = next {
+            let Some(channel) = self.channels.get_mut(index) else { break };
+            next = channel.sibling;
+            if let Some(line) = channel.encoding.occupancy(subscribers) {
+                channel.log.push(&line);
+                if !std::mem::replace(&mut channel.is_touched, true) {
+                    self.rounds.touched.push(index);
+                }
+                return line.len();
+            }
+        }
+        0
     }
 
     fn connect(&mut self, id: ConnectionId, sink: S, shape: MessageShape) {

@@ -146,6 +146,14 @@ impl SimulatedHub {
         (0..16).for_each(|_| self.hub().sweep_histories(self.time_of_day()));
     }
 
+    /// Tells subscribers how many they are, where that has changed. Returns the number of announcements.
+    pub(crate) fn announce(&self) -> usize {
+        let announcements = self.hub().take_announcements();
+        let count = announcements.len();
+        announcements.into_iter().for_each(|announcement| self.push(announcement.shard, announcement.command()));
+        count
+    }
+
     /// Publishes a line, unless a shard has no room.
     pub(crate) fn try_publish(&self, channel: &str, text: &str) -> Result<u64, NoCredit> {
         let line = Payload::line(text.as_bytes()).unwrap();
