@@ -33,6 +33,15 @@ pub enum ConfigError {
         /// Which, and what to do.
         text: String,
     },
+    /// A rule about tokens without a key to verify them with.
+    #[error(
+        "--{flag} is set, and no token could be verified: add a [[token_key]] to the file or give --jwks-url, or leave \
+         it out"
+    )]
+    NoTokenKeys {
+        /// The flag without its dashes.
+        flag: &'static str,
+    },
     /// Without an address nothing could reach the hub.
     #[error("--addr is an empty list; give at least one address, or leave it out for :8080")]
     NoAddress,

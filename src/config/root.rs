@@ -18,6 +18,8 @@ use super::socket_limits::SocketLimits;
 use super::stopping::StoppingConfig;
 use super::tables::{Entry, default_texts, find};
 use super::tls::TlsConfig;
+use super::token::TokenConfig;
+use super::token_key::TokenKeyConfig;
 use super::tuning::TuningConfig;
 use std::path::Path;
 
@@ -80,6 +82,8 @@ section! {
         access: AccessConfig,
         /// The certificate.
         tls: TlsConfig,
+        /// Who clients are.
+        tokens: TokenConfig,
         /// How many clients may connect, and how fast.
         admission: AdmissionConfig,
         /// What the hub and its connections may hold.
@@ -98,6 +102,8 @@ section! {
     lists {
         /// Groups of channels with options of their own.
         namespaces: NamespaceConfig,
+        /// Keys that verify tokens.
+        token_keys: TokenKeyConfig,
     }
 }
 
@@ -138,6 +144,7 @@ impl Config {
         namespace::check(&self.namespaces, self.sockets.message_bytes_max)?;
         self.logging.check()?;
         self.check_listeners()?;
+        self.tokens.check(&self.token_keys)?;
         Ok(self)
     }
 
