@@ -14,7 +14,7 @@ use server::process::{Process, throng};
 use server::{Answer, Client, KEY, TestServer, ask, exchange, get, start, within};
 use std::net::SocketAddr;
 use throng::config::{Config, TokenAlgorithm};
-use throng::hub::Command;
+use throng::hub::{Command, MessageShape};
 use throng::protocol::CloseReason;
 use tokens::{SECRET, claims, forge, now, sign, table, token};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -242,8 +242,8 @@ async fn index_of_users_is_empty_after_closes_disconnects_and_a_failed_shard() {
         let sink = || throng::net::socket::SocketSink::new(std::sync::Arc::clone(&socket));
         let slot = server.hub().reserve_slot().unwrap();
         let inbox = server.hub().inbox(0);
-        let id = server.hub().connect(slot, sink(), inbox.credit(0).await);
-        inbox.send(Command::Connect { id, sink: sink() }).await;
+        let id = server.hub().connect(slot, sink(), MessageShape::default(), inbox.credit(0).await);
+        inbox.send(Command::Connect { id, sink: sink(), shape: MessageShape::default() }).await;
         assert_eq!(failing.closed().await.map(|(code, _)| code), Some(1011));
         drop(failing);
         within(async {
