@@ -42,6 +42,9 @@ pub fn table_changes(old: &[TableValue], new: &[TableValue]) -> Vec<String> {
         Some(before) if before.text != table.text => {
             Some(format!("{} {:?} -> {:?}", table.label, before.text, table.text))
         }
+        Some(before) if before.fingerprint != table.fingerprint => {
+            Some(format!("{} {:?} -> another secret", table.label, table.text))
+        }
         Some(_) => None,
     });
     let removed = old.iter().filter(|table| find(new, &table.label).is_none());
@@ -51,6 +54,30 @@ pub fn table_changes(old: &[TableValue], new: &[TableValue]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// An operator who replaces a key has to see that it is replaced, and nothing of it.
+    #[test]
+    fn changed_tables_are_described_and_so_is_a_secret_that_is_another_one() {
+        let table = |label: &str, text: &str, fingerprint| TableValue {
+            label: label.to_owned(),
+            text: text.to_owned(),
+            fingerprint,
+            line: 1,
+        };
+        let old = [table("[[x]] a", "key = (secret)", 1), table("[[x]] b", "size = 1", 0), table("[[x]] c", "", 0)];
+        let new =
+            [table("[[x]] a", "key = (secret)", 2), table("[[x]] b", "size = 2", 0), table("[[x]] d", "y = 1", 0)];
+        assert_eq!(
+            table_changes(&old, &new),
+            [
+                "[[x]] a \"key = (secret)\" -> another secret",
+                "[[x]] b \"size = 1\" -> \"size = 2\"",
+                "[[x]] d is added: y = 1",
+                "[[x]] c is removed"
+            ]
+        );
+        assert_eq!(table_changes(&new, &new), [""; 0]);
+    }
 
     /// What the documents say of a setting is what a reload does with it.
     #[test]

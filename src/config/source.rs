@@ -106,7 +106,7 @@ impl Sources {
         let config = config.and_then(|config| config.complete(self.cores, self.descriptors));
         let config = config.map_err(|error| LoadError::invalid(error, Config::SCHEMA, file, |one| given.place(one)))?;
         let values = single_settings(Config::SCHEMA).map(|(_, setting)| given.value(setting)).collect();
-        Ok(Loaded { config, values, tables: TableValue::of_file(file), path })
+        Ok(Loaded { config, values, tables: TableValue::of_file(file, hasher), path })
     }
 
     /// Returns a complaint about each variable that has our prefix and is neither a setting nor set by the

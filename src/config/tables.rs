@@ -3,6 +3,7 @@
 //! Only a file can hold them: a variable or a flag is one value, and a list of tables has several of each.
 
 use super::setting::{Kind, Setting};
+use std::hash::BuildHasher;
 
 /// A valid value of a file.
 #[derive(Clone, Debug)]
@@ -142,13 +143,15 @@ pub struct TableValue {
     pub label: String,
     /// What it sets, secrets left out: `history_size = 100, presence = true`.
     pub text: String,
+    /// Tells its secrets from others; worthless outside the process.
+    pub fingerprint: u64,
     /// Line of its heading, from 1.
     pub line: usize,
 }
 
 impl TableValue {
     /// Returns all tables of a file.
-    pub(super) fn of_file(contents: &FileContents) -> Vec<Self> {
+    pub(super) fn of_file(contents: &FileContents, hasher: &impl BuildHasher) -> Vec<Self> {
         let number = |index: usize, table: &Table| {
             contents.tables[..index].iter().filter(|one| one.section == table.section).count() + 1
         };
@@ -159,6 +162,7 @@ impl TableValue {
                 table.name().unwrap_or_else(|| number(index, table).to_string())
             ),
             text: table.entries.iter().map(Entry::to_text).collect::<Vec<_>>().join(", "),
+            fingerprint: hasher.hash_one(table.secrets()),
             line: table.line,
         };
         contents.tables.iter().enumerate().map(value).collect()
@@ -166,6 +170,12 @@ impl TableValue {
 }
 
 impl Table {
+    /// Returns the values that are never shown.
+    fn secrets(&self) -> Vec<&[String]> {
+        let is_secret = |entry: &&Entry| matches!(entry.setting.kind, Kind::Secret(_) | Kind::Secrets(_));
+        self.entries.iter().filter(is_secret).map(|entry| entry.values.as_slice()).collect()
+    }
+
     /// Returns the text of its key `name`.
     fn name(&self) -> Option<String> {
         let entry = self.entries.iter().find(|entry| entry.setting.key == "name")?;
