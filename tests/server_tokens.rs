@@ -132,7 +132,7 @@ async fn every_refusal_has_its_status_its_text_and_its_label() {
     assert_eq!((answer.status, answer.body.as_str()), (400, "Bad Request: there is more than one token\n"));
     let answer = refused(server.addr, "/ws", &[&format!("Sec-WebSocket-Protocol: throng.token.{two}")]).await;
     assert_eq!(answer.status, 400);
-    assert!(answer.body.contains("needs throng.chat offered next to it"), "{}", answer.body);
+    assert!(answer.body.contains("needs throng.chat or throng.numbered offered next to it"), "{}", answer.body);
     assert!(server.connect(&format!("/ws?token={two}")).await.close(None).await.is_none());
 }
 

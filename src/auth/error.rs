@@ -98,6 +98,6 @@ pub enum KeyError {
         /// Number of the table, from 1.
         number: usize,
         /// Why.
-        error: Box<KeyError>,
+        error: Box<Self>,
     },
 }

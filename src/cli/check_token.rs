@@ -80,7 +80,8 @@ fn contents(token: &str) -> String {
 }
 
 fn accepted(claims: &Claims, config: &Config, now: u64) -> String {
-    let user = claims.user.as_ref().map_or("an anonymous client".to_owned(), |user| format!("user {}", user.as_str()));
+    let user =
+        claims.user.as_ref().map_or_else(|| "an anonymous client".to_owned(), |user| format!("user {}", user.as_str()));
     let end = match claims.connection_expires {
         None => "the connection does not expire".to_owned(),
         Some(at) => {

@@ -6,7 +6,7 @@ use super::directory::Directory;
 use super::history::Budget;
 use super::inbox::{Credit, Inbox};
 use super::keepers::Keepers;
-use super::occupancy::Changes;
+use super::occupancy::{Announcement, Changes};
 use super::placement::{Placement, SlotReservation};
 use super::shard::ShardParts;
 use super::{Command, ConnectionId, MessageShape, Shard, Sink};
@@ -165,6 +165,11 @@ impl<S: Sink> Hub<S> {
                 channel.follow(&options, history, |key| directory.epoch(key));
             }
         }
+    }
+
+    /// Returns what has to be told since the last call: where the number of subscribers has changed.
+    pub fn take_announcements(&self) -> Vec<Announcement> {
+        self.parts.changes.take()
     }
 
     /// Drops from some histories what is too old at `now`, in microseconds since 1970, and channels that

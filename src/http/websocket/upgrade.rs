@@ -110,14 +110,15 @@ pub(crate) fn accept<B>(
 }
 
 /// What a client of the chat protocol asks for.
+#[derive(Clone, Copy, Debug)]
 struct OpenRequest {
     shape: MessageShape,
     since: Since,
     is_rate_limited: bool,
 }
 
-/// Returns what of it the client gets in a channel to which it may subscribe. Without the permission to read the history
-/// it gets no lines of it; what it missed since a position it gets in any case.
+/// Returns what of it the client gets in a channel to which it may subscribe. Without the permission to read the
+/// history it gets no lines of it; what it missed since a position it gets in any case.
 fn permitted(
     state: &State,
     channel: &ChannelName,

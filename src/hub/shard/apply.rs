@@ -47,8 +47,7 @@ impl<S: Sink> Shard<S> {
         let Some(mut index) = self.channels.find(channel) else { return 0 };
         self.counts.publications += 1;
         self.rounds.latency.note(publication);
-        loop {
-            let Some(channel) = self.channels.get_mut(index) else { break };
+        while let Some(channel) = self.channels.get_mut(index) {
             channel.append(publication);
             if !channel.is_touched {
                 channel.is_touched = true;
