@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use rustix::process::Signal;
 use server::balancer::{Balancer, Kind};
 use server::drain::{Pace, assert_even, watch};
-use server::process::{Process, throng};
+use server::process::{Process, logged, throng};
 use server::{Client, get, within};
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -48,15 +48,7 @@ async fn chat_goes_through_and_the_hub_knows_the_client() {
         let mut other = Client::connect(hub.addr, "/ws").await;
         client.send("through").await;
         assert_eq!(other.line().await, "through");
-        let line = within(async {
-            loop {
-                let line = log.next_line().await.unwrap().unwrap();
-                if line.contains("connected") {
-                    return line;
-                }
-            }
-        })
-        .await;
+        let line = logged(&mut log, "connected").await;
         assert!(line.contains("127.0.0.2"), "{kind:?}: {line}");
     }
 }

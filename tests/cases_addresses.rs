@@ -4,16 +4,15 @@
 mod server;
 
 use rustix::process::Signal;
-use server::process::{Process, fails, throng};
+use server::process::{Process, fails, logged, throng};
 use server::{Client, get, within};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 use throng::config::Config;
 use throng::server::{BoundSocket, Server};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
-use tokio::process::ChildStderr;
 
 /// A machine without IPv6 cannot show what these tests are about; they then check IPv4 only.
 fn has_ipv6() -> bool {
@@ -32,15 +31,6 @@ async fn listen(addresses: &[&str]) -> Result<Server, String> {
     let addr = addresses.iter().map(|text| text.parse().expect("it is one")).collect();
     let config = Config { addr, ..Config::default() }.complete(1, 10_000).map_err(|error| error.to_string())?;
     Server::bind(&config).await.map_err(|error| error.to_string())
-}
-
-async fn logged(log: &mut Lines<BufReader<ChildStderr>>, text: &str) -> String {
-    loop {
-        let line = within(log.next_line()).await.expect("it is text").expect("the log goes on");
-        if line.contains(text) {
-            return line;
-        }
-    }
 }
 
 /// `localhost` is ::1 first on many machines, so a page that it names must be served on both families.

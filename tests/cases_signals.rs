@@ -6,43 +6,17 @@
 mod server;
 
 use rustix::process::Signal;
-use server::process::{Process, throng};
+use server::process::{Log, Process, logged, rest, throng};
 use server::{Client, FrozenClock, KEY, Raw, ask, get, start, within};
 use std::path::PathBuf;
 use std::time::Duration;
 use throng::protocol::CloseReason;
-use tokio::io::{BufReader, Lines};
 use tokio::net::UnixDatagram;
-use tokio::process::ChildStderr;
 use tokio::time::Instant;
-
-type Log = Lines<BufReader<ChildStderr>>;
 
 /// Starts a hub on a free port, and returns its log.
 async fn start_logging(arguments: &[&str]) -> (Process, Log) {
     Process::spawn_logging(throng(&["--addr", "127.0.0.1:0"]).args(arguments)).await
-}
-
-/// Waits for a line of the log.
-async fn logged(log: &mut Log, part: &str) -> String {
-    within(async {
-        loop {
-            let line = log.next_line().await.unwrap().expect("the log goes on");
-            if line.contains(part) {
-                return line;
-            }
-        }
-    })
-    .await
-}
-
-/// Reads a log to its end.
-async fn rest(mut log: Log) -> String {
-    let mut text = String::new();
-    while let Some(line) = within(log.next_line()).await.unwrap() {
-        text = text + &line + "\n";
-    }
-    text
 }
 
 fn shutting_down() -> Option<(u16, String)> {

@@ -5,8 +5,8 @@ mod server;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustix::process::Signal;
-use server::process::{Process, throng};
-use server::{Client, tls, within};
+use server::process::{Process, logged, throng};
+use server::{Client, tls};
 use std::path::PathBuf;
 use throng::net::tls::load;
 
@@ -214,21 +214,11 @@ async fn certificate_of_the_future_is_refused_by_check_config_and_by_a_reload_an
     assert!(checked.status.code() == Some(2) && error.contains("is not valid yet, only from 4040-01-01"), "{error}");
 
     process.signal(Signal::HUP);
-    loop {
-        let line = within(log.next_line()).await.expect("it is text").expect("the log goes on");
-        if line.contains("nothing is changed") {
-            assert!(line.contains("is not valid yet"), "{line}");
-            break;
-        }
-    }
+    let line = logged(&mut log, "nothing is changed").await;
+    assert!(line.contains("is not valid yet"), "{line}");
     Client::over(identity.connect(process.addr).await, "/ws").await.round_trip().await;
 
     let (_second, mut log) = Process::spawn_logging(&mut throng(&arguments)).await;
-    loop {
-        let line = within(log.next_line()).await.expect("it is text").expect("the log goes on");
-        if line.contains("is not valid before 4040-01-01") {
-            assert!(line.contains("WARN"), "{line}");
-            return;
-        }
-    }
+    let line = logged(&mut log, "is not valid before 4040-01-01").await;
+    assert!(line.contains("WARN"), "{line}");
 }

@@ -4,11 +4,9 @@
 mod server;
 
 use rustix::process::Signal;
-use server::process::{Process, fails, throng};
+use server::process::{Process, fails, logged, throng};
 use server::{Client, within};
 use std::process::Output;
-use tokio::io::{BufReader, Lines};
-use tokio::process::ChildStderr;
 
 /// A file that is deleted with the test.
 struct File {
@@ -113,16 +111,6 @@ async fn default_config_is_a_file_that_can_be_used() {
     let (code, printed, _) = output(&["check-config", &file.path()], &[]).await;
     assert_eq!(code, Some(0));
     assert!(printed.contains(": valid; 0 of "), "{printed}");
-}
-
-/// Waits for a line of the log.
-async fn logged(log: &mut Lines<BufReader<ChildStderr>>, text: &str) -> String {
-    loop {
-        let line = within(log.next_line()).await.expect("it is text").expect("the log goes on");
-        if line.contains(text) {
-            return line;
-        }
-    }
 }
 
 /// New limits hold for open connections; a wrong file changes nothing; the rest waits for a restart.

@@ -1,28 +1,16 @@
 //! The log: what must never stand in it, and what it must never cost.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 #[path = "common/server/mod.rs"]
 mod server;
 
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::process::Signal;
-use server::process::{Process, at_some_scale, throng};
+use server::process::{Process, at_some_scale, logged, rest, throng};
 use server::{Client, exchange, get, within};
 use std::io::Write;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::Message;
-
-/// Reads a log to its end.
-async fn rest(mut log: tokio::io::Lines<tokio::io::BufReader<tokio::process::ChildStderr>>) -> String {
-    let mut text = String::new();
-    while let Some(line) = within(log.next_line()).await.unwrap() {
-        text.push_str(&line);
-        text.push('\n');
-    }
-    text
-}
 
 /// Logs are copied, mailed and searched: what opens a door must not be in them, however much is logged.
 /// docs/threats.md, row 19.
@@ -146,12 +134,7 @@ async fn pause_of_the_process(scale: u32) -> Result<(), String> {
     // What is tested is time that passes: three times that of a ping and its pong.
     tokio::time::sleep(scale * Duration::from_secs(5)).await;
     process.signal(Signal::CONT);
-    loop {
-        let line = within(log.next_line()).await.unwrap().expect("the log goes on");
-        if line.contains("the process did not run") {
-            break;
-        }
-    }
+    logged(&mut log, "the process did not run").await;
     Client::connect(process.addr, "/ws").await.send("over").await;
     for ended in within(clients.join_all()).await {
         ended?;

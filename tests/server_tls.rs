@@ -7,16 +7,15 @@ use futures_util::StreamExt;
 use rustix::process::Signal;
 use rustls::HandshakeKind;
 use rustls::version::{TLS12, TLS13};
-use server::process::{Process, fails, throng};
+use server::process::{Process, fails, logged, throng};
 use server::tls::{self, Identity};
 use server::{Client, FrozenClock, TestServer, frame, start, stream_with_buffer, within};
 use std::net::SocketAddr;
 use std::time::Duration;
 use throng::metrics::Refusal;
 use throng::protocol::CloseReason;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::process::ChildStderr;
 use tokio::sync::watch;
 
 type Encrypted = Client<tls::Stream>;
@@ -306,16 +305,6 @@ async fn proxy_header_comes_before_the_handshake() {
     let _other = Client::over(connect("198.51.100.2").await, "/ws").await;
     let second = tokio_tungstenite::client_async("ws://throng.test/ws", connect("198.51.100.1").await).await;
     assert!(second.expect_err("one is all it may have").to_string().contains("429"));
-}
-
-/// Waits for a line of the log.
-async fn logged(log: &mut Lines<BufReader<ChildStderr>>, text: &str) -> String {
-    loop {
-        let line = within(log.next_line()).await.expect("it is text").expect("the log goes on");
-        if line.contains(text) {
-            return line;
-        }
-    }
 }
 
 /// Publishes and receives until told to stop, and counts the lines.

@@ -19,6 +19,32 @@ pub(crate) fn throng(arguments: &[&str]) -> Command {
     command
 }
 
+/// The log of a process.
+pub(crate) type Log = Lines<BufReader<ChildStderr>>;
+
+/// Waits for a line of the log with this text in it.
+pub(crate) async fn logged(log: &mut Log, text: &str) -> String {
+    within(async {
+        loop {
+            let line = log.next_line().await.expect("it is text").expect("the log goes on");
+            if line.contains(text) {
+                return line;
+            }
+        }
+    })
+    .await
+}
+
+/// Reads a log to its end.
+pub(crate) async fn rest(mut log: Log) -> String {
+    let mut all = String::new();
+    while let Some(line) = within(log.next_line()).await.expect("it is text") {
+        all.push_str(&line);
+        all.push('\n');
+    }
+    all
+}
+
 /// A server in a process of its own.
 pub(crate) struct Process {
     child: Child,
@@ -51,7 +77,7 @@ impl Process {
     }
 
     /// Starts as [`Process::spawn`] does, and returns its log too.
-    pub(crate) async fn spawn_logging(command: &mut Command) -> (Self, Lines<BufReader<ChildStderr>>) {
+    pub(crate) async fn spawn_logging(command: &mut Command) -> (Self, Log) {
         let mut process = Self::spawn_with(command, Stdio::piped()).await;
         let log = process.child.stderr.take().expect("it is piped");
         (process, BufReader::new(log).lines())
