@@ -36,12 +36,12 @@ pub struct Shard<S: Sink> {
     pub(super) rounds: Rounds,
     pub(super) todo: Todo,
     pub(super) deadlines: Deadlines,
-    pub(super) closing: Closing,
+    pub(super) closing: CloseProgress,
 }
 
 /// Which connections a command to close many of them has reached.
 #[derive(Debug, Default)]
-pub(super) struct Closing {
+pub(super) struct CloseProgress {
     /// Every connection is being closed, and so is each that still connects.
     pub(super) all: Option<CloseReason>,
     /// Index of the slot at which the next command to close some goes on.
@@ -79,7 +79,7 @@ impl<S: Sink> Shard<S> {
             rounds: Rounds::new(tuning.coalesce_delay),
             todo: Todo::default(),
             deadlines: Deadlines::new(limits),
-            closing: Closing::default(),
+            closing: CloseProgress::default(),
         }
     }
 
