@@ -16,9 +16,9 @@ pub(super) struct Reloading {
     pub(super) level: Level,
 }
 
-/// Why a reload changed nothing.
+/// Why a SIGHUP changed nothing.
 #[derive(Debug, Error)]
-enum ReloadError {
+enum SighupError {
     #[error("{}", .0.to_string().trim().replace('\n', "; "))]
     Load(#[from] LoadError),
     #[error("{reason}")]
@@ -41,11 +41,11 @@ impl Reloading {
     }
 
     /// Returns what it has done, in one line.
-    async fn reload(&mut self, server: &ServerHandle) -> Result<String, ReloadError> {
+    async fn reload(&mut self, server: &ServerHandle) -> Result<String, SighupError> {
         let loaded = self.sources.load()?;
         let (applied, waiting) = reload::changes(&self.values, &loaded.values);
         let applied_by_server = server.reconfigure(&loaded.config).await;
-        applied_by_server.map_err(|error| ReloadError::Server { reason: error.to_string() })?;
+        applied_by_server.map_err(|error| SighupError::Server { reason: error.to_string() })?;
         self.level.set(&loaded.config.logging.log);
         for change in &applied {
             tracing::info!("reload: {change}");
