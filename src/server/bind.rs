@@ -20,7 +20,7 @@ const PORTS_TRIED: usize = 32;
 
 /// A socket that listens.
 #[derive(Debug)]
-pub(super) enum Socket {
+pub(super) enum ListeningSocket {
     Tcp(TcpListener),
     Unix(UnixSocket),
 }
@@ -37,10 +37,11 @@ enum Families {
 /// # Errors
 ///
 /// The error of the system. An address of a name that this machine does not have is only logged if there are others.
-pub(super) async fn bind(address: &Address, config: &Config) -> io::Result<Vec<Socket>> {
+pub(super) async fn bind(address: &Address, config: &Config) -> io::Result<Vec<ListeningSocket>> {
     let listeners = match &address.socket {
         SocketAddress::Unix(path) => {
-            return Ok(vec![Socket::Unix(UnixSocket::bind(path, config.unix_mode, config.unix_owner, BACKLOG)?)]);
+            let socket = UnixSocket::bind(path, config.unix_mode, config.unix_owner, BACKLOG)?;
+            return Ok(vec![ListeningSocket::Unix(socket)]);
         }
         SocketAddress::Tcp(Host::Any, port) => vec![listen_everywhere(*port, config)?],
         SocketAddress::Tcp(Host::Ip(IpAddr::V6(ip), None), port) if ip.is_unspecified() => {
@@ -55,7 +56,7 @@ pub(super) async fn bind(address: &Address, config: &Config) -> io::Result<Vec<S
         }
         SocketAddress::Tcp(Host::Name(name), port) => listen_at_name(name, *port, config).await?,
     };
-    Ok(listeners.into_iter().map(Socket::Tcp).collect())
+    Ok(listeners.into_iter().map(ListeningSocket::Tcp).collect())
 }
 
 /// Listens on every address of this machine.

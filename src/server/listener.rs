@@ -1,7 +1,7 @@
 //! A listener: an address where connections arrive, and the loop that accepts them.
 
 use super::accept_error::{AcceptError, Backoff};
-use super::bind::{Socket, bind};
+use super::bind::{ListeningSocket, bind};
 use super::bound_address::{BoundAddress, BoundSocket};
 use super::brief_response;
 use super::connection::{self, Accepted};
@@ -31,7 +31,7 @@ const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// A socket that listens, and what its connections have in common.
 #[derive(Debug)]
 pub(super) struct Listener {
-    socket: Socket,
+    socket: ListeningSocket,
     endpoint: Arc<Endpoint>,
 }
 
@@ -51,20 +51,20 @@ impl Listener {
     /// Returns the address, with the port that the system chose for port 0; `None` for a Unix socket.
     pub(super) fn addr(&self) -> Option<SocketAddr> {
         match &self.socket {
-            Socket::Tcp(listener) => listener.local_addr().ok(),
-            Socket::Unix(_) => None,
+            ListeningSocket::Tcp(listener) => listener.local_addr().ok(),
+            ListeningSocket::Unix(_) => None,
         }
     }
 
     /// Returns the address as people read it; `None` if the system cannot tell.
     pub(super) fn bound_address(&self) -> Option<BoundAddress> {
         let socket = match &self.socket {
-            Socket::Tcp(listener) => {
+            ListeningSocket::Tcp(listener) => {
                 let addr = listener.local_addr().ok()?;
                 let is_dual_stack = addr.is_ipv6() && SockRef::from(listener).only_v6().is_ok_and(|is_only| !is_only);
                 BoundSocket::Tcp { addr, is_dual_stack }
             }
-            Socket::Unix(socket) => BoundSocket::Unix(socket.path().to_owned()),
+            ListeningSocket::Unix(socket) => BoundSocket::Unix(socket.path().to_owned()),
         };
         let Endpoint { is_internal, has_proxy_protocol, ref tls, .. } = *self.endpoint;
         Some(BoundAddress { socket, has_proxy_protocol, is_encrypted: tls.is_some(), is_internal })
@@ -169,11 +169,11 @@ impl Listener {
 
     async fn accept(&self) -> io::Result<Accepted> {
         match &self.socket {
-            Socket::Tcp(listener) => {
+            ListeningSocket::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
                 Ok(Accepted { stream, peer: peer.ip().to_canonical() })
             }
-            Socket::Unix(socket) => {
+            ListeningSocket::Unix(socket) => {
                 let (stream, _) = socket.listener.accept().await?;
                 // Reads and writes of a TCP stream are those of any stream socket, so one type serves both kinds.
                 let descriptor = OwnedFd::from(stream.into_std()?);
