@@ -22,6 +22,9 @@ const SIZES = [
   { width: 1400, height: 900 },
 ];
 
+/** Pages that are open at once: for most of its time each waits for another process. */
+const OPEN_MAX = 4;
+
 let browser;
 let directory = process.env.REPORT_PAGES;
 let made = null;
@@ -64,20 +67,28 @@ async function everyPage(check, variants = SIZES.flatMap((size) => [["light", si
   for (const [colorScheme, viewport] of variants) {
     const context = await browser.newContext({ colorScheme, viewport });
     context.setDefaultTimeout(STATE_TIMEOUT);
-    for (const name of pages) {
-      const url = pathToFileURL(join(directory, name)).href;
-      const page = await context.newPage();
-      const [complaints, requests] = [[], []];
-      page.on("pageerror", (error) => complaints.push(error.message));
-      page.on("console", (message) => complaints.push(message.text()));
-      page.on("dialog", (dialog) => (complaints.push(`dialog: ${dialog.message()}`), dialog.dismiss()));
-      page.on("request", (request) => requests.push(request.url()));
-      await page.goto(url);
-      await check(page, { label: `${name}, ${colorScheme}, ${viewport.width} px`, url, complaints, requests });
-      await page.close();
-    }
+    const left = [...pages];
+    const checkTheRest = async () => {
+      for (let name = left.shift(); name !== undefined; name = left.shift()) {
+        await checkPage(context, name, `${name}, ${colorScheme}, ${viewport.width} px`, check);
+      }
+    };
+    await Promise.all(Array.from({ length: OPEN_MAX }, checkTheRest));
     await context.close();
   }
+}
+
+async function checkPage(context, name, label, check) {
+  const url = pathToFileURL(join(directory, name)).href;
+  const page = await context.newPage();
+  const [complaints, requests] = [[], []];
+  page.on("pageerror", (error) => complaints.push(error.message));
+  page.on("console", (message) => complaints.push(message.text()));
+  page.on("dialog", (dialog) => (complaints.push(`dialog: ${dialog.message()}`), dialog.dismiss()));
+  page.on("request", (request) => requests.push(request.url()));
+  await page.goto(url);
+  await check(page, { label, url, complaints, requests });
+  await page.close();
 }
 
 const oneVariant = [["light", SIZES[1]]];
