@@ -5,15 +5,14 @@
 #[path = "../tests/common/null.rs"]
 mod null;
 
-use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput};
 use null::Null;
 use std::sync::Arc;
 use std::time::Duration;
 use throng::config::{Config, HubLimits};
-use throng::hub::{Channel, Hub, Shard};
+use throng::hub::{Channel, Hub, MessageShape, Shard, SubscribeOptions};
 use throng::metrics::Metrics;
-use throng::protocol::{ChannelName, Encoding, chat};
+use throng::protocol::{ChannelName, Payload};
 
 /// One shard with the given number of subscribers of one channel.
 struct Bench {
@@ -33,14 +32,17 @@ impl Bench {
         let mut channel = None;
         for _ in 0..subscribers {
             let credit = || hub.inbox(0).try_credit(0).expect("every pass gives credits back");
-            let id = hub.connect(hub.reserve_slot().expect("there is room"), Null, credit());
-            channel = hub.subscribe(id, &name, Encoding::Lines, credit()).ok();
+            let id = hub.connect(hub.reserve_slot().expect("there is room"), Null, MessageShape::default(), credit());
+            channel = hub
+                .subscribe(id, &name, &SubscribeOptions::default(), credit())
+                .ok()
+                .map(|subscribed| subscribed.channel);
             pass(&mut shard);
         }
         Self { channel: channel.expect("there is a subscriber"), hub, shard, metrics }
     }
 
-    fn publish(&mut self, body: &Bytes, messages: usize) {
+    fn publish(&mut self, body: &Payload, messages: usize) {
         for _ in 0..messages {
             let mut credits = self.hub.credits(body.len());
             self.hub.publish(&self.channel, body, &mut credits).expect("a batch fits the inbox");
@@ -62,7 +64,7 @@ fn pass(shard: &mut Shard<Null>) {
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     let mut group = criterion.benchmark_group("fan_out");
-    let body = chat::line(&[b'x'; 64]).expect("it is text");
+    let body = Payload::line(&[b'x'; 64]).expect("it is text");
     for (subscribers, messages) in [(100, 1), (1_000, 1), (10_000, 1), (1_000, 16), (1_000, 64)] {
         let mut bench = Bench::new(subscribers);
         let deliveries = (subscribers * messages) as u64;

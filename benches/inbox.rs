@@ -5,17 +5,16 @@
 #[path = "../tests/common/null.rs"]
 mod null;
 
-use bytes::Bytes;
 use criterion::{Criterion, Throughput};
 use null::Null;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 use throng::config::{Config, HubLimits};
-use throng::hub::Hub;
 use throng::hub::inbox::sleep_flag::SleepFlag;
+use throng::hub::{Hub, MessageShape, SubscribeOptions};
 use throng::metrics::Metrics;
-use throng::protocol::{ChannelName, Encoding};
+use throng::protocol::{ChannelName, Payload};
 
 /// Messages of one pass.
 const BATCH: usize = 256;
@@ -31,16 +30,18 @@ fn publish(criterion: &mut Criterion, shards: usize) {
     for _ in 0..shards {
         let seat = hub.reserve_slot().expect("there is room");
         let inbox = hub.inbox(seat.id().shard());
-        let id = hub.connect(seat, Null, inbox.try_credit(0).expect("it is empty"));
-        channel = hub.subscribe(id, &name, Encoding::Lines, inbox.try_credit(0).expect("it is nearly empty")).ok();
+        let id = hub.connect(seat, Null, MessageShape::default(), inbox.try_credit(0).expect("it is empty"));
+        let credit = inbox.try_credit(0).expect("it is nearly empty");
+        channel =
+            hub.subscribe(id, &name, &SubscribeOptions::default(), credit).ok().map(|subscribed| subscribed.channel);
     }
     let channel = channel.expect("there is a subscriber");
-    let body = Bytes::from_static(b"x\n");
+    let line = Payload::line(b"x").expect("it is text");
     group.bench_function(format!("publish_and_pass_of_{BATCH}_to_{shards}_shards"), |bencher| {
         bencher.iter(|| {
             for _ in 0..BATCH {
-                let mut credits = hub.credits(body.len());
-                black_box(hub.publish(&channel, &body, &mut credits)).expect("a batch fits the inbox");
+                let mut credits = hub.credits(line.len());
+                black_box(hub.publish(&channel, &line, &mut credits)).expect("a batch fits the inbox");
             }
             for shard in &mut running {
                 while shard.begin_pass(Duration::ZERO) {

@@ -7,18 +7,17 @@
 #[path = "../tests/common/null.rs"]
 mod null;
 
-use bytes::Bytes;
 use null::Null;
 use std::hint::black_box;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
-use throng::config::{Config, HubLimits};
+use throng::config::{ChannelOptions, Config, HubLimits};
 use throng::hub::shard::log::Log;
-use throng::hub::{Channel, Hub, Shard};
+use throng::hub::{Channel, HistoryOptions, Hub, MessageShape, Shard, SubscribeOptions};
 use throng::metrics::Metrics;
 use throng::protocol::websocket::frame::{self, Head, Opcode};
-use throng::protocol::{ChannelName, DecoderLimits, Encoding, Event, FrameDecoder, chat};
+use throng::protocol::{ChannelName, DecoderLimits, Event, FrameDecoder, Payload};
 
 /// Bytes of a message.
 const LEN: usize = 64;
@@ -32,11 +31,12 @@ const SUBSCRIBERS: usize = 1_000;
 /// A name, and what runs it and returns how many units its count is divided by.
 type Case = (&'static str, fn() -> usize);
 
-const CASES: [Case; 6] = [
+const CASES: [Case; 7] = [
     ("decoder", decoder),
     ("frame", encode_frame),
     ("log_append", log_append),
     ("publish", publish),
+    ("publish_kept", publish_kept),
     ("apply", apply),
     ("fan_out", fan_out),
 ];
@@ -84,7 +84,7 @@ fn encode_frame() -> usize {
 fn log_append() -> usize {
     let body = line();
     let mut log = Log::default();
-    counted(|| (0..BATCH).for_each(|_| log.push(black_box(&body))));
+    counted(|| (0..BATCH).for_each(|_| log.push(black_box(&body.data))));
     assert_eq!(log.len(), (BATCH * body.len()) as u64);
     BATCH
 }
@@ -95,6 +95,17 @@ fn publish() -> usize {
     counted(|| stage.publish(BATCH));
     stage.pass();
     assert_eq!(stage.deliveries(), BATCH as u64);
+    BATCH
+}
+
+/// The same in a channel with a history that is full.
+fn publish_kept() -> usize {
+    let mut stage = Stage::with_history(1, HistoryOptions { size: BATCH, ttl: Duration::from_secs(3600) });
+    stage.publish(BATCH);
+    stage.pass();
+    counted(|| stage.publish(BATCH));
+    stage.pass();
+    assert_eq!(stage.deliveries(), 2 * BATCH as u64);
     BATCH
 }
 
@@ -116,8 +127,8 @@ fn fan_out() -> usize {
     SUBSCRIBERS
 }
 
-fn line() -> Bytes {
-    chat::line(&[b'x'; LEN]).expect("it is text")
+fn line() -> Payload {
+    Payload::line(&[b'x'; LEN]).expect("it is text")
 }
 
 /// One shard with the given number of subscribers of one channel.
@@ -129,6 +140,13 @@ struct Stage {
 
 impl Stage {
     fn new(subscribers: usize) -> Self {
+        Self::with_history(subscribers, HistoryOptions::default())
+    }
+
+    fn with_history(subscribers: usize, history: HistoryOptions) -> Self {
+        let mut channel = ChannelOptions::default();
+        (channel.options.history_size, channel.options.history_ttl) = (history.size, history.ttl);
+        let options = SubscribeOptions { channel: Arc::new(channel), ..SubscribeOptions::default() };
         let limits = HubLimits { connections_max: subscribers, ..Config::default().limits };
         let (hub, mut shards) = Hub::new(&limits, Arc::new(Metrics::new(1)));
         let shard = shards.pop().expect("one was asked for");
@@ -136,8 +154,8 @@ impl Stage {
         let mut channel = None;
         for _ in 0..subscribers {
             let credit = || hub.inbox(0).try_credit(0).expect("they fit the inbox");
-            let id = hub.connect(hub.reserve_slot().expect("there is room"), Null, credit());
-            channel = hub.subscribe(id, &name, Encoding::Lines, credit()).ok();
+            let id = hub.connect(hub.reserve_slot().expect("there is room"), Null, MessageShape::default(), credit());
+            channel = hub.subscribe(id, &name, &options, credit()).ok().map(|subscribed| subscribed.channel);
         }
         let mut stage = Self { hub, shard, channel: channel.expect("there is a subscriber") };
         while stage.pass() {}

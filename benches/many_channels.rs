@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use throng::hub::Channel;
 use throng::net::socket::SocketSink;
-use throng::protocol::chat;
+use throng::protocol::Payload;
 use throng::protocol::websocket::frame::{self, Opcode};
 use tokio::runtime::Runtime;
 
@@ -52,7 +52,7 @@ struct Bench {
     lobby: [Members; 1],
     many: Room<SocketSink>,
     channels: Vec<Members>,
-    body: Bytes,
+    body: Payload,
     frame: Bytes,
 }
 
@@ -64,7 +64,7 @@ impl Bench {
         let channels: Vec<_> = (0..members).map(|member| one.subscribe(member, "lobby")).collect();
         let lobby = [Members { channel: Arc::clone(&channels[0]), members: (0..members).collect() }];
         let channels = subscribe_by_zipf(&mut many, members);
-        let body = chat::line(&[b'x'; 64]).expect("it is text");
+        let body = Payload::line(&[b'x'; 64]).expect("it is text");
         Ok(Self { peers, one, lobby, many, channels, body, frame: frame::encode(Opcode::Text, &[b'x'; 64]) })
     }
 
@@ -118,7 +118,7 @@ struct Plan {
 
 impl Plan {
     /// The hub's way.
-    fn publish(&self, room: &mut Room<SocketSink>, channels: &[Members], body: &Bytes) {
+    fn publish(&self, room: &mut Room<SocketSink>, channels: &[Members], body: &Payload) {
         for next in &self.publications {
             room.publish(&channels[*next].channel, body);
             if !self.is_burst {
@@ -142,7 +142,7 @@ impl Plan {
     }
 
     /// Returns the bytes that the hub's way writes.
-    fn bytes(&self, channels: &[Members], body: &Bytes) -> usize {
+    fn bytes(&self, channels: &[Members], body: &Payload) -> usize {
         let mut runs: BTreeMap<usize, usize> = BTreeMap::new();
         self.publications.iter().for_each(|next| *runs.entry(*next).or_default() += 1);
         // One head for a run, and a newline between any two of its lines.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use throng::hub::Channel;
 use throng::net::socket::SocketSink;
-use throng::protocol::chat;
+use throng::protocol::Payload;
 use throng::protocol::websocket::frame::{self, Opcode};
 use tokio::runtime::Runtime;
 
@@ -31,7 +31,7 @@ struct Bench {
     peers: Peers,
     room: Room<SocketSink>,
     channel: Arc<Channel>,
-    body: Bytes,
+    body: Payload,
     frame: Bytes,
 }
 
@@ -41,7 +41,7 @@ impl Bench {
         let mut room = Room::new(peers.servers.iter().map(|server| SocketSink::new(Arc::clone(server))));
         let channels: Vec<_> = (0..receivers).map(|member| room.subscribe(member, "lobby")).collect();
         let channel = Arc::clone(&channels[0]);
-        let body = chat::line(&[b'x'; 64]).expect("it is text");
+        let body = Payload::line(&[b'x'; 64]).expect("it is text");
         Ok(Self { peers, room, channel, body, frame: frame::encode(Opcode::Text, &[b'x'; 64]) })
     }
 

@@ -7,7 +7,6 @@
 #[path = "../tests/common/sockets/mod.rs"]
 mod sockets;
 
-use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{CipherSuite, ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
@@ -16,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use throng::hub::Channel;
 use throng::net::socket::{Socket, SocketSink};
-use throng::protocol::chat;
+use throng::protocol::Payload;
 use throng::protocol::websocket::frame::{Head, Opcode};
 use tokio::runtime::Runtime;
 
@@ -111,7 +110,7 @@ impl Side {
         Ok(Self { peers, room, channel })
     }
 
-    fn write(&mut self, body: &Bytes, messages: usize) {
+    fn write(&mut self, body: &Payload, messages: usize) {
         for _ in 0..messages {
             self.room.publish(&self.channel, body);
         }
@@ -120,7 +119,7 @@ impl Side {
 }
 
 /// Writes the same messages both ways and returns the time of the encrypted one.
-fn round(sides: &mut [Side; 2], body: &Bytes, messages: usize, duel: &mut Duel) -> Duration {
+fn round(sides: &mut [Side; 2], body: &Payload, messages: usize, duel: &mut Duel) -> Duration {
     // One head for the run, and a newline between any two of its lines.
     let lines = messages * body.len() - 1;
     let frame = Head::new(Opcode::Text, lines).as_slice().len() + lines;
@@ -149,7 +148,7 @@ fn main() -> std::io::Result<()> {
     let mut group = criterion.benchmark_group("tls_fan_out");
     group.sampling_mode(SamplingMode::Flat);
     for (len, bursts) in CASES {
-        let body = chat::line(&vec![b'x'; len]).expect("it is text");
+        let body = Payload::line(&vec![b'x'; len]).expect("it is text");
         for messages in bursts {
             let mut duel = Duel::default();
             group.throughput(Throughput::Elements((receivers * messages) as u64));

@@ -9,10 +9,8 @@ import { Connection } from "./connection.js";
 import { Log } from "./log.js";
 
 const CHANNEL_DEFAULT = "lobby";
-/** What lines of the hub itself begin with: it trims white space from those of clients. */
-const NOTICE = " [throng] ";
 /** The channel names that the hub accepts. */
-const CHANNEL_NAME = /^[A-Za-z0-9_.:#$@-]{1,255}$/;
+const CHANNEL_NAME = /^[A-Za-z0-9_.:,#$@-]{1,255}$/;
 /** Control characters, and characters that change the direction of the text around them. */
 const NAME_FORBIDDEN = /[\p{Cc}\u061C\u200E\u200F\u2028-\u202E\u2066-\u2069]/u;
 const NAME_CHARACTERS_MAX = 32;
@@ -25,6 +23,7 @@ const $ = (id) => document.getElementById(id);
 const [channelField, channelError] = [$("channel"), $("channel-error")];
 const [nameField, messageField, sendButton, hint] = [$("name"), $("message"), $("send"), $("hint")];
 const [status, stateText, countdown, retry] = [$("status"), $("state"), $("countdown"), $("retry")];
+const occupancy = $("occupancy");
 const log = new Log({ element: $("log"), welcome: $("welcome"), jump: $("jump") });
 
 let channel = null;
@@ -44,8 +43,6 @@ function socketUrl(name) {
   const url = new URL("ws", location.origin + location.pathname);
   url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   url.searchParams.set("channel", name);
-  // Signs of life that this page can see: a browser shows no pings.
-  url.searchParams.set("heartbeat", "on");
   return url;
 }
 
@@ -58,7 +55,7 @@ function showChannelError(text) {
 /** Joins a channel and returns true, or shows what is wrong with its name and returns false. */
 function join(name) {
   if (!CHANNEL_NAME.test(name)) {
-    showChannelError("A channel name has 1 to 255 characters: letters a to z, digits, and _ . : # $ @ -");
+    showChannelError("A channel name has 1 to 255 characters: letters a to z, digits, and _ . : , # $ @ -");
     return false;
   }
   showChannelError("");
@@ -70,7 +67,14 @@ function join(name) {
   log.clear();
   document.title = `#${name} · throng`;
   messageField.placeholder = `Message #${name}`;
-  connection = new Connection(socketUrl(name), { onState: showState, onText: receive });
+  connection = new Connection(socketUrl(name), {
+    onState: showState,
+    onStart: announceReturn,
+    onCaughtUp: giveBackUnconfirmed,
+    onLine: receive,
+    onOccupancy: showOccupancy,
+    onNotice: (text) => log.addNotice(text, "bad"),
+  });
   connection.open();
   return true;
 }
@@ -105,10 +109,16 @@ function showState(next) {
   state = next;
   status.dataset.state = next.kind;
   stateText.textContent = STATE_TEXT[next.kind];
+  if (next.kind !== "connected") showOccupancy(null);
   retry.hidden = !["waiting", "offline", "refused"].includes(next.kind);
   showCountdown();
   announce(next);
   showHint();
+}
+
+/** Shows how many are in the channel, or nothing while that is not known. */
+function showOccupancy(count) {
+  occupancy.textContent = count === null ? "" : `${count.toLocaleString("en")} here`;
 }
 
 /** The countdown is not part of the live region: a screen reader would read out every second. */
@@ -118,13 +128,20 @@ function showCountdown() {
 }
 
 /** Adds a notice to the log where lines may be missing, with the reason. */
-function announce({ kind, isReturn, wasOpen, code, reason }) {
+function announce({ kind, wasOpen, code, reason }) {
   // With 1005 and 1006 the browser itself reports that there was no close frame, or none with a code.
   const why = code === undefined || code === 1005 || code === 1006 ? "" : ` (${`${code} ${reason}`.trim()})`;
-  if (isReturn) log.addNotice("Reconnected. Messages sent while disconnected are not shown.", "good");
   if (kind === "refused") log.addNotice(`Disconnected${why}. The hub asked not to reconnect.`, "bad");
   else if (wasOpen) log.addNotice(`Connection lost${why}. Reconnecting…`, "bad");
-  if (wasOpen) giveBackUnconfirmed();
+  if (kind === "refused") giveBackUnconfirmed();
+}
+
+/** Says after a reconnect whether lines are missing. */
+function announceReturn({ hasHistory, isRecovered }) {
+  if (!state.isReturn) return;
+  if (isRecovered) log.addNotice("Reconnected. Nothing was missed.", "good");
+  else if (hasHistory) log.addNotice("Reconnected. Messages sent while disconnected may be missing.", "bad");
+  else log.addNotice("Reconnected. Messages sent while disconnected are not shown.", "bad");
 }
 
 /** Reports how many lines may be lost, and puts the last one back into the field. */
@@ -137,14 +154,9 @@ function giveBackUnconfirmed() {
   unconfirmed = [];
 }
 
-/** Splits a message into its lines; blank ones, which the hub passes on, would only be gaps in the log. */
-function receive(data) {
-  if (typeof data !== "string") return;
-  for (const text of data.split("\n")) {
-    if (text.trim() === "") continue;
-    if (text.startsWith(NOTICE)) log.addNotice(text.slice(NOTICE.length), "bad");
-    else log.addLine(text, { isOwn: isOwn(text) });
-  }
+/** Shows a line; blank ones, which the hub passes on, would only be gaps in the log. */
+function receive(text, at) {
+  if (text.trim() !== "") log.addLine(text, { isOwn: isOwn(text), at });
 }
 
 function isOwn(line) {

@@ -1,5 +1,5 @@
 /**
- * A connection to one channel of the hub that reconnects by itself.
+ * A connection to one channel of the hub that reconnects by itself, and gets then what it missed.
  *
  * Each attempt comes after a random wait, so that the clients of a hub that restarts do not all return at the same
  * moment. A close code from 4500 to 4999 means "do not reconnect": then only `open` tries again.
@@ -9,6 +9,10 @@
  * - `{ kind: "connected", isReturn }`: `isReturn` if an earlier connection was lost
  * - `{ kind: "waiting" | "offline", until, wasOpen, code, reason }`: the next attempt is at `until`, ms of `Date.now()`
  * - `{ kind: "refused", wasOpen, code, reason }`
+ *
+ * `onStart` gets `{ hasHistory, isRecovered }` before the first line: whether everything that was missed follows.
+ * `onCaughtUp` is called once the past is told, `onLine` gets `(text, at)`, `onOccupancy` the number of connections in
+ * the channel, and `onNotice` what else the hub itself says.
  */
 
 /** Bound of the first wait: too short to be noticed, long enough to spread the clients of a hub. */
@@ -19,8 +23,19 @@ const BACKOFF_MAX_MS = 30_000;
 const STABLE_MS = 5_000;
 /** Time for a handshake; browsers by themselves wait for minutes. */
 const CONNECT_TIMEOUT_MS = 10_000;
+/** The subprotocol in which each line begins with its offset and its time in milliseconds since 1970. */
+const NUMBERED_LINES = "throng-numbered-lines";
+const NUMBERED = /^(\d+) (\d+) /;
+/** Lines of the past that are asked for: more than a screen of them. */
+const HISTORY_LINES = 50;
+/** What lines of the hub itself begin with: it trims white space from those of clients. */
+const NOTICE = " [throng] ";
 /** What the hub sends with each of its pings, and within how many seconds the next one comes. */
-const SIGN_OF_LIFE = /^ \[throng\] ping (\d+)$/;
+const SIGN_OF_LIFE = /^ping (\d+)$/;
+/** How many connections the channel has. */
+const OCCUPANCY = /^here (\d+)$/;
+/** Where the channel's history stands, how many lines of it follow, and whether these are all that was missed. */
+const POSITION = /^position (?:none|([0-9a-f]+):(\d+)) (\d+)(?: (recovered|incomplete))?$/;
 /** Time by which one may be late: a slow network, a busy tab. */
 const LATENESS_MAX_MS = 15_000;
 /** How often the silence is measured. */
@@ -41,6 +56,11 @@ export class Connection {
   #lastSign = 0;
   /** How long the hub may be silent; unknown until its first sign of life. */
   #silenceMax = Infinity;
+  /** The channel's incarnation, and the newest line of it that was received. */
+  #epoch = null;
+  #offset = 0;
+  /** Lines of the past that are still to come. */
+  #pastLeft = 0;
 
   constructor(url, handlers) {
     this.#url = url;
@@ -50,7 +70,7 @@ export class Connection {
   /** Connects now; an attempt or connection before it is dropped. */
   open() {
     this.close();
-    const socket = new WebSocket(this.#url);
+    const socket = new WebSocket(this.#address(), NUMBERED_LINES);
     socket.onopen = () => this.#opened();
     socket.onmessage = ({ data }) => this.#received(data);
     socket.onclose = ({ code, reason }) => this.#closed(code, reason);
@@ -84,6 +104,15 @@ export class Connection {
     return true;
   }
 
+  /** A heartbeat is asked for because a browser shows no pings. */
+  #address() {
+    const url = new URL(this.#url);
+    url.searchParams.set("heartbeat", "on");
+    url.searchParams.set("history", HISTORY_LINES);
+    if (this.#epoch !== null) url.searchParams.set("since", `${this.#epoch}:${this.#offset}`);
+    return url;
+  }
+
   #opened() {
     clearTimeout(this.#timer);
     this.#openedAt = this.#lastSign = performance.now();
@@ -92,13 +121,45 @@ export class Connection {
     const isReturn = this.#wasEverOpen;
     this.#wasEverOpen = true;
     this.#handlers.onState({ kind: "connected", isReturn });
+    // A hub of an earlier version tells no positions.
+    if (this.#socket.protocol !== NUMBERED_LINES) this.#started([, undefined, undefined, "0"]);
   }
 
   #received(data) {
     this.#lastSign = performance.now();
-    const seconds = SIGN_OF_LIFE.exec(data)?.[1];
-    if (seconds === undefined) this.#handlers.onText(data);
-    else this.#silenceMax = Number(seconds) * 1_000 + LATENESS_MAX_MS;
+    if (typeof data !== "string") return;
+    for (const line of data.split("\n")) {
+      if (line.startsWith(NOTICE)) this.#noticed(line.slice(NOTICE.length));
+      else this.#read(line);
+    }
+  }
+
+  #noticed(text) {
+    const seconds = SIGN_OF_LIFE.exec(text)?.[1];
+    const position = POSITION.exec(text);
+    const here = OCCUPANCY.exec(text)?.[1];
+    if (seconds !== undefined) this.#silenceMax = Number(seconds) * 1_000 + LATENESS_MAX_MS;
+    else if (position !== null) this.#started(position);
+    else if (here !== undefined) this.#handlers.onOccupancy(Number(here));
+    else this.#handlers.onNotice(text);
+  }
+
+  #started([, epoch, offset, lines, outcome]) {
+    this.#pastLeft = Number(lines);
+    // Lines that follow count up to the offset; without any it is where this page stands.
+    this.#epoch = epoch ?? null;
+    this.#offset = Number(offset ?? 0) - this.#pastLeft;
+    this.#handlers.onStart({ hasHistory: epoch !== undefined, isRecovered: outcome === "recovered" });
+    if (this.#pastLeft === 0) this.#handlers.onCaughtUp();
+  }
+
+  /** Counts a line whose number the hub tells, and hands it on. */
+  #read(line) {
+    const numbered = NUMBERED.exec(line);
+    if (this.#socket.protocol !== NUMBERED_LINES || numbered === null) return this.#handlers.onLine(line, new Date());
+    this.#offset = Number(numbered[1]);
+    this.#handlers.onLine(line.slice(numbered[0].length), new Date(Number(numbered[2])));
+    if (this.#pastLeft > 0 && --this.#pastLeft === 0) this.#handlers.onCaughtUp();
   }
 
   /** A line that is cut without a word stays open for the browser, which shows pings to no page. */

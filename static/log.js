@@ -41,14 +41,14 @@ export class Log {
     new ResizeObserver(() => this.#isFollowing && this.follow()).observe(element);
   }
 
-  /** Adds a message of the channel. */
-  addLine(text, { isOwn }) {
-    this.#enqueue({ text, isChat: true, classes: isOwn ? "line own" : "line" });
+  /** Adds a message of the channel that was sent at `at`. */
+  addLine(text, { isOwn, at }) {
+    this.#enqueue({ text, at, isChat: true, classes: isOwn ? "line own" : "line" });
   }
 
   /** Adds a notice of the page itself; `tone` is `good` or `bad`. */
   addNotice(text, tone) {
-    this.#enqueue({ text, isChat: false, classes: `notice ${tone}` });
+    this.#enqueue({ text, at: new Date(), isChat: false, classes: `notice ${tone}` });
   }
 
   clear() {
@@ -70,7 +70,7 @@ export class Log {
 
   /** A hidden tab has no frames, so the queue has the same bounds as the log. */
   #enqueue(line) {
-    this.#queue.push({ ...line, at: new Date() });
+    this.#queue.push(line);
     this.#queueCharacters += line.text.length;
     while (this.#queue.length > LINES_MAX || this.#queueCharacters > CHARACTERS_MAX) {
       this.#queueCharacters -= this.#queue.shift().text.length;

@@ -5,7 +5,6 @@
 #[path = "common/null.rs"]
 mod null;
 
-use bytes::Bytes;
 use futures_util::FutureExt;
 use null::Null;
 use std::io::IoSlice;
@@ -13,9 +12,10 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 use throng::config::HubLimits;
-use throng::hub::{Channel, Hub, MessageShape, Sent, Shard, Sink};
+use throng::engine::Engine;
+use throng::hub::{Channel, Hub, MessageShape, Sent, Shard, Since, Sink, SubscribeOptions};
 use throng::metrics::Metrics;
-use throng::protocol::{ChannelName, DecoderLimits, Encoding, FrameDecoder, chat};
+use throng::protocol::{ChannelName, DecoderLimits, FrameDecoder, Payload};
 use throng::session::{Flow, OpenOptions, Protocol, Session};
 
 const TEXT: &[u8] = b"a message of the usual size";
@@ -61,8 +61,9 @@ fn hub<S: Sink>(subscribers: usize, sink: impl Fn() -> S) -> (Hub<S>, Shard<S>, 
     let mut channel = None;
     for _ in 0..subscribers {
         let credit = || hub.inbox(0).try_credit(0).expect("the shard runs after every connection");
-        let id = hub.connect(hub.reserve_slot().expect("there is room"), sink(), credit());
-        channel = Some(hub.subscribe(id, &lobby(), Encoding::Lines, credit()).expect("there is room"));
+        let id = hub.connect(hub.reserve_slot().expect("there is room"), sink(), MessageShape::default(), credit());
+        channel =
+            Some(hub.subscribe(id, &lobby(), &SubscribeOptions::default(), credit()).expect("there is room").channel);
         pass(&mut shard);
     }
     (hub, shard, channel.expect("there is a subscriber"))
@@ -78,9 +79,9 @@ fn pass_at<S: Sink>(shard: &mut Shard<S>, now: Duration) {
     shard.end_pass(Duration::ZERO);
 }
 
-fn publish<S: Sink>(hub: &Hub<S>, channel: &Channel) {
-    let body: Bytes = chat::line(TEXT).expect("it is text");
-    hub.publish(channel, &body, &mut hub.credits(body.len())).expect("there is room");
+fn publish<S: Sink>(hub: &Hub<S>, channel: &Arc<Channel>) {
+    let line = Payload::line(TEXT).expect("it is text");
+    hub.publish(channel, &line, &mut hub.credits(line.len())).expect("there is room");
 }
 
 /// Allocations of one publication to that many subscribers, from the received text to the last socket.
@@ -111,10 +112,16 @@ fn inbound_message_costs_no_more_than_its_publication() {
     let (hub, mut shard) = empty_hub(1);
     let (name, seat) = (lobby(), hub.reserve_slot().expect("there is room"));
     let opened = Session::open(
-        hub.clone(),
+        Engine::Memory(hub.clone()),
         seat,
         Null,
-        OpenOptions { protocol: Protocol::Chat, shape: MessageShape::default(), is_rate_limited: false },
+        OpenOptions {
+            protocol: Protocol::Chat,
+            shape: MessageShape::default(),
+            since: Since::Now,
+            is_rate_limited: false,
+            channel: Arc::clone(hub.default_options()),
+        },
         &name,
     );
     let mut session = opened.now_or_never().expect("there are credits").expect("there is room");

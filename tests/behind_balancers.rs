@@ -30,10 +30,15 @@ const DRAIN_TIME: Duration = Duration::from_secs(6);
 
 /// All clients are on this machine, but come through a balancer, so that they are not exempt from limits.
 async fn hub() -> Process {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hub.toml");
+    // Of the spellings below.
+    std::fs::write(&path, "[[namespace]]\nname = \"news\"\n[[namespace]]\nname = \"a\"\n").unwrap();
     let grace = ["--lb-grace", "3s", "--drain-time", "6s", "--shards", "2"];
     let limits = ["--connections-per-address-max", "100000", "--handshake-rate-per-address-max", "100000"];
     let total = ["--trusted-proxies", "127.0.0.1", "--handshake-rate-max", "100000"];
-    Process::start(&[&grace[..], &limits, &total].concat()).await
+    let config = ["--config", path.to_str().unwrap()];
+    Process::start(&[&grace[..], &limits, &total, &config].concat()).await
 }
 
 #[tokio::test]

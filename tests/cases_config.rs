@@ -14,7 +14,7 @@ use throng::config::section::{Section, single_settings};
 use throng::config::setting::{Kind, Setting};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 use futures_util::{SinkExt, StreamExt};
 
@@ -26,15 +26,40 @@ async fn output(arguments: &[String], variables: &[(&str, &str)]) -> (Option<i32
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
-/// Makes one handshake and gets one line back; `None` if a time that is set very short ended it first.
-async fn try_round_trip(addr: SocketAddr) -> Option<()> {
+/// How a hub treats a client that says something in the lobby.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Treated {
+    /// It gets its line back.
+    Served,
+    /// It may not subscribe, or not publish.
+    Denied,
+}
+
+impl Treated {
+    /// Returns what these settings ask for.
+    fn by(arguments: &[String]) -> Self {
+        let value = |flag: &str| arguments.iter().rev().find_map(|one| one.strip_prefix(flag)).map(str::trim);
+        let may_subscribe = matches!(value("--allow-subscribe="), None | Some("" | "everyone"));
+        let may_publish = matches!(value("--allow-publish="), None | Some("" | "everyone" | "subscribers"));
+        if may_subscribe && may_publish { Self::Served } else { Self::Denied }
+    }
+}
+
+/// Makes one handshake and says one line; `None` if a time that is set very short ended it first.
+async fn try_round_trip(addr: SocketAddr) -> Option<Treated> {
     let stream = TcpStream::connect(addr).await.ok()?;
-    let (mut socket, _) = tokio_tungstenite::client_async("ws://throng.test/ws", stream).await.ok()?;
+    let mut socket = match tokio_tungstenite::client_async("ws://throng.test/ws", stream).await {
+        Ok((socket, _)) => socket,
+        Err(Error::Http(answer)) if answer.status() == 403 => return Some(Treated::Denied),
+        Err(_) => return None,
+    };
     socket.send(Message::text("x")).await.ok()?;
     loop {
         match socket.next().await?.ok()? {
-            Message::Text(text) if text == "x" => return Some(()),
-            Message::Close(_) => return None,
+            Message::Text(text) if text == "x" => return Some(Treated::Served),
+            Message::Close(close) => {
+                return close.filter(|close| u16::from(close.code) == 4507).map(|_| Treated::Denied);
+            }
             _ => {}
         }
     }
@@ -49,14 +74,14 @@ async fn try_ready(addr: SocketAddr) -> Option<String> {
     Some(answer).filter(|answer| !answer.is_empty())
 }
 
-/// Returns whether a hub serves a connection. The shortest times of all end it now and then on a busy machine.
-async fn serves(addr: SocketAddr) -> bool {
+/// Returns how a hub treats a connection. The shortest times of all end it now and then on a busy machine.
+async fn treats(addr: SocketAddr) -> Option<Treated> {
     for _ in 0..200 {
-        if within(try_round_trip(addr)).await.is_some() {
-            return true;
+        if let Some(treated) = within(try_round_trip(addr)).await {
+            return Some(treated);
         }
     }
-    false
+    None
 }
 
 /// Starts a hub with settings that check-config accepted, and checks that it serves and stops.
@@ -66,7 +91,7 @@ async fn check_served(arguments: &[String]) {
     all.extend(arguments.iter().cloned());
     let mut command = throng(&all.iter().map(String::as_str).collect::<Vec<_>>());
     let process = Process::spawn(&mut command).await;
-    assert!(serves(process.addr).await, "{arguments:?}: no connection was served");
+    assert_eq!(treats(process.addr).await, Some(Treated::by(arguments)), "{arguments:?}");
     // Not only until the hub looks at its memory for the first time.
     let mut answers = 0;
     for _ in 0..200 {
@@ -104,7 +129,7 @@ fn edges(setting: &Setting) -> Vec<String> {
             values.into_iter().map(|nanos| format!("{nanos}ns")).collect()
         }
         Kind::Choice(words) => words.iter().map(|word| (*word).to_owned()).collect(),
-        Kind::Text(_) | Kind::List(_) | Kind::Secrets(_) => Vec::new(),
+        Kind::Text(_) | Kind::List(_) | Kind::Secrets(_) | Kind::Secret(_) => Vec::new(),
     }
 }
 
@@ -117,6 +142,11 @@ fn companions(key: &str, value: &str) -> Vec<String> {
         // A pong comes before the next ping.
         ("ping_interval", _) => vec!["--pong-timeout=1ms".to_owned()],
         ("pong_timeout", _) => vec!["--ping-interval=1day".to_owned()],
+        // A history has a size and a time, and some options need one.
+        ("history_size", _) => vec!["--history-ttl=5m".to_owned()],
+        ("recovery" | "positioning", "true") => vec!["--history-size=9".to_owned(), "--history-ttl=5m".to_owned()],
+        ("join_leave", "true") => vec!["--presence".to_owned()],
+        ("publish_bytes_max", _) => vec!["--message-bytes-max=64MiB".to_owned(), "--outbox-bytes-max=1GiB".to_owned()],
         _ => Vec::new(),
     }
 }
@@ -131,10 +161,15 @@ async fn every_setting_at_both_its_bounds_starts_and_serves() {
             arguments.push(format!("--{}={value}", setting.flag()));
             let check = [&["check-config".to_owned(), "--addr=127.0.0.1:0".to_owned()], &arguments[..]].concat();
             let (code, _, error) = output(&check, &[]).await;
-            // The shortest interval between pings has no room for a pong before it.
             if code != Some(0) {
-                let is_known = ["ping_interval", "pong_timeout"].contains(&setting.key);
-                assert!(is_known && error.contains("is not shorter than"), "{arguments:?}: {error}");
+                let expected = match setting.key {
+                    // The shortest interval between pings has no room for a pong before it.
+                    "ping_interval" | "pong_timeout" => "is not shorter than",
+                    // Without a key, which a flag cannot hold, nobody could connect.
+                    "token_required" => "no token could be verified",
+                    _ => panic!("{arguments:?}: {error}"),
+                };
+                assert!(error.contains(expected), "{arguments:?}: {error}");
                 continue;
             }
             check_served(&arguments).await;
@@ -159,7 +194,7 @@ fn values(setting: &'static Setting) -> BoxedStrategy<String> {
             .boxed(),
         Kind::Choice(words) => proptest::sample::select(words).prop_map(str::to_owned).boxed(),
         Kind::Switch => proptest::sample::select(&["true", "no", "1", "off"][..]).prop_map(str::to_owned).boxed(),
-        Kind::Text(_) | Kind::List(_) | Kind::Secrets(_) => texts(setting.key).boxed(),
+        Kind::Text(_) | Kind::List(_) | Kind::Secrets(_) | Kind::Secret(_) => texts(setting.key).boxed(),
     };
     prop_oneof![9 => known, 1 => nonsense].boxed()
 }

@@ -108,6 +108,8 @@ fn check<S: Read + Write + Send + 'static>(
         configure(config);
         config.limits.connections_max = 1 + CONNECTIONS.unsigned_abs();
         config.sockets.message_bytes_max = LARGE;
+        // What a channel keeps is not a connection's.
+        config.default_namespace.history_size = 0;
         // Small, so that a large line does not fit: every connection parks, and must give back the memory that takes.
         config.sockets.send_buffer_bytes = 4096;
         config.sockets.notsent_bytes = 1024;

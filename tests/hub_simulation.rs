@@ -1,5 +1,6 @@
 //! The hub against a reference model: whatever happens in whatever order, a subscriber sees the channel's one order,
-//! without a gap that it was not told about.
+//! without a gap that it was not told about, and one that returns gets exactly what it missed or is told that it does
+//! not.
 //!
 //! A seed decides everything, and a failure prints it. `THRONG_SEED=7` runs that seed, `THRONG_SEEDS=100000` as many.
 
@@ -15,8 +16,8 @@ use std::collections::HashMap;
 use std::env;
 use std::time::Duration;
 use throng::config::{HubLimits, SlowConsumer, TuningConfig};
-use throng::hub::Command;
-use throng::protocol::CloseReason;
+use throng::hub::{Command, HistoryOptions, MessageShape, Published, Since};
+use throng::protocol::{CloseReason, Encoding, Epoch, Position};
 
 /// Enough for every kind of event to meet every other, and a few seconds of a debug build.
 const SEEDS: u64 = 300;
@@ -26,12 +27,29 @@ const COALESCE_DELAY_MAX: u64 = 100;
 
 const CHANNELS: [&str; 3] = ["a", "b", "c"];
 
+/// Most publications of a recovery.
+const RECOVERED_MAX: usize = 300;
+
+/// One life of a channel, between which its offsets begin anew: the number of its first line, and how it is named.
+#[derive(Clone, Copy, PartialEq)]
+struct Life {
+    first: usize,
+    epoch: Option<Epoch>,
+}
+
 /// What a subscriber should get of one channel: the lines from here on, up to here once it has left.
 #[derive(Clone, Copy)]
 struct Due {
     channel: &'static str,
     from: usize,
     to: Option<usize>,
+}
+
+/// What was published.
+struct Line {
+    text: String,
+    offset: u64,
+    at: Duration,
 }
 
 struct Subscriber {
@@ -41,6 +59,9 @@ struct Subscriber {
     was_slow: bool,
     is_mute: bool,
     asked_to_close: bool,
+    /// It left a channel and stayed: what was on its way then is dropped.
+    has_unsubscribed: bool,
+    encoding: Encoding,
     /// When it connected, as time since the hub's start.
     since: Duration,
 }
@@ -50,7 +71,9 @@ struct World {
     hub: SimulatedHub,
     limits: HubLimits,
     random: StdRng,
-    published: HashMap<&'static str, Vec<String>>,
+    published: HashMap<&'static str, Vec<Line>>,
+    lives: HashMap<&'static str, Life>,
+    history: HistoryOptions,
     subscribers: Vec<Subscriber>,
     is_closing_all: bool,
 }
@@ -78,8 +101,14 @@ impl World {
             ..TuningConfig::default()
         };
         let hub = SimulatedHub::tuned(random.random_range(1..=3), &limits, &tuning);
+        let history = HistoryOptions {
+            size: [0, 0, 5, 1000][random.random_range(0..4)],
+            ttl: milliseconds([1000, 86_400_000][random.random_range(0..2)]),
+        };
+        hub.keep(history.size, history.ttl);
         let published = CHANNELS.into_iter().map(|channel| (channel, Vec::new())).collect();
-        Self { hub, limits, random, published, subscribers: vec![], is_closing_all: false }
+        let lives = CHANNELS.into_iter().map(|channel| (channel, Life { first: 0, epoch: None })).collect();
+        Self { hub, limits, random, published, lives, history, subscribers: vec![], is_closing_all: false }
     }
 
     fn run(&mut self) {
@@ -90,7 +119,9 @@ impl World {
                 55..75 => self.pass(),
                 75..92 => self.disturb(),
                 92..94 => self.leave(),
-                94..98 => {
+                94 => self.unsubscribe(),
+                95 => self.hub.sweep(),
+                96..98 => {
                     let time = milliseconds(self.random.random_range(1..1500));
                     self.hub.advance(time);
                     self.check_memory(time);
@@ -114,7 +145,9 @@ impl World {
     }
 
     fn connect(&mut self) {
-        let mut peer = self.hub.connect();
+        let encoding = [Encoding::Lines, Encoding::NumberedLines, Encoding::Frames][self.random.random_range(0..3)];
+        let is_split = self.random.random_ratio(1, 5);
+        let mut peer = self.hub.connect_as(MessageShape { encoding, is_split, has_signs_of_life: false });
         let is_mute = self.random.random_ratio(1, 10);
         if is_mute {
             peer = peer.mute();
@@ -122,29 +155,105 @@ impl World {
         // As a connection whose bytes are encrypted does.
         peer.pipe().keep([0, 0, 1, 16_384][self.random.random_range(0..4)]);
         let (count, first) = (self.random.random_range(1..=2), self.random.random_range(0..3));
-        let due = CHANNELS.into_iter().cycle().skip(first).take(count).map(|channel| {
-            peer = peer.clone().subscribe(channel);
-            Due { channel, from: self.published[channel].len(), to: None }
+        let channels: Vec<_> = CHANNELS.into_iter().cycle().skip(first).take(count).collect();
+        let due = channels.into_iter().map(|channel| self.subscribe(&peer, channel)).collect();
+        self.subscribers.push(Subscriber {
+            peer,
+            due,
+            was_slow: false,
+            is_mute,
+            asked_to_close: false,
+            has_unsubscribed: false,
+            encoding,
+            since: self.hub.now(),
         });
-        let (due, since) = (due.collect(), self.hub.now());
-        self.subscribers.push(Subscriber { peer, due, was_slow: false, is_mute, asked_to_close: false, since });
+    }
+
+    /// Subscribes from any point and checks what the peer is told about what it gets.
+    fn subscribe(&mut self, peer: &Peer, channel: &'static str) -> Due {
+        let since = self.since(channel);
+        let start = peer.subscribe_since(channel, since);
+        let epoch = start.position.map(|position| position.epoch);
+        assert_eq!(epoch.is_some(), self.history.is_on());
+        let end = self.published[channel].len();
+        if start.position.is_some_and(|position| position.offset == 0) {
+            self.lives.insert(channel, Life { first: end, epoch });
+        }
+        let life = self.lives[channel];
+        if let Some(position) = start.position {
+            assert_eq!((life.epoch, position.offset), (epoch, (end - life.first) as u64), "where the channel stands");
+        }
+        match since {
+            Since::Now => assert_eq!((start.publications, start.is_recovered), (0, None)),
+            Since::Newest(wanted) => assert!(start.publications <= wanted && start.is_recovered.is_none()),
+            Since::After { position, or_newest } => {
+                let is_recoverable = Some(position.epoch) == epoch && self.keeps_since(channel, position);
+                assert_eq!(start.is_recovered, Some(is_recoverable), "{position}");
+                let missed =
+                    end - life.first - usize::try_from(position.offset).unwrap_or(usize::MAX).min(end - life.first);
+                assert!(if is_recoverable { start.publications == missed } else { start.publications <= or_newest });
+            }
+        }
+        Due { channel, from: end - start.publications, to: None }
+    }
+
+    /// Somewhere to begin: now, some lines ago, or where another subscriber was, or never could have been.
+    fn since(&mut self, channel: &'static str) -> Since {
+        let known = self.lives[channel];
+        let lines = (self.published[channel].len() - known.first) as u64;
+        match (self.random.random_range(0..4), known.epoch) {
+            (0, _) | (_, None) => Since::Now,
+            (1, _) => Since::Newest(self.random.random_range(0..400)),
+            (_, Some(epoch)) => {
+                let is_stale = self.random.random_ratio(1, 10);
+                let epoch = if is_stale { Epoch::new(0) } else { epoch };
+                let offset = self.random.random_range(0..=lines + 1);
+                Since::After { position: Position { epoch, offset }, or_newest: self.random.random_range(0..3) }
+            }
+        }
+    }
+
+    /// Whether the history has everything after a position, by the rules alone.
+    fn keeps_since(&self, channel: &str, position: Position) -> bool {
+        let lines = &self.published[channel][self.lives[channel].first..];
+        let Some(missed) = usize::try_from(position.offset).ok().and_then(|offset| lines.get(offset..)) else {
+            return false;
+        };
+        let bytes: usize = missed.iter().map(|line| line.text.len() + 1).sum();
+        let is_old = |line: &Line| self.hub.now() - line.at >= self.history.ttl;
+        missed.len() <= self.history.size.min(RECOVERED_MAX)
+            && bytes <= self.limits.outbox_bytes_max
+            && !missed.iter().any(is_old)
+    }
+
+    fn unsubscribe(&mut self) {
+        let is_here = |subscriber: &&mut Subscriber| subscriber.due.iter().filter(|due| due.to.is_none()).count() > 1;
+        if let Some(subscriber) = self.subscribers.iter_mut().find(is_here) {
+            let due = &mut subscriber.due[0];
+            subscriber.peer.unsubscribe(due.channel);
+            due.to = Some(self.published[due.channel].len());
+            subscriber.has_unsubscribed = true;
+        }
     }
 
     fn publish(&mut self) {
         let channel = CHANNELS[self.random.random_range(0..3)];
-        // Somebody has to have opened the channel.
-        if !self.subscribers.iter().any(|subscriber| subscriber.due.iter().any(|due| due.channel == channel)) {
-            return;
-        }
         let size = match self.random.random_range(0..20) {
             0 => self.random.random_range(0..70_000),
             1..4 => self.random.random_range(0..6000),
             _ => self.random.random_range(0..80),
         };
         for _ in 0..if size < 80 { self.random.random_range(1..30) } else { 1 } {
-            let lines = self.published.entry(channel).or_default();
-            lines.push(format!("{channel}:{}:{}", lines.len(), "x".repeat(size)));
-            self.hub.publish(channel, &lines[lines.len() - 1]);
+            let number = self.published[channel].len();
+            let text = format!("{channel}:{number}:{}", "x".repeat(size));
+            // Nobody is there, and nothing is kept.
+            let Some(Published { offset, epoch }) = self.hub.publish_to(channel, &text) else { return };
+            if offset == 1 {
+                self.lives.insert(channel, Life { first: number, epoch });
+            }
+            let life = self.lives[channel];
+            assert_eq!((offset, epoch), ((number - life.first + 1) as u64, life.epoch), "offsets have no gap");
+            self.published.entry(channel).or_default().push(Line { text, offset, at: self.hub.now() });
         }
     }
 
@@ -229,7 +338,7 @@ impl World {
         let HubLimits { outbox_bytes_max, outbox_stall_max, .. } = self.limits;
         let published = |due: &Due| {
             let lines = &self.published[due.channel];
-            lines[due.from..due.to.unwrap_or(lines.len())].iter().map(|line| line.len() + 1).sum::<usize>()
+            lines[due.from..due.to.unwrap_or(lines.len())].iter().map(|line| line.text.len() + 1).sum::<usize>()
         };
         let most = subscriber.due.iter().map(published).max().unwrap_or(0);
         let time = self.hub.now() - subscriber.since;
@@ -251,19 +360,32 @@ impl World {
         let mut next: HashMap<_, _> = subscriber.due.iter().map(|due| (due.channel, due.from)).collect();
         let (mut told, mut missed) = (0, 0);
         let is_single = subscriber.due.len() == 1;
+        let is_told = subscriber.encoding.tells_missed();
         for line in subscriber.peer.lines() {
             if let Some(notice) = line.strip_prefix(" [throng] ") {
                 told += notice.split(' ').next().and_then(|count| count.parse().ok()).unwrap_or(0);
                 continue;
             }
+            let (offset, line) = match subscriber.encoding {
+                Encoding::NumberedLines => {
+                    let mut parts = line.splitn(3, ' ');
+                    let offset: u64 =
+                        parts.next().and_then(|offset| offset.parse().ok()).expect("a line has an offset");
+                    assert!(parts.next().is_some_and(|time| time.parse::<u64>().is_ok()), "{line}");
+                    (Some(offset), parts.next().unwrap_or("").to_owned())
+                }
+                Encoding::Lines | Encoding::Frames => (None, line),
+            };
             let mut parts = line.split(':');
             let (channel, number) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
             let number: usize = number.parse().unwrap_or_else(|_| panic!("not ours: {line}"));
             let next = next.get_mut(channel).unwrap_or_else(|| panic!("not subscribed to: {line}"));
             assert!(number >= *next, "{line} again or late, expected {next}");
-            assert_eq!(line, self.published[channel][number]);
+            let published = &self.published[channel][number];
+            assert_eq!(line, published.text);
+            assert!(offset.is_none_or(|offset| offset == published.offset), "{offset:?}: {line}");
             missed += number - *next;
-            assert!(!is_single || missed == told, "{missed} missed and {told} told at {line}");
+            assert!(!is_single || !is_told || missed == told, "{missed} missed and {told} told at {line}");
             *next = number + 1;
         }
         let behind: usize = subscriber
@@ -272,7 +394,7 @@ impl World {
             .map(|due| due.to.unwrap_or_else(|| self.published[due.channel].len()).saturating_sub(next[due.channel]))
             .sum();
         assert!(self.limits.slow_consumer == SlowConsumer::Skip || told == 0);
-        if has_all {
+        if has_all && is_told && !subscriber.has_unsubscribed {
             assert_eq!(missed + behind, told, "missed and told");
         } else {
             assert!(told <= missed + behind, "told {told} of {missed} missed and {behind} behind");

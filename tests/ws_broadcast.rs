@@ -3,7 +3,7 @@
 #[path = "common/server/mod.rs"]
 mod server;
 
-use server::{Client, Judge, Raw, client::handshake, frame, start, stream_with_buffer, within};
+use server::{Client, Judge, Raw, client::handshake, frame, namespaces, start, stream_with_buffer, within};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use throng::protocol::{CloseReason, ProtocolError};
@@ -85,11 +85,11 @@ async fn subscribers_on_two_shards_see_one_order() {
 /// Without a name it is the lobby; a name may be escaped; nothing crosses from one channel to another.
 #[tokio::test]
 async fn channels_are_apart_and_the_default_is_the_lobby() {
-    let server = start(|_| {}).await;
+    let server = start(|config| config.namespaces = namespaces("[[namespace]]\nname = \"a\"")).await;
     let mut default = server.connect("/ws").await;
     let mut lobby = server.connect("/ws?x=1&channel=lobby").await;
-    let mut other = server.connect("/ws?channel=a:b%23c").await;
-    let mut escaped = server.connect("/ws?channel=%61%3ab%23%63&channel=lobby").await;
+    let mut other = server.connect("/ws?channel=a:b$c").await;
+    let mut escaped = server.connect("/ws?channel=%61%3ab%24%63&channel=lobby").await;
 
     other.send("to the others").await;
     assert_eq!(escaped.line().await, "to the others", "the first name counts, unescaped");

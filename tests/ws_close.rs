@@ -6,9 +6,9 @@ mod server;
 use server::{FrozenClock, Raw, TestServer, client::Closed, close_frame, frame, start, stream_with_buffer, within};
 use std::sync::Arc;
 use std::time::Duration;
-use throng::config::Config;
-use throng::hub::Command;
+use throng::config::{ClientGroup, Config};
 use throng::hub::inbox::{CREDIT_BYTES, CREDITS};
+use throng::hub::{Command, MessageShape};
 use throng::net::socket::{Socket, SocketSink};
 use throng::protocol::{CloseReason, ProtocolError};
 use tokio::net::{TcpListener, TcpStream};
@@ -58,6 +58,13 @@ async fn provoke(reason: CloseReason) -> (Closed, Closed) {
             (client.closed().await, closed(4013, "too many requests"))
         }
         CloseReason::TooManyChannels => (one_channel_too_many().await, closed(1013, "too many channels")),
+        CloseReason::ChannelFull => (one_subscriber_too_many().await, closed(1013, "channel is full")),
+        CloseReason::PermissionDenied => {
+            let server = start(|config| config.default_namespace.allow_publish = ClientGroup::Nobody).await;
+            let mut client = server.connect("/ws").await;
+            client.send("to the backend only").await;
+            (client.closed().await, closed(4507, "permission denied"))
+        }
         CloseReason::Shutdown => {
             let mut server = start(|_| {}).await;
             let mut client = server.connect("/ws").await;
@@ -105,6 +112,19 @@ async fn one_channel_too_many() -> Closed {
     }
 }
 
+/// Two handshakes pass the check for the last place in a channel.
+async fn one_subscriber_too_many() -> Closed {
+    let server = start(|config| config.default_namespace.subscribers_max = 1).await;
+    let credits = server.hub().inbox(0).credit(CREDITS * CREDIT_BYTES).await;
+    let mut first = server.raw("/ws").await;
+    let mut second = server.raw("/ws").await;
+    drop(credits);
+    tokio::select! {
+        closed = first.closed() => closed,
+        closed = second.closed() => closed,
+    }
+}
+
 /// A shard fails when a slot is given to two connections; the other shard and its connections must not notice.
 async fn failed_shard() -> Closed {
     let server = start(|config| config.shards = Some(2)).await;
@@ -117,8 +137,8 @@ async fn failed_shard() -> Closed {
     let seat = server.hub().reserve_slot().expect("there is room");
     let shard = seat.id().shard();
     let inbox = server.hub().inbox(shard);
-    let id = server.hub().connect(seat, sink(), inbox.credit(0).await);
-    inbox.send(Command::Connect { id, sink: sink() }).await;
+    let id = server.hub().connect(seat, sink(), MessageShape::default(), inbox.credit(0).await);
+    inbox.send(Command::Connect { id, sink: sink(), shape: MessageShape::default() }).await;
     let (ended, stayed) = if shard == 0 { (&mut here, &mut there) } else { (&mut there, &mut here) };
     let closed = ended.closed().await;
     stayed.send("still here").await;

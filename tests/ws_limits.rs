@@ -241,7 +241,7 @@ async fn status_of(addr: std::net::SocketAddr, target: &str, extra: &str) -> (u1
 async fn channel_name_of_255_bytes_is_accepted_and_other_names_are_refused_with_the_rule() {
     let server = start(|_: &mut Config| {}).await;
     handshake(TcpStream::connect(server.addr).await.unwrap(), &format!("/ws?channel={}", "n".repeat(255)), b"").await;
-    let rule = "; allowed are ASCII letters, digits and _ . : # $ @ -\n";
+    let rule = "; allowed are ASCII letters, digits and _ . : , # $ @ -\n";
     for (name, complaint) in [
         ("n".repeat(256), "channel name has 256 bytes; shorten it to 255\n".to_owned()),
         (String::new(), "channel name is empty; give it 1 to 255 characters\n".to_owned()),

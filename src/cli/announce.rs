@@ -1,6 +1,6 @@
 //! The announcement: one line on standard output once the hub accepts connections, and a line of the log per address.
 
-use crate::config::Config;
+use crate::config::{ClientGroup, Config, NamespaceOptions, SubscriberGroup};
 use crate::server::{BoundAddress, BoundSocket, Server};
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -11,6 +11,10 @@ pub(super) fn announce(server: &Server, config: &Config) -> std::io::Result<()> 
     for address in &addresses {
         let peers = if address.is_internal { "operators" } else { "clients" };
         tracing::info!("listening on {address} for {peers} {}", reach(address));
+    }
+    let is_public = addresses.iter().any(|address| !address.is_internal && is_reached_by_others(address));
+    if let Some(text) = openness(&config.default_namespace).filter(|_| is_public) {
+        tracing::info!("{text}");
     }
     let version = env!("CARGO_PKG_VERSION");
     let (shards, connections) = (config.shards(), config.limits.connections_max);
@@ -69,14 +73,42 @@ fn authority(addr: SocketAddr, is_dual_stack: bool) -> String {
     }
 }
 
+/// Says what everyone who reaches the hub may do in channels without a namespace; `None` for nothing.
+fn openness(options: &NamespaceOptions) -> Option<String> {
+    let may_subscribe = options.allow_subscribe == SubscriberGroup::Everyone;
+    // Only subscribers can publish on /ws.
+    let may_publish = match options.allow_publish {
+        ClientGroup::Everyone => true,
+        ClientGroup::Subscribers => may_subscribe,
+        ClientGroup::Authenticated | ClientGroup::Nobody => false,
+    };
+    let (verbs, settings) = match (may_subscribe, may_publish) {
+        (true, true) => ("read and write", "--allow-subscribe and --allow-publish restrict it"),
+        (true, false) => ("read", "--allow-subscribe restricts it"),
+        (false, true) => ("write", "--allow-publish restricts it"),
+        (false, false) => return None,
+    };
+    Some(format!(
+        "everyone who can connect may {verbs} in every channel without a namespace, without a login; {settings}"
+    ))
+}
+
+/// Returns whether clients of other machines can connect to an address, perhaps through a proxy.
+fn is_reached_by_others(address: &BoundAddress) -> bool {
+    match &address.socket {
+        _ if address.has_proxy_protocol => true,
+        BoundSocket::Unix(_) => false,
+        BoundSocket::Tcp { addr, .. } => !addr.ip().to_canonical().is_loopback(),
+    }
+}
+
 /// Says who can reach an address.
 fn reach(address: &BoundAddress) -> &'static str {
     match &address.socket {
         _ if address.has_proxy_protocol => "through --trusted-proxies only",
-        BoundSocket::Unix(_) => "from this machine only",
-        BoundSocket::Tcp { addr, .. } if addr.ip().to_canonical().is_loopback() => "from this machine only",
+        _ if !is_reached_by_others(address) => "from this machine only",
         BoundSocket::Tcp { addr, .. } if addr.ip().is_unspecified() => "from every machine that reaches this one",
-        BoundSocket::Tcp { .. } => "from every machine that reaches this address",
+        _ => "from every machine that reaches this address",
     }
 }
 
@@ -109,6 +141,7 @@ mod tests {
         ] {
             assert_eq!(places(&[bound(address, is_dual_stack)]), expected);
         }
+        assert!(is_reached_by_others(&bound("proxy+127.0.0.1:80", false)), "by clients of the proxy");
         let internal = BoundAddress { is_internal: true, ..bound("127.0.0.1:9", false) };
         let all = [bound("unix:/x", false), bound("127.0.0.1:1", false), bound("[::1]:2", false), internal];
         assert_eq!(
@@ -116,5 +149,24 @@ mod tests {
             "open http://127.0.0.1:1/ from this machine only, http://[::1]:2/ from this machine only, unix:/x from \
              this machine only; for operators http://127.0.0.1:9/ from this machine only"
         );
+    }
+
+    /// Who opens a hub to a network has to read what that means, and how to change it.
+    #[test]
+    fn what_everyone_may_do_is_said_as_long_as_it_is_something() {
+        for (subscribe, publish, expected) in [
+            (SubscriberGroup::Everyone, ClientGroup::Everyone, Some("read and write")),
+            (SubscriberGroup::Everyone, ClientGroup::Subscribers, Some("read and write")),
+            (SubscriberGroup::Everyone, ClientGroup::Nobody, Some("read")),
+            (SubscriberGroup::Token, ClientGroup::Everyone, Some("write")),
+            (SubscriberGroup::Authenticated, ClientGroup::Subscribers, None),
+            (SubscriberGroup::Token, ClientGroup::Nobody, None),
+        ] {
+            let mut options = NamespaceOptions::default();
+            (options.allow_subscribe, options.allow_publish) = (subscribe, publish);
+            let said = openness(&options);
+            let verbs = said.as_ref().map(|text| text.split(" may ").nth(1).unwrap().split(" in ").next().unwrap());
+            assert_eq!(verbs, expected, "{subscribe:?} {publish:?}");
+        }
     }
 }

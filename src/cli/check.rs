@@ -55,5 +55,8 @@ pub(super) fn check_config(mut arguments: Vec<OsString>, variables: Vec<(OsStrin
         // Writing to a string does not fail.
         let _ = writeln!(summary, "  {} = {}  ({})", value.key, value.text, value.origin);
     }
+    for table in &loaded.tables {
+        let _ = writeln!(summary, "  {}: {}  ({name}:{})", table.label, table.text, table.line);
+    }
     print_text(&summary)
 }

@@ -33,7 +33,7 @@ pub(super) fn run_hub(sources: Sources, is_plain: bool, exit_now: fn(i32) -> !) 
     for complaint in sources.complaints() {
         tracing::warn!("{complaint}");
     }
-    let reloading = Reloading { sources, values: loaded.values.clone(), level };
+    let reloading = Reloading { sources, values: loaded.values.clone(), tables: loaded.tables.clone(), level };
     let ended = serve_until_stopped(&runtime, &loaded, reloading);
     // The last lines of the log come before the error.
     drop(writer);

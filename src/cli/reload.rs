@@ -3,6 +3,7 @@
 use super::logging::Level;
 use super::supervisor;
 use crate::config::source::Value;
+use crate::config::tables::TableValue;
 use crate::config::{LoadError, Sources, reload};
 use crate::server::ServerHandle;
 use thiserror::Error;
@@ -13,6 +14,7 @@ use tokio::signal::unix::Signal;
 pub(super) struct Reloading {
     pub(super) sources: Sources,
     pub(super) values: Vec<Value>,
+    pub(super) tables: Vec<TableValue>,
     pub(super) level: Level,
 }
 
@@ -43,7 +45,8 @@ impl Reloading {
     /// Returns what it has done, in one line.
     async fn reload(&mut self, server: &ServerHandle) -> Result<String, SighupError> {
         let loaded = self.sources.load()?;
-        let (applied, waiting) = reload::changes(&self.values, &loaded.values);
+        let (mut applied, waiting) = reload::changes(&self.values, &loaded.values);
+        applied.extend(reload::table_changes(&self.tables, &loaded.tables));
         let applied_by_server = server.reconfigure(&loaded.config).await;
         applied_by_server.map_err(|error| SighupError::Server { reason: error.to_string() })?;
         self.level.set(&loaded.config.logging.log);
@@ -59,6 +62,7 @@ impl Reloading {
         // A change that waits for a restart is logged again by every reload until then.
         let waits = |new: &Value| self.values.iter().find(|old| old.key == new.key && reload::needs_restart(old.key));
         self.values = loaded.values.iter().map(|new| waits(new).unwrap_or(new).clone()).collect();
+        self.tables = loaded.tables;
         let (applied, waiting) = (applied.len(), waiting.len());
         Ok(format!("reloaded: {applied} settings changed, {waiting} need a restart"))
     }

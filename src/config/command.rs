@@ -32,7 +32,8 @@ Open the printed address in a browser for the chat page. SIGTERM drains the hub 
 pending messages. A second Ctrl-C exits at once. SIGHUP reads the settings again.";
 
 const AFTER_SHORT_HELP: &str = "\
-Every flag is also a variable, THRONG_ and its name in capitals, and a key of a file. --help says more of each.";
+Every flag is also a variable, THRONG_ and its name in capitals, and a key of a file. Lists of tables, as [[namespace]],
+stand in a file only. --help says more of each flag.";
 
 impl Config {
     /// Returns the command line.
@@ -94,6 +95,7 @@ fn argument(section: &Section, setting: &'static Setting) -> Arg {
         Kind::List(_) => arg.action(ArgAction::Append).value_parser(move |text: &str| check(setting, text)),
         // Checked later, because an error of clap repeats the value.
         Kind::Secrets(_) => arg.action(ArgAction::Append),
+        Kind::Secret(_) => arg,
         Kind::Number(..) | Kind::Duration(_) | Kind::Text(_) => {
             arg.value_parser(move |text: &str| check(setting, text))
         }
@@ -160,6 +162,7 @@ fn first_sentence(paragraph: &str) -> &str {
 fn title(section: &str) -> String {
     match section {
         "tls" => "TLS".to_owned(),
+        "default_namespace" => "Default namespace".to_owned(),
         _ => section.chars().take(1).flat_map(char::to_uppercase).chain(section.chars().skip(1)).collect(),
     }
 }

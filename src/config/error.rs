@@ -1,6 +1,7 @@
 //! Why settings that can be read cannot be used: one is out of range, or two do not fit each other.
 
 use super::section::FieldError;
+use super::tables::TableKey;
 use super::value::ValueError;
 use std::time::Duration;
 use thiserror::Error;
@@ -15,6 +16,31 @@ pub enum ConfigError {
         flag: String,
         /// What is wrong with its value.
         error: ValueError,
+    },
+    /// A table of a list lacks a key, or its keys do not fit each other or another table.
+    #[error("{label}: {text}")]
+    Table {
+        /// Which key of which table.
+        at: TableKey,
+        /// The list and the name of the table, as `[[namespace]] chat`.
+        label: String,
+        /// What is wrong, and what to do.
+        text: String,
+    },
+    /// Options of the default namespace contradict each other.
+    #[error("{text}")]
+    DefaultNamespace {
+        /// Which, and what to do.
+        text: String,
+    },
+    /// A rule about tokens without a key to verify them with.
+    #[error(
+        "--{flag} is set, and no token could be verified: add a [[token_key]] to the file or give --jwks-url, or leave \
+         it out"
+    )]
+    NoTokenKeys {
+        /// The flag without its dashes.
+        flag: &'static str,
     },
     /// Without an address nothing could reach the hub.
     #[error("--addr is an empty list; give at least one address, or leave it out for :8080")]
@@ -94,8 +120,21 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// Returns which key of which table it is about, if it is about a table of a list.
+    pub(super) fn table_key(&self) -> Option<TableKey> {
+        if let Self::Table { at, .. } = self { Some(*at) } else { None }
+    }
+}
+
 impl From<FieldError> for ConfigError {
-    fn from(field: FieldError) -> Self {
-        Self::Value { flag: field.setting.flag(), error: field.error }
+    fn from(FieldError { setting, error, table }: FieldError) -> Self {
+        let Some(at) = table else { return Self::Value { flag: setting.flag(), error } };
+        let text = match error {
+            ValueError::Range { .. } => format!("{}: {error}", at.key),
+            // What a file has was checked when it was read, so it is missing.
+            _ => format!("there is no {}; every table of this list needs one", at.key),
+        };
+        Self::Table { at, label: format!("[[{}]] number {}", at.section, at.number + 1), text }
     }
 }

@@ -6,6 +6,7 @@
 use super::section::{Occurs, Schema, Section};
 use super::setting::{DefaultValue, Kind, Setting, Unit};
 use super::suggestion::suggestion;
+use super::tables::{Entry, FileContents, Table};
 use super::value::ValueError;
 use std::borrow::Cow;
 use std::fmt;
@@ -36,21 +37,6 @@ impl fmt::Display for Problem {
     }
 }
 
-/// A valid value of a file.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// Name of the section; empty above all sections.
-    pub section: &'static str,
-    /// Number of the section among those of its name, from 0.
-    pub number: usize,
-    /// Key of the setting.
-    pub key: &'static str,
-    /// The value as a command line would have it, one text per item of a list.
-    pub values: Vec<String>,
-    /// Line of the file, from 1.
-    pub line: usize,
-}
-
 /// Why a value of a file is not one of its setting.
 #[derive(Debug, Error)]
 enum TypeError {
@@ -73,7 +59,7 @@ enum TypeError {
 /// # Errors
 ///
 /// Everything that is wrong with it.
-pub fn read(schema: Schema, path: &Path) -> Result<Vec<Entry>, Vec<Problem>> {
+pub fn read(schema: Schema, path: &Path) -> Result<FileContents, Vec<Problem>> {
     let problem = |text: String| vec![Problem { origin: path.display().to_string(), position: None, text }];
     let bytes = std::fs::read(path).map_err(|error| {
         problem(format!("cannot be read: {error}; give another file with --config, or leave it out"))
@@ -93,10 +79,10 @@ pub fn read(schema: Schema, path: &Path) -> Result<Vec<Entry>, Vec<Problem>> {
 /// # Errors
 ///
 /// Everything that is wrong with it.
-pub fn parse(schema: Schema, path: &Path, text: &str) -> Result<Vec<Entry>, Vec<Problem>> {
+pub fn parse(schema: Schema, path: &Path, text: &str) -> Result<FileContents, Vec<Problem>> {
     // Some editors begin a file with a byte order mark.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut reading = Reading { schema, path, text, entries: Vec::new(), problems: Vec::new() };
+    let mut reading = Reading { schema, path, text, contents: FileContents::default(), problems: Vec::new() };
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in errors {
         reading.report(error.span(), error.message().to_owned());
@@ -105,13 +91,18 @@ pub fn parse(schema: Schema, path: &Path, text: &str) -> Result<Vec<Entry>, Vec<
         match value.get_ref() {
             DeValue::Table(table) => reading.read_table(key, table),
             DeValue::Array(items) if is_array_of_tables(items) => reading.read_array(key, items),
-            _ => reading.read_value(("", 0), key, value),
+            // A template that had nothing to write.
+            DeValue::Array(items) if items.is_empty() && is_list(schema, key.get_ref()) => {}
+            _ => {
+                let entry = reading.read_value("", key, value);
+                reading.contents.entries.extend(entry);
+            }
         }
     }
-    let Reading { entries, mut problems, .. } = reading;
+    let Reading { contents, mut problems, .. } = reading;
     problems.sort_by_key(|problem| problem.position);
     problems.dedup();
-    if problems.is_empty() { Ok(entries) } else { Err(problems) }
+    if problems.is_empty() { Ok(contents) } else { Err(problems) }
 }
 
 /// A name in a file, with its position.
@@ -121,12 +112,16 @@ fn is_array_of_tables(items: &[Spanned<DeValue<'_>>]) -> bool {
     items.iter().any(|item| matches!(item.get_ref(), DeValue::Table(_)))
 }
 
+fn is_list(schema: Schema, name: &str) -> bool {
+    schema.iter().any(|section| section.occurs == Occurs::Repeated && section.name == name)
+}
+
 /// A file that is being read.
 struct Reading<'a> {
     schema: Schema,
     path: &'a Path,
     text: &'a str,
-    entries: Vec<Entry>,
+    contents: FileContents,
     problems: Vec<Problem>,
 }
 
@@ -145,24 +140,26 @@ impl Reading<'_> {
 
     fn read_table(&mut self, name: &Name<'_>, table: &DeTable<'_>) {
         if let Some(section) = self.section(name, Occurs::Once) {
-            self.read_section((section, 0), table);
+            let entries = self.read_entries(section, table);
+            self.contents.entries.extend(entries);
         }
     }
 
     fn read_array(&mut self, name: &Name<'_>, items: &[Spanned<DeValue<'_>>]) {
         let Some(section) = self.section(name, Occurs::Repeated) else { return };
-        for (number, item) in items.iter().enumerate() {
+        for item in items {
             match item.get_ref() {
-                DeValue::Table(table) => self.read_section((section, number), table),
+                DeValue::Table(table) => {
+                    let (line, entries) = (self.position(item.span().start).0, self.read_entries(section, table));
+                    self.contents.tables.push(Table { section, line, entries });
+                }
                 other => self.report(Some(item.span()), format!("{} is not a table [[{section}]]", type_name(other))),
             }
         }
     }
 
-    fn read_section(&mut self, section: (&'static str, usize), table: &DeTable<'_>) {
-        for (key, value) in table {
-            self.read_value(section, key, value);
-        }
+    fn read_entries(&mut self, section: &str, table: &DeTable<'_>) -> Vec<Entry> {
+        table.iter().filter_map(|(key, value)| self.read_value(section, key, value)).collect()
     }
 
     /// Returns the name of a section, or reports why there is none that occurs like this.
@@ -180,21 +177,23 @@ impl Reading<'_> {
         None
     }
 
-    fn read_value(&mut self, (section, number): (&'static str, usize), key: &Name<'_>, value: &Spanned<DeValue<'_>>) {
+    /// Returns the value of a key, unless it stands for nothing, or reports what is wrong with it.
+    fn read_value(&mut self, section: &str, key: &Name<'_>, value: &Spanned<DeValue<'_>>) -> Option<Entry> {
         let name = key.get_ref().as_ref();
         let Some(setting) = self.setting(section, name) else {
             let text = self.misplaced(name);
-            return self.report(Some(key.span()), text);
+            self.report(Some(key.span()), text);
+            return None;
         };
         if stands_for_nothing(setting, value.get_ref()) {
-            return;
+            return None;
         }
         match texts(setting, value.get_ref()) {
-            Ok(values) => {
-                let line = self.position(key.span().start).0;
-                self.entries.push(Entry { section, number, key: setting.key, values, line });
+            Ok(values) => Some(Entry { setting, values, line: self.position(key.span().start).0 }),
+            Err(error) => {
+                self.report(Some(value.span()), format!("{name}: {error}"));
+                None
             }
-            Err(error) => self.report(Some(value.span()), format!("{name}: {error}")),
         }
     }
 
@@ -218,7 +217,8 @@ impl Reading<'_> {
 /// Returns whether a value is the empty text of a setting that may be left out, as the sample file and templates have
 /// it.
 fn stands_for_nothing(setting: &Setting, value: &DeValue<'_>) -> bool {
-    let is_optional = matches!((setting.kind, setting.default), (Kind::Text(_), DefaultValue::Unset));
+    let has_text = matches!(setting.kind, Kind::Text(_) | Kind::Secret(_) | Kind::Choice(_));
+    let is_optional = has_text && setting.default == DefaultValue::Unset;
     is_optional && value.as_str().is_some_and(|text| text.trim().is_empty())
 }
 
@@ -245,9 +245,10 @@ fn scalar(kind: Kind, value: &DeValue<'_>) -> Result<String, TypeError> {
         (Kind::Number(Unit::Bytes | Unit::BytesPerSecond, _), _) => Err(TypeError::Bytes { found: found() }),
         (Kind::Number(..), _) => Err(TypeError::Number { found: found() }),
         (_, DeValue::String(text)) => Ok(text.to_string()),
-        (Kind::Duration(_) | Kind::Text(_) | Kind::Choice(_) | Kind::List(_) | Kind::Secrets(_), _) => {
-            Err(TypeError::Text { found: found() })
-        }
+        (
+            Kind::Duration(_) | Kind::Text(_) | Kind::Choice(_) | Kind::List(_) | Kind::Secrets(_) | Kind::Secret(_),
+            _,
+        ) => Err(TypeError::Text { found: found() }),
     }
 }
 
@@ -259,9 +260,11 @@ fn type_name(value: &DeValue<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
-    use crate::config::section::section;
+    use crate::config::error::ConfigError;
+    use crate::config::root::place;
+    use crate::config::section::{FieldError, section};
     use crate::config::setting::{DefaultValue::Unset, count, duration, text};
+    use crate::config::{Config, FileMode, LoadError};
     use proptest::prelude::*;
     use std::time::Duration;
 
@@ -319,8 +322,9 @@ mod tests {
     fn values_become_what_a_command_line_would_say() {
         let above = "addr = [\"127.0.0.1:0\", \"unix:/x\"]\necho = true\n";
         let text = format!("{above}[limits]\nchannels_max = 1_000\nping_interval = \"9s\"");
-        let entries = parse(Config::SCHEMA, Path::new("x"), &text).unwrap();
-        let values: Vec<_> = entries.iter().map(|entry| (entry.key, entry.values.join(" "), entry.line)).collect();
+        let entries = parse(Config::SCHEMA, Path::new("x"), &text).unwrap().entries;
+        let values: Vec<_> =
+            entries.iter().map(|entry| (entry.setting.key, entry.values.join(" "), entry.line)).collect();
         let expected = [
             ("addr", "127.0.0.1:0 unix:/x".to_owned(), 1),
             ("channels_max", "1000".to_owned(), 4),
@@ -348,57 +352,104 @@ mod tests {
     }
 
     section! {
-        /// What the settings above all sections have in common.
-        struct Root in "" (Once) {
-            /// Number of shards.
-            shards: usize = count("shards", 1, 64), text("1"), Restart;
+        /// What the rooms of a house have in common, and what each has unless it says otherwise.
+        struct Comfort in "comfort" (Once) {
+            /// Number of chairs.
+            chairs: usize = count("chairs", 1, 64), text("4"), AtOnce;
+            /// How warm it is.
+            warmth: Option<String> = Kind::Text("words"), Unset, AtOnce;
         }
     }
 
     section! {
-        /// A group of channels with options in common.
-        struct Namespace in "namespace" (Repeated) {
-            /// Name of the namespace.
-            name: Option<String> = Kind::Text("name"), Unset, AtOnce;
-            /// Time for which a message is kept.
-            history: Duration = duration(0, u64::MAX, ""), text("0s"), AtOnce;
+        /// A room of the house.
+        struct Room in "room" (Repeated) {
+            /// Name of the room.
+            name: FileMode = Kind::Text("name"), Unset, AtOnce;
+            /// Time for which the light stays on.
+            light: Duration = duration(0, u64::MAX, ""), text("1s"), AtOnce;
+        }
+        inherits {
+            /// What it has in common with others.
+            comfort: Comfort,
         }
     }
 
-    const SCHEMA: Schema = &[Root::SECTION, Namespace::SECTION];
+    section! {
+        /// What the settings above all sections have in common.
+        struct House in "" (Once) {
+            /// Number of shards.
+            shards: usize = count("shards", 1, 64), text("1"), Restart;
+        }
+        with {
+            /// Of all rooms.
+            comfort: Comfort,
+        }
+        lists {
+            /// The rooms.
+            rooms: Room,
+        }
+    }
 
-    /// A schema is not limited to what a command line can hold.
+    fn house(text: &str) -> Result<House, String> {
+        let contents = parse(House::SCHEMA, Path::new("x"), text);
+        let contents = contents.map_err(|all| all.iter().map(Problem::to_string).collect::<Vec<_>>().join("; "))?;
+        let error = |error: FieldError| {
+            let error = ConfigError::from(error);
+            LoadError::invalid(error, House::SCHEMA, &contents, |one| place(&contents.entries, one)).to_string()
+        };
+        House::read(&contents).map_err(error)
+    }
+
+    /// What a table leaves out has the value of the section that it inherits from, or the default of the program.
     #[test]
-    fn lists_of_tables_are_read_by_the_same_declarations() {
-        let file = "shards = 2\n[[namespace]]\nname = \"chat\"\n[[namespace]]\nname = \"news\"\nhistory = \"1m\"\n";
-        let entries = parse(SCHEMA, Path::new("x"), file).unwrap();
-        let namespaces = (0..2).map(|number| {
-            let found =
-                |setting: &Setting| entries.iter().find(|entry| entry.number == number && entry.key == setting.key);
-            Namespace::read(&|setting| {
-                found(setting).map_or_else(|| crate::config::root::default_texts(setting), |entry| entry.values.clone())
-            })
-        });
-        let namespaces = namespaces.collect::<Result<Vec<_>, _>>().unwrap();
-        assert_eq!(namespaces[0].name.as_deref(), Some("chat"));
-        assert_eq!((namespaces[0].history, namespaces[1].history), (Duration::ZERO, Duration::from_secs(60)));
-
-        let mut root = Root::read(&|_| vec!["65".to_owned()]).unwrap();
-        assert!(root.check_ranges().is_err() && namespaces[0].check_ranges().is_ok());
-        root.keep_until_restart(&Root { shards: 2 });
-        let mut reloaded = namespaces[0].clone();
-        reloaded.keep_until_restart(&namespaces[1]);
-        assert_eq!((root.shards, reloaded.history), (2, namespaces[0].history));
-
-        let wrong = "[[namespace]]\nname = \"chat\"\n[[namespace]]\nhistory = 1\nshards = 2\n";
-        let problems = parse(SCHEMA, Path::new("x"), wrong).unwrap_err();
-        let problems: Vec<_> = problems.iter().map(Problem::to_string).collect();
+    fn lists_of_tables_are_read_by_the_same_declarations_and_inherit() {
+        let file = "shards = 2\n[comfort]\nchairs = 6\n[[room]]\nname = \"700\"\nlight = \"1m\"\nwarmth = \"cosy\"\n\
+            [[room]]\nname = \"600\"\nchairs = 1\n";
+        let mut read = house(file).unwrap();
+        let rooms: Vec<_> =
+            read.rooms.iter().map(|one| (one.name.bits(), one.light.as_secs(), one.comfort.chairs)).collect();
+        assert_eq!(rooms, [(0o700, 60, 6), (0o600, 1, 1)]);
         assert_eq!(
-            problems,
-            ["x:4:11: history: an integer is not text; write it in quotes", "x:5:1: shards belongs above all sections"]
+            (read.rooms[0].comfort.warmth.as_deref(), read.rooms[1].comfort.warmth.as_deref()),
+            (Some("cosy"), None)
         );
-        let problems = parse(SCHEMA, Path::new("x"), "[namespace]\n").unwrap_err();
-        assert_eq!(problems[0].to_string(), "x:1:2: write the section namespace as [[namespace]]");
+        assert_eq!((read.comfort.chairs, house("[[room]]\nname = \"600\"").unwrap().rooms[0].comfort.chairs), (6, 4));
+        assert!(house("room = []").unwrap().rooms.is_empty());
+        assert_eq!(house("room = [{ name = \"600\" }, { name = \"400\" }]").unwrap().rooms.len(), 2);
+
+        read.keep_until_restart(&House { shards: 5, rooms: Vec::new(), ..read.clone() });
+        assert_eq!((read.shards, read.rooms.len()), (5, 2), "lists are replaced as a whole");
+        read.rooms[1].comfort.chairs = 65;
+        let error = ConfigError::from(read.check_ranges().unwrap_err()).to_string();
+        assert_eq!(error, "[[room]] number 2: chairs: 65 is not between 1 and 64");
+    }
+
+    /// A mistake in one of many tables has to be found: line, key, value, rule.
+    #[test]
+    fn mistakes_in_tables_are_reported_with_their_lines() {
+        for (file, expected) in [
+            (
+                "[[room]]\nlight = 1\nshards = 2\n",
+                "x:2:9: light: an integer is not text; write it in quotes; \
+                x:3:1: shards belongs above all sections",
+            ),
+            (
+                "[[room]]\nname = \"700\"\n\n[[room]]\nlight = \"1s\"\n",
+                "[[room]] number 2: there is no name; \
+                every table of this list needs one (in line 4)",
+            ),
+            ("[[room]]\nname = \"x\"", "x:2:8: name: \"x\" is not a mode in octal digits such as 660 or 0666"),
+            ("[[room]]\nchairs = 65", "x:2:10: chairs: 65 is not between 1 and 64"),
+            ("[[room]]\nchair = 1", "x:2:1: there is no key chair; did you mean chairs?"),
+            ("name = \"600\"", "x:1:1: name belongs in [[room]]"),
+            ("chairs = 1", "x:1:1: chairs belongs in [comfort]"),
+            ("[room]\n", "x:1:2: write the section room as [[room]]"),
+            ("[[rooms]]\n", "x:1:3: there is no section [[rooms]]; did you mean [[room]]?"),
+            ("room = [1, { name = \"600\" }]", "x:1:9: an integer is not a table [[room]]"),
+        ] {
+            assert_eq!(house(file).err().as_deref(), Some(expected), "{file}");
+        }
     }
 
     /// A line that is nearly right, or anything.

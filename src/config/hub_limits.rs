@@ -45,6 +45,11 @@ section! {
         /// A connection with more than --outbox-bytes-max waiting has a tenth of it.
         outbox_stall_max: Duration = deadline(), text("10s"), AtOnce;
 
+        /// Maximum number of bytes that all channels together keep of what was published, for those who come late.
+        ///
+        /// Over it the channels that keep most drop their oldest publications first.
+        history_bytes_max: usize = bytes(0, 1 << 40), text("67108864"), AtOnce;
+
         /// What happens to a connection that cannot keep up: close it with 4008, or skip messages and tell it how many.
         slow_consumer: SlowConsumer = Choice(SlowConsumer::WORDS), text("close"), AtOnce;
 

@@ -4,6 +4,7 @@ use super::error::ConfigError;
 use super::file::Problem;
 use super::section::{Schema, single_settings};
 use super::setting::Setting;
+use super::tables::FileContents;
 use thiserror::Error;
 
 /// Why there is no configuration.
@@ -26,8 +27,17 @@ pub enum LoadError {
 }
 
 impl LoadError {
-    pub(super) fn invalid(error: ConfigError, schema: Schema, place: impl Fn(&Setting) -> Option<String>) -> Self {
-        let places = places(&error.to_string(), schema, place);
+    pub(super) fn invalid(
+        error: ConfigError,
+        schema: Schema,
+        contents: &FileContents,
+        place: impl Fn(&Setting) -> Option<String>,
+    ) -> Self {
+        let line = error.table_key().and_then(|at| contents.line(at));
+        let places = match line {
+            Some(line) => format!(" (in line {line})"),
+            None => places(&error.to_string(), schema, place),
+        };
         Self::Invalid { error, places }
     }
 }

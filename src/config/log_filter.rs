@@ -11,8 +11,22 @@ use tracing_subscriber::filter::LevelFilter;
 const PROGRAM: &str = "throng";
 
 /// Modules of the program whose lines a filter can name, as `throng::hub`.
-const MODULES: [&str; 12] =
-    ["cli", "config", "http", "hub", "metrics", "net", "operation", "protocol", "rate", "server", "session", "top"];
+const MODULES: [&str; 14] = [
+    "auth",
+    "cli",
+    "config",
+    "engine",
+    "http",
+    "hub",
+    "metrics",
+    "net",
+    "operation",
+    "protocol",
+    "rate",
+    "server",
+    "session",
+    "top",
+];
 
 /// Levels, from the quietest to the loudest.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
@@ -154,7 +168,7 @@ mod tests {
             ("hyper", "\"hyper\" is not one of"),
             (
                 "throng::hubb=debug,info",
-                "\"throng::hubb\" is no module of the program; there are throng and throng::cli",
+                "\"throng::hubb\" is no module of the program; there are throng and throng::auth",
             ),
             ("hyper=debug", "not one line would be logged; add one, as in hyper=debug,info"),
             ("a=b=c", "\"b=c\" is not one of"),

@@ -4,6 +4,7 @@ use super::root::Config;
 use super::section::single_settings;
 use super::setting::Applies;
 use super::source::Value;
+use super::tables::TableValue;
 
 /// Returns whether a change of a setting needs a restart.
 pub fn needs_restart(key: &str) -> bool {
@@ -31,6 +32,20 @@ fn change(old: &Value, new: &Value) -> Option<String> {
         return Some(format!("{} {:?} -> {:?}", new.key, old.text, new.text));
     }
     (old.fingerprint != new.fingerprint).then(|| format!("{} {:?} -> another secret", new.key, old.text))
+}
+
+/// Returns the differences between the tables of two loads, all of which a reload applies.
+pub fn table_changes(old: &[TableValue], new: &[TableValue]) -> Vec<String> {
+    let find = |tables: &[TableValue], label: &str| tables.iter().find(|one| one.label == label).cloned();
+    let changed = new.iter().filter_map(|table| match find(old, &table.label) {
+        None => Some(format!("{} is added: {}", table.label, table.text)),
+        Some(before) if before.text != table.text => {
+            Some(format!("{} {:?} -> {:?}", table.label, before.text, table.text))
+        }
+        Some(_) => None,
+    });
+    let removed = old.iter().filter(|table| find(new, &table.label).is_none());
+    changed.chain(removed.map(|table| format!("{} is removed", table.label))).collect()
 }
 
 #[cfg(test)]

@@ -4,18 +4,22 @@ use super::access::AccessConfig;
 use super::address::Address;
 use super::admission::AdmissionConfig;
 use super::error::ConfigError;
-use super::file::{self, Entry};
+use super::file;
 use super::file_access::{FileMode, FileOwner};
 use super::hub_limits::HubLimits;
 use super::load_error::LoadError;
 use super::log::LogConfig;
+use super::namespace::{self, NamespaceConfig, NamespaceOptions};
 use super::section::section;
 use super::setting::DefaultValue::Unset;
 use super::setting::Kind::{List, Switch, Text};
 use super::setting::{Setting, computed, count, text};
 use super::socket_limits::SocketLimits;
 use super::stopping::StoppingConfig;
+use super::tables::{Entry, default_texts, find};
 use super::tls::TlsConfig;
+use super::token::TokenConfig;
+use super::token_key::TokenKeyConfig;
 use super::tuning::TuningConfig;
 use std::path::Path;
 
@@ -78,18 +82,28 @@ section! {
         access: AccessConfig,
         /// The certificate.
         tls: TlsConfig,
+        /// Who clients are.
+        tokens: TokenConfig,
         /// How many clients may connect, and how fast.
         admission: AdmissionConfig,
         /// What the hub and its connections may hold.
         limits: HubLimits,
         /// What a client may send, and what its socket may hold.
         sockets: SocketLimits,
+        /// The options of channels without a namespace, and of namespaces that do not set them.
+        default_namespace: NamespaceOptions,
         /// How the hub stops.
         stopping: StoppingConfig,
         /// What is logged.
         logging: LogConfig,
         /// Latency for throughput, and back.
         tuning: TuningConfig,
+    }
+    lists {
+        /// Groups of channels with options of their own.
+        namespaces: NamespaceConfig,
+        /// Keys that verify tokens.
+        token_keys: TokenKeyConfig,
     }
 }
 
@@ -103,13 +117,9 @@ impl Config {
     /// [`LoadError`] says everything that is wrong with the text, with lines and columns.
     pub fn from_toml(text: &str) -> Result<Self, LoadError> {
         let path = Path::new("toml");
-        let entries = file::parse(Self::SCHEMA, path, text).map_err(LoadError::Problems)?;
-        let given = |setting: &Setting| {
-            let entry = entries.iter().find(|entry| entry.key == setting.key);
-            entry.map_or_else(|| default_texts(setting), |entry| entry.values.clone())
-        };
-        let config = Self::read(&given).map_err(ConfigError::from).and_then(|config| config.complete(1, 10_000));
-        config.map_err(|error| LoadError::invalid(error, Self::SCHEMA, |setting| place(&entries, setting)))
+        let contents = file::parse(Self::SCHEMA, path, text).map_err(LoadError::Problems)?;
+        let config = Self::read(&contents).map_err(ConfigError::from).and_then(|config| config.complete(1, 10_000));
+        config.map_err(|error| LoadError::invalid(error, Self::SCHEMA, &contents, |one| place(&contents.entries, one)))
     }
 
     /// Checks the settings alone and against each other, and fills in those that depend on the machine.
@@ -130,8 +140,11 @@ impl Config {
         self.sockets = self.sockets.complete();
         self.limits.check()?;
         self.check_outbox()?;
+        self.default_namespace.check(self.sockets.message_bytes_max)?;
+        namespace::check(&self.namespaces, self.sockets.message_bytes_max)?;
         self.logging.check()?;
         self.check_listeners()?;
+        self.tokens.check(&self.token_keys)?;
         Ok(self)
     }
 
@@ -176,14 +189,7 @@ impl Config {
 
 /// Returns in which line a file has a setting.
 pub(super) fn place(entries: &[Entry], setting: &Setting) -> Option<String> {
-    let entry = entries.iter().find(|entry| entry.key == setting.key)?;
-    Some(format!("in line {}", entry.line))
-}
-
-/// Returns the texts of a default, one per item of a list.
-pub(super) fn default_texts(setting: &Setting) -> Vec<String> {
-    let items = setting.default_text().split(',');
-    items.filter(|item| !item.is_empty()).map(str::to_owned).collect()
+    find(entries, setting).map(|entry| format!("in line {}", entry.line))
 }
 
 impl Default for Config {
@@ -219,5 +225,11 @@ impl Default for TuningConfig {
 impl Default for AdmissionConfig {
     fn default() -> Self {
         Config::default().admission
+    }
+}
+
+impl Default for NamespaceOptions {
+    fn default() -> Self {
+        Config::default().default_namespace
     }
 }

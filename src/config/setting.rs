@@ -47,6 +47,8 @@ pub enum Kind {
     List(&'static str),
     /// Several texts that are never shown.
     Secrets(&'static str),
+    /// A text that is never shown, with the word for what it is.
+    Secret(&'static str),
 }
 
 /// Unit of a number.
@@ -98,6 +100,8 @@ pub enum Applies {
     AtOnce,
     /// With a reload, for connections that come after it.
     NewConnections,
+    /// With a reload, for subscriptions and publications that come after it.
+    NewSubscriptions,
     /// After a restart.
     Restart,
 }
@@ -207,7 +211,7 @@ impl Kind {
             Self::Number(Unit::Bytes, _) => "bytes".to_owned(),
             Self::Number(Unit::BytesPerSecond, _) => "bytes/s".to_owned(),
             Self::Duration(_) => "duration".to_owned(),
-            Self::Text(what) => what.to_owned(),
+            Self::Text(what) | Self::Secret(what) => what.to_owned(),
             Self::Choice(words) => words.join(" | "),
             Self::List(items) | Self::Secrets(items) => format!("list of {items}"),
         }
@@ -220,7 +224,7 @@ impl Kind {
             Self::Number(Unit::Count(_) | Unit::PerSecond(_), _) => "N".to_owned(),
             Self::Number(Unit::Bytes | Unit::BytesPerSecond, _) => "BYTES".to_owned(),
             Self::Duration(_) => "DURATION".to_owned(),
-            Self::Text(what) => what.replace(' ', "_").to_uppercase(),
+            Self::Text(what) | Self::Secret(what) => what.replace(' ', "_").to_uppercase(),
             Self::Choice(words) => words.join("|"),
             Self::List(items) | Self::Secrets(items) => format!("{},...", singular(items).to_uppercase()),
         }

@@ -4,11 +4,12 @@
 
 use super::command::{self, CONFIG};
 use super::error::ConfigError;
-use super::file::{self, Entry};
+use super::file;
 use super::load_error::{LoadError, places};
-use super::root::{Config, default_texts, place};
+use super::root::{Config, place};
 use super::section::single_settings;
 use super::setting::{Kind, Setting};
+use super::tables::{FileContents, Given, Table, TableValue, find, shown};
 use super::variables::{self, Variables};
 use clap::ArgMatches;
 use clap::parser::ValueSource;
@@ -35,6 +36,8 @@ pub struct Loaded {
     pub config: Config,
     /// Every setting as it was given, in the order of `--help`.
     pub values: Vec<Value>,
+    /// The tables of lists, in the order of the file.
+    pub tables: Vec<TableValue>,
     /// The file, if there is one.
     pub path: Option<PathBuf>,
 }
@@ -55,10 +58,10 @@ pub struct Value {
 }
 
 /// What was given, by source.
-struct Given<'a> {
+struct GivenBySource<'a> {
     flags: &'a ArgMatches,
     variables: &'a Variables,
-    entries: &'a [Entry],
+    file: &'a FileContents,
     path: Option<&'a Path>,
     hasher: &'a RandomState,
 }
@@ -86,24 +89,24 @@ impl Sources {
         let path = flags.get_one::<PathBuf>(CONFIG).cloned();
         let path = path.or_else(|| self.variables.text(variables::CONFIG).map(PathBuf::from));
         let mut problems = Vec::new();
-        let entries = match &path {
+        let contents = match &path {
             Some(path) => file::read(Config::SCHEMA, path).unwrap_or_else(|found| {
                 problems = found;
-                Vec::new()
+                FileContents::default()
             }),
-            None => Vec::new(),
+            None => FileContents::default(),
         };
         problems.extend(self.variables.problems());
         if !problems.is_empty() {
             return Err(LoadError::Problems(problems));
         }
-        let Self { variables, hasher, .. } = self;
-        let given = Given { flags: &flags, variables, entries: &entries, path: path.as_deref(), hasher };
-        let config = Config::read(&|setting| given.texts(setting)).map_err(ConfigError::from);
+        let (file, Self { variables, hasher, .. }) = (&contents, self);
+        let given = GivenBySource { flags: &flags, variables, file, path: path.as_deref(), hasher };
+        let config = Config::read(&given).map_err(ConfigError::from);
         let config = config.and_then(|config| config.complete(self.cores, self.descriptors));
-        let config = config.map_err(|error| LoadError::invalid(error, Config::SCHEMA, |one| given.place(one)))?;
+        let config = config.map_err(|error| LoadError::invalid(error, Config::SCHEMA, file, |one| given.place(one)))?;
         let values = single_settings(Config::SCHEMA).map(|(_, setting)| given.value(setting)).collect();
-        Ok(Loaded { config, values, path })
+        Ok(Loaded { config, values, tables: TableValue::of_file(file), path })
     }
 
     /// Returns a complaint about each variable that has our prefix and is neither a setting nor set by the
@@ -113,19 +116,19 @@ impl Sources {
     }
 }
 
-impl Given<'_> {
-    /// Returns the texts of a setting from the last source that has it.
+impl Given for GivenBySource<'_> {
+    /// From the last source that has it.
     fn texts(&self, setting: &Setting) -> Vec<String> {
-        if let Some(texts) = self.flag(setting) {
-            return texts;
-        }
-        if let Some(texts) = self.variables.items(setting) {
-            return texts;
-        }
-        let entry = self.entries.iter().find(|entry| entry.key == setting.key);
-        entry.map_or_else(|| default_texts(setting), |entry| entry.values.clone())
+        let texts = self.flag(setting).or_else(|| self.variables.items(setting));
+        texts.unwrap_or_else(|| self.file.texts(setting))
     }
 
+    fn tables(&self, section: &str) -> Vec<&Table> {
+        self.file.tables(section)
+    }
+}
+
+impl GivenBySource<'_> {
     /// Returns the texts of a flag. An empty one counts as not given, as scripts pass a variable that is not set.
     fn flag(&self, setting: &Setting) -> Option<Vec<String>> {
         let is_given = self.flags.value_source(setting.key) == Some(ValueSource::CommandLine);
@@ -142,11 +145,11 @@ impl Given<'_> {
         if self.variables.items(setting).is_some() {
             return Some(format!("from {}", setting.variable()));
         }
-        place(self.entries, setting)
+        place(&self.file.entries, setting)
     }
 
     fn value(&self, setting: &'static Setting) -> Value {
-        let entry = self.entries.iter().find(|entry| entry.key == setting.key);
+        let entry = find(&self.file.entries, setting);
         let origin = if self.flag(setting).is_some() {
             format!("--{}", setting.flag())
         } else if self.variables.items(setting).is_some() {
@@ -158,17 +161,8 @@ impl Given<'_> {
             }
         };
         let texts = self.texts(setting);
-        let text = match (setting.kind, texts.len()) {
-            (Kind::Secrets(_), 1) => "(secret)".to_owned(),
-            (Kind::Secrets(_), count @ 2..) => format!("({count} secrets)"),
-            // Units do not make a difference: `1MiB` and `1048576` are the same value.
-            _ => texts
-                .iter()
-                .map(|text| setting.plain(text).unwrap_or_else(|_| text.clone()))
-                .collect::<Vec<_>>()
-                .join(","),
-        };
         let fingerprint = if let Kind::Secrets(_) = setting.kind { self.hasher.hash_one(&texts) } else { 0 };
+        let text = shown(setting, &texts);
         Value { key: setting.key, text, fingerprint, is_default: origin == "default", origin }
     }
 }

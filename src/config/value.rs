@@ -4,8 +4,10 @@ use super::address::{Address, AddressError};
 use super::collector_url::{CollectorUrl, CollectorUrlError};
 use super::file_access::{FileMode, FileModeError, FileOwner, FileOwnerError};
 use super::host::{HostError, HostPattern};
+use super::jwks_url::{JwksUrl, JwksUrlError};
 use super::key::{Key, KeyError};
 use super::log_filter::{LogFilter, LogFilterError};
+use super::namespace_name::{NamespaceName, NamespaceNameError};
 use super::origin::{OriginError, OriginPattern};
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -91,6 +93,12 @@ pub enum ValueError {
     /// The text is not a key.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The text is not the name of a namespace.
+    #[error(transparent)]
+    Namespace(#[from] NamespaceNameError),
+    /// The text is not the URL of a JWK Set.
+    #[error(transparent)]
+    JwksUrl(#[from] JwksUrlError),
     /// The text is not the URL of a collector.
     #[error(transparent)]
     CollectorUrl(#[from] CollectorUrlError),
@@ -235,7 +243,7 @@ macro_rules! texts {
     )+};
 }
 
-texts! { Address CollectorUrl FileMode FileOwner HostPattern Key LogFilter OriginPattern }
+texts! { Address CollectorUrl FileMode FileOwner HostPattern JwksUrl Key LogFilter NamespaceName OriginPattern }
 
 impl Scalar for String {
     fn parse(text: &str) -> Result<Self, ValueError> {

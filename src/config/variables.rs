@@ -2,7 +2,7 @@
 
 use super::file::Problem;
 use super::root::Config;
-use super::section::single_settings;
+use super::section::{Occurs, Section, single_settings};
 use super::setting::Setting;
 use super::suggestion::nearest;
 use std::collections::BTreeMap;
@@ -83,6 +83,11 @@ impl Variables {
 fn complaint(name: &str, known: &[String]) -> String {
     if name == "THRONG_PORT" {
         return "the variable THRONG_PORT is not a setting; write THRONG_ADDR=:PORT".to_owned();
+    }
+    let rest = name.trim_start_matches(PREFIX).to_lowercase();
+    let is_list = |section: &&Section| section.occurs == Occurs::Repeated && rest.starts_with(section.name);
+    if let Some(list) = Config::SCHEMA.iter().find(is_list) {
+        return format!("the variable {name} is not a setting; {} stands in a file only", list.heading());
     }
     // Compared without what all names have in common, which would make any two similar.
     let rest = |name: &str| name.trim_start_matches(PREFIX).to_owned();

@@ -1,10 +1,14 @@
 //! Request errors: why a request was refused, and the response to it.
 
 use super::response::{HttpResponse, set_header, text};
+use crate::config::UnknownNamespace;
+use crate::hub::history::RECOVERED_MAX;
 use crate::metrics::Refusal;
 use crate::net::admission::Excess;
 use crate::operation::state::State;
 use crate::protocol::channel_name::NameError;
+use crate::protocol::position::PositionError;
+use crate::session::permission::Denied;
 use hyper::{StatusCode, header};
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
@@ -21,6 +25,10 @@ pub(crate) enum RequestError {
     BadRequest(&'static str),
     #[error("Bad Request: {0}\n")]
     BadChannel(#[from] NameError),
+    #[error("Bad Request: history is a number of lines from 0 to {RECOVERED_MAX}\n")]
+    BadHistory,
+    #[error("Bad Request: since: {0}\n")]
+    BadPosition(#[from] PositionError),
     #[error("Forbidden: the page's origin {0} is neither this host nor one of --allowed-origins\n")]
     ForeignOrigin(String),
     /// The page may be one that was led here by a name of its own.
@@ -31,6 +39,11 @@ pub(crate) enum RequestError {
     ForeignHost(String),
     #[error("Misdirected Request: {0} is not one of --allowed-hosts\n")]
     UnknownHost(String),
+    #[error("Not Found: {0}\n")]
+    UnknownNamespace(#[from] UnknownNamespace),
+    /// With the rule.
+    #[error("Forbidden: {0}\n")]
+    Denied(String),
     /// With the methods that are.
     #[error("Method Not Allowed: this path supports {0}\n")]
     MethodNotAllowed(&'static str),
@@ -50,6 +63,8 @@ pub(crate) enum RequestError {
     Full,
     #[error("Service Unavailable: the hub has reached its limit of channels\n")]
     TooManyChannels,
+    #[error("Service Unavailable: the channel has reached its limit of subscribers\n")]
+    ChannelFull,
     #[error("Service Unavailable: the hub is stopping\n")]
     Stopping,
 }
@@ -58,16 +73,22 @@ impl RequestError {
     /// Returns the status of the response.
     pub(crate) const fn status(&self) -> StatusCode {
         match self {
-            Self::BadRequest(_) | Self::BadChannel(_) => StatusCode::BAD_REQUEST,
-            Self::ForeignOrigin(_) | Self::ForeignHost(_) => StatusCode::FORBIDDEN,
+            Self::BadRequest(_) | Self::BadChannel(_) | Self::BadHistory | Self::BadPosition(_) => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::ForeignOrigin(_) | Self::ForeignHost(_) | Self::Denied(_) => StatusCode::FORBIDDEN,
+            Self::UnknownNamespace(_) => StatusCode::NOT_FOUND,
             Self::UnknownHost(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
             Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
             Self::AddressConnections | Self::AddressRate(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::TotalRate(_) | Self::Memory | Self::Full | Self::TooManyChannels | Self::Stopping => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::TotalRate(_)
+            | Self::Memory
+            | Self::Full
+            | Self::TooManyChannels
+            | Self::ChannelFull
+            | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -76,12 +97,21 @@ impl RequestError {
     pub(crate) const fn retry_after(&self) -> Option<u64> {
         match self {
             Self::AddressRate(seconds) | Self::TotalRate(seconds) => Some(*seconds),
-            Self::AddressConnections | Self::Memory | Self::Full | Self::TooManyChannels | Self::Stopping => Some(5),
+            Self::AddressConnections
+            | Self::Memory
+            | Self::Full
+            | Self::TooManyChannels
+            | Self::ChannelFull
+            | Self::Stopping => Some(5),
             Self::BadRequest(_)
             | Self::BadChannel(_)
+            | Self::BadHistory
+            | Self::BadPosition(_)
             | Self::ForeignOrigin(_)
             | Self::ForeignHost(_)
             | Self::UnknownHost(_)
+            | Self::UnknownNamespace(_)
+            | Self::Denied(_)
             | Self::MethodNotAllowed(_)
             | Self::UriTooLong
             | Self::UpgradeRequired => None,
@@ -91,9 +121,12 @@ impl RequestError {
     /// Returns the reason that the metrics count it under.
     pub(crate) const fn refusal(&self) -> Refusal {
         match self {
-            Self::BadRequest(_) | Self::BadChannel(_) | Self::MethodNotAllowed(_) | Self::UpgradeRequired => {
-                Refusal::BadRequest
-            }
+            Self::BadRequest(_)
+            | Self::BadChannel(_)
+            | Self::BadHistory
+            | Self::BadPosition(_)
+            | Self::MethodNotAllowed(_)
+            | Self::UpgradeRequired => Refusal::BadRequest,
             Self::ForeignOrigin(_) | Self::ForeignHost(_) | Self::UnknownHost(_) => Refusal::Origin,
             Self::UriTooLong => Refusal::HeadSize,
             Self::AddressConnections => Refusal::ConnectionsAddress,
@@ -102,6 +135,9 @@ impl RequestError {
             Self::Memory => Refusal::Memory,
             Self::Full => Refusal::Full,
             Self::TooManyChannels => Refusal::Channels,
+            Self::ChannelFull => Refusal::ChannelFull,
+            Self::UnknownNamespace(_) => Refusal::Namespace,
+            Self::Denied(_) => Refusal::Permission,
             Self::Stopping => Refusal::Stopping,
         }
     }
@@ -123,6 +159,12 @@ impl RequestError {
             _ => {}
         }
         response
+    }
+}
+
+impl From<Denied> for RequestError {
+    fn from(denied: Denied) -> Self {
+        Self::Denied(denied.to_string())
     }
 }
 

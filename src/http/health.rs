@@ -21,7 +21,7 @@ pub(super) fn respond(state: &State, path: &str, method: &Method) -> Result<Http
 /// The body names the reason, for people; balancers read the status only.
 fn readiness(state: &State) -> (StatusCode, &'static str) {
     match state.lifecycle.stage() {
-        Stage::Serving if state.hub.placement().is_full() => (StatusCode::SERVICE_UNAVAILABLE, "full\n"),
+        Stage::Serving if state.hub().placement().is_full() => (StatusCode::SERVICE_UNAVAILABLE, "full\n"),
         Stage::Serving if state.memory.pressure() > Pressure::Normal => {
             (StatusCode::SERVICE_UNAVAILABLE, "out of memory\n")
         }

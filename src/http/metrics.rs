@@ -87,7 +87,7 @@ struct Snapshot {
 
 impl Snapshot {
     fn collect(state: &State) -> Self {
-        let hub = &state.hub;
+        let hub = state.hub();
         Self {
             state: gauges(state).into_iter().chain(certificate(state)).collect(),
             process: hub.metrics().process.read(),
@@ -108,7 +108,7 @@ fn certificate(state: &State) -> Option<StateGauge> {
 }
 
 fn gauges(state: &State) -> Vec<StateGauge> {
-    let hub = &state.hub;
+    let hub = state.hub();
     let closing = [ClosingKind::Stop, ClosingKind::Drain, ClosingKind::Shed];
     let closing = closing.into_iter().find_map(|kind| state.lifecycle.closing(kind));
     let (to_close, closed) = closing.as_deref().map_or((0, 0), |closing: &Closing| (closing.total(), closing.closed()));
@@ -117,6 +117,11 @@ fn gauges(state: &State) -> Vec<StateGauge> {
     vec![
         gauge("connections_max", "Limit of connections", hub.placement().max() as u64),
         gauge("channels", "Channels that exist", hub.directory().len() as u64),
+        gauge(
+            "history_bytes",
+            "Bytes that all channels together keep of what was published",
+            hub.history_bytes() as u64,
+        ),
         gauge("handshakes", "HTTP connections, handshakes in progress included", state.handshakes.len()),
         gauge("draining", "1 while the hub is draining or stopping", is_not_ready),
         gauge("closing_total_connections", "Connections that a stop, drain or shed closes", to_close as u64),

@@ -5,31 +5,21 @@
 //! no gap, without a merge step.
 
 use super::ConnectionId;
+use super::channel_key::ChannelKey;
+use super::history::{Budget, History, HistoryOptions};
 use super::id::SHARDS_MAX;
-use crate::protocol::Encoding;
+use crate::config::ChannelOptions;
 use crate::protocol::channel_name::ChannelName;
+use crate::protocol::position::{Epoch, Position};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-/// Names a channel for as long as it exists; a channel made anew under the same name has another key.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct ChannelKey(u64);
-
-impl ChannelKey {
-    fn next() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        // Relaxed: numbers only have to differ.
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
-    }
-}
+use std::sync::Arc;
 
 /// A named set of subscribers with one order of messages.
 #[derive(Debug)]
 pub struct Channel {
     key: ChannelKey,
     name: ChannelName,
-    encoding: Encoding,
     order: Mutex<Order>,
 }
 
@@ -43,20 +33,45 @@ pub struct ChannelStats {
 }
 
 /// What the lock protects.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Order {
     /// Number of the newest publication; the first is 1.
     pub(super) offset: u64,
     /// Subscribers per shard.
     subscribers: SmallVec<[u32; 4]>,
     shards: ShardSet,
-    /// The last subscriber has left and the directory removes the channel: a holder must look it up again.
+    /// Some subscriber is told how many there are, or was.
+    is_watched: bool,
+    /// The number of subscribers has changed since it was told.
+    has_changed: bool,
+    /// What was published last, if the channel keeps it.
+    pub(super) history: Option<Box<History>>,
+    /// Nobody needs the channel and the directory removes it: a holder must look it up again.
     pub(super) is_closed: bool,
+    /// Those of the newest subscription.
+    pub(super) options: Arc<ChannelOptions>,
 }
 
 impl Channel {
-    pub(super) fn new(name: ChannelName, encoding: Encoding) -> Self {
-        Self { key: ChannelKey::next(), name, encoding, order: Mutex::default() }
+    /// Returns a channel without subscribers. `epoch` names the incarnation with this key.
+    pub(super) fn new(
+        name: ChannelName,
+        options: &Arc<ChannelOptions>,
+        epoch: impl FnOnce(ChannelKey) -> Epoch,
+    ) -> Self {
+        let (key, kept) = (ChannelKey::next(), HistoryOptions::of(options));
+        let history = kept.is_on().then(|| Box::new(History::new(epoch(key), kept, 0)));
+        let order = Order {
+            offset: 0,
+            subscribers: SmallVec::new(),
+            shards: ShardSet::default(),
+            is_watched: false,
+            has_changed: false,
+            history,
+            is_closed: false,
+            options: Arc::clone(options),
+        };
+        Self { key, name, order: Mutex::new(order) }
     }
 
     /// Returns the key that shards know the channel by.
@@ -69,9 +84,9 @@ impl Channel {
         &self.name
     }
 
-    /// Returns how publications stand in the logs of this channel.
-    pub fn encoding(&self) -> Encoding {
-        self.encoding
+    /// Returns its options: those of the newest subscription, or of the newest load of the configuration.
+    pub fn options(&self) -> Arc<ChannelOptions> {
+        Arc::clone(&self.order.lock().options)
     }
 
     /// Returns the number of subscribers.
@@ -82,7 +97,51 @@ impl Channel {
     /// Returns its activity.
     pub fn stats(&self) -> ChannelStats {
         let order = self.order.lock();
-        ChannelStats { subscribers: order.subscribers.iter().sum(), publications: order.offset }
+        ChannelStats { subscribers: order.subscribers(), publications: order.offset }
+    }
+
+    /// Returns where its history stands; `None` without history.
+    pub fn position(&self) -> Option<Position> {
+        self.order.lock().position()
+    }
+
+    /// Returns the bytes of its history.
+    pub(super) fn history_bytes(&self) -> usize {
+        self.order.lock().history.as_ref().map_or(0, |history| history.bytes())
+    }
+
+    /// Drops the oldest publications until at most `bytes` are left, and returns how many these were.
+    pub(super) fn shrink_history(&self, bytes: usize, budget: &Budget) -> usize {
+        let shrink = |history: &mut History| {
+            let before = history.len();
+            history.shrink_to(bytes);
+            before - history.len()
+        };
+        self.order.lock().change_history(budget, shrink).unwrap_or(0)
+    }
+
+    /// Drops what is too old at `now`. Returns whether nobody needs the channel any more, which is closed then.
+    pub(super) fn expire_history(&self, now: u64, budget: &Budget) -> bool {
+        let order = &mut *self.order.lock();
+        order.expire_history(now, budget);
+        order.close_if_unused()
+    }
+
+    /// Drops everything from its history. Returns whether nobody needs the channel any more, which is closed then.
+    pub(super) fn clear_history(&self, budget: &Budget) -> bool {
+        let order = &mut *self.order.lock();
+        order.change_history(budget, History::clear);
+        order.close_if_unused()
+    }
+
+    /// Follows these options from here on. `epoch` names the incarnation that begins when it kept nothing so far.
+    pub(super) fn follow(
+        &self,
+        options: &Arc<ChannelOptions>,
+        budget: &Budget,
+        epoch: impl FnOnce(ChannelKey) -> Epoch,
+    ) {
+        self.order.lock().follow(options, budget, || epoch(self.key));
     }
 
     /// Runs `f` at one point of the channel's order.
@@ -96,23 +155,97 @@ impl Order {
         self.shards
     }
 
-    pub(super) fn add(&mut self, id: ConnectionId) {
+    /// Returns the number of subscribers.
+    fn subscribers(&self) -> u32 {
+        self.subscribers.iter().sum()
+    }
+
+    /// Returns whether these options let one more subscriber in.
+    pub(super) fn has_room(&self, options: &ChannelOptions) -> bool {
+        let max = options.subscribers_max();
+        // Without a limit, which is the default, nothing is added up.
+        max == u32::MAX || self.subscribers() < max
+    }
+
+    /// Follows these options from here on.
+    pub(super) fn follow(&mut self, options: &Arc<ChannelOptions>, budget: &Budget, epoch: impl FnOnce() -> Epoch) {
+        if Arc::ptr_eq(&self.options, options) {
+            return;
+        }
+        self.options = Arc::clone(options);
+        let kept = HistoryOptions::of(options);
+        match (&mut self.history, kept.is_on()) {
+            (Some(history), true) => history.set_options(kept),
+            (Some(history), false) => {
+                budget.count(history.bytes(), 0);
+                self.history = None;
+            }
+            (None, true) => self.history = Some(Box::new(History::new(epoch(), kept, self.offset))),
+            (None, false) => {}
+        }
+    }
+
+    /// Adds a subscriber, which may be one that is told how many there are. Returns whether the change has to be noted.
+    pub(super) fn add(&mut self, id: ConnectionId, is_told: bool) -> bool {
         if self.subscribers.len() <= id.shard() {
             self.subscribers.resize(id.shard() + 1, 0);
         }
         self.subscribers[id.shard()] += 1;
         self.shards.insert(id.shard());
+        self.is_watched |= is_told;
+        self.change()
     }
 
-    /// Returns whether the channel is empty now, and so closed.
-    pub(super) fn remove(&mut self, id: ConnectionId) -> bool {
+    pub(super) fn remove(&mut self, id: ConnectionId) -> Removed {
         self.subscribers[id.shard()] -= 1;
         if self.subscribers[id.shard()] == 0 {
             self.shards.remove(id.shard());
         }
-        self.is_closed = self.shards.is_empty();
+        if self.close_if_unused() { Removed::Last } else { Removed::One { is_change: self.change() } }
+    }
+
+    /// Returns whether a change of the number of subscribers is the first since it was told.
+    fn change(&mut self) -> bool {
+        self.is_watched && !std::mem::replace(&mut self.has_changed, true)
+    }
+
+    /// Returns the number of subscribers, which is going to be told, and their shards.
+    pub(super) fn take_change(&mut self) -> (u32, ShardSet) {
+        self.has_changed = false;
+        (self.subscribers(), self.shards)
+    }
+
+    /// Closes the channel if it has no subscribers and keeps nothing.
+    fn close_if_unused(&mut self) -> bool {
+        self.is_closed = self.shards.is_empty() && self.history.as_ref().is_none_or(|history| history.is_empty());
         self.is_closed
     }
+
+    /// Drops what is too old at `now`, in microseconds since 1970.
+    pub(super) fn expire_history(&mut self, now: u64, budget: &Budget) {
+        self.change_history(budget, |history| history.trim(now));
+    }
+
+    fn change_history<R>(&mut self, budget: &Budget, change: impl FnOnce(&mut History) -> R) -> Option<R> {
+        let history = self.history.as_mut()?;
+        let before = history.bytes();
+        let result = change(history);
+        budget.count(before, history.bytes());
+        Some(result)
+    }
+
+    /// Returns where the history stands.
+    pub(super) fn position(&self) -> Option<Position> {
+        self.history.as_ref().map(|history| Position { epoch: history.epoch(), offset: self.offset })
+    }
+}
+
+/// What is left when a subscriber was removed.
+pub(super) enum Removed {
+    /// Others, or a history. The change may have to be noted.
+    One { is_change: bool },
+    /// Nothing: the channel is closed.
+    Last,
 }
 
 /// A set of shards, one bit each.

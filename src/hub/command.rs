@@ -1,10 +1,12 @@
 //! Commands: what other threads may ask of a shard.
 
 use super::ConnectionId;
-use super::channel::{Channel, ChannelKey};
+use super::channel::Channel;
+use super::channel_key::ChannelKey;
 use super::inspection::Inspection;
 use crate::config::HubLimits;
-use crate::protocol::CloseReason;
+use crate::protocol::backlog::Backlog;
+use crate::protocol::{CloseReason, Encoding, Publication};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -17,18 +19,13 @@ pub enum Command<S> {
         id: ConnectionId,
         /// The write side, which the shard owns from here on.
         sink: S,
+        /// How it gets its messages.
+        shape: MessageShape,
     },
     /// The reader of a connection has ended: its slot becomes free.
     Disconnect {
         /// The connection; the channels must not count it any more.
         id: ConnectionId,
-    },
-    /// A connection gets its messages in another way than most, from here on.
-    Shape {
-        /// The connection, which has no subscription yet.
-        id: ConnectionId,
-        /// The way.
-        shape: MessageShape,
     },
     /// A connection gets the publications of a channel from here on.
     Subscribe {
@@ -36,9 +33,30 @@ pub enum Command<S> {
         id: ConnectionId,
         /// The channel to read from.
         channel: Arc<Channel>,
+        /// What the connection gets first.
+        backlog: Backlog,
+    },
+    /// A connection gets no more of a channel from here on.
+    Unsubscribe {
+        /// The connection, which the channel does not count any more.
+        id: ConnectionId,
+        /// The channel.
+        channel: ChannelKey,
     },
     /// A publication of a channel that has subscribers here.
-    Publish(Publication),
+    Publish {
+        /// The channel it was published to.
+        channel: ChannelKey,
+        /// What was published.
+        publication: Publication,
+    },
+    /// The number of subscribers of a channel has changed.
+    Announce {
+        /// The channel.
+        channel: ChannelKey,
+        /// Its subscribers, on all shards.
+        subscribers: u32,
+    },
     /// The peer sent a ping with this body.
     Ping {
         /// The connection to answer.
@@ -81,28 +99,21 @@ pub enum Command<S> {
 impl<S> Command<S> {
     /// Returns the bytes of the body that its credits paid for.
     pub(super) fn body_bytes(&self) -> usize {
-        if let Self::Publish(publication) = self { publication.body.len() } else { 0 }
+        match self {
+            Self::Publish { publication, .. } => publication.payload.len(),
+            Self::Subscribe { backlog, .. } => backlog.wire.len(),
+            _ => 0,
+        }
     }
 }
 
 /// How a connection gets its messages. The default is what most have, and what costs least.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct MessageShape {
+    /// How publications and control messages become bytes.
+    pub encoding: Encoding,
     /// Each publication is a message of its own, however many wait.
     pub is_split: bool,
     /// With each ping comes a text message, which a page in a browser can see.
     pub has_signs_of_life: bool,
-}
-
-/// One message in a channel, encoded once for all its receivers.
-#[derive(Clone, Debug)]
-pub struct Publication {
-    /// The channel it was published to.
-    pub channel: ChannelKey,
-    /// Number in the channel, from 1, without gaps.
-    pub offset: u64,
-    /// When it arrived, in microseconds since the hub's start; 0 when that was not measured.
-    pub at: u64,
-    /// The bytes that are appended to a log, separator included, see [`Encoding`](crate::protocol::Encoding).
-    pub body: Bytes,
 }

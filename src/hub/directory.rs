@@ -6,9 +6,12 @@
 //! for ever. Every function returns owned values.
 
 use super::channel::Channel;
-use crate::protocol::Encoding;
+use super::channel_key::ChannelKey;
+use crate::config::ChannelOptions;
+use crate::protocol::Epoch;
 use crate::protocol::channel_name::ChannelName;
 use dashmap::DashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use thiserror::Error;
@@ -26,11 +29,13 @@ pub struct DirectoryFull {
 pub struct Directory {
     channels: DashMap<ChannelName, Arc<Channel>>,
     channels_max: AtomicUsize,
+    /// Random, and another one in each process: epochs are made of it.
+    seed: RandomState,
 }
 
 impl Directory {
     pub(super) fn new(channels_max: usize) -> Self {
-        Self { channels: DashMap::new(), channels_max: channels_max.into() }
+        Self { channels: DashMap::new(), channels_max: channels_max.into(), seed: RandomState::new() }
     }
 
     /// Returns the channel of that name, and creates it if there is none.
@@ -38,11 +43,12 @@ impl Directory {
     /// # Errors
     ///
     /// [`DirectoryFull`] when it would be one channel too many. Callers that race may exceed the limit by their number.
-    pub(super) fn open(&self, name: &ChannelName, encoding: Encoding) -> Result<Arc<Channel>, DirectoryFull> {
+    pub(super) fn open(
+        &self,
+        name: &ChannelName,
+        options: &Arc<ChannelOptions>,
+    ) -> Result<Arc<Channel>, DirectoryFull> {
         if let Some(channel) = self.channels.get(name) {
-            // A channel has one encoding, that of its first subscriber. Today no two protocols share a name: the echo
-            // protocol uses private names only. Any other encoding would reach this subscriber as broken messages.
-            debug_assert_eq!(channel.encoding(), encoding, "all subscribers of a channel use its encoding");
             return Ok(Arc::clone(&channel));
         }
         // Counted before the entry is locked: the map must not be called while a guard is held.
@@ -51,15 +57,31 @@ impl Directory {
         }
         let channel = self.channels.entry(name.clone()).or_insert_with(|| {
             // The text of the name is shared with the key of the map.
-            Arc::new(Channel::new(name.clone(), encoding))
+            Arc::new(Channel::new(name.clone(), options, |key| self.epoch(key)))
         });
         Ok(Arc::clone(&channel))
+    }
+
+    /// Returns the channel of that name, if there is one.
+    pub(super) fn get(&self, name: &ChannelName) -> Option<Arc<Channel>> {
+        self.channels.get(name).map(|channel| Arc::clone(&channel))
+    }
+
+    /// Returns the epoch of the channel with this key.
+    pub(super) fn epoch(&self, key: ChannelKey) -> Epoch {
+        Epoch::new(self.seed.hash_one(key))
     }
 
     /// Returns whether the channel exists or may be created. Only a hint: the answer may change before the channel is
     /// opened.
     pub fn has_room_for(&self, name: &ChannelName) -> bool {
         self.channels.len() < self.max() || self.channels.contains_key(name)
+    }
+
+    /// Returns the number of subscribers of the channel of that name. Only a hint, as above.
+    pub fn subscribers(&self, name: &ChannelName) -> u32 {
+        let channel = self.channels.get(name).map(|channel| Arc::clone(&channel));
+        channel.map_or(0, |channel| channel.subscribers())
     }
 
     /// Removes a channel, unless a newer one has its name by now.

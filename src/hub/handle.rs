@@ -1,21 +1,19 @@
 //! The hub: a cloneable handle to all shards.
 //!
-//! Nothing here awaits. A publication that would have to wait says for which shard, and the session waits for credits
-//! of that shard.
+//! Nothing here awaits: what would have to wait says for which credits.
 
-use super::channel::{Channel, Order, ShardSet};
-use super::command::Publication;
-use super::directory::{Directory, DirectoryFull};
+use super::directory::Directory;
+use super::history::Budget;
 use super::inbox::{Credit, Inbox};
+use super::keepers::Keepers;
+use super::occupancy::Changes;
 use super::placement::{Placement, SlotReservation};
 use super::shard::ShardParts;
-use super::{Command, ConnectionId, Shard, Sink};
-use crate::config::{HubLimits, SocketLimits, TuningConfig};
+use super::{Command, ConnectionId, MessageShape, Shard, Sink};
+use crate::config::{ChannelOptions, HubLimits, SocketLimits, TuningConfig};
 use crate::metrics::Metrics;
-use crate::protocol::Encoding;
-use crate::protocol::channel_name::ChannelName;
+use crate::protocol::ChannelName;
 use arc_swap::{ArcSwap, Guard};
-use bytes::Bytes;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,9 +29,9 @@ use std::time::Duration;
 /// use std::task::{Poll, Waker};
 /// use std::time::Duration;
 /// use throng::config::HubLimits;
-/// use throng::hub::{Hub, Sent, Sink};
+/// use throng::hub::{Hub, MessageShape, Sent, Sink, SubscribeOptions};
 /// use throng::metrics::Metrics;
-/// use throng::protocol::{ChannelName, Encoding, chat};
+/// use throng::protocol::{ChannelName, Payload};
 ///
 /// #[derive(Clone, Default)]
 /// struct Memory(Arc<Mutex<Vec<u8>>>);
@@ -61,10 +59,10 @@ use std::time::Duration;
 /// let credit = || hub.inbox(0).try_credit(1).expect("the inbox has room");
 ///
 /// let (slot, sink) = (hub.reserve_slot().expect("the hub has room"), Memory::default());
-/// let id = hub.connect(slot, sink.clone(), credit());
-/// let lobby = hub.subscribe(id, &ChannelName::parse("lobby")?, Encoding::Lines, credit())?;
-/// let line = chat::line(b"hello")?;
-/// hub.publish(&lobby, &line, &mut hub.credits(line.len())).expect("the inbox has room");
+/// let id = hub.connect(slot, sink.clone(), MessageShape::default(), credit());
+/// let lobby = hub.subscribe(id, &ChannelName::parse("lobby")?, &SubscribeOptions::default(), credit())?;
+/// let line = Payload::line(b"hello")?;
+/// hub.publish(&lobby.channel, &line, &mut hub.credits(line.len())).expect("the inbox has room");
 ///
 /// // One pass of the only shard takes the commands and writes.
 /// shards[0].begin_pass(Duration::ZERO);
@@ -74,24 +72,21 @@ use std::time::Duration;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Hub<S: Sink> {
-    parts: Arc<Parts<S>>,
+    pub(super) parts: Arc<Parts<S>>,
 }
 
-struct Parts<S: Sink> {
+pub(super) struct Parts<S: Sink> {
     inboxes: Box<[Arc<Inbox<S>>]>,
-    directory: Directory,
+    pub(super) directory: Directory,
+    pub(super) history: Budget,
+    pub(super) keepers: Keepers,
+    pub(super) changes: Changes,
     placement: Arc<Placement>,
     metrics: Arc<Metrics>,
     limits: ArcSwap<HubLimits>,
     socket_limits: ArcSwap<SocketLimits>,
     tuning: TuningConfig,
-}
-
-/// A shard has no room for a publication: wait for its credits, see [`Credits::wait`].
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct NoCredit {
-    /// Index of the shard.
-    pub shard: usize,
+    default_options: Arc<ChannelOptions>,
 }
 
 impl<S: Sink> Hub<S> {
@@ -106,11 +101,15 @@ impl<S: Sink> Hub<S> {
         let parts = Parts {
             inboxes: (0..count).map(|shard| Arc::new(Inbox::new(shard))).collect(),
             directory: Directory::new(limits.channels_max),
+            history: Budget::new(limits.history_bytes_max),
+            keepers: Keepers::default(),
+            changes: Changes::default(),
             placement: Arc::new(Placement::new(count, limits.connections_max)),
             metrics,
             limits: ArcSwap::from_pointee(limits.clone()),
             socket_limits: ArcSwap::from_pointee(SocketLimits::default()),
             tuning: tuning.clone(),
+            default_options: Arc::default(),
         };
         let hub = Self { parts: Arc::new(parts) };
         let shards = (0..count).map(|index| hub.shard(index)).collect();
@@ -124,6 +123,7 @@ impl<S: Sink> Hub<S> {
         Shard::new(ShardParts {
             index,
             connections_expected: parts.limits.load().connections_max.div_ceil(parts.inboxes.len()),
+            started_at: parts.metrics.time_of_day(Duration::ZERO),
             limits: &parts.limits.load(),
             tuning: &parts.tuning,
             inbox: Arc::clone(&parts.inboxes[index]),
@@ -147,6 +147,35 @@ impl<S: Sink> Hub<S> {
         &self.parts.directory
     }
 
+    /// Returns the limits of the hub. Do not keep the guard.
+    pub fn limits(&self) -> Guard<Arc<HubLimits>> {
+        self.parts.limits.load()
+    }
+
+    /// Returns the bytes of all histories.
+    pub fn history_bytes(&self) -> usize {
+        self.parts.history.used()
+    }
+
+    /// Lets channels follow the options that `find` returns for their names; without any a channel keeps those it has.
+    pub fn follow_options(&self, find: impl Fn(&ChannelName) -> Option<Arc<ChannelOptions>>) {
+        let Parts { directory, history, .. } = &*self.parts;
+        for channel in directory.channels() {
+            if let Some(options) = find(channel.name()) {
+                channel.follow(&options, history, |key| directory.epoch(key));
+            }
+        }
+    }
+
+    /// Drops from some histories what is too old at `now`, in microseconds since 1970, and channels that
+    /// nobody needs any more. Call it about once a second: sixteen calls look at all of them.
+    pub fn sweep_histories(&self, now: u64) {
+        let Parts { directory, history, keepers, .. } = &*self.parts;
+        for channel in keepers.sweep(now, history) {
+            directory.forget(&channel);
+        }
+    }
+
     /// Returns the limits of sockets. Load them once per batch, and do not keep the guard.
     ///
     /// The hub does not read them: every session has this handle, so it carries them to where bytes arrive.
@@ -163,6 +192,7 @@ impl<S: Sink> Hub<S> {
     pub fn reconfigure(&self, limits: &Arc<HubLimits>) {
         self.parts.limits.store(Arc::clone(limits));
         self.parts.directory.set_max(limits.channels_max);
+        self.parts.history.set_max(limits.history_bytes_max);
         self.parts.placement.set_max(limits.connections_max);
     }
 
@@ -182,95 +212,22 @@ impl<S: Sink> Hub<S> {
     }
 
     /// Hands the write side of a connection to its shard.
-    pub fn connect(&self, slot: SlotReservation, sink: S, credit: Credit<'_, S>) -> ConnectionId {
+    pub fn connect(&self, slot: SlotReservation, sink: S, shape: MessageShape, credit: Credit<'_, S>) -> ConnectionId {
         let id = slot.occupy();
         debug_assert_eq!(credit.shard(), id.shard(), "the credit is for the shard of the slot");
-        credit.push(Command::Connect { id, sink });
+        credit.push(Command::Connect { id, sink, shape });
         id
     }
 
-    /// Subscribes a connection to the channel of that name: it gets everything published from here on.
-    ///
-    /// # Errors
-    ///
-    /// [`DirectoryFull`] when the channel does not exist and would be one too many.
-    pub fn subscribe(
-        &self,
-        id: ConnectionId,
-        name: &ChannelName,
-        encoding: Encoding,
-        mut credit: Credit<'_, S>,
-    ) -> Result<Arc<Channel>, DirectoryFull> {
-        loop {
-            let channel = self.parts.directory.open(name, encoding)?;
-            // The push is under the lock: the subscription stands in the inbox where it stands in the order.
-            credit = match channel.in_order(|order| add_subscriber(order, id, &channel, credit)) {
-                Ok(()) => return Ok(channel),
-                Err(credit) => credit,
-            };
-            // The last subscriber left between the look-up and the lock.
-            self.parts.directory.forget(&channel);
-        }
-    }
-
-    /// Removes a connection from the counts of a channel; its shard removes the subscription when it disconnects.
-    pub fn unsubscribe(&self, id: ConnectionId, channel: &Arc<Channel>) {
-        if channel.in_order(|order| order.remove(id)) {
-            self.parts.directory.forget(channel);
-        }
-    }
-
-    /// Returns an account without credits yet, for one publication of that many bytes.
-    pub fn credits(&self, bytes: usize) -> Credits<'_, S> {
-        Credits { hub: self, held: ShardSet::default(), bytes, at: 0 }
-    }
-
-    /// Publishes to every subscriber of a channel and returns the publication's number in it.
-    ///
-    /// # Hot path
-    ///
-    /// Once per message: one lock, and one credit and one push per shard with subscribers. Nothing here depends on the
-    /// number of subscribers. See `benches/inbox.rs`.
-    ///
-    /// # Errors
-    ///
-    /// [`NoCredit`] when a shard has no room: nothing was published; wait for its credits and call again.
-    pub fn publish(&self, channel: &Channel, body: &Bytes, credits: &mut Credits<'_, S>) -> Result<u64, NoCredit> {
-        channel.in_order(|order| {
-            for shard in order.shards().without(credits.held).iter() {
-                credits.try_take(shard)?;
-            }
-            order.offset += 1;
-            let publication =
-                Publication { channel: channel.key(), offset: order.offset, at: credits.at, body: body.clone() };
-            for shard in order.shards().iter() {
-                credits.held.remove(shard);
-                self.inbox(shard).push_paid(Command::Publish(publication.clone()));
-            }
-            Ok(order.offset)
-        })
+    /// Returns the options of channels that belong to no namespace, such as those of the echo protocol.
+    pub fn default_options(&self) -> &Arc<ChannelOptions> {
+        &self.parts.default_options
     }
 
     /// Returns the number of shards.
     pub fn shards(&self) -> usize {
         self.parts.inboxes.len()
     }
-}
-
-/// Adds a connection to a channel's order and tells its shard, which gets the command where the subscription stands in
-/// the order. Returns the credit if the channel was closed meanwhile.
-fn add_subscriber<'a, S: Sink>(
-    order: &mut Order,
-    id: ConnectionId,
-    channel: &Arc<Channel>,
-    credit: Credit<'a, S>,
-) -> Result<(), Credit<'a, S>> {
-    if order.is_closed {
-        return Err(credit);
-    }
-    order.add(id);
-    credit.push(Command::Subscribe { id, channel: Arc::clone(channel) });
-    Ok(())
 }
 
 impl<S: Sink> Clone for Hub<S> {
@@ -282,72 +239,5 @@ impl<S: Sink> Clone for Hub<S> {
 impl<S: Sink> fmt::Debug for Hub<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hub").field("shards", &self.shards()).finish_non_exhaustive()
-    }
-}
-
-/// The credits for one publication, collected shard by shard; what is not spent goes back.
-pub struct Credits<'a, S: Sink> {
-    hub: &'a Hub<S>,
-    held: ShardSet,
-    bytes: usize,
-    at: u64,
-}
-
-impl<'a, S: Sink> Credits<'a, S> {
-    /// Notes when the publication arrived, as time since the [start](Metrics::started): its latency counts from then.
-    pub fn arrived(mut self, at: Duration) -> Self {
-        self.at = u64::try_from(at.as_micros()).unwrap_or(u64::MAX).max(1);
-        self
-    }
-
-    fn try_take(&mut self, shard: usize) -> Result<(), NoCredit> {
-        let Some(credit) = self.hub.inbox(shard).try_credit(self.bytes) else {
-            self.release_above(shard);
-            return Err(NoCredit { shard });
-        };
-        self.keep(credit);
-        Ok(())
-    }
-
-    /// Publishers wait for credits in the order of the shards only: two of them that each held what the other waits for
-    /// would wait for ever.
-    fn release_above(&mut self, shard: usize) {
-        for above in self.held.iter().filter(|held| *held > shard) {
-            self.refund(above);
-            self.held.remove(above);
-        }
-    }
-
-    fn refund(&self, shard: usize) {
-        self.hub.inbox(shard).refund(Inbox::<S>::cost(self.bytes) as usize);
-    }
-
-    /// Returns a future for the credit of one shard; give what it returns to [`Credits::keep`].
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping it costs nothing.
-    pub fn wait(&self, shard: usize) -> impl Future<Output = Credit<'a, S>> + use<'a, S> {
-        self.hub.inbox(shard).credit(self.bytes)
-    }
-
-    /// Keeps the credit of a shard for the next attempt.
-    pub fn keep(&mut self, credit: Credit<'a, S>) {
-        self.held.insert(credit.shard());
-        credit.spend();
-    }
-}
-
-impl<S: Sink> Drop for Credits<'_, S> {
-    fn drop(&mut self) {
-        for shard in self.held.iter() {
-            self.refund(shard);
-        }
-    }
-}
-
-impl<S: Sink> fmt::Debug for Credits<'_, S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credits").field("held", &self.held).field("bytes", &self.bytes).finish_non_exhaustive()
     }
 }

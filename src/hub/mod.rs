@@ -4,9 +4,16 @@
 //! clock and never awaits; [`net`](crate::net) drives it, and a test can run a whole hub in one thread.
 
 pub mod handle;
+pub mod publish;
+pub mod read;
+pub mod subscribe;
 
 pub mod channel;
+mod channel_key;
 pub mod directory;
+pub mod history;
+mod keepers;
+pub mod occupancy;
 
 pub mod id;
 pub mod placement;
@@ -19,11 +26,16 @@ pub mod shard;
 pub mod sink;
 
 pub use channel::Channel;
+pub use channel_key::ChannelKey;
 pub use command::{Command, MessageShape};
 pub use directory::DirectoryFull;
-pub use handle::{Credits, Hub, NoCredit};
+pub use handle::Hub;
+pub use history::HistoryOptions;
 pub use id::{ConnectionId, Slot};
 pub use inbox::Credit;
 pub use placement::SlotReservation;
+pub use publish::{Credits, NoCredit, PublishError, Published};
+pub use read::{HistoryPage, HistoryQuery, UnknownPosition};
 pub use shard::Shard;
 pub use sink::{Sent, Sink, Wire};
+pub use subscribe::{Full, Since, SubscribeError, SubscribeOptions, Subscribed};

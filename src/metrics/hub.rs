@@ -5,12 +5,14 @@ use super::refusal::Refusal;
 use super::shard::ShardCounters;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// All counters of a hub, and when they began.
 #[derive(Debug)]
 pub struct Metrics {
     started: Instant,
+    /// The same in microseconds since 1970.
+    started_at: u64,
     shards: Box<[Arc<ShardCounters>]>,
     /// The counters of the process.
     pub process: ProcessCounters,
@@ -21,6 +23,7 @@ impl Metrics {
     pub fn new(shards: usize) -> Self {
         Self {
             started: Instant::now(),
+            started_at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, micros),
             shards: (0..shards).map(|_| Arc::default()).collect(),
             process: ProcessCounters::default(),
         }
@@ -29,6 +32,12 @@ impl Metrics {
     /// Returns when the hub started. Times of the hub are measured from then.
     pub fn started(&self) -> Instant {
         self.started
+    }
+
+    /// Returns the time of day `since_start`, in microseconds since 1970. It goes on evenly when the clock of the
+    /// machine is set.
+    pub fn time_of_day(&self, since_start: Duration) -> u64 {
+        self.started_at + micros(since_start)
     }
 
     /// Returns the counters of each shard.
@@ -65,4 +74,8 @@ impl Metrics {
             sum.fetch_add((now as u64).wrapping_sub(before as u64), Ordering::Relaxed);
         }
     }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

@@ -15,6 +15,12 @@ counters! {
         Counter credit_waits,
         /// Total time that publishers waited for shards.
         Seconds credit_wait_micros as "credit_wait",
+        /// Publications dropped from histories before their time, because all histories together held too much.
+        Counter history_evicted,
+        /// Subscribers that returned and got everything that they had missed.
+        Counter recoveries,
+        /// Subscribers that returned and were told that something they missed cannot be given.
+        Counter recoveries_incomplete,
         /// Bytes of messages that have not arrived completely.
         Part partial_bytes,
         /// Connections that could not be accepted.

@@ -44,6 +44,12 @@ refusals! {
     Full "full",
     /// The hub has reached `channels_max`.
     Channels "channels",
+    /// The channel has reached `subscribers_max`.
+    ChannelFull "channel_full",
+    /// The namespace of the channel is not defined.
+    Namespace "namespace",
+    /// The client may not subscribe to the channel.
+    Permission "permission",
     /// The process is close to its memory budget.
     Memory "memory",
     /// The process has no descriptor left.

@@ -89,9 +89,8 @@ async fn sleep<S: Sink>(shard: &mut Shard<S>, deadline: Option<Instant>, mut ala
 mod tests {
     use super::*;
     use crate::config::{HubLimits, TuningConfig};
-    use crate::hub::Sent;
-    use crate::protocol::{ChannelName, Encoding};
-    use bytes::Bytes;
+    use crate::hub::{MessageShape, Sent, SubscribeOptions};
+    use crate::protocol::{ChannelName, Payload};
     use std::io::IoSlice;
     use std::sync::Arc;
     use std::sync::atomic::Ordering;
@@ -144,10 +143,10 @@ mod tests {
         let shard = reservation.id().shard();
         let name = ChannelName::parse(&format!("channel-{}", reservation.id().slot().index() * 2 + shard)).unwrap();
         let credit = || hub.inbox(shard).credit(0);
-        let id = hub.connect(reservation, Mined { arrived, is_mined }, credit().await);
-        let channel = hub.subscribe(id, &name, Encoding::Lines, credit().await).unwrap();
-        hub.publish(&channel, &Bytes::from_static(b"x\n"), &mut hub.credits(2)).unwrap();
-        hub.unsubscribe(id, &channel);
+        let id = hub.connect(reservation, Mined { arrived, is_mined }, MessageShape::default(), credit().await);
+        let channel = hub.subscribe(id, &name, &SubscribeOptions::default(), credit().await).unwrap().channel;
+        hub.publish(&channel, &Payload::line(b"x").unwrap(), &mut hub.credits(2)).unwrap();
+        hub.leave(id, &channel);
         arrivals
     }
 
@@ -239,10 +238,18 @@ mod tests {
         let mut channel = None;
         for _ in 0..RECEIVERS {
             let credit = || hub.inbox(0).try_credit(0).unwrap();
-            let id = hub.connect(hub.reserve_slot().unwrap(), Sluggish(Duration::from_micros(1)), credit());
-            channel = hub.subscribe(id, &name, Encoding::Lines, credit()).ok();
+            let id = hub.connect(
+                hub.reserve_slot().unwrap(),
+                Sluggish(Duration::from_micros(1)),
+                MessageShape::default(),
+                credit(),
+            );
+            channel = hub
+                .subscribe(id, &name, &SubscribeOptions::default(), credit())
+                .ok()
+                .map(|subscribed| subscribed.channel);
         }
-        hub.publish(&channel.unwrap(), &Bytes::from_static(b"x\n"), &mut hub.credits(2)).unwrap();
+        hub.publish(&channel.unwrap(), &Payload::line(b"x").unwrap(), &mut hub.credits(2)).unwrap();
         let shard = tokio::spawn(supervise(hub.clone(), shards.remove(0), Instant::now()));
         let mut turns = 0;
         while hub.metrics().shards()[0].read().deliveries < RECEIVERS as u64 {

@@ -6,7 +6,9 @@ pub(crate) mod lifecycle;
 pub(crate) mod pace;
 
 mod cgroup;
+pub(crate) mod histories;
 pub(crate) mod memory;
+pub(crate) mod occupancy;
 pub(crate) mod process;
 pub(crate) mod tell;
 mod usage;

@@ -4,7 +4,8 @@ use super::lifecycle::Lifecycle;
 use super::memory::Memory;
 use super::operator_key::KeyCheck;
 use super::watchdog::Watchdog;
-use crate::config::Config;
+use crate::config::{Config, Namespaces};
+use crate::engine::Engine;
 use crate::hub::Hub;
 use crate::metrics::{Labels, Refusal};
 use crate::net::admission::{Admission, Handshakes};
@@ -17,9 +18,11 @@ use std::sync::Arc;
 /// Shared by every task of the server.
 #[derive(Debug)]
 pub(crate) struct State {
-    pub(crate) hub: Hub<SocketSink>,
+    pub(crate) engine: Engine<SocketSink>,
     /// The only owner of the settings of every layer above the hub; a reload replaces them as a whole.
     pub(crate) settings: ArcSwap<Config>,
+    /// Made of the settings, so that a channel's options are one look-up.
+    pub(crate) namespaces: ArcSwap<Namespaces>,
     pub(crate) lifecycle: Arc<Lifecycle>,
     pub(crate) keys: KeyCheck,
     pub(crate) handshakes: Arc<Handshakes>,
@@ -31,10 +34,14 @@ pub(crate) struct State {
 }
 
 impl State {
+    pub(crate) fn hub(&self) -> &Hub<SocketSink> {
+        self.engine.hub()
+    }
+
     /// Counts a refusal and logs it with the client, or the proxy, that was refused. What the client sent stays out of
     /// the log.
     pub(crate) fn refuse(&self, peer: IpAddr, reason: Refusal) {
-        self.hub.metrics().refuse(reason);
+        self.hub().metrics().refuse(reason);
         tracing::debug!(%peer, reason = Refusal::VALUES[reason as usize], "refused");
     }
 }

@@ -8,7 +8,7 @@ use thiserror::Error;
 /// The longest channel name in bytes, as in Centrifugo: ample for a path of identifiers, and one length byte holds it.
 pub const NAME_BYTES_MAX: usize = 255;
 
-/// The name of a channel: 1 to 255 ASCII letters, digits and `_ . : # $ @ -`.
+/// The name of a channel: 1 to 255 ASCII letters, digits and `_ . : , # $ @ -`.
 ///
 /// Cloning counts a reference; a map of names is searched with a `&str`.
 ///
@@ -46,6 +46,11 @@ impl ChannelName {
         Self(format!("{purpose}/{owner}").into())
     }
 
+    /// Returns whether it belongs to one connection.
+    pub fn is_private(&self) -> bool {
+        self.0.contains('/')
+    }
+
     /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -66,7 +71,7 @@ impl fmt::Display for ChannelName {
 }
 
 const fn is_allowed(character: char) -> bool {
-    matches!(character, 'A'..='Z' | 'a'..='z' | '0'..='9' | '_' | '.' | ':' | '#' | '$' | '@' | '-')
+    matches!(character, 'A'..='Z' | 'a'..='z' | '0'..='9' | '_' | '.' | ':' | ',' | '#' | '$' | '@' | '-')
 }
 
 /// Why a string does not name a channel.
@@ -84,7 +89,7 @@ pub enum NameError {
         len: usize,
     },
     /// A character outside the set.
-    #[error("channel name has {character:?} at byte {at}; allowed are ASCII letters, digits and _ . : # $ @ -")]
+    #[error("channel name has {character:?} at byte {at}; allowed are ASCII letters, digits and _ . : , # $ @ -")]
     BadCharacter {
         /// The first character that is not allowed.
         character: char,
@@ -100,9 +105,9 @@ mod tests {
 
     #[test]
     fn every_allowed_character_is_accepted() {
-        let name = "ABCXYZabcxyz0189_.:#$@-";
+        let name = "ABCXYZabcxyz0189_.:,#$@-";
         assert_eq!(ChannelName::parse(name).unwrap().to_string(), name);
-        assert_eq!((0..=u8::MAX).filter(|byte| is_allowed(char::from(*byte))).count(), 26 + 26 + 10 + 7);
+        assert_eq!((0..=u8::MAX).filter(|byte| is_allowed(char::from(*byte))).count(), 26 + 26 + 10 + 8);
     }
 
     #[test]
@@ -115,7 +120,7 @@ mod tests {
     /// An operator reads these in a log: no character of a peer may change the line.
     #[test]
     fn errors_name_the_character_its_place_and_the_rule() {
-        let rule = "; allowed are ASCII letters, digits and _ . : # $ @ -";
+        let rule = "; allowed are ASCII letters, digits and _ . : , # $ @ -";
         for (name, complaint) in [
             ("the lobby", "' ' at byte 3"),
             ("a\n", r"'\n' at byte 1"),

@@ -4,6 +4,7 @@
 //! are those of the example, and its page works unchanged.
 
 use super::ProtocolError;
+use super::position::Start;
 use super::websocket::frame::{self, Opcode};
 use bytes::Bytes;
 use std::time::Duration;
@@ -23,10 +24,9 @@ pub fn line(input: &[u8]) -> Result<Bytes, ProtocolError> {
     let text = trim(text).as_bytes();
     let mut line = Vec::with_capacity(text.len() + 1);
     line.extend_from_slice(text);
+    // Without a branch, so that many bytes are looked at at once.
     for byte in &mut line {
-        if *byte == b'\n' {
-            *byte = b' ';
-        }
+        *byte = if *byte == b'\n' { b' ' } else { *byte };
     }
     line.push(b'\n');
     Ok(line.into())
@@ -49,6 +49,29 @@ pub fn skipped(publications: u64) -> Bytes {
     let plural = if publications == 1 { "" } else { "s" };
     let text = format!("{NOTICE}{publications} message{plural} skipped: this connection is too slow");
     frame::encode(Opcode::Text, text.as_bytes())
+}
+
+/// Encodes the line that stands for data that is not text.
+pub fn not_text(bytes: usize) -> Bytes {
+    let plural = if bytes == 1 { " left out: it is" } else { "s left out: they are" };
+    format!("{NOTICE}{bytes} byte{plural} not text\n").into()
+}
+
+/// Encodes the line that says where a subscriber begins: `position EPOCH:OFFSET N`, or `position none 0` without
+/// history, where N publications follow; and when it named a position, `recovered` or `incomplete`.
+pub fn position(start: Start) -> Bytes {
+    let position = start.position.map_or_else(|| "none".to_owned(), |position| position.to_string());
+    let outcome = match start.is_recovered {
+        None => "",
+        Some(true) => " recovered",
+        Some(false) => " incomplete",
+    };
+    format!("{NOTICE}position {position} {}{outcome}\n", start.publications).into()
+}
+
+/// Encodes the line that says how many subscribers the channel has.
+pub fn occupancy(subscribers: u32) -> Bytes {
+    format!("{NOTICE}here {subscribers}\n").into()
 }
 
 /// Encodes the sign of life that a client can see: browsers do not show pings to a page. It says within how many

@@ -20,6 +20,10 @@ pub enum CloseReason {
     TooManyRequests,
     /// The channel would be one more than the hub may have.
     TooManyChannels,
+    /// The channel has all the subscribers that it may have.
+    ChannelFull,
+    /// The client published to a channel where it may not.
+    PermissionDenied,
     /// The hub is stopping, or drains.
     Shutdown,
     /// The operator moves a share of the connections to other hubs.
@@ -32,13 +36,15 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// One reason of every kind, for tests and for the metrics' fixed label set.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Peer(None),
         Self::Protocol(ProtocolError::Unmasked),
         Self::SlowConsumer,
         Self::NoPong,
         Self::TooManyRequests,
         Self::TooManyChannels,
+        Self::ChannelFull,
+        Self::PermissionDenied,
         Self::Shutdown,
         Self::Shed,
         Self::Aged,
@@ -53,7 +59,8 @@ impl CloseReason {
             Self::SlowConsumer => Some(CloseCode::SLOW_CONSUMER),
             Self::NoPong => Some(CloseCode::NO_PONG),
             Self::TooManyRequests => Some(CloseCode::TOO_MANY_REQUESTS),
-            Self::TooManyChannels => Some(CloseCode::TRY_AGAIN_LATER),
+            Self::TooManyChannels | Self::ChannelFull => Some(CloseCode::TRY_AGAIN_LATER),
+            Self::PermissionDenied => Some(CloseCode::PERMISSION_DENIED),
             Self::Shutdown | Self::Shed => Some(CloseCode::SERVICE_RESTART),
             Self::Aged => Some(CloseCode::GOING_AWAY),
             Self::Internal => Some(CloseCode::INTERNAL_ERROR),
@@ -69,6 +76,8 @@ impl CloseReason {
             Self::NoPong => "no pong",
             Self::TooManyRequests => "too many requests",
             Self::TooManyChannels => "too many channels",
+            Self::ChannelFull => "channel is full",
+            Self::PermissionDenied => "permission denied",
             Self::Shutdown => "shutting down",
             Self::Shed => "moving to another server",
             Self::Aged => "time to reconnect",
@@ -82,13 +91,15 @@ impl CloseReason {
     }
 
     /// The label of every kind of reason, in the order of [`CloseReason::index`].
-    pub const LABELS: [&'static str; 10] = [
+    pub const LABELS: [&'static str; 12] = [
         "peer",
         "protocol",
         "slow_consumer",
         "no_pong",
         "too_many_requests",
         "too_many_channels",
+        "channel_full",
+        "permission_denied",
         "shutdown",
         "shed",
         "aged",
@@ -104,10 +115,12 @@ impl CloseReason {
             Self::NoPong => 3,
             Self::TooManyRequests => 4,
             Self::TooManyChannels => 5,
-            Self::Shutdown => 6,
-            Self::Shed => 7,
-            Self::Aged => 8,
-            Self::Internal => 9,
+            Self::ChannelFull => 6,
+            Self::PermissionDenied => 7,
+            Self::Shutdown => 8,
+            Self::Shed => 9,
+            Self::Aged => 10,
+            Self::Internal => 11,
         }
     }
 }

@@ -21,6 +21,8 @@ impl CloseCode {
     pub const NO_PONG: Self = Self(4012);
     /// The peer ended the connection as planned.
     pub const NORMAL: Self = Self(1000);
+    /// The client did what it may not do in this channel.
+    pub const PERMISSION_DENIED: Self = Self(4507);
     /// Legal frames that break a limit of ours.
     pub const POLICY_VIOLATION: Self = Self(1008);
     /// Bytes that RFC 6455 forbids.

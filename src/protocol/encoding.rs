@@ -1,25 +1,212 @@
-//! Encodings: the layout of publications in a log, and how a range of them becomes wire bytes.
+//! Encodings: how the connections of one protocol get publications and control messages as bytes.
+//!
+//! The hub knows what has to be said; only an encoding knows frames. A publication is encoded once per shard and
+//! encoding, while it is copied into the log.
 
-use super::websocket::frame::{Head, Opcode};
+use super::chat;
+use super::close::CloseReason;
+use super::close_code::CloseCode;
+use super::publication::{Content, Publication};
+use super::websocket::frame::{self, Head, Opcode};
+use bytes::Bytes;
+use std::io::{Cursor, Write};
 
-/// How a channel's publications are encoded.
+/// Most bytes of one coalesced message: what the decoder of another hub, or a browser, takes by default.
+pub const WINDOW_MAX: u64 = 64 * 1024;
+
+/// How publications are laid out in a log, and how a range of them becomes wire bytes.
 ///
 /// Publications are back to back in a log, so that any range of whole ones leaves in one write without a copy.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum Encoding {
     /// Lines of text, each ended by `\n`: a range is the body of ONE text message without its last `\n`. The chat
     /// protocol; the chat example of gorilla/websocket joins waiting messages in the same way.
+    #[default]
     Lines,
+    /// The same, and each line begins with the offset of its publication and its time in milliseconds since 1970, a
+    /// space after each.
+    NumberedLines,
     /// Whole frames: a range is wire bytes already, and messages stay separate. The echo protocol.
     Frames,
 }
 
+/// How a publication stands in a log.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Encoded {
+    /// As its data is.
+    AsPublished,
+    /// Some bytes in front of a body.
+    Framed(Prefix, Bytes),
+}
+
+/// What stands in front of a body: a frame's head, or an offset and a time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Prefix {
+    bytes: [u8; Self::BYTES_MAX],
+    len: u8,
+}
+
+/// What the hub has to tell a connection besides publications.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Control<'a> {
+    /// Is it there?
+    Ping,
+    /// The answer to its ping, with the same body.
+    Pong(&'a [u8]),
+    /// It will not get that many publications.
+    Missed(u64),
+    /// It is being closed, with the code of the reason, or that of the operator.
+    Close(CloseReason, Option<CloseCode>),
+}
+
 impl Encoding {
+    /// Encodes a publication for a log.
+    ///
+    /// # Hot path
+    ///
+    /// Once per publication, shard and encoding. A line for connections that get lines is left as it is.
+    #[inline]
+    pub fn encode(self, publication: &Publication) -> Encoded {
+        match (self, publication.payload.content) {
+            (Self::Lines, Content::Line) => Encoded::AsPublished,
+            _ => self.encode_anew(publication),
+        }
+    }
+
+    fn encode_anew(self, publication: &Publication) -> Encoded {
+        match self {
+            Self::Lines => Encoded::Framed(Prefix::EMPTY, as_line(publication)),
+            Self::NumberedLines => Encoded::Framed(Prefix::number(publication), as_line(publication)),
+            Self::Frames => as_frame(publication),
+        }
+    }
+
     /// Returns the frame head for a range of `bytes` of a log, and the bytes of the range that follow it.
     pub fn frame(self, bytes: usize) -> (Head, usize) {
         match self {
-            Self::Lines => (Head::new(Opcode::Text, bytes - 1), bytes - 1),
+            Self::Lines | Self::NumberedLines => (Head::new(Opcode::Text, bytes - 1), bytes - 1),
             Self::Frames => (Head::EMPTY, bytes),
         }
+    }
+
+    /// Encodes what the hub has to tell; nothing where the protocol has no room for it.
+    pub fn control(self, control: Control<'_>) -> Bytes {
+        match (self, control) {
+            (_, Control::Ping) => frame::ping(),
+            (_, Control::Pong(body)) => frame::pong(body),
+            (_, Control::Close(reason, code)) => frame::close(reason, code),
+            (Self::Lines | Self::NumberedLines, Control::Missed(publications)) => chat::skipped(publications),
+            (Self::Frames, Control::Missed(_)) => Bytes::new(),
+        }
+    }
+
+    /// Encodes for a log how many subscribers there are; `None` where the protocol has no room for it.
+    pub fn occupancy(self, subscribers: u32) -> Option<Bytes> {
+        self.tells_occupancy().then(|| chat::occupancy(subscribers))
+    }
+
+    /// Returns whether a connection can be told how many subscribers there are.
+    pub fn tells_occupancy(self) -> bool {
+        self == Self::NumberedLines
+    }
+
+    /// Returns whether a connection can be told what it missed. The echo protocol returns the client's own bytes only.
+    pub fn tells_missed(self) -> bool {
+        self != Self::Frames
+    }
+}
+
+/// Returns the data as one line. What is not text cannot be shown, which is said in its place.
+fn as_line(publication: &Publication) -> Bytes {
+    let payload = &publication.payload;
+    match payload.content {
+        Content::Line => payload.data.clone(),
+        Content::Text | Content::Binary => {
+            chat::line(&payload.data).unwrap_or_else(|_| chat::not_text(payload.data.len()))
+        }
+    }
+}
+
+fn as_frame(publication: &Publication) -> Encoded {
+    let data = &publication.payload.data;
+    let (opcode, data) = match publication.payload.content {
+        Content::Line => (Opcode::Text, data.slice(..data.len() - 1)),
+        Content::Text => (Opcode::Text, data.clone()),
+        Content::Binary => (Opcode::Binary, data.clone()),
+    };
+    Encoded::Framed(Prefix::head(Head::new(opcode, data.len())), data)
+}
+
+impl Prefix {
+    /// The digits of two of the largest numbers, and a space after each.
+    const BYTES_MAX: usize = 42;
+
+    const EMPTY: Self = Self { bytes: [0; Self::BYTES_MAX], len: 0 };
+
+    fn new(write: impl FnOnce(&mut Cursor<&mut [u8]>) -> std::io::Result<()>) -> Self {
+        let mut prefix = Self::EMPTY;
+        let mut cursor = Cursor::new(&mut prefix.bytes[..]);
+        let written = write(&mut cursor);
+        debug_assert!(written.is_ok(), "every prefix fits");
+        prefix.len = u8::try_from(cursor.position()).unwrap_or(0);
+        prefix
+    }
+
+    fn number(publication: &Publication) -> Self {
+        Self::new(|cursor| write!(cursor, "{} {} ", publication.offset, publication.at / 1000))
+    }
+
+    fn head(head: Head) -> Self {
+        Self::new(|cursor| cursor.write_all(head.as_slice()))
+    }
+
+    /// Returns the bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::publication::Payload;
+
+    fn encoded(encoding: Encoding, offset: u64, payload: Payload) -> Vec<u8> {
+        let publication = Publication { offset, at: 5_999, payload };
+        match encoding.encode(&publication) {
+            Encoded::AsPublished => publication.payload.data.to_vec(),
+            Encoded::Framed(prefix, body) => [prefix.as_slice(), &body].concat(),
+        }
+    }
+
+    fn payload(content: Content, data: &'static [u8]) -> Payload {
+        Payload { content, data: Bytes::from_static(data) }
+    }
+
+    /// Whoever published what, each protocol gets it in its own form.
+    #[test]
+    fn every_content_has_a_form_in_every_encoding() {
+        let line = Payload::line(b"hello").unwrap();
+        for (encoding, payload, expected) in [
+            (Encoding::Lines, line.clone(), &b"hello\n"[..]),
+            (Encoding::NumberedLines, line.clone(), b"7 5 hello\n"),
+            (Encoding::Frames, line, b"\x81\x05hello"),
+            (Encoding::Lines, payload(Content::Text, b" two\nlines "), b"two lines\n"),
+            (Encoding::NumberedLines, payload(Content::Text, b"two\nlines"), b"7 5 two lines\n"),
+            (Encoding::Frames, payload(Content::Text, b" two\nlines "), b"\x81\x0b two\nlines "),
+            (Encoding::Frames, payload(Content::Binary, b"\xff"), b"\x82\x01\xff"),
+            (Encoding::Lines, payload(Content::Binary, b"text"), b"text\n"),
+            (Encoding::Lines, payload(Content::Binary, b"\xff\0"), b" [throng] 2 bytes left out: they are not text\n"),
+        ] {
+            let text = String::from_utf8_lossy(expected);
+            assert_eq!(encoded(encoding, 7, payload), expected, "{encoding:?} {text:?}");
+        }
+    }
+
+    #[test]
+    fn largest_numbers_and_largest_head_fit_a_prefix() {
+        let publication = Publication { offset: u64::MAX, at: u64::MAX, payload: payload(Content::Text, b"") };
+        assert_eq!(Prefix::number(&publication).as_slice(), b"18446744073709551615 18446744073709551 ");
+        assert_eq!(Prefix::head(Head::new(Opcode::Text, usize::MAX)).as_slice().len(), 10);
     }
 }

@@ -4,9 +4,12 @@
 pub mod websocket;
 
 // What a message and its channel are.
+pub mod backlog;
 pub mod channel_name;
 pub mod chat;
 pub mod encoding;
+pub mod position;
+pub mod publication;
 
 // How it ends.
 pub mod close;
@@ -18,6 +21,8 @@ pub use close::CloseReason;
 pub use close_code::CloseCode;
 pub use encoding::Encoding;
 pub use error::ProtocolError;
+pub use position::{Epoch, Position};
+pub use publication::{Content, Payload, Publication};
 pub use websocket::decoder::FrameDecoder;
 pub use websocket::event::{Event, MessageKind};
 pub use websocket::limits::DecoderLimits;

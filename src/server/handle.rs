@@ -1,7 +1,7 @@
 //! A server handle: what can be observed and changed while a server runs.
 
 use super::error::ReloadError;
-use crate::config::{Config, reload};
+use crate::config::{Config, Namespaces, reload};
 use crate::hub::Command;
 use crate::net::tls::{self, TlsError};
 use crate::operation::state::State;
@@ -27,7 +27,7 @@ impl ServerHandle {
 
     /// Returns the number of WebSocket connections, those in their handshake included.
     pub fn connections(&self) -> usize {
-        self.state.hub.placement().taken()
+        self.state.hub().placement().taken()
     }
 
     /// Returns whether a shard has work and makes no pass, so that its connections get nothing.
@@ -55,11 +55,17 @@ impl ServerHandle {
         // The only step that can fail comes first, so that an error changes nothing.
         self.reload_certificate(&config)?;
         state.memory.set_max(config.admission.memory_max);
+        state.namespaces.store(Arc::new(Namespaces::new(&config.default_namespace, &config.namespaces)));
         let (limits, sockets) = (Arc::new(config.limits.clone()), config.sockets.clone());
         state.settings.store(Arc::new(config));
-        state.hub.set_socket_limits(sockets);
-        state.hub.reconfigure(&limits);
-        tell_all(&state.hub, || Command::Limits(Arc::clone(&limits))).await;
+        state.hub().set_socket_limits(sockets);
+        state.hub().reconfigure(&limits);
+        let namespaces = state.namespaces.load();
+        state.hub().follow_options(|name| {
+            let options = namespaces.of(name.as_str()).ok().filter(|_| !name.is_private());
+            options.map(Arc::clone)
+        });
+        tell_all(state.hub(), || Command::Limits(Arc::clone(&limits))).await;
         Ok(())
     }
 

@@ -90,12 +90,12 @@ impl Listener {
                 Err(error) => match AcceptError::from(&error) {
                     AcceptError::Aborted => {}
                     AcceptError::NoDescriptor => {
-                        Metrics::count(&state.hub.metrics().process.accept_errors);
+                        Metrics::count(&state.hub().metrics().process.accept_errors);
                         self.refuse_waiting(&mut reserve, state).await;
                         backoff.wait(&error).await;
                     }
                     AcceptError::Other => {
-                        Metrics::count(&state.hub.metrics().process.accept_errors);
+                        Metrics::count(&state.hub().metrics().process.accept_errors);
                         backoff.wait(&error).await;
                     }
                 },

@@ -19,7 +19,8 @@ pub use error::{ReloadError, ServerError};
 pub use handle::ServerHandle;
 pub use stop::Stop;
 
-use crate::config::{Address, Config};
+use crate::config::{Address, Config, Namespaces};
+use crate::engine::Engine;
 use crate::hub::{Hub, Shard};
 use crate::metrics::Metrics;
 use crate::net::admission::{Admission, Handshakes};
@@ -27,8 +28,10 @@ use crate::net::driver;
 use crate::net::endpoint::Endpoint;
 use crate::net::socket::SocketSink;
 use crate::net::tls::{self, Certificates};
+use crate::operation::histories;
 use crate::operation::lifecycle::Lifecycle;
 use crate::operation::memory::Memory;
+use crate::operation::occupancy;
 use crate::operation::operator_key::KeyCheck;
 use crate::operation::state::State;
 use crate::operation::watchdog::Watchdog;
@@ -101,8 +104,9 @@ impl Server {
         let (hub, shards) = Hub::tuned(&config.limits, &config.tuning, metrics);
         hub.set_socket_limits(config.sockets.clone());
         let state = State {
-            hub,
+            engine: Engine::Memory(hub),
             settings: ArcSwap::from_pointee(config.clone()),
+            namespaces: ArcSwap::from_pointee(Namespaces::new(&config.default_namespace, &config.namespaces)),
             lifecycle: Arc::new(Lifecycle::new()),
             keys: KeyCheck::new(),
             handshakes: Handshakes::new(),
@@ -136,7 +140,7 @@ impl Server {
 
     /// Returns the hub, to publish without a client or to read its metrics.
     pub fn hub(&self) -> &Hub<SocketSink> {
-        &self.state.hub
+        self.state.hub()
     }
 
     /// Serves until `stop` completes, then closes every connection after its pending messages, as [`Stop`] says.
@@ -150,17 +154,21 @@ impl Server {
     /// Not cancel safe: dropping the future ends the shards, and leaves their connections open without service.
     pub async fn run(self, stop: impl Future<Output = Stop>) -> Result<(), ServerError> {
         let Self { listeners, state, shards } = self;
-        let started = Instant::from_std(state.hub.metrics().started());
+        let started = Instant::from_std(state.hub().metrics().started());
         let mut drivers = JoinSet::new();
         for shard in shards {
-            drivers.spawn(driver::supervise(state.hub.clone(), shard, started));
+            drivers.spawn(driver::supervise(state.hub().clone(), shard, started));
         }
         // Aborted when this function returns.
         let mut monitors = JoinSet::new();
         let monitored = Arc::clone(&state);
-        monitors.spawn(async move { monitored.memory.watch(&monitored.hub).await });
+        monitors.spawn(async move { monitored.memory.watch(monitored.hub()).await });
         let monitored = Arc::clone(&state);
-        monitors.spawn(async move { monitored.watchdog.watch(&monitored.hub).await });
+        monitors.spawn(async move { histories::sweep(&monitored.engine).await });
+        let monitored = Arc::clone(&state);
+        monitors.spawn(async move { occupancy::announce(&monitored.engine).await });
+        let monitored = Arc::clone(&state);
+        monitors.spawn(async move { monitored.watchdog.watch(monitored.hub()).await });
 
         let serving = async {
             let requested = tokio::select! {
@@ -178,7 +186,7 @@ impl Server {
             drained = serving => drained,
         };
         if timeout_at(deadline, stop::end(&state)).await.is_err() {
-            let connections = state.hub.placement().taken();
+            let connections = state.hub().placement().taken();
             tracing::warn!(connections, "stopped before every connection had ended");
         }
         requested.map(drop)

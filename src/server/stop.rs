@@ -33,8 +33,8 @@ pub(super) async fn drain(state: &State, pace: Pace) -> Instant {
     let rest = state.settings.load().stopping.shutdown_timeout;
     let mut deadline = Instant::now() + pace.grace + pace.time + rest;
     let mut draining = pin!(async {
-        state.lifecycle.stop(&state.hub, pace).await;
-        vacated(&state.hub).await;
+        state.lifecycle.stop(state.hub(), pace).await;
+        vacated(state.hub()).await;
     });
     // Whether this took too long shows later, where the rest is waited for until the same deadline.
     tokio::select! {
@@ -50,7 +50,7 @@ pub(super) async fn end(state: &State) {
     state.lifecycle.enter(Stage::Ending);
     state.handshakes.finished().await;
     // A handshake that began before the drain may have become a WebSocket after it.
-    vacated(&state.hub).await;
+    vacated(state.hub()).await;
 }
 
 /// Waits until no connection has a slot.

@@ -13,6 +13,9 @@ import { Chat, Hub, launchBrowser } from "./harness.mjs";
 const hub = new Hub();
 let browser;
 let context;
+/** Of the current test: a channel shows what was said in it before. */
+let channel;
+let tests = 0;
 
 before(async () => {
   [browser] = await Promise.all([launchBrowser(), hub.start()]);
@@ -22,6 +25,7 @@ after(async () => {
   await hub.stop();
 });
 beforeEach(async () => {
+  channel = `test-${(tests += 1)}`;
   context = await browser.newContext({ viewport: { width: 900, height: 600 } });
 });
 afterEach(async () => {
@@ -30,7 +34,7 @@ afterEach(async () => {
   await context.close();
 });
 
-const open = (options) => Chat.open(context, hub.url, options);
+const open = (options) => Chat.open(context, hub.url, { channel, ...options });
 
 /** Opens a page whose socket is played by `play(socket)`, once per connection. */
 async function openPlayed(play, options) {
@@ -87,13 +91,13 @@ test("the channel in the address separates pages", async () => {
 });
 
 test("another channel is joined in place, and the back button returns", async () => {
-  const [ann, bob] = [await open(), await open({ channel: "team:1#$@" })];
-  await ann.$("#channel").fill("team:1#$@");
+  const [ann, bob] = [await open(), await open({ channel: "team.1$,@" })];
+  await ann.$("#channel").fill("team.1$,@");
   await ann.$("#channel").press("Enter");
   await ann.state("connected");
   await ann.say("moved");
   await bob.hears("moved");
-  assert.equal(new URL(ann.page.url()).searchParams.get("channel"), "team:1#$@");
+  assert.equal(new URL(ann.page.url()).searchParams.get("channel"), "team.1$,@");
   await ann.page.goBack();
   await ann.until(() => document.title.startsWith("#lobby"));
   assert.equal(await ann.$("#channel").inputValue(), "lobby");
@@ -108,7 +112,7 @@ test("behind TLS and a path of a proxy, the page finds its files and its socket"
   const sockets = [];
   await context.routeWebSocket(/\/ws\?/, (socket) => sockets.push(socket.url()));
   const ann = await Chat.open(context, outside, { channel: "a#b" });
-  assert.deepEqual(sockets, [`${outside.replace("https:", "wss:")}ws?channel=a%23b&heartbeat=on`]);
+  assert.deepEqual(sockets, [`${outside.replace("https:", "wss:")}ws?channel=a%23b&heartbeat=on&history=50`]);
   assert.deepEqual(ann.complaints, []);
 });
 
@@ -136,10 +140,49 @@ test("pages come back after a restart of the hub and say so", async () => {
   await hub.stop();
   await Promise.all([ann, bob].map((chat) => chat.notice(/Connection lost.*Reconnecting…/)));
   await hub.start();
-  const returned = "Reconnected. Messages sent while disconnected are not shown.";
+  // Another hub with another history: nobody knows what was said.
+  const returned = "Reconnected. Messages sent while disconnected may be missing.";
   await Promise.all([ann, bob].map((chat) => chat.notice(returned)));
   await ann.say("still here");
   await bob.hears("still here");
+});
+
+test("a page that comes late shows what was said, and when", async () => {
+  const ann = await open();
+  for (let line = 1; line <= 60; line += 1) await ann.say(`line ${line}`);
+  await ann.hears("line 60");
+  const times = await ann.$(".line time").evaluateAll((times) => times.map((time) => time.dateTime));
+  const bob = await open();
+  await bob.hears("line 60");
+  assert.deepEqual(await bob.lines(), Array.from({ length: 50 }, (_, line) => `line ${line + 11}`));
+  assert.deepEqual(await bob.$(".line time").evaluateAll((times) => times.map((time) => time.dateTime)), times.slice(10));
+});
+
+test("a page whose line broke shows what it missed, in place and once", async () => {
+  let lines = [];
+  await context.routeWebSocket(/\/ws\?/, (socket) => lines.push({ socket, server: socket.connectToServer() }));
+  const ann = await open();
+  const [cut] = lines;
+  const bob = await open();
+  await ann.say("before");
+  await bob.hears("before");
+  await ann.hears("before");
+  // What Ann says now reaches the hub, and nothing reaches Ann.
+  cut.server.onMessage(() => {});
+  await ann.say("half way");
+  await bob.say("missed");
+  await bob.hears("missed");
+  await bob.hears("half way");
+  await cut.socket.close({ code: 4008, reason: "slow consumer" });
+  await ann.notice("Reconnected. Nothing was missed.");
+  await ann.hears("missed");
+  const shown = await ann.lines();
+  assert.deepEqual(shown.toSorted(), ["before", "half way", "missed"]);
+  assert.deepEqual(shown, await bob.lines(), "in the order of everyone");
+  // It came back, so it need not be sent again.
+  assert.equal(await ann.$("#message").inputValue(), "");
+  assert.equal(await ann.$(".notice", { hasText: "may not have arrived" }).count(), 0);
+  assert.equal(await ann.$(".own", { hasText: "half way" }).count(), 1);
 });
 
 test("text typed while the hub is away stays and can be sent later", async () => {

@@ -83,7 +83,9 @@ pub(crate) const SHORT_DRAIN: [&str; 2] = ["--drain", "10s"];
 /// Prepares a run of 300 ms against `ws://ADDRESS/ws`. Later options override these. A drain ends as soon as nothing is
 /// missing, so its limit depends on no machine.
 pub(crate) fn loadtest(scenario: &str, address: SocketAddr) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
+    // The tests may run under nohup, whose children ignore SIGHUP.
+    let mut command = Command::new("env");
+    command.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_loadtest")]);
     command.args([scenario, "--url", &format!("ws://{address}/ws")]);
     // Other tests run at the same time, so any generator may have to wait for a core.
     command.args(["--generator-waiting-max", "1"]);

@@ -6,6 +6,7 @@ mod sample;
 pub use reference::reference;
 pub use sample::default_file;
 
+use super::root::Config;
 use super::section::{Schema, Section};
 use super::setting::{Applies, DefaultValue, Kind, Setting};
 
@@ -18,7 +19,7 @@ fn toml_default(setting: &Setting) -> String {
             let items = default.split(',').filter(|item| !item.is_empty());
             format!("[{}]", items.map(|item| format!("{item:?}")).collect::<Vec<_>>().join(", "))
         }
-        Kind::Duration(_) | Kind::Text(_) | Kind::Choice(_) => format!("{default:?}"),
+        Kind::Duration(_) | Kind::Text(_) | Kind::Secret(_) | Kind::Choice(_) => format!("{default:?}"),
     }
 }
 
@@ -27,6 +28,7 @@ fn applies(setting: &Setting) -> &'static str {
     match setting.applies {
         Applies::AtOnce => "at once",
         Applies::NewConnections => "to new connections",
+        Applies::NewSubscriptions => "to new subscriptions",
         Applies::Restart => "after a restart",
     }
 }
@@ -59,6 +61,13 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 /// Returns the heading of a section in the reference.
 fn title(section: &Section) -> String {
     if section.name.is_empty() { "Above all sections".to_owned() } else { format!("Section `{}`", section.heading()) }
+}
+
+/// Returns the heading of the section whose settings the tables of a list may have too.
+fn inherited_from(section: &Section) -> Option<String> {
+    let first = section.inherits.first()?;
+    let declares = |one: &&Section| one.settings.iter().any(|setting| setting.key == first.key);
+    Config::SCHEMA.iter().find(declares).map(Section::heading)
 }
 
 /// Sections of the same name, together.

@@ -67,7 +67,7 @@ pub(super) fn list(state: &Arc<State>, query: &Query<'_>) -> Result<ResponseFutu
 async fn read_stats(state: &Arc<State>) -> Vec<Row> {
     let state = Arc::clone(state);
     let rows = spawn_blocking(move || {
-        let channels = state.hub.directory().channels();
+        let channels = state.hub().directory().channels();
         channels.into_iter().map(|channel| Row { stats: channel.stats(), channel, rate: None }).collect()
     });
     // An error would be a panic, or the end of the runtime.

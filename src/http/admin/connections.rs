@@ -27,12 +27,12 @@ pub(super) fn list(state: &Arc<State>, query: &Query<'_>) -> Result<ResponseFutu
     query.only(&["sort", "limit", "shard"])?;
     let (sort, rank) = query.word("sort", &RANKS)?;
     let limit = query.number("limit", LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT);
-    let shards = state.hub.shards();
+    let shards = state.hub().shards();
     let shards = match query.index("shard", shards)? {
         Some(shard) => shard..shard + 1,
         None => 0..shards,
     };
-    let hub = state.hub.clone();
+    let hub = state.hub().clone();
     Ok(ResponseFuture::boxed(async move {
         let mut first = Ranking { rank, limit, connections: Vec::new() };
         for shard in shards {

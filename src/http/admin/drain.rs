@@ -30,7 +30,7 @@ pub(super) fn begin_drain(state: &Arc<State>, query: &Query<'_>) -> Result<Value
         grace: query.time("grace")?.unwrap_or(stopping.lb_grace),
         time: query.time("time")?.unwrap_or(stopping.drain_time),
     };
-    state.lifecycle.begin_drain(&state.hub, pace).map_err(conflict)?;
+    state.lifecycle.begin_drain(state.hub(), pace).map_err(conflict)?;
     Ok(drain_progress(state))
 }
 
@@ -51,7 +51,7 @@ pub(super) fn shed_progress(state: &State) -> Value {
 
 pub(super) fn begin_shed(state: &Arc<State>, query: &Query<'_>) -> Result<Value, ApiError> {
     query.only(&["count", "percent", "time"])?;
-    let taken = state.hub.placement().taken();
+    let taken = state.hub().placement().taken();
     let count = match (query.number("count", usize::MAX)?, query.number("percent", 100)?) {
         (Some(count), None) => count.min(taken),
         // Rounded up, so that a small share of few connections is one.
@@ -64,7 +64,7 @@ pub(super) fn begin_shed(state: &Arc<State>, query: &Query<'_>) -> Result<Value,
     };
     let time = query.time("time")?.unwrap_or(state.settings.load().stopping.drain_time);
     let pace = Pace { grace: Duration::ZERO, time };
-    state.lifecycle.begin_shed(&state.hub, pace, count).map_err(conflict)?;
+    state.lifecycle.begin_shed(state.hub(), pace, count).map_err(conflict)?;
     Ok(shed_progress(state))
 }
 
@@ -76,7 +76,7 @@ pub(super) fn cancel_shed(state: &State) -> Result<Value, ApiError> {
 fn progress(state: &State, word: &str, closing: Option<&Closing>) -> Value {
     json!({
         "state": word,
-        "connections": state.hub.placement().taken(),
+        "connections": state.hub().placement().taken(),
         "closed": closing.map_or(0, Closing::closed),
         "to_close": closing.map_or(0, Closing::total),
         "seconds_left": closing.map_or(0.0, |closing| closing.time_left().as_secs_f64().round()),

@@ -8,16 +8,21 @@ use super::origin;
 use crate::config::OriginPattern;
 use crate::http::error::{RequestError, URI_BYTES_MAX};
 use crate::http::host::{self, HostRules};
-use crate::hub::MessageShape;
+use crate::hub::history::RECOVERED_MAX;
+use crate::hub::{MessageShape, Since};
 use crate::protocol::channel_name::ChannelName;
+use crate::protocol::{Encoding, Position};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hyper::header::{self, HeaderMap, HeaderName};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Version};
 use percent_encoding::percent_decode_str;
 
 /// The value of `Allow`.
 pub(crate) const METHODS: &str = "GET, OPTIONS";
+
+/// The subprotocol in which each line begins with its offset.
+const NUMBERED_LINES: &str = "throng-numbered-lines";
 
 /// The channel of requests that name none.
 pub(crate) const DEFAULT_CHANNEL: &str = "lobby";
@@ -63,24 +68,58 @@ pub(crate) fn check<B>(
 
 /// Returns the channel that the query names.
 pub(crate) fn channel(query: Option<&str>) -> Result<ChannelName, RequestError> {
-    let named = query.unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("channel="));
-    let name = percent_decode_str(named.unwrap_or(DEFAULT_CHANNEL)).decode_utf8();
+    let named = parameter(query, "channel").unwrap_or(DEFAULT_CHANNEL);
+    let name = percent_decode_str(named).decode_utf8();
     let name = name.map_err(|_| RequestError::BadRequest("the channel name is not UTF-8"))?;
     Ok(ChannelName::parse(&name)?)
 }
 
+/// Returns the subprotocol that the client offers and the hub speaks, and what it means.
+pub(crate) fn subprotocol(headers: &HeaderMap) -> (Option<HeaderValue>, Encoding) {
+    match has_token(headers, header::SEC_WEBSOCKET_PROTOCOL, NUMBERED_LINES) {
+        true => (Some(HeaderValue::from_static(NUMBERED_LINES)), Encoding::NumberedLines),
+        false => (None, Encoding::Lines),
+    }
+}
+
 /// Returns how the query wants the messages: `join=off` as one message each, `heartbeat=on` with signs of life.
-pub(crate) fn shape(query: Option<&str>) -> Result<MessageShape, RequestError> {
-    let is_on = |name: &str, default: bool| {
-        let pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
-        match pairs.into_iter().find(|(known, _)| *known == name) {
-            None => Ok(default),
-            Some((_, "on")) => Ok(true),
-            Some((_, "off")) => Ok(false),
-            Some(_) => Err(RequestError::BadRequest("join and heartbeat are on or off")),
-        }
+pub(crate) fn shape(query: Option<&str>, encoding: Encoding) -> Result<MessageShape, RequestError> {
+    let is_on = |name: &str, default: bool| match parameter(query, name) {
+        None => Ok(default),
+        Some("on") => Ok(true),
+        Some("off") => Ok(false),
+        Some(_) => Err(RequestError::BadRequest("join and heartbeat are on or off")),
     };
-    Ok(MessageShape { is_split: !is_on("join", true)?, has_signs_of_life: is_on("heartbeat", false)? })
+    Ok(MessageShape { encoding, is_split: !is_on("join", true)?, has_signs_of_life: is_on("heartbeat", false)? })
+}
+
+/// Returns what the query wants of the channel's past: `history=N` the newest lines, `since=POSITION` those after it.
+pub(crate) fn since(query: Option<&str>, encoding: Encoding) -> Result<Since, RequestError> {
+    let newest = match parameter(query, "history") {
+        None => None,
+        Some(count) => match count.parse() {
+            Ok(count) if count <= RECOVERED_MAX => Some(count),
+            Ok(_) | Err(_) => return Err(RequestError::BadHistory),
+        },
+    };
+    match (parameter(query, "since"), newest) {
+        (None, None) => Ok(Since::Now),
+        (None, Some(newest)) => Ok(Since::Newest(newest)),
+        (Some(_), _) if encoding != Encoding::NumberedLines => Err(RequestError::BadRequest(
+            "since takes the subprotocol throng-numbered-lines, which says which position a line has",
+        )),
+        (Some(position), newest) => {
+            // A colon may be escaped.
+            let position = Position::parse(&percent_decode_str(position).decode_utf8_lossy())?;
+            Ok(Since::After { position, or_newest: newest.unwrap_or(0) })
+        }
+    }
+}
+
+/// Returns the value of the first parameter of that name.
+fn parameter<'a>(query: Option<&'a str>, name: &str) -> Option<&'a str> {
+    let pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+    pairs.into_iter().find(|(known, _)| *known == name).map(|(_, value)| value)
 }
 
 /// Returns the value of a header that occurs exactly once.

@@ -27,6 +27,18 @@ impl<'a, S> Credit<'a, S> {
         self.inbox.shard()
     }
 
+    /// Returns whether it pays for a command with `bytes` of body.
+    pub fn covers(&self, bytes: usize) -> bool {
+        self.amount >= Inbox::<S>::cost(bytes)
+    }
+
+    /// Gives back what is more than a command with `bytes` of body costs.
+    pub fn shrink(&mut self, bytes: usize) {
+        let cost = Inbox::<S>::cost(bytes).min(self.amount);
+        self.inbox.refund((self.amount - cost) as usize);
+        self.amount = cost;
+    }
+
     /// Queues a command for the shard and wakes it if it sleeps.
     pub fn push(self, command: Command<S>) {
         self.spend().push_paid(command);

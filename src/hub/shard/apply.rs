@@ -5,11 +5,13 @@ use super::shard_channel::Subscription;
 use super::state::Shard;
 use super::todo::Exit;
 use crate::config::HubLimits;
-use crate::hub::command::{Command, Publication};
+use crate::hub::channel_key::ChannelKey;
+use crate::hub::command::Command;
 use crate::hub::id::{ConnectionId, Slot};
 use crate::hub::{Channel, MessageShape, Sent, Sink};
-use crate::protocol::websocket::frame;
-use crate::protocol::{CloseReason, chat};
+use crate::protocol::backlog::Backlog;
+use crate::protocol::encoding::Control;
+use crate::protocol::{CloseReason, Publication, chat};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -17,11 +19,12 @@ impl<S: Sink> Shard<S> {
     /// Applies one command and returns the bytes it appended to a log.
     pub(super) fn apply(&mut self, command: Command<S>) -> usize {
         match command {
-            Command::Publish(publication) => return self.append(&publication),
-            Command::Connect { id, sink } => self.connect(id, sink),
+            Command::Publish { channel, publication } => return self.append(channel, &publication),
+            Command::Connect { id, sink, shape } => self.connect(id, sink, shape),
             Command::Disconnect { id } => self.disconnect(id),
-            Command::Shape { id, shape } => self.shape(id, shape),
-            Command::Subscribe { id, channel } => self.subscribe(id, channel),
+            Command::Subscribe { id, channel, backlog } => self.subscribe(id, channel, &backlog),
+            Command::Unsubscribe { id, channel } => self.unsubscribe_from(id, channel),
+            Command::Announce { channel, subscribers } => return self.announce(channel, subscribers),
             Command::Ping { id, body } => self.answer_ping(id, &body),
             Command::Pong { id } => self.note_pong(id),
             Command::Close { id, reason } => self.close(id, reason),
@@ -34,29 +37,57 @@ impl<S: Sink> Shard<S> {
         0
     }
 
-    /// Appends a publication to this shard's log of its channel.
+    /// Appends a publication to this shard's logs of its channel.
     ///
     /// # Hot path
     ///
-    /// Once per publication and shard: one look-up of the channel, one copy. See `benches/log.rs`.
-    fn append(&mut self, publication: &Publication) -> usize {
+    /// Once per publication and shard: one look-up of the channel, and one copy per encoding. See `benches/log.rs`.
+    fn append(&mut self, channel: ChannelKey, publication: &Publication) -> usize {
         // The last subscriber may have left while the publication was on its way.
-        let Some(index) = self.channels.find(publication.channel) else { return 0 };
-        let Some(channel) = self.channels.get_mut(index) else { return 0 };
-        channel.log.push(&publication.body);
+        let Some(mut index) = self.channels.find(channel) else { return 0 };
         self.counts.publications += 1;
         self.rounds.latency.note(publication);
-        if !channel.is_touched {
-            channel.is_touched = true;
-            self.rounds.touched.push(index);
+        loop {
+            let Some(channel) = self.channels.get_mut(index) else { break };
+            channel.append(publication);
+            if !channel.is_touched {
+                channel.is_touched = true;
+                self.rounds.touched.push(index);
+            }
+            let Some(sibling) = channel.sibling else { break };
+            index = sibling;
         }
-        publication.body.len()
+        publication.payload.len()
     }
 
-    fn connect(&mut self, id: ConnectionId, sink: S) {
-        self.connections.insert(id.slot(), Connection::new(id, sink, self.clock.seconds()));
+    /// Tells the subscribers whose encoding has room for it how many they are.
+    fn announce(&mut self, channel: ChannelKey, subscribers: u32) -> usize {
+        let mut next = self.channels.find(channel);
+        while let Some(index) = next {
+            let Some(channel) = self.channels.get_mut(index) else { break };
+            next = channel.sibling;
+            if let Some(line) = channel.encoding.occupancy(subscribers) {
+                channel.log.push(&line);
+                if !std::mem::replace(&mut channel.is_touched, true) {
+                    self.rounds.touched.push(index);
+                }
+                return line.len();
+            }
+        }
+        0
+    }
+
+    fn connect(&mut self, id: ConnectionId, sink: S, shape: MessageShape) {
+        self.connections.insert(id.slot(), Connection::new(id, sink, shape, self.clock.seconds()));
         if let Some(reason) = self.closing.all {
             self.todo.exits.push((id.slot(), Exit::Flush(reason)));
+        }
+        if shape.has_signs_of_life {
+            // At once, because it says when the next one comes.
+            self.send_at_once(id.slot(), &chat::sign_of_life(self.limits.ping_interval));
+        }
+        if let Some(connection) = self.connections.find(id).filter(|_| shape.is_split) {
+            connection.control_mut();
         }
     }
 
@@ -70,39 +101,48 @@ impl<S: Sink> Shard<S> {
         }
     }
 
-    fn shape(&mut self, id: ConnectionId, shape: MessageShape) {
-        let interval = self.limits.ping_interval;
-        let Some(connection) = self.connections.find(id) else { return };
-        if connection.phase != Phase::Open || connection.control.is_some() {
-            return;
-        }
-        connection.shape = shape;
-        if shape.has_signs_of_life {
-            // At once, because it says when the next one comes.
-            self.send_at_once(id.slot(), &chat::sign_of_life(interval));
-        }
-        if let Some(connection) = self.connections.find(id).filter(|_| shape.is_split) {
-            connection.control_mut();
-        }
-    }
-
-    fn subscribe(&mut self, id: ConnectionId, channel: Arc<Channel>) {
+    fn subscribe(&mut self, id: ConnectionId, channel: Arc<Channel>, backlog: &Backlog) {
         let Some(connection) = self.connections.find(id) else { return };
         if connection.phase != Phase::Open || connection.is_abandoned {
             return;
         }
-        let index = self.channels.open(channel);
+        let index = self.channels.open(channel, connection.shape.encoding);
         let Some(channel) = self.channels.get_mut(index) else { return };
         if !connection.subscriptions.iter().any(|known| known.channel == index) {
             connection.subscriptions.push(SubscriptionRef::new(index, channel.subscriptions.len()));
             self.rounds.batch.is_possible |= connection.subscriptions.len() > 1;
             channel.subscriptions.push(Subscription { cursor: channel.log.head(), slot: id.slot() });
         }
+        if !backlog.wire.is_empty() {
+            self.reply(id.slot(), &backlog.wire);
+            self.counts.deliveries += backlog.publications as u64;
+        }
+    }
+
+    /// What has not left yet is dropped: the client does not want it any more.
+    fn unsubscribe_from(&mut self, id: ConnectionId, channel: ChannelKey) {
+        let Some(connection) = self.connections.find(id) else { return };
+        let is_of =
+            |known: &SubscriptionRef| self.channels.get(known.channel).is_some_and(|one| one.channel.key() == channel);
+        if let Some(at) = connection.subscriptions.iter().position(is_of) {
+            let removed = connection.subscriptions.swap_remove(at);
+            self.unsubscribe(removed);
+        }
+    }
+
+    /// Sends whole frames that belong before what is published from here on.
+    fn reply(&mut self, slot: Slot, wire: &Bytes) {
+        let Some(connection) = self.connections.get_mut(slot) else { return };
+        if connection.takes_publications() {
+            return self.send_at_once(slot, wire);
+        }
+        connection.control_mut().push_reply(wire);
+        self.todo.to_flush.push(slot);
     }
 
     fn answer_ping(&mut self, id: ConnectionId, body: &Bytes) {
         let Some(connection) = self.connections.find(id) else { return };
-        let pong = frame::pong(body);
+        let pong = connection.shape.encoding.control(Control::Pong(body));
         if connection.takes_publications() {
             // A free socket answers every ping; on a full one the newest pong replaces the older ones.
             return self.send_at_once(id.slot(), &pong);

@@ -5,7 +5,7 @@ use super::shard_channel::ChannelIndex;
 use crate::hub::id::Slot;
 use crate::hub::{ConnectionId, MessageShape, Sink};
 use crate::protocol::CloseReason;
-use crate::protocol::websocket::frame;
+use crate::protocol::encoding::Control;
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -97,7 +97,7 @@ pub(super) struct Connection<S> {
 }
 
 impl<S> Connection<S> {
-    pub(super) fn new(id: ConnectionId, sink: S, born: u32) -> Self {
+    pub(super) fn new(id: ConnectionId, sink: S, shape: MessageShape, born: u32) -> Self {
         Self {
             sink,
             control: None,
@@ -110,7 +110,7 @@ impl<S> Connection<S> {
             heartbeat: Heartbeat::Alive,
             is_watched: false,
             is_abandoned: false,
-            shape: MessageShape::default(),
+            shape,
         }
     }
 
@@ -170,7 +170,8 @@ impl<S: Sink> Connection<S> {
         let is_at_frame_boundary = is_idle && self.phase == Phase::Open;
         if is_at_frame_boundary {
             // Best effort: what the socket does not take now is lost with the shard.
-            let _ = self.sink.send(&frame::close(CloseReason::Internal));
+            let reason = CloseReason::Internal;
+            let _ = self.sink.send(&self.shape.encoding.control(Control::Close(reason, reason.code())));
             self.sink.finish();
         } else {
             self.sink.abort();

@@ -1,10 +1,12 @@
 //! The control queue: the private part of an outbox, for the few connections that need one at the moment.
 //!
 //! It leaves before the range of the log, at a frame boundary. It is bounded by its shape: the rest of one frame, one
-//! pong (only the newest ping is answered, which RFC 6455 section 5.5.3 allows), one ping, one notice, one close frame.
+//! pong (only the newest ping is answered, which RFC 6455 section 5.5.3 allows), one ping, one notice, one close frame;
+//! and replies, whose client is not read while they wait.
 
 use crate::hub::inbox::SlotWaker;
-use crate::protocol::{CloseReason, chat};
+use crate::protocol::encoding::Control;
+use crate::protocol::{CloseReason, Encoding};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +18,8 @@ pub struct ControlQueue {
     rest: Bytes,
     pong: Bytes,
     ping: Bytes,
+    /// Whole frames that belong before what is published later.
+    replies: Bytes,
     /// Publications skipped by the policy `skip`, of whose notice no byte has left yet.
     missed: u64,
     /// The notice about `missed`; empty until it is sealed.
@@ -50,6 +54,14 @@ impl ControlQueue {
         self.ping = frames;
     }
 
+    /// Queues whole frames behind those that wait.
+    pub fn push_reply(&mut self, frames: &Bytes) {
+        self.replies = match self.replies.is_empty() {
+            true => frames.clone(),
+            false => [&self.replies[..], frames].concat().into(),
+        };
+    }
+
     /// Queues the close frame; nothing leaves after it.
     pub fn push_close(&mut self, frame: Bytes) {
         self.close = frame;
@@ -63,15 +75,15 @@ impl ControlQueue {
     }
 
     /// Encodes the notice, which makes it part of what leaves next.
-    pub(super) fn seal(&mut self) {
+    pub(super) fn seal(&mut self, encoding: Encoding) {
         if self.missed > 0 && self.notice.is_empty() {
-            self.notice = chat::skipped(self.missed);
+            self.notice = encoding.control(Control::Missed(self.missed));
         }
     }
 
     /// Returns what leaves next, in order; a notice only once it is sealed.
-    pub fn parts(&self) -> [&Bytes; 5] {
-        [&self.rest, &self.pong, &self.ping, &self.notice, &self.close]
+    pub fn parts(&self) -> [&Bytes; 6] {
+        [&self.rest, &self.pong, &self.ping, &self.replies, &self.notice, &self.close]
     }
 
     /// Returns the bytes that leave next.
@@ -86,12 +98,14 @@ impl ControlQueue {
 
     /// Removes `written` bytes from the front and returns how many of them were beyond the queue.
     pub fn advance(&mut self, mut written: usize) -> usize {
-        let before_notice = self.rest.len() + self.pong.len() + self.ping.len();
+        let before_notice = self.rest.len() + self.pong.len() + self.ping.len() + self.replies.len();
         if written > before_notice && !self.notice.is_empty() {
             self.missed = 0;
         }
         let mut rest = Bytes::new();
-        for part in [&mut self.rest, &mut self.pong, &mut self.ping, &mut self.notice, &mut self.close] {
+        let parts =
+            [&mut self.rest, &mut self.pong, &mut self.ping, &mut self.replies, &mut self.notice, &mut self.close];
+        for part in parts {
             let taken = written.min(part.len());
             written -= taken;
             if taken == part.len() {

@@ -1,14 +1,14 @@
 //! The end of a connection: after its backlog, at once, or because it is gone or too slow.
 
-use super::connection::{Phase, SubscriptionRef};
+use super::connection::{Connection, Phase, SubscriptionRef};
+use super::shard_channel::ShardChannels;
 use super::state::Shard;
 use super::todo::Exit;
-use crate::config::{DrainCloseCode, SlowConsumer};
+use crate::config::{DrainCloseCode, HubLimits, SlowConsumer};
 use crate::hub::id::Slot;
 use crate::hub::{ConnectionId, Sink};
-use crate::protocol::websocket::frame;
-use crate::protocol::{CloseCode, CloseReason, Encoding};
-use bytes::Bytes;
+use crate::protocol::encoding::Control;
+use crate::protocol::{CloseCode, CloseReason};
 use std::mem;
 
 impl<S: Sink> Shard<S> {
@@ -37,10 +37,11 @@ impl<S: Sink> Shard<S> {
 
     fn begin_closing(&mut self, slot: Slot, reason: CloseReason) {
         let deadline = self.clock.time() + self.limits.close_timeout;
-        let frame = close_frame(reason, self.limits.drain_close_code);
+        let code = close_code(reason, self.limits.drain_close_code);
         self.unsubscribe_all(slot);
         let Some(connection) = self.connections.get_mut(slot) else { return };
         connection.phase = Phase::Closing;
+        let frame = connection.shape.encoding.control(Control::Close(reason, code));
         let control = connection.control_mut();
         control.push_close(frame);
         control.deadline = Some(deadline);
@@ -64,7 +65,8 @@ impl<S: Sink> Shard<S> {
     }
 
     fn handle_lag(&mut self, slot: Slot) {
-        match self.limits.slow_consumer {
+        let Some(connection) = self.connections.get(slot) else { return };
+        match slow_consumer(&self.limits, &self.channels, connection) {
             SlowConsumer::Close => self.begin_closing(slot, CloseReason::SlowConsumer),
             SlowConsumer::Skip => self.skip_ahead(slot),
         }
@@ -82,8 +84,7 @@ impl<S: Sink> Shard<S> {
             let missed = channel.log.messages_between(*cursor, channel.log.head()) as u64;
             *cursor = channel.log.head();
             self.counts.skipped += missed;
-            // The echo protocol returns the client's own bytes and has no room for a notice.
-            if channel.encoding == Encoding::Lines {
+            if channel.encoding.tells_missed() {
                 connection.control.get_or_insert_default().push_missed(missed);
             }
         }
@@ -97,7 +98,7 @@ impl<S: Sink> Shard<S> {
     }
 
     /// Fills the gap with the last subscription of the channel, and tells that one's connection its new index.
-    fn unsubscribe(&mut self, removed: SubscriptionRef) {
+    pub(super) fn unsubscribe(&mut self, removed: SubscriptionRef) {
         let Some(channel) = self.channels.get_mut(removed.channel) else { return };
         channel.subscriptions.swap_remove(removed.index());
         let last = SubscriptionRef::new(removed.channel, channel.subscriptions.len());
@@ -112,12 +113,25 @@ impl<S: Sink> Shard<S> {
     }
 }
 
-/// Returns the close frame for a reason, with the operator's code where the hub itself ends.
-fn close_frame(reason: CloseReason, code: DrainCloseCode) -> Bytes {
+/// Returns what happens to a connection that cannot keep up: it is closed if one of its channels says so.
+pub(super) fn slow_consumer<S>(
+    limits: &HubLimits,
+    channels: &ShardChannels,
+    connection: &Connection<S>,
+) -> SlowConsumer {
+    let channels = connection.subscriptions.iter().filter_map(|one| channels.get(one.channel));
+    let mut policies = channels.map(|one| one.channel.options().slow_consumer.unwrap_or(limits.slow_consumer));
+    match policies.next() {
+        None => limits.slow_consumer,
+        Some(SlowConsumer::Skip) if policies.all(|policy| policy == SlowConsumer::Skip) => SlowConsumer::Skip,
+        Some(_) => SlowConsumer::Close,
+    }
+}
+
+/// Returns the code to close with, that of the operator where the hub itself ends.
+fn close_code(reason: CloseReason, code: DrainCloseCode) -> Option<CloseCode> {
     match (reason, code) {
-        (CloseReason::Shutdown | CloseReason::Shed, DrainCloseCode::GoingAway) => {
-            frame::close_with(Some(CloseCode::GOING_AWAY), reason)
-        }
-        _ => frame::close(reason),
+        (CloseReason::Shutdown | CloseReason::Shed, DrainCloseCode::GoingAway) => Some(CloseCode::GOING_AWAY),
+        _ => reason.code(),
     }
 }

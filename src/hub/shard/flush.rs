@@ -11,7 +11,7 @@ use crate::hub::inbox::SlotWaker;
 use crate::hub::{Sent, Sink};
 use crate::metrics::ShardCounts;
 use crate::protocol::chat;
-use crate::protocol::websocket::frame;
+use crate::protocol::encoding::Control;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -50,9 +50,10 @@ impl<S: Sink> Shard<S> {
             return;
         }
         connection.heartbeat = Heartbeat::Asked;
+        let ping = connection.shape.encoding.control(Control::Ping);
         let frames = match connection.shape.has_signs_of_life {
-            true => [frame::ping(), chat::sign_of_life(self.limits.ping_interval)].concat().into(),
-            false => frame::ping(),
+            true => [ping, chat::sign_of_life(self.limits.ping_interval)].concat().into(),
+            false => ping,
         };
         match &mut connection.control {
             Some(control) => control.push_ping(frames),
@@ -143,7 +144,7 @@ fn write_out<S: Sink>(connection: &mut Connection<S>, channels: &mut ShardChanne
             return End::CaughtUp;
         }
         let control = control.get_or_insert_default();
-        control.seal();
+        control.seal(shape.encoding);
         let window = lagging.and_then(|subscription| {
             let channel = channels.get_mut(subscription.channel)?;
             let cursor = &mut channel.subscriptions[subscription.index()].cursor;

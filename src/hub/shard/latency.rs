@@ -3,20 +3,26 @@
 //! Measured once per pass, not per publication: all of a pass count with the age of the oldest, so the figure is an
 //! upper bound. A parked subscriber does not count: its lag has a figure of its own.
 
-use crate::hub::command::Publication;
 use crate::metrics::ShardCounts;
+use crate::protocol::Publication;
 use std::mem;
 use std::time::Duration;
 
 /// The publications that were appended and not counted yet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Latency {
+    /// When the hub started, in microseconds since 1970.
+    started_at: u64,
     publications: u64,
-    /// When the oldest of them arrived, in microseconds since the hub's start.
+    /// When the oldest of them arrived, in microseconds since 1970.
     oldest: u64,
 }
 
 impl Latency {
+    pub(super) fn new(started_at: u64) -> Self {
+        Self { started_at, publications: 0, oldest: 0 }
+    }
+
     /// Notes a publication; one without a time of arrival does not count.
     ///
     /// # Hot path
@@ -32,9 +38,8 @@ impl Latency {
     /// Counts what was noted: its last write was at `now`.
     pub(super) fn count(&mut self, now: Duration, counts: &mut ShardCounts) {
         if self.publications > 0 {
-            let Self { publications, oldest } = mem::take(self);
-            let now = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
-            counts.latency.count(now.saturating_sub(oldest), publications);
+            let now = self.started_at + u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
+            counts.latency.count(now.saturating_sub(self.oldest), mem::take(&mut self.publications));
         }
     }
 }

@@ -11,8 +11,9 @@
 //! # Invariants
 //!
 //! - `tail <= every cursor <= head`, and all of them are message edges.
-//! - A publication never spans chunks, so every chunk edge is a message edge.
+//! - A publication spans chunks only when it is shared and has a prefix, which stands at the end of the chunk before.
 
+pub use crate::protocol::encoding::WINDOW_MAX;
 use bytes::Bytes;
 use std::collections::VecDeque;
 
@@ -27,9 +28,6 @@ const KEPT_MAX: usize = 4 * 1024;
 
 /// Publications of at least this many bytes are shared, not copied: a copy of 4 KiB costs about what sharing does.
 const SHARED_MIN: usize = 4 * 1024;
-
-/// Most bytes of one coalesced message: what the decoder of another hub, or a browser, takes by default.
-pub const WINDOW_MAX: u64 = 64 * 1024;
 
 /// A window of encoded publications.
 #[derive(Debug, Default)]
@@ -103,6 +101,21 @@ impl Log {
         self.ends.push_back(self.head);
     }
 
+    /// Appends an encoded publication whose body has a prefix.
+    ///
+    /// # Hot path
+    ///
+    /// As [`Log::push`].
+    #[inline(never)]
+    pub fn push_framed(&mut self, prefix: &[u8], body: &Bytes) {
+        if !prefix.is_empty() {
+            self.push_copy(prefix);
+            self.head += prefix.len() as u64;
+        }
+        self.push(body);
+    }
+
+    #[inline(always)]
     fn push_copy(&mut self, body: &[u8]) {
         let mut capacity = CHUNK_MIN;
         if let Some(Chunk { bytes: ChunkBytes::Owned(bytes), .. }) = self.chunks.back_mut() {

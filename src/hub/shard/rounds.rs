@@ -70,11 +70,11 @@ pub(super) struct Part {
 }
 
 impl Rounds {
-    pub(super) fn new(coalesce_delay: Duration) -> Self {
+    pub(super) fn new(coalesce_delay: Duration, started_at: u64) -> Self {
         Self {
             touched: Vec::new(),
             coalescing: Coalescing::new(coalesce_delay),
-            latency: Latency::default(),
+            latency: Latency::new(started_at),
             current: None,
             frame: Vec::new(),
             batch: Batch::default(),

@@ -1,11 +1,12 @@
 //! A channel on one shard: its subscribers there, and the log that they read from.
 
 use super::log::Log;
-use crate::hub::channel::{Channel, ChannelKey};
+use crate::hub::channel::Channel;
+use crate::hub::channel_key::{ChannelKey, ChannelMap};
 use crate::hub::id::Slot;
-use crate::protocol::Encoding;
+use crate::protocol::encoding::Encoded;
+use crate::protocol::{Encoding, Publication};
 use slab::Slab;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// A subscription of a connection to a channel.
@@ -19,12 +20,13 @@ pub(super) struct Subscription {
     pub(super) slot: Slot,
 }
 
-/// The subscribers of one channel on one shard.
+/// The subscribers of one channel on one shard that get it in one encoding.
 #[derive(Debug)]
 pub(super) struct ShardChannel {
     pub(super) channel: Arc<Channel>,
-    /// Copied from the channel, so that the fan-out need not follow the pointer.
     pub(super) encoding: Encoding,
+    /// The same channel in another encoding, if somebody gets it in one.
+    pub(super) sibling: Option<ChannelIndex>,
     pub(super) log: Log,
     pub(super) subscriptions: Vec<Subscription>,
     /// End of the last round: the cursor of every subscriber that is neither parked nor new.
@@ -38,6 +40,15 @@ pub(super) struct ShardChannel {
 }
 
 impl ShardChannel {
+    /// Appends a publication to the log.
+    #[inline]
+    pub(super) fn append(&mut self, publication: &Publication) {
+        match self.encoding.encode(publication) {
+            Encoded::AsPublished => self.log.push(&publication.payload.data),
+            Encoded::Framed(prefix, body) => self.log.push_framed(prefix.as_slice(), &body),
+        }
+    }
+
     /// Appends the publications of `from..to` to `frame` as one frame.
     pub(super) fn push_frame(&self, frame: &mut Vec<u8>, from: u64, to: u64) {
         let (head, mut left) = self.encoding.frame(usize::try_from(to - from).unwrap_or(usize::MAX));
@@ -75,12 +86,14 @@ impl ChannelIndex {
 #[derive(Debug, Default)]
 pub(super) struct ShardChannels {
     all: Slab<ShardChannel>,
-    indexes: HashMap<ChannelKey, ChannelIndex>,
+    /// The first of each channel; one more per encoding follows by [`ShardChannel::sibling`].
+    firsts: ChannelMap<ChannelIndex>,
 }
 
 impl ShardChannels {
+    /// Returns the first of a channel.
     pub(super) fn find(&self, key: ChannelKey) -> Option<ChannelIndex> {
-        self.indexes.get(&key).copied()
+        self.firsts.get(&key).copied()
     }
 
     pub(super) fn get(&self, index: ChannelIndex) -> Option<&ShardChannel> {
@@ -99,27 +112,49 @@ impl ShardChannels {
         self.all.iter().map(|(_, channel)| channel)
     }
 
-    /// Returns the index of a channel, adding it with its first subscriber.
-    pub(super) fn open(&mut self, channel: Arc<Channel>) -> ChannelIndex {
-        *self.indexes.entry(channel.key()).or_insert_with(|| {
-            ChannelIndex::new(self.all.insert(ShardChannel {
-                encoding: channel.encoding(),
-                channel,
-                log: Log::default(),
-                subscriptions: Vec::new(),
-                round_end: 0,
-                first: 0,
-                is_touched: false,
-                is_retained: false,
-            }))
-        })
+    /// Returns the index of a channel in an encoding, adding it with its first subscriber.
+    pub(super) fn open(&mut self, channel: Arc<Channel>, encoding: Encoding) -> ChannelIndex {
+        let first = self.find(channel.key());
+        if let Some(known) = self.siblings(first).find(|index| self.all[index.index()].encoding == encoding) {
+            return known;
+        }
+        let key = channel.key();
+        let index = ChannelIndex::new(self.all.insert(ShardChannel {
+            channel,
+            encoding,
+            sibling: first,
+            log: Log::default(),
+            subscriptions: Vec::new(),
+            round_end: 0,
+            first: 0,
+            is_touched: false,
+            is_retained: false,
+        }));
+        self.firsts.insert(key, index);
+        index
     }
 
     /// Removes a channel that has no subscribers left.
     pub(super) fn close_if_empty(&mut self, index: ChannelIndex) {
-        if self.get(index).is_some_and(|channel| channel.subscriptions.is_empty()) {
-            let removed = self.all.remove(index.index());
-            self.indexes.remove(&removed.channel.key());
+        if !self.get(index).is_some_and(|channel| channel.subscriptions.is_empty()) {
+            return;
         }
+        let removed = self.all.remove(index.index());
+        let first = self.find(removed.channel.key());
+        if first != Some(index) {
+            let before = self.siblings(first).find(|one| self.all[one.index()].sibling == Some(index));
+            if let Some(before) = before.and_then(|before| self.get_mut(before)) {
+                before.sibling = removed.sibling;
+            }
+        } else if let Some(sibling) = removed.sibling {
+            self.firsts.insert(removed.channel.key(), sibling);
+        } else {
+            self.firsts.remove(&removed.channel.key());
+        }
+    }
+
+    /// Returns a channel in one encoding after the other, beginning with `first`.
+    fn siblings(&self, first: Option<ChannelIndex>) -> impl Iterator<Item = ChannelIndex> {
+        std::iter::successors(first, |index| self.get(*index)?.sibling)
     }
 }

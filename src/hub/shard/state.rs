@@ -54,6 +54,8 @@ pub(in crate::hub) struct ShardParts<'a, S> {
     pub(in crate::hub) index: usize,
     /// Connections that the shard has to expect.
     pub(in crate::hub) connections_expected: usize,
+    /// When the hub started, in microseconds since 1970.
+    pub(in crate::hub) started_at: u64,
     pub(in crate::hub) limits: &'a HubLimits,
     pub(in crate::hub) tuning: &'a TuningConfig,
     pub(in crate::hub) inbox: Arc<Inbox<S>>,
@@ -63,7 +65,7 @@ pub(in crate::hub) struct ShardParts<'a, S> {
 
 impl<S: Sink> Shard<S> {
     pub(in crate::hub) fn new(parts: ShardParts<'_, S>) -> Self {
-        let ShardParts { index, connections_expected, limits, tuning, inbox, placement, metrics } = parts;
+        let ShardParts { index, connections_expected, started_at, limits, tuning, inbox, placement, metrics } = parts;
         Self {
             index,
             limits: limits.clone(),
@@ -76,7 +78,7 @@ impl<S: Sink> Shard<S> {
             clock: Clock::default(),
             connections: Slots::new(connections_expected),
             channels: ShardChannels::default(),
-            rounds: Rounds::new(tuning.coalesce_delay),
+            rounds: Rounds::new(tuning.coalesce_delay, started_at),
             todo: Todo::default(),
             deadlines: Deadlines::new(limits),
             closing: CloseProgress::default(),

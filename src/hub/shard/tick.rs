@@ -1,6 +1,7 @@
 //! What a shard does because time passed: pings, missed pongs, deadlines, logs that no subscriber needs any more.
 
 use super::connection::{Connection, Heartbeat, Phase};
+use super::exit::slow_consumer;
 use super::lag::{is_out_of_time, lag_of};
 use super::state::Shard;
 use super::todo::Exit;
@@ -102,7 +103,8 @@ impl<S: Sink> Shard<S> {
             }
             control_bytes += connection.control.as_ref().map_or(0, |control| control.len() as u64);
             let lag = lag_of(connection, &self.channels);
-            match watch_state(&self.limits, connection, lag, now) {
+            let policy = slow_consumer(&self.limits, &self.channels, connection);
+            match watch_state(&self.limits, connection, lag, policy, now) {
                 Watch::Done => return false,
                 Watch::Waiting => {}
                 Watch::Lagging => self.todo.exits.push((*slot, Exit::Lagging)),
@@ -145,7 +147,13 @@ impl<S: Sink> Shard<S> {
     }
 }
 
-fn watch_state<S>(limits: &HubLimits, connection: &mut Connection<S>, lag: u64, now: Duration) -> Watch {
+fn watch_state<S>(
+    limits: &HubLimits,
+    connection: &mut Connection<S>,
+    lag: u64,
+    policy: SlowConsumer,
+    now: Duration,
+) -> Watch {
     let (takes_split, is_parked, phase) = (connection.takes_split(), connection.is_parked, connection.phase);
     let Some(control) = &mut connection.control else {
         return if phase == Phase::Dead { Watch::Waiting } else { Watch::Done };
@@ -159,11 +167,7 @@ fn watch_state<S>(limits: &HubLimits, connection: &mut Connection<S>, lag: u64, 
         Watch::Overdue
     } else if is_out_of_time {
         Watch::Lagging
-    } else if phase == Phase::Open
-        && is_parked
-        && stall >= limits.outbox_stall_max
-        && limits.slow_consumer == SlowConsumer::Close
-    {
+    } else if phase == Phase::Open && is_parked && stall >= limits.outbox_stall_max && policy == SlowConsumer::Close {
         Watch::Stalled
     } else {
         Watch::Waiting

@@ -59,13 +59,8 @@ pub fn encode(opcode: Opcode, body: &[u8]) -> Bytes {
     concat(opcode, &[body])
 }
 
-/// Encodes the close frame for `reason`: its code and text, or an empty body where there is no code.
-pub fn close(reason: CloseReason) -> Bytes {
-    close_with(reason.code(), reason)
-}
-
-/// Encodes a close frame with another code than the reason has by itself.
-pub fn close_with(code: Option<CloseCode>, reason: CloseReason) -> Bytes {
+/// Encodes a close frame: a code and the reason's text, or an empty body where there is no code.
+pub fn close(reason: CloseReason, code: Option<CloseCode>) -> Bytes {
     match code {
         Some(code) => concat(Opcode::Close, &[&code.as_u16().to_be_bytes(), reason.text().as_bytes()]),
         None => encode(Opcode::Close, &[]),
@@ -142,11 +137,14 @@ mod tests {
     fn every_close_reason_carries_its_code_and_text() {
         let echo = CloseReason::Peer(Some(CloseCode::NORMAL));
         for reason in CloseReason::ALL.into_iter().chain([echo]) {
-            let Message::Close(received) = read_by_tungstenite(&close(reason)) else { panic!("not a close frame") };
+            let Message::Close(received) = read_by_tungstenite(&close(reason, reason.code())) else {
+                panic!("not a close frame")
+            };
             assert_eq!(received.as_ref().map(|frame| u16::from(frame.code)), reason.code().map(CloseCode::as_u16));
             assert_eq!(received.map_or(String::new(), |frame| frame.reason.to_string()), reason.text());
         }
-        assert_eq!(&close(CloseReason::Peer(None))[..], [0x88, 0x00]);
-        assert_eq!(&close(CloseReason::Protocol(ProtocolError::Unmasked))[..4], [0x88, 16, 0x03, 0xea]);
+        assert_eq!(&close(CloseReason::Peer(None), None)[..], [0x88, 0x00]);
+        let reason = CloseReason::Protocol(ProtocolError::Unmasked);
+        assert_eq!(&close(reason, reason.code())[..4], [0x88, 16, 0x03, 0xea]);
     }
 }

@@ -24,7 +24,7 @@ pub(crate) use http::{Answer, KEY, ask, exchange, get};
 
 use std::net::SocketAddr;
 use std::time::Duration;
-use throng::config::{Config, MetricsAccess};
+use throng::config::{Config, MetricsAccess, NamespaceConfig};
 use throng::hub::Hub;
 use throng::metrics::ShardCounts;
 use throng::net::socket::SocketSink;
@@ -81,6 +81,11 @@ pub(crate) async fn start(tweak: impl FnOnce(&mut Config)) -> TestServer {
     // A test that ends without stopping drops the sender, which stops the server too.
     let run = tokio::spawn(server.run(async move { stopped.await.unwrap_or(Stop::AtOnce) }));
     TestServer { addr, internal, hub, handle, stop: Some(stop), run }
+}
+
+/// Returns the namespaces of a file.
+pub(crate) fn namespaces(text: &str) -> Vec<NamespaceConfig> {
+    Config::from_toml(text).unwrap().namespaces
 }
 
 impl TestServer {

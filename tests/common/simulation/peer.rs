@@ -5,8 +5,9 @@ use super::{End, Pipe};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use throng::hub::{Channel, Command, ConnectionId};
+use throng::hub::{Channel, Command, ConnectionId, MessageShape, Since};
 use throng::protocol::CloseReason;
+use throng::protocol::position::Start;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, WebSocket};
 
@@ -21,6 +22,7 @@ pub(crate) struct Peer {
 pub(super) struct State {
     id: ConnectionId,
     pipe: Pipe,
+    pub(super) shape: MessageShape,
     reader: RefCell<Reader>,
     pub(super) channels: RefCell<Vec<Arc<Channel>>>,
     /// It never answers a ping.
@@ -38,12 +40,12 @@ struct Reader {
 }
 
 impl State {
-    pub(super) fn new(id: ConnectionId, pipe: Pipe) -> Self {
+    pub(super) fn new(id: ConnectionId, pipe: Pipe, shape: MessageShape) -> Self {
         let config = WebSocketConfig::default().read_buffer_size(4096);
         let socket = WebSocket::from_raw_socket(pipe.clone(), Role::Client, Some(config));
         let reader = Reader { socket, texts: vec![], pongs: vec![], pings: 0, close: None };
         let (reader, channels) = (RefCell::new(reader), RefCell::default());
-        Self { id, pipe, reader, channels, is_mute: Cell::default(), has_left: Cell::default() }
+        Self { id, pipe, shape, reader, channels, is_mute: Cell::default(), has_left: Cell::default() }
     }
 
     /// Decodes what arrived and returns how many pings the peer is going to answer.
@@ -85,8 +87,18 @@ impl Reader {
 impl Peer {
     /// Subscribes; the peer gets what is published from here on.
     pub(crate) fn subscribe(self, channel: &str) -> Self {
-        self.hub.subscribe(&self, channel);
+        self.hub.subscribe(&self, channel, Since::Now);
         self
+    }
+
+    /// Subscribes; the peer gets what the channel keeps first, as far as it asks for it.
+    pub(crate) fn subscribe_since(&self, channel: &str, since: Since) -> Start {
+        self.hub.subscribe(self, channel, since)
+    }
+
+    /// Gets no more of a channel.
+    pub(crate) fn unsubscribe(&self, channel: &str) {
+        self.hub.unsubscribe(self, channel);
     }
 
     /// Stops reading: its socket is full.
@@ -112,7 +124,7 @@ impl Peer {
             return;
         }
         for channel in self.state.channels.borrow().iter() {
-            self.hub.hub().unsubscribe(self.id(), channel);
+            self.hub.hub().leave(self.id(), channel);
         }
         self.hub.push(self.id().shard(), Command::Disconnect { id: self.id() });
     }

@@ -2,17 +2,20 @@
 
 use super::peer::State;
 use super::{Peer, Pipe};
-use bytes::Bytes;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use throng::config::{HubLimits, TuningConfig};
+use throng::config::{ChannelOptions, HubLimits, TuningConfig};
 use throng::hub::inbox::{CREDIT_BYTES, CREDITS};
-use throng::hub::{Channel, Command, Hub, NoCredit, Shard};
+use throng::hub::{
+    Channel, Command, Hub, MessageShape, NoCredit, PublishError, Published, Shard, Since, SubscribeError,
+    SubscribeOptions,
+};
 use throng::metrics::{Metrics, ShardCounts};
-use throng::protocol::{ChannelName, CloseReason, Encoding, chat};
+use throng::protocol::position::Start;
+use throng::protocol::{ChannelName, CloseReason, Payload};
 
 /// Longest step of the simulated clock: shards look at it as often as a busy process would.
 const STEP: Duration = Duration::from_millis(50);
@@ -28,6 +31,7 @@ struct Parts {
     shards: RefCell<Vec<Shard<Pipe>>>,
     now: Cell<Duration>,
     channels: RefCell<HashMap<String, Arc<Channel>>>,
+    options: RefCell<Arc<ChannelOptions>>,
     peers: RefCell<Vec<Rc<State>>>,
 }
 
@@ -44,8 +48,14 @@ impl SimulatedHub {
     pub(crate) fn tuned(shards: usize, limits: &HubLimits, tuning: &TuningConfig) -> Self {
         let (hub, shards) = Hub::tuned(limits, tuning, Arc::new(Metrics::new(shards)));
         let shards = RefCell::new(shards);
-        let parts =
-            Parts { hub, shards, now: Cell::default(), channels: RefCell::default(), peers: RefCell::default() };
+        let parts = Parts {
+            hub,
+            shards,
+            now: Cell::default(),
+            channels: RefCell::default(),
+            options: RefCell::default(),
+            peers: RefCell::default(),
+        };
         Self { parts: Rc::new(parts) }
     }
 
@@ -53,24 +63,62 @@ impl SimulatedHub {
         &self.parts.hub
     }
 
+    /// Channels that are created from here on keep so many publications for so long.
+    pub(crate) fn keep(&self, size: usize, ttl: Duration) {
+        let mut options = ChannelOptions::default();
+        (options.options.history_size, options.options.history_ttl) = (size, ttl);
+        options.options.recovery = true;
+        self.parts.options.replace(Arc::new(options));
+    }
+
     pub(crate) fn connect(&self) -> Peer {
+        self.connect_as(MessageShape::default())
+    }
+
+    pub(crate) fn connect_as(&self, shape: MessageShape) -> Peer {
         let seat = self.hub().reserve_slot().unwrap();
         let (id, pipe) = (seat.id(), Pipe::default());
-        self.make_room(id.shard());
+        self.make_room(id.shard(), 0);
         let credit = self.hub().inbox(id.shard()).try_credit(0).unwrap();
-        self.hub().connect(seat, pipe.clone(), credit);
-        let state = Rc::new(State::new(id, pipe));
+        self.hub().connect(seat, pipe.clone(), shape, credit);
+        let state = Rc::new(State::new(id, pipe, shape));
         self.parts.peers.borrow_mut().push(Rc::clone(&state));
         Peer { hub: self.clone(), state }
     }
 
-    pub(super) fn subscribe(&self, peer: &Peer, name: &str) {
-        self.make_room(peer.id().shard());
+    /// Subscribes as soon as the shard has room for what the peer gets first.
+    pub(super) fn subscribe(&self, peer: &Peer, name: &str, since: Since) -> Start {
+        let options = SubscribeOptions {
+            since,
+            shape: peer.state.shape,
+            channel: Arc::clone(&self.parts.options.borrow()),
+            now: self.time_of_day(),
+            bytes_max: self.hub().limits().outbox_bytes_max,
+        };
+        let (known, mut bytes) = (ChannelName::parse(name).unwrap(), 0);
+        let subscribed = loop {
+            self.make_room(peer.id().shard(), bytes);
+            let credit = self.hub().inbox(peer.id().shard()).try_credit(bytes).unwrap();
+            match self.hub().subscribe(peer.id(), &known, &options, credit) {
+                Err(SubscribeError::Credit { bytes: needed }) => bytes = needed,
+                subscribed => break subscribed.unwrap(),
+            }
+        };
+        peer.state.channels.borrow_mut().push(Arc::clone(&subscribed.channel));
+        self.parts.channels.borrow_mut().insert(name.to_owned(), subscribed.channel);
+        subscribed.start
+    }
+
+    pub(super) fn unsubscribe(&self, peer: &Peer, name: &str) {
+        self.make_room(peer.id().shard(), 0);
         let credit = self.hub().inbox(peer.id().shard()).try_credit(0).unwrap();
-        let known = ChannelName::parse(name).unwrap();
-        let channel = self.hub().subscribe(peer.id(), &known, Encoding::Lines, credit).unwrap();
-        peer.state.channels.borrow_mut().push(Arc::clone(&channel));
-        self.parts.channels.borrow_mut().insert(name.to_owned(), channel);
+        let mut channels = peer.state.channels.borrow_mut();
+        let at = channels.iter().position(|channel| channel.name().as_str() == name).unwrap();
+        self.hub().unsubscribe(peer.id(), &channels.remove(at), credit);
+    }
+
+    pub(crate) fn time_of_day(&self) -> u64 {
+        self.hub().metrics().time_of_day(self.parts.now.get())
     }
 
     /// Publishes a line; waits for shards by running them.
@@ -80,15 +128,41 @@ impl SimulatedHub {
         }
     }
 
+    /// Publishes a line to a channel that may have no subscribers; waits for shards by running them. Returns the offset
+    /// if anybody gets it, now or later.
+    pub(crate) fn publish_to(&self, channel: &str, text: &str) -> Option<Published> {
+        let (name, line) = (ChannelName::parse(channel).unwrap(), Payload::line(text.as_bytes()).unwrap());
+        loop {
+            let mut credits = self.hub().credits(line.len()).arrived(self.parts.now.get());
+            match self.hub().publish_to(&name, &self.parts.options.borrow(), &line, &mut credits) {
+                Err(PublishError::Credit(NoCredit { shard })) => drop((credits, self.pass(shard))),
+                published => return published.unwrap(),
+            }
+        }
+    }
+
+    /// Drops what is too old from histories, all of them.
+    pub(crate) fn sweep(&self) {
+        (0..16).for_each(|_| self.hub().sweep_histories(self.time_of_day()));
+    }
+
+    /// Tells subscribers how many they are, where that has changed. Returns the number of announcements.
+    pub(crate) fn announce(&self) -> usize {
+        let announcements = self.hub().take_announcements();
+        let count = announcements.len();
+        announcements.into_iter().for_each(|announcement| self.push(announcement.shard, announcement.command()));
+        count
+    }
+
     /// Publishes a line, unless a shard has no room.
     pub(crate) fn try_publish(&self, channel: &str, text: &str) -> Result<u64, NoCredit> {
-        let body: Bytes = chat::line(text.as_bytes()).unwrap();
+        let line = Payload::line(text.as_bytes()).unwrap();
         let channel = Arc::clone(&self.parts.channels.borrow()[channel]);
-        self.hub().publish(&channel, &body, &mut self.hub().credits(body.len()))
+        self.hub().publish(&channel, &line, &mut self.hub().credits(line.len()))
     }
 
     pub(crate) fn push(&self, shard: usize, command: Command<Pipe>) {
-        self.make_room(shard);
+        self.make_room(shard, 0);
         let inbox = self.hub().inbox(shard);
         inbox.try_credit(0).unwrap().push(command);
     }
@@ -103,8 +177,8 @@ impl SimulatedHub {
         }
     }
 
-    fn make_room(&self, shard: usize) {
-        while self.hub().inbox(shard).try_credit(0).is_none() {
+    fn make_room(&self, shard: usize, bytes: usize) {
+        while self.hub().inbox(shard).try_credit(bytes).is_none() {
             self.pass(shard);
         }
     }
@@ -193,6 +267,9 @@ impl SimulatedHub {
             Peer { hub: self.clone(), state }.leave();
         }
         self.run_until_idle();
+        self.pause(self.parts.options.borrow().options.history_ttl);
+        self.sweep();
+        assert_eq!(self.hub().history_bytes(), 0, "histories");
         assert_eq!(self.hub().placement().taken(), 0, "seats");
         assert!(self.hub().directory().is_empty(), "channels");
         for (index, shard) in self.parts.shards.borrow().iter().enumerate() {

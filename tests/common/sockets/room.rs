@@ -1,12 +1,11 @@
 //! A room: a hub of one shard and its connections, driven by hand.
 
-use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 use throng::config::{Config, HubLimits};
-use throng::hub::{Channel, ConnectionId, Hub, Shard, Sink};
+use throng::hub::{Channel, ConnectionId, Hub, MessageShape, Shard, Sink, SubscribeOptions};
 use throng::metrics::Metrics;
-use throng::protocol::{ChannelName, Encoding};
+use throng::protocol::{ChannelName, Payload};
 
 /// A hub of one shard and its connections.
 #[derive(Debug)]
@@ -24,7 +23,8 @@ impl<S: Sink> Room<S> {
         let mut room = Self { hub, shard, members: Vec::with_capacity(sinks.len()) };
         for sink in sinks {
             let credit = room.hub.inbox(0).try_credit(0).expect("every pass gives credits back");
-            room.members.push(room.hub.connect(room.hub.reserve_slot().expect("there is room"), sink, credit));
+            let slot = room.hub.reserve_slot().expect("there is room");
+            room.members.push(room.hub.connect(slot, sink, MessageShape::default(), credit));
             room.pass();
         }
         room
@@ -34,15 +34,15 @@ impl<S: Sink> Room<S> {
     pub(crate) fn subscribe(&mut self, member: usize, channel: &str) -> Arc<Channel> {
         let name = ChannelName::parse(channel).expect("it is valid");
         let credit = self.hub.inbox(0).try_credit(0).expect("every pass gives credits back");
-        let channel = self.hub.subscribe(self.members[member], &name, Encoding::Lines, credit);
+        let channel = self.hub.subscribe(self.members[member], &name, &SubscribeOptions::default(), credit);
         self.pass();
-        channel.expect("there is room")
+        channel.expect("there is room").channel
     }
 
     /// Publishes without a pass: the shard is busy.
-    pub(crate) fn publish(&self, channel: &Channel, body: &Bytes) {
-        let mut credits = self.hub.credits(body.len());
-        self.hub.publish(channel, body, &mut credits).expect("a batch fits the inbox");
+    pub(crate) fn publish(&self, channel: &Arc<Channel>, line: &Payload) {
+        let mut credits = self.hub.credits(line.len());
+        self.hub.publish(channel, line, &mut credits).expect("a batch fits the inbox");
     }
 
     /// Takes what was published and sends it.

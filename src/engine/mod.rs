@@ -1,0 +1,188 @@
+//! The engine: gives a publication its place in the order of its channel, and keeps what was published.
+//!
+//! Publishing is not delivering. With [`Engine::Memory`] both are one synchronous step under the channel's lock;
+//! sessions and the API call only this, so that another engine may decide the order elsewhere.
+
+use crate::config::ChannelOptions;
+use crate::hub::{
+    Channel, ConnectionId, Credits, DirectoryFull, Full, HistoryPage, HistoryQuery, Hub, NoCredit, PublishError,
+    Published, Sink, SubscribeError, SubscribeOptions, Subscribed, UnknownPosition,
+};
+use crate::metrics::Metrics;
+use crate::protocol::{ChannelName, Payload};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Where the order of the channels is decided. Cloning counts a reference.
+pub enum Engine<S: Sink> {
+    /// In this process: what is published here is delivered here.
+    Memory(Hub<S>),
+}
+
+impl<S: Sink> Engine<S> {
+    /// Returns the hub that delivers.
+    pub fn hub(&self) -> &Hub<S> {
+        let Self::Memory(hub) = self;
+        hub
+    }
+
+    /// Returns the time since the hub's start.
+    pub fn now(&self) -> Duration {
+        Instant::now().duration_since(Instant::from_std(self.hub().metrics().started()))
+    }
+
+    /// Returns the time of day, in microseconds since 1970.
+    pub fn time_of_day(&self) -> u64 {
+        self.hub().metrics().time_of_day(self.now())
+    }
+
+    /// Subscribes a connection to the channel of that name, as soon as its shard has room.
+    ///
+    /// # Errors
+    ///
+    /// [`Full`] when the channel does not exist and would be one too many, or has too many subscribers.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future subscribes to nothing.
+    pub async fn subscribe(
+        &self,
+        id: ConnectionId,
+        name: &ChannelName,
+        mut options: SubscribeOptions,
+    ) -> Result<Subscribed, Full> {
+        let hub = self.hub();
+        let mut bytes = 0;
+        loop {
+            let credit = hub.inbox(id.shard()).credit(bytes).await;
+            options.now = self.time_of_day();
+            match hub.subscribe(id, name, &options, credit) {
+                Ok(subscribed) => return Ok(subscribed),
+                Err(SubscribeError::Full(full)) => return Err(full),
+                Err(SubscribeError::Credit { bytes: needed }) => bytes = needed,
+            }
+        }
+    }
+
+    /// Removes a connection that stays from a channel.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the connection subscribed.
+    pub async fn unsubscribe(&self, id: ConnectionId, channel: &Arc<Channel>) {
+        let credit = self.hub().inbox(id.shard()).credit(0).await;
+        self.hub().unsubscribe(id, channel, credit);
+    }
+
+    /// Removes a connection that ends from a channel.
+    pub fn leave(&self, id: ConnectionId, channel: &Arc<Channel>) {
+        self.hub().leave(id, channel);
+    }
+
+    /// Publishes at once, and returns the publication's number in the channel.
+    ///
+    /// # Errors
+    ///
+    /// [`NoCredit`] when a shard has no room: use [`Engine::publish`].
+    pub fn try_publish(&self, channel: &Arc<Channel>, payload: &Payload) -> Result<u64, NoCredit> {
+        self.hub().publish(channel, payload, &mut self.credits(payload))
+    }
+
+    /// Publishes as soon as every shard has room, and returns the publication's number in the channel.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives the collected credits back; nothing is published.
+    pub async fn publish(&self, channel: &Arc<Channel>, payload: &Payload) -> u64 {
+        let mut credits = self.credits(payload);
+        loop {
+            // The set of shards may change while one is waited for, so every attempt looks at it anew.
+            match self.hub().publish(channel, payload, &mut credits) {
+                Ok(offset) => return offset,
+                Err(NoCredit { shard }) => self.wait(&mut credits, shard).await,
+            }
+        }
+    }
+
+    /// Publishes to the channel of that name as soon as every shard has room. Returns where the channel stands then;
+    /// `None` when nobody is subscribed and the channel keeps nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`DirectoryFull`] when the channel would be one too many.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives the collected credits back; nothing is published.
+    pub async fn publish_to(
+        &self,
+        name: &ChannelName,
+        options: &Arc<ChannelOptions>,
+        payload: &Payload,
+    ) -> Result<Option<Published>, DirectoryFull> {
+        let mut credits = self.credits(payload);
+        loop {
+            match self.hub().publish_to(name, options, payload, &mut credits) {
+                Ok(published) => return Ok(published),
+                Err(PublishError::Full(full)) => return Err(full),
+                Err(PublishError::Credit(NoCredit { shard })) => self.wait(&mut credits, shard).await,
+            }
+        }
+    }
+
+    /// Reads what a channel keeps; `None` when it keeps nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownPosition`] when `since` is not of this incarnation of the channel.
+    pub fn history(&self, name: &ChannelName, query: HistoryQuery) -> Result<Option<HistoryPage>, UnknownPosition> {
+        self.hub().history(name, query, self.time_of_day())
+    }
+
+    /// Drops what a channel keeps.
+    pub fn remove_history(&self, name: &ChannelName) {
+        self.hub().remove_history(name);
+    }
+
+    /// Drops from some channels what is too old, see [`Hub::sweep_histories`].
+    pub fn sweep_histories(&self) {
+        self.hub().sweep_histories(self.time_of_day());
+    }
+
+    /// Tells subscribers how many they are, where that has changed. Waits for shards that have no room.
+    pub async fn announce(&self) {
+        for announcement in self.hub().take_announcements() {
+            self.hub().inbox(announcement.shard).send(announcement.command()).await;
+        }
+    }
+
+    fn credits(&self, payload: &Payload) -> Credits<'_, S> {
+        self.hub().credits(payload.len()).arrived(self.now())
+    }
+
+    async fn wait<'a>(&'a self, credits: &mut Credits<'a, S>, shard: usize) {
+        let (process, start) = (&self.hub().metrics().process, Instant::now());
+        Metrics::count(&process.credit_waits);
+        let credit = credits.wait(shard).await;
+        Metrics::add(&process.credit_wait_micros, micros(start.elapsed()));
+        credits.keep(credit);
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+impl<S: Sink> Clone for Engine<S> {
+    fn clone(&self) -> Self {
+        Self::Memory(self.hub().clone())
+    }
+}
+
+impl<S: Sink> fmt::Debug for Engine<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Memory").field(self.hub()).finish()
+    }
+}

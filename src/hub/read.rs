@@ -1,0 +1,82 @@
+//! Reading: what a channel keeps, page by page, without subscribing to it.
+
+use super::history::History;
+use super::{Hub, Sink};
+use crate::protocol::{ChannelName, Position, Publication};
+use thiserror::Error;
+
+/// Which publications are read.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct HistoryQuery {
+    /// Those after it, or with `is_reverse` those before it.
+    pub since: Option<Position>,
+    /// Most publications; 0 for none, only the position.
+    pub limit: usize,
+    /// Newest first.
+    pub is_reverse: bool,
+}
+
+/// What was read of a channel.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct HistoryPage {
+    /// In the order that was asked for.
+    pub publications: Vec<Publication>,
+    /// Where the history stands.
+    pub position: Position,
+}
+
+/// The position is not one of this incarnation of the channel.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[error("the position belongs to another incarnation of the channel: read from the beginning")]
+pub struct UnknownPosition;
+
+impl<S: Sink> Hub<S> {
+    /// Reads what a channel keeps at `now`, in microseconds since 1970; `None` when it keeps nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownPosition`] when `since` has another epoch, or is beyond the newest publication.
+    pub fn history(
+        &self,
+        name: &ChannelName,
+        query: HistoryQuery,
+        now: u64,
+    ) -> Result<Option<HistoryPage>, UnknownPosition> {
+        let Some(channel) = self.parts.directory.get(name) else { return Ok(None) };
+        channel.in_order(|order| {
+            order.expire_history(now, &self.parts.history);
+            let (Some(position), Some(history)) = (order.position(), &order.history) else { return Ok(None) };
+            let publications = read(history, position, query)?;
+            Ok(Some(HistoryPage { publications, position }))
+        })
+    }
+
+    /// Drops what a channel keeps. Offsets go on.
+    pub fn remove_history(&self, name: &ChannelName) {
+        if let Some(channel) = self.parts.directory.get(name)
+            && channel.clear_history(&self.parts.history)
+        {
+            self.parts.directory.forget(&channel);
+        }
+    }
+}
+
+fn read(history: &History, top: Position, query: HistoryQuery) -> Result<Vec<Publication>, UnknownPosition> {
+    let HistoryQuery { since, limit, is_reverse } = query;
+    if since.is_some_and(|since| since.epoch != top.epoch || since.offset > top.offset) {
+        return Err(UnknownPosition);
+    }
+    let oldest = top.offset - history.len() as u64;
+    let (after, until) = match (since, is_reverse) {
+        (Some(since), true) => (oldest, since.offset.saturating_sub(1).max(oldest)),
+        (Some(since), false) => (since.offset.max(oldest), top.offset),
+        (None, _) => (oldest, top.offset),
+    };
+    let wanted = usize::try_from(until - after).unwrap_or(usize::MAX).min(limit);
+    let first = if is_reverse { until - wanted as u64 } else { after };
+    let mut publications: Vec<_> = history.from(first).take(wanted).collect();
+    if is_reverse {
+        publications.reverse();
+    }
+    Ok(publications)
+}

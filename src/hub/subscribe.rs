@@ -1,0 +1,247 @@
+//! Subscribing: a connection gets what is published to a channel from one point of its order on, and, if it asks for
+//! it, what was published before.
+//!
+//! Everything happens in one step under the channel's lock, so there is no gap, no duplicate and nothing to merge.
+
+use super::channel::{Channel, Order, Removed};
+use super::handle::Parts;
+use super::history::{History, RECOVERED_MAX};
+use super::inbox::Credit;
+use super::{Command, ConnectionId, DirectoryFull, Hub, MessageShape, Sink};
+use crate::config::ChannelOptions;
+use crate::metrics::Metrics;
+use crate::protocol::backlog::Backlog;
+use crate::protocol::position::Start;
+use crate::protocol::{ChannelName, Position};
+use std::sync::Arc;
+use thiserror::Error;
+
+/// More than the bytes that tell a subscriber where it begins.
+const BACKLOG_START_MAX: usize = 128;
+
+/// More than the bytes that stand in front of one publication: a frame's head, an offset, a time.
+const BACKLOG_HEAD_MAX: usize = 64;
+
+/// What a subscriber gets first.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Since {
+    /// What is published from now on.
+    #[default]
+    Now,
+    /// The newest publications, as many as there are up to this number.
+    Newest(usize),
+    /// What was published after a position that it has.
+    After {
+        /// The position.
+        position: Position,
+        /// When not everything is there: the newest publications, as many as there are up to this number.
+        or_newest: usize,
+    },
+}
+
+/// How a connection subscribes.
+#[derive(Clone, Debug, Default)]
+pub struct SubscribeOptions {
+    /// What it gets first.
+    pub since: Since,
+    /// How it gets its messages, as it was connected.
+    pub shape: MessageShape,
+    /// What the channel follows from here on.
+    pub channel: Arc<ChannelOptions>,
+    /// Now, in microseconds since 1970.
+    pub now: u64,
+    /// Most bytes that it gets first.
+    pub bytes_max: usize,
+}
+
+/// A subscription that was made.
+#[derive(Clone, Debug)]
+pub struct Subscribed {
+    /// The channel.
+    pub channel: Arc<Channel>,
+    /// Where the subscriber begins.
+    pub start: Start,
+}
+
+/// There is no place for a subscription.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+pub enum Full {
+    /// The channel does not exist and would be one too many.
+    #[error(transparent)]
+    Directory(#[from] DirectoryFull),
+    /// The channel has all the subscribers that it may have.
+    #[error("the channel has {max} subscribers, its limit; try again later or raise subscribers_max")]
+    Channel {
+        /// The limit, `subscribers_max`.
+        max: u32,
+    },
+}
+
+/// Why a subscription was not made.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+pub enum SubscribeError {
+    /// There is no place for it.
+    #[error(transparent)]
+    Full(#[from] Full),
+    /// The credit does not pay for what the subscriber gets first: try again with one for so many bytes.
+    #[error("subscribing takes a credit for {bytes} bytes")]
+    Credit {
+        /// Bytes to pay for.
+        bytes: usize,
+    },
+}
+
+/// What one attempt under the lock came to.
+enum Attempt<'a, S> {
+    Done(Start, bool),
+    /// The channel has all the subscribers that it may have.
+    Full,
+    /// The channel was closed meanwhile.
+    Closed(Credit<'a, S>),
+    Credit(usize),
+}
+
+impl<S: Sink> Hub<S> {
+    /// Subscribes a connection to the channel of that name.
+    ///
+    /// # Errors
+    ///
+    /// [`SubscribeError`] when the hub has too many channels, or the channel too many subscribers, or the credit is too
+    /// small.
+    pub fn subscribe(
+        &self,
+        id: ConnectionId,
+        name: &ChannelName,
+        options: &SubscribeOptions,
+        mut credit: Credit<'_, S>,
+    ) -> Result<Subscribed, SubscribeError> {
+        loop {
+            let channel = self.parts.directory.open(name, &options.channel).map_err(Full::from)?;
+            // The push is under the lock: the subscription stands in the inbox where it stands in the order.
+            let attempt = channel.in_order(|order| {
+                let Parts { history, directory, .. } = &*self.parts;
+                order.follow(&options.channel, history, || directory.epoch(channel.key()));
+                order.expire_history(options.now, history);
+                add_subscriber(order, id, &channel, options, credit)
+            });
+            match attempt {
+                Attempt::Done(start, is_change) => {
+                    if is_change {
+                        self.parts.changes.note(&channel);
+                    }
+                    let process = &self.metrics().process;
+                    match start.is_recovered {
+                        Some(true) => Metrics::count(&process.recoveries),
+                        Some(false) => Metrics::count(&process.recoveries_incomplete),
+                        None => {}
+                    }
+                    return Ok(Subscribed { channel, start });
+                }
+                Attempt::Full => {
+                    let max = options.channel.subscribers_max();
+                    return Err(SubscribeError::Full(Full::Channel { max }));
+                }
+                Attempt::Credit(bytes) => return Err(SubscribeError::Credit { bytes }),
+                Attempt::Closed(unspent) => credit = unspent,
+            }
+            // The last subscriber left between the look-up and the lock.
+            self.parts.directory.forget(&channel);
+        }
+    }
+
+    /// Removes a connection from a channel; its shard is told, and what it has not got yet is dropped.
+    pub fn unsubscribe(&self, id: ConnectionId, channel: &Arc<Channel>, credit: Credit<'_, S>) {
+        let removed = channel.in_order(|order| {
+            credit.push(Command::Unsubscribe { id, channel: channel.key() });
+            order.remove(id)
+        });
+        self.settle_removal(channel, &removed);
+    }
+
+    /// Removes a connection that ends from the counts of a channel; its shard removes the subscription when it
+    /// disconnects.
+    pub fn leave(&self, id: ConnectionId, channel: &Arc<Channel>) {
+        let removed = channel.in_order(|order| order.remove(id));
+        self.settle_removal(channel, &removed);
+    }
+
+    fn settle_removal(&self, channel: &Arc<Channel>, removed: &Removed) {
+        match removed {
+            Removed::Last => self.parts.directory.forget(channel),
+            Removed::One { is_change: true } => self.parts.changes.note(channel),
+            Removed::One { is_change: false } => {}
+        }
+    }
+}
+
+/// Adds a connection to a channel's order and tells its shard, which gets the command where the subscription stands in
+/// the order.
+fn add_subscriber<'a, S: Sink>(
+    order: &mut Order,
+    id: ConnectionId,
+    channel: &Arc<Channel>,
+    options: &SubscribeOptions,
+    mut credit: Credit<'a, S>,
+) -> Attempt<'a, S> {
+    if order.is_closed {
+        return Attempt::Closed(credit);
+    }
+    if !order.has_room(&options.channel) {
+        return Attempt::Full;
+    }
+    let (backlog, start) = match begin(order, options, |bytes| credit.covers(bytes)) {
+        Ok(begun) => begun,
+        Err(bytes) => return Attempt::Credit(bytes),
+    };
+    credit.shrink(backlog.wire.len());
+    let is_change = order.add(id, options.shape.encoding.tells_occupancy() && options.channel.tells_occupancy());
+    credit.push(Command::Subscribe { id, channel: Arc::clone(channel), backlog });
+    Attempt::Done(start, is_change)
+}
+
+/// Returns what a subscriber gets first, and where it begins; fails with the bytes that it takes when these are not
+/// `paid`.
+fn begin(
+    order: &Order,
+    options: &SubscribeOptions,
+    paid: impl FnOnce(usize) -> bool,
+) -> Result<(Backlog, Start), usize> {
+    let tells_position = options.channel.options.recovery || options.channel.options.positioning;
+    let position = order.position().filter(|_| tells_position);
+    let recoverable = order.history.as_ref().and_then(|history| recoverable(history, options));
+    let is_recovered = matches!(options.since, Since::After { .. }).then_some(recoverable.is_some());
+    let count = match &order.history {
+        Some(history) => recoverable.unwrap_or_else(|| newest(history, options)),
+        None => 0,
+    };
+    let start = Start { position, publications: count, is_recovered };
+    let MessageShape { encoding, is_split, .. } = options.shape;
+    let Some(history) = order.history.as_ref().filter(|_| count > 0) else {
+        return Ok((encoding.backlog(start, std::iter::empty(), is_split), start));
+    };
+    let bytes = BACKLOG_START_MAX + history.newest_bytes(count) + count * BACKLOG_HEAD_MAX;
+    if !paid(bytes) {
+        return Err(bytes);
+    }
+    Ok((encoding.backlog(start, history.newest(count), is_split), start))
+}
+
+/// Returns how many of the newest publications are all that a subscriber missed; `None` when not all are here, or when
+/// they are too many.
+fn recoverable(history: &History, options: &SubscribeOptions) -> Option<usize> {
+    let Since::After { position, .. } = options.since else { return None };
+    if position.epoch != history.epoch() || !options.channel.options.recovery {
+        return None;
+    }
+    let missed = history.count_since(position.offset)?;
+    (missed <= RECOVERED_MAX && history.fitting(missed, options.bytes_max) == missed).then_some(missed)
+}
+
+/// Returns how many of the newest publications a subscriber gets that asked for some.
+fn newest(history: &History, options: &SubscribeOptions) -> usize {
+    let wanted = match options.since {
+        Since::Now => 0,
+        Since::Newest(wanted) | Since::After { or_newest: wanted, .. } => wanted,
+    };
+    history.fitting(wanted.min(RECOVERED_MAX), options.bytes_max)
+}

@@ -1,0 +1,59 @@
+//! A publication: what is published to a channel, before any protocol has laid it out.
+
+use super::ProtocolError;
+use super::chat;
+use bytes::Bytes;
+
+/// What the data of a publication is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Content {
+    /// A line of text, ended by its only newline, without other white space at its ends: what chat clients publish.
+    Line,
+    /// Any text.
+    Text,
+    /// Any bytes.
+    Binary,
+}
+
+/// What is published: data that every encoding can be made of.
+///
+/// It exists once per process; cloning counts a reference.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Payload {
+    /// What the data is.
+    pub content: Content,
+    /// The data.
+    pub data: Bytes,
+}
+
+impl Payload {
+    /// Makes a line of what a chat client sent, see [`chat::line`].
+    ///
+    /// # Errors
+    ///
+    /// [`ProtocolError::InvalidUtf8`] for what is not text.
+    pub fn line(input: &[u8]) -> Result<Self, ProtocolError> {
+        Ok(Self { content: Content::Line, data: chat::line(input)? })
+    }
+
+    /// Returns the bytes of the data.
+    pub fn len(&self) -> usize {
+        self.data.len()
+    }
+
+    /// Returns whether there is no data.
+    pub fn is_empty(&self) -> bool {
+        self.data.is_empty()
+    }
+}
+
+/// What was published to a channel, and where it stands in the channel's order.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Publication {
+    /// Number in the channel, from 1, without gaps.
+    pub offset: u64,
+    /// When it arrived, in microseconds since 1970; 0 when that was not measured.
+    pub at: u64,
+    /// What was published.
+    pub payload: Payload,
+}

@@ -1,0 +1,120 @@
+//! A client: what the sessions of all protocols have in common. Its connection, its rates, its control frames.
+
+use super::flow::{Flow, OpenOptions, Pending};
+use crate::engine::Engine;
+use crate::hub::{Channel, Command, ConnectionId, Full, Sink, SlotReservation, SubscribeOptions};
+use crate::protocol::{ChannelName, CloseReason, Payload};
+use crate::rate::{FixedWindow, MessageQuota, MessageRate};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// One client between its frames and the engine.
+#[derive(Debug)]
+pub(super) struct Client<S: Sink> {
+    engine: Engine<S>,
+    id: ConnectionId,
+    control: FixedWindow,
+    /// What the client has sent; `None` if its rate is not limited. Boxed, because most connections are silent and
+    /// small.
+    rate: Option<Box<MessageRate>>,
+}
+
+impl<S: Sink> Client<S> {
+    /// Hands the connection to its shard.
+    pub(super) async fn connect(engine: Engine<S>, slot: SlotReservation, sink: S, options: &OpenOptions) -> Self {
+        let credit = engine.hub().inbox(slot.id().shard()).credit(0).await;
+        let id = engine.hub().connect(slot, sink, options.shape, credit);
+        let now = Instant::now();
+        let rate = options.is_rate_limited.then(|| Box::new(MessageRate::new(now)));
+        Self { id, control: FixedWindow::new(now), rate, engine }
+    }
+
+    pub(super) async fn subscribe(&self, name: &ChannelName, options: &OpenOptions) -> Result<Arc<Channel>, Full> {
+        let OpenOptions { since, shape, .. } = *options;
+        let bytes_max = self.engine.hub().limits().outbox_bytes_max;
+        let options = SubscribeOptions { since, shape, bytes_max, now: 0, channel: Arc::clone(&options.channel) };
+        Ok(self.engine.subscribe(self.id, name, options).await?.channel)
+    }
+
+    pub(super) fn engine(&self) -> &Engine<S> {
+        &self.engine
+    }
+
+    pub(super) fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    /// Publishes what the client sent, unless it sends too much.
+    pub(super) fn publish(&mut self, channel: &Arc<Channel>, payload: Payload) -> Flow<S> {
+        match self.count(payload.len()) {
+            Some(Duration::ZERO) => match self.engine.try_publish(channel, &payload) {
+                Ok(_) => Flow::Done,
+                Err(_) => Flow::Wait(Pending::Publication(payload)),
+            },
+            Some(wait) => Flow::Wait(Pending::Throttled(wait, payload)),
+            None => Flow::Fail(CloseReason::TooManyRequests),
+        }
+    }
+
+    /// Counts what the client sent. Returns how long the client is not read because of it; `None` when it is closed.
+    fn count(&mut self, bytes: usize) -> Option<Duration> {
+        let Some(rate) = &mut self.rate else { return Some(Duration::ZERO) };
+        let limits = self.engine.hub().socket_limits();
+        let limits = MessageQuota { messages: limits.message_rate_max, bytes: limits.message_bytes_rate_max };
+        rate.acquire(Instant::now(), bytes, limits)
+    }
+
+    pub(super) fn receive_ping(&mut self, body: &[u8]) -> Flow<S> {
+        self.control(Command::Ping { id: self.id, body: Bytes::copy_from_slice(body) })
+    }
+
+    pub(super) fn receive_pong(&mut self) -> Flow<S> {
+        self.control(Command::Pong { id: self.id })
+    }
+
+    fn control(&mut self, command: Command<S>) -> Flow<S> {
+        let is_allowed = self.control.try_count(Instant::now(), self.engine.hub().socket_limits().control_rate_max);
+        // A control frame counts as a message too, but is too small to be worth a wait.
+        if !is_allowed || self.count(0).is_none() {
+            return Flow::Fail(CloseReason::TooManyRequests);
+        }
+        match self.engine.hub().inbox(self.id.shard()).try_credit(0) {
+            Some(credit) => {
+                match command {
+                    Command::Pong { .. } => credit.push_lazily(command),
+                    command => credit.push(command),
+                }
+                Flow::Done
+            }
+            None => Flow::Wait(Pending::Command(command)),
+        }
+    }
+
+    /// Does what is pending; publications are for `channel`.
+    pub(super) async fn complete(&self, channel: &Arc<Channel>, pending: Pending<S>) {
+        match pending {
+            Pending::Command(command) => self.submit(command).await,
+            Pending::Throttled(wait, payload) => {
+                sleep(wait).await;
+                self.engine.publish(channel, &payload).await;
+            }
+            Pending::Publication(payload) => {
+                self.engine.publish(channel, &payload).await;
+            }
+        }
+    }
+
+    pub(super) async fn close(&self, reason: CloseReason) {
+        self.submit(Command::Close { id: self.id, reason }).await;
+    }
+
+    pub(super) async fn disconnect(&self) {
+        self.submit(Command::Disconnect { id: self.id }).await;
+    }
+
+    async fn submit(&self, command: Command<S>) {
+        self.engine.hub().inbox(self.id.shard()).send(command).await;
+    }
+}

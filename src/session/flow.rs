@@ -1,0 +1,53 @@
+//! How a session begins, and what an event leads to.
+
+use crate::config::ChannelOptions;
+use crate::hub::{Command, MessageShape, Since};
+use crate::protocol::{CloseReason, Payload};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The protocol of a connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Protocol {
+    /// Lines of text to every subscriber of the channel, as the chat example of gorilla/websocket.
+    Chat,
+    /// The client's own messages back, unchanged, through the whole data plane. For conformance tests.
+    Echo,
+}
+
+/// How [`Session::open`](super::Session::open) begins.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// What the client speaks.
+    pub protocol: Protocol,
+    /// How it wants its messages.
+    pub shape: MessageShape,
+    /// What it wants of the channel's past.
+    pub since: Since,
+    /// Whether the limits on messages and bytes per second apply to the client.
+    pub is_rate_limited: bool,
+    /// The options of its channel, which the session follows to its end.
+    pub channel: Arc<ChannelOptions>,
+}
+
+/// Result of an event.
+#[derive(Debug)]
+pub enum Flow<S> {
+    /// Done: the next event may follow.
+    Done,
+    /// It has to be [completed](super::Session::complete) first.
+    Wait(Pending<S>),
+    /// The client broke a rule or ends: close the connection.
+    Fail(CloseReason),
+}
+
+/// What waits for the credits of a shard, or for its time.
+#[derive(Debug)]
+pub enum Pending<S> {
+    /// A message for the session's channel.
+    Publication(Payload),
+    /// A message of a client over its rate, which has to wait for this long first.
+    Throttled(Duration, Payload),
+    /// A command for the connection's own shard.
+    Command(Command<S>),
+}
