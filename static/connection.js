@@ -24,7 +24,7 @@ const STABLE_MS = 5_000;
 /** Time for a handshake; browsers by themselves wait for minutes. */
 const CONNECT_TIMEOUT_MS = 10_000;
 /** The subprotocol in which each line begins with its offset and its time in milliseconds since 1970. */
-const NUMBERED_LINES = "throng-numbered-lines";
+const NUMBERED_LINES = "throng.numbered";
 const NUMBERED = /^(\d+) (\d+) /;
 /** Lines of the past that are asked for: more than a screen of them. */
 const HISTORY_LINES = 50;

@@ -12,7 +12,7 @@ async fn output(arguments: &[&str]) -> (Option<i32>, String, String) {
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
-const COMMANDS: [&str; 5] = ["check-config", "default-config", "config-doc", "top", "help"];
+const COMMANDS: [&str; 7] = ["check-config", "default-config", "config-doc", "gen-token", "check-token", "top", "help"];
 
 /// A newcomer types what other servers have, or mistypes what this one has.
 #[tokio::test]
@@ -43,7 +43,7 @@ async fn help_lists_the_commands_first_and_each_has_its_own_usage() {
     for arguments in [&["--help"][..], &["-h"], &["help"]] {
         let (code, help, _) = output(arguments).await;
         assert_eq!(code, Some(0));
-        let begin: Vec<_> = help.lines().take(14).collect();
+        let begin: Vec<_> = help.lines().take(16).collect();
         let begin = begin.join("\n");
         assert!(begin.contains("Usage: throng [OPTIONS]\n       throng COMMAND"), "{begin}");
         assert!(COMMANDS.iter().all(|command| begin.contains(&format!("\n  {command}"))), "{begin}");
@@ -52,6 +52,8 @@ async fn help_lists_the_commands_first_and_each_has_its_own_usage() {
         ("check-config", "Usage: throng check-config [FILE] [OPTIONS OF throng]\n"),
         ("default-config", "Usage: throng default-config\n"),
         ("config-doc", "Usage: throng config-doc\n"),
+        ("gen-token", "Usage: throng gen-token [OPTIONS]\n"),
+        ("check-token", "Usage: throng check-token [OPTIONS] <TOKEN>\n"),
         ("top", "Usage: throng top [OPTIONS]\n"),
     ] {
         for arguments in [[command, "--help"], [command, "-h"], ["help", command]] {

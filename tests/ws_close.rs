@@ -2,11 +2,13 @@
 
 #[path = "common/server/mod.rs"]
 mod server;
+#[path = "common/tokens/mod.rs"]
+mod tokens;
 
 use server::{FrozenClock, Raw, TestServer, client::Closed, close_frame, frame, start, stream_with_buffer, within};
 use std::sync::Arc;
 use std::time::Duration;
-use throng::config::{ClientGroup, Config};
+use throng::config::{ClientGroup, Config, TokenAlgorithm};
 use throng::hub::inbox::{CREDIT_BYTES, CREDITS};
 use throng::hub::{Command, MessageShape};
 use throng::net::socket::{Socket, SocketSink};
@@ -31,6 +33,12 @@ async fn stalled(server: &TestServer) -> Raw {
     let mut client = Raw::over(stream_with_buffer(server.addr, 1).await, "/ws", b"").await;
     client.round_trip().await;
     client
+}
+
+/// Gives a server the key of the tests.
+fn accepting_tokens(config: &mut Config) {
+    config.token_keys = tokens::config(&tokens::table(TokenAlgorithm::Hs256, None)).token_keys;
+    config.access.admin_keys = vec![server::KEY.parse().expect("it is long enough")];
 }
 
 /// One way into each reason. A new reason does not compile until it has a way, and with it a test.
@@ -80,6 +88,20 @@ async fn provoke(reason: CloseReason) -> (Closed, Closed) {
         CloseReason::Aged => {
             let server = start(|config| config.limits.connection_age_max = Duration::from_secs(1)).await;
             (server.raw("/ws").await.closed().await, closed(1001, "time to reconnect"))
+        }
+        CloseReason::Expired => {
+            let server = start(accepting_tokens).await;
+            let mut claims = tokens::claims("42");
+            claims["exp"] = (tokens::now() + 1).into();
+            let mut client = server.connect(&format!("/ws?token={}", tokens::token(&claims))).await;
+            (client.closed().await, closed(4005, "token expired"))
+        }
+        CloseReason::Disconnected => {
+            let server = start(accepting_tokens).await;
+            let token = tokens::token(&tokens::claims("42"));
+            let mut client = server.connect(&format!("/ws?token={token}")).await;
+            server::ask(&server, "POST", "/admin/disconnect?user=42").await;
+            (client.closed().await, closed(4503, "disconnected"))
         }
         CloseReason::Internal => (failed_shard().await, closed(1011, "internal error")),
     }

@@ -2,6 +2,7 @@
 
 use super::exit::{fail_with_lines, fail_with_load_error, print_text};
 use super::sources;
+use crate::auth::Verifier;
 use crate::config::LoadError;
 use crate::net::tls;
 use std::ffi::OsString;
@@ -47,6 +48,9 @@ pub(super) fn check_config(mut arguments: Vec<OsString>, variables: Vec<(OsStrin
         let text = error.to_string();
         let places = loaded.places(&text);
         return fail_with_lines(&[text + &places]);
+    }
+    if let Err(error) = Verifier::new(&loaded.config.tokens, &loaded.config.token_keys) {
+        return fail_with_lines(&[error.to_string()]);
     }
     let name = loaded.path.as_ref().map_or_else(|| "the settings".to_owned(), |path| path.display().to_string());
     let differing: Vec<_> = loaded.values.iter().filter(|value| !value.is_default).collect();

@@ -1,7 +1,7 @@
 //! The command: runs what the first argument names, a hub if it names nothing.
 
 use super::exit::{EXIT_USAGE, fail_with, print_text};
-use super::{check, hub, sources};
+use super::{check, check_token, gen_token, hub, sources};
 use crate::config::command::{COMMANDS, command_list};
 use crate::config::doc;
 use crate::config::suggestion::suggestion;
@@ -58,6 +58,14 @@ pub fn run(env: ProcessEnv) -> ExitCode {
         "check-config" => {
             arguments.remove(1);
             check::check_config(arguments, variables)
+        }
+        "gen-token" => {
+            arguments.remove(1);
+            gen_token::gen_token(arguments, variables)
+        }
+        "check-token" => {
+            arguments.remove(1);
+            check_token::check_token(arguments, variables)
         }
         "top" => {
             arguments.remove(1);

@@ -4,8 +4,11 @@ mod command;
 mod hub;
 
 mod check;
+mod check_token;
 mod exit;
+mod gen_token;
 mod sources;
+mod token_sources;
 
 mod announce;
 mod log_limit;

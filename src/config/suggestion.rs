@@ -8,10 +8,17 @@ pub fn suggestion(name: &str, known: impl Iterator<Item = String>) -> String {
     nearest(name, known).map_or_else(String::new, |known| format!("; did you mean {known}?"))
 }
 
-/// Returns the most similar of the known names, if one is similar enough.
+/// Returns the most similar of the known names, if one is similar enough. The beginning of several names stands for the
+/// first of them.
 pub(super) fn nearest(name: &str, known: impl Iterator<Item = String>) -> Option<String> {
     let plain = |name: &str| name.trim_matches(['[', ']']).replace('-', "_").to_lowercase();
-    let scored = known.map(|known| (strsim::jaro_winkler(&plain(name), &plain(&known)), known));
-    let nearest = scored.filter(|(score, _)| *score >= SIMILARITY_MIN).max_by(|one, other| one.0.total_cmp(&other.0));
+    let score = |known: &str| match plain(known).starts_with(&plain(name)) {
+        true if !name.is_empty() => 1.0,
+        _ => strsim::jaro_winkler(&plain(name), &plain(known)),
+    };
+    let scored = known.map(|known| (score(&known), known)).filter(|(score, _)| *score >= SIMILARITY_MIN);
+    // Of equals the last one is taken.
+    let scored: Vec<_> = scored.collect();
+    let nearest = scored.into_iter().rev().max_by(|one, other| one.0.total_cmp(&other.0));
     nearest.map(|(_, known)| known)
 }

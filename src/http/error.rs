@@ -1,6 +1,7 @@
 //! Request errors: why a request was refused, and the response to it.
 
 use super::response::{HttpResponse, set_header, text};
+use crate::auth::TokenError;
 use crate::config::UnknownNamespace;
 use crate::hub::history::RECOVERED_MAX;
 use crate::metrics::Refusal;
@@ -37,6 +38,10 @@ pub(crate) enum RequestError {
          add it to --allowed-hosts, or the proxy to --trusted-proxies\n"
     )]
     ForeignHost(String),
+    #[error("Unauthorized: {0}\n")]
+    Token(#[from] TokenError),
+    #[error("Unauthorized: a token is required, as ?token=, in a subprotocol, or as Authorization: Bearer\n")]
+    TokenMissing,
     #[error("Misdirected Request: {0} is not one of --allowed-hosts\n")]
     UnknownHost(String),
     #[error("Not Found: {0}\n")]
@@ -53,10 +58,14 @@ pub(crate) enum RequestError {
     UpgradeRequired,
     #[error("Too Many Requests: this address has reached its limit of connections\n")]
     AddressConnections,
+    #[error("Too Many Requests: this user has reached its limit of connections\n")]
+    UserConnections,
     #[error("Too Many Requests: this address connects too fast; try again in {0} s\n")]
     AddressRate(u64),
     #[error("Service Unavailable: too many clients connect at once; try again in {0} s\n")]
     TotalRate(u64),
+    #[error("Service Unavailable: the key of the token is being fetched; try again in a second\n")]
+    TokenKeysPending,
     #[error("Service Unavailable: memory is short\n")]
     Memory,
     #[error("Service Unavailable: the hub has reached its limit of connections\n")]
@@ -78,12 +87,14 @@ impl RequestError {
             }
             Self::ForeignOrigin(_) | Self::ForeignHost(_) | Self::Denied(_) => StatusCode::FORBIDDEN,
             Self::UnknownNamespace(_) => StatusCode::NOT_FOUND,
+            Self::Token(_) | Self::TokenMissing => StatusCode::UNAUTHORIZED,
             Self::UnknownHost(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
             Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
-            Self::AddressConnections | Self::AddressRate(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::AddressConnections | Self::AddressRate(_) | Self::UserConnections => StatusCode::TOO_MANY_REQUESTS,
             Self::TotalRate(_)
+            | Self::TokenKeysPending
             | Self::Memory
             | Self::Full
             | Self::TooManyChannels
@@ -97,7 +108,9 @@ impl RequestError {
     pub(crate) const fn retry_after(&self) -> Option<u64> {
         match self {
             Self::AddressRate(seconds) | Self::TotalRate(seconds) => Some(*seconds),
+            Self::TokenKeysPending => Some(1),
             Self::AddressConnections
+            | Self::UserConnections
             | Self::Memory
             | Self::Full
             | Self::TooManyChannels
@@ -109,6 +122,8 @@ impl RequestError {
             | Self::BadPosition(_)
             | Self::ForeignOrigin(_)
             | Self::ForeignHost(_)
+            | Self::Token(_)
+            | Self::TokenMissing
             | Self::UnknownHost(_)
             | Self::UnknownNamespace(_)
             | Self::Denied(_)
@@ -129,6 +144,10 @@ impl RequestError {
             | Self::UpgradeRequired => Refusal::BadRequest,
             Self::ForeignOrigin(_) | Self::ForeignHost(_) | Self::UnknownHost(_) => Refusal::Origin,
             Self::UriTooLong => Refusal::HeadSize,
+            Self::Token(error) => token_refusal(*error),
+            Self::TokenMissing => Refusal::TokenMissing,
+            Self::TokenKeysPending => Refusal::TokenKeysPending,
+            Self::UserConnections => Refusal::ConnectionsUser,
             Self::AddressConnections => Refusal::ConnectionsAddress,
             Self::AddressRate(_) => Refusal::RateAddress,
             Self::TotalRate(_) => Refusal::RateTotal,
@@ -156,6 +175,9 @@ impl RequestError {
                 set_header(&mut response, header::CONNECTION, "upgrade, close");
             }
             Self::MethodNotAllowed(allowed) => set_header(&mut response, header::ALLOW, allowed),
+            Self::TokenMissing => set_header(&mut response, header::WWW_AUTHENTICATE, "Bearer"),
+            // RFC 6750 section 3.1.
+            Self::Token(_) => set_header(&mut response, header::WWW_AUTHENTICATE, "Bearer error=\"invalid_token\""),
             _ => {}
         }
         response
@@ -175,6 +197,23 @@ impl From<Excess> for RequestError {
             Excess::AddressRate(wait) => Self::AddressRate(whole_seconds(wait)),
             Excess::TotalRate(wait) => Self::TotalRate(whole_seconds(wait)),
         }
+    }
+}
+
+/// Returns the reason that the metrics count a wrong token under.
+const fn token_refusal(error: TokenError) -> Refusal {
+    match error {
+        TokenError::TooLong
+        | TokenError::Malformed
+        | TokenError::Duplicate
+        | TokenError::Critical
+        | TokenError::Claim(_) => Refusal::TokenMalformed,
+        TokenError::NoKeys | TokenError::UnknownKey | TokenError::Unsigned | TokenError::Algorithm => Refusal::TokenKey,
+        TokenError::Signature => Refusal::TokenSignature,
+        TokenError::Expired => Refusal::TokenExpired,
+        TokenError::NotYetValid | TokenError::IssuedInFuture => Refusal::TokenEarly,
+        TokenError::Audience => Refusal::TokenAudience,
+        TokenError::Issuer => Refusal::TokenIssuer,
     }
 }
 

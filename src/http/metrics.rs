@@ -113,6 +113,7 @@ fn gauges(state: &State) -> Vec<StateGauge> {
     let closing = closing.into_iter().find_map(|kind| state.lifecycle.closing(kind));
     let (to_close, closed) = closing.as_deref().map_or((0, 0), |closing: &Closing| (closing.total(), closing.closed()));
     let is_not_ready = u64::from(state.lifecycle.stage() > Stage::Serving);
+    let is_insecure = u64::from(state.settings.load().tokens.token_insecure);
     let gauge = |name, help, value| StateGauge { name, help, value };
     vec![
         gauge("connections_max", "Limit of connections", hub.placement().max() as u64),
@@ -123,6 +124,8 @@ fn gauges(state: &State) -> Vec<StateGauge> {
             hub.history_bytes() as u64,
         ),
         gauge("handshakes", "HTTP connections, handshakes in progress included", state.handshakes.len()),
+        gauge("users", "Users that are connected, as their tokens name them", state.users.len() as u64),
+        gauge("tokens_insecure", "1 if the signatures of tokens are not checked", is_insecure),
         gauge("draining", "1 while the hub is draining or stopping", is_not_ready),
         gauge("closing_total_connections", "Connections that a stop, drain or shed closes", to_close as u64),
         gauge("closing_closed_connections", "Connections that it has closed so far", closed as u64),

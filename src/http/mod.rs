@@ -1,5 +1,6 @@
 //! The HTTP layer: requests and responses, up to the upgrade to a WebSocket.
 
+pub(crate) mod jwks;
 pub(crate) mod progress;
 pub(crate) mod service;
 pub(crate) mod websocket;

@@ -33,7 +33,7 @@ pub(super) fn in_span<B>(request: &Request<B>, respond: impl FnOnce() -> Respons
 fn span<B>(request: &Request<B>) -> Span {
     let method = request.method().as_str();
     // Only routes are recorded: a client may request any path, and each would be a new name.
-    let route = ["/admin/drain", "/admin/shed", "/admin/connections", "/admin/channels"];
+    let route = ["/admin/drain", "/admin/shed", "/admin/connections", "/admin/channels", "/admin/disconnect"];
     let route = route.into_iter().find(|route| *route == request.uri().path()).unwrap_or("/admin");
     let span = tracing::info_span!(
         "admin",

@@ -39,7 +39,7 @@ impl Slot {
 ///
 /// Shard and slot never change (a connection belongs to one shard from connect to disconnect), and no two connections
 /// of one slot share a generation until 2^32 others had it.
-#[derive(Clone, Copy, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct ConnectionId {
     shard_and_slot: u32,
     generation: u32,

@@ -39,6 +39,16 @@ pub enum Since {
     },
 }
 
+impl Since {
+    /// Leaves out lines that were not missed.
+    pub fn without_newest(self) -> Self {
+        match self {
+            Self::Now | Self::Newest(_) => Self::Now,
+            Self::After { position, .. } => Self::After { position, or_newest: 0 },
+        }
+    }
+}
+
 /// How a connection subscribes.
 #[derive(Clone, Debug, Default)]
 pub struct SubscribeOptions {

@@ -30,10 +30,30 @@ refusals! {
     Tls "tls",
     /// The origin of the page is not allowed.
     Origin "origin",
+    /// There is no token, and one is required.
+    TokenMissing "token_missing",
+    /// The token is malformed, or a claim in it is.
+    TokenMalformed "token_malformed",
+    /// The token is for no known key, or for another algorithm than its key.
+    TokenKey "token_key",
+    /// The signature of the token is wrong.
+    TokenSignature "token_signature",
+    /// The token has expired.
+    TokenExpired "token_expired",
+    /// The token is not valid yet.
+    TokenEarly "token_not_yet_valid",
+    /// The token is for another audience.
+    TokenAudience "token_audience",
+    /// The token is from another issuer.
+    TokenIssuer "token_issuer",
+    /// The key of the token may be there once the key set has been read.
+    TokenKeysPending "token_keys_pending",
     /// The PROXY header is missing or malformed, or its sender is not trusted.
     ProxyProtocol "proxy_protocol",
     /// Too many connections from one address.
     ConnectionsAddress "connections_address",
+    /// Too many connections of one user.
+    ConnectionsUser "connections_user",
     /// Too many handshakes per second from one address.
     RateAddress "rate_address",
     /// Too many handshakes per second in total.

@@ -14,4 +14,6 @@ pub(crate) mod tell;
 mod usage;
 pub(crate) mod watchdog;
 
+pub(crate) mod expiry;
 pub(crate) mod operator_key;
+pub(crate) mod tokens;

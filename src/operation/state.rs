@@ -3,12 +3,13 @@
 use super::lifecycle::Lifecycle;
 use super::memory::Memory;
 use super::operator_key::KeyCheck;
+use super::tokens::Tokens;
 use super::watchdog::Watchdog;
 use crate::config::{Config, Namespaces};
 use crate::engine::Engine;
 use crate::hub::Hub;
 use crate::metrics::{Labels, Refusal};
-use crate::net::admission::{Admission, Handshakes};
+use crate::net::admission::{Admission, Handshakes, Users};
 use crate::net::socket::SocketSink;
 use crate::net::tls::Certificates;
 use arc_swap::ArcSwap;
@@ -25,6 +26,8 @@ pub(crate) struct State {
     pub(crate) namespaces: ArcSwap<Namespaces>,
     pub(crate) lifecycle: Arc<Lifecycle>,
     pub(crate) keys: KeyCheck,
+    pub(crate) tokens: Tokens,
+    pub(crate) users: Arc<Users>,
     pub(crate) handshakes: Arc<Handshakes>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) memory: Memory,

@@ -30,13 +30,17 @@ pub enum CloseReason {
     Shed,
     /// The connection has reached its maximum age.
     Aged,
+    /// The token of the client has expired.
+    Expired,
+    /// The operator ended the connections of a user.
+    Disconnected,
     /// A bug of ours; the connection ends, the process does not.
     Internal,
 }
 
 impl CloseReason {
     /// One reason of every kind, for tests and for the metrics' fixed label set.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Peer(None),
         Self::Protocol(ProtocolError::Unmasked),
         Self::SlowConsumer,
@@ -48,6 +52,8 @@ impl CloseReason {
         Self::Shutdown,
         Self::Shed,
         Self::Aged,
+        Self::Expired,
+        Self::Disconnected,
         Self::Internal,
     ];
 
@@ -63,6 +69,8 @@ impl CloseReason {
             Self::PermissionDenied => Some(CloseCode::PERMISSION_DENIED),
             Self::Shutdown | Self::Shed => Some(CloseCode::SERVICE_RESTART),
             Self::Aged => Some(CloseCode::GOING_AWAY),
+            Self::Expired => Some(CloseCode::EXPIRED),
+            Self::Disconnected => Some(CloseCode::FORCE_DISCONNECT),
             Self::Internal => Some(CloseCode::INTERNAL_ERROR),
         }
     }
@@ -81,6 +89,8 @@ impl CloseReason {
             Self::Shutdown => "shutting down",
             Self::Shed => "moving to another server",
             Self::Aged => "time to reconnect",
+            Self::Expired => "token expired",
+            Self::Disconnected => "disconnected",
             Self::Internal => "internal error",
         }
     }
@@ -91,7 +101,7 @@ impl CloseReason {
     }
 
     /// The label of every kind of reason, in the order of [`CloseReason::index`].
-    pub const LABELS: [&'static str; 12] = [
+    pub const LABELS: [&'static str; 14] = [
         "peer",
         "protocol",
         "slow_consumer",
@@ -103,6 +113,8 @@ impl CloseReason {
         "shutdown",
         "shed",
         "aged",
+        "expired",
+        "disconnected",
         "internal",
     ];
 
@@ -120,7 +132,9 @@ impl CloseReason {
             Self::Shutdown => 8,
             Self::Shed => 9,
             Self::Aged => 10,
-            Self::Internal => 11,
+            Self::Expired => 11,
+            Self::Disconnected => 12,
+            Self::Internal => 13,
         }
     }
 }

@@ -9,6 +9,10 @@
 pub struct CloseCode(u16);
 
 impl CloseCode {
+    /// The token of the client has expired.
+    pub const EXPIRED: Self = Self(4005);
+    /// The operator ended the connections of a user.
+    pub const FORCE_DISCONNECT: Self = Self(4503);
     /// The connection has reached its maximum age.
     pub const GOING_AWAY: Self = Self(1001);
     /// A bug of ours ended the connection.

@@ -1,5 +1,6 @@
 //! The errors of a server.
 
+use crate::auth::KeyError;
 use crate::config::{Address, SocketAddress};
 use crate::net::tls::TlsError;
 use std::io;
@@ -21,6 +22,9 @@ pub enum ServerError {
     /// The certificate or its key cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// A key of tokens cannot be used.
+    #[error(transparent)]
+    TokenKey(#[from] KeyError),
     /// The system has no randomness for TLS, or the TLS library does not support it.
     #[error("cannot set up TLS: {0}")]
     TlsSetup(#[from] rustls::Error),
@@ -35,6 +39,9 @@ pub enum ReloadError {
     /// The certificate or its key cannot be used, or has expired.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// A key of tokens cannot be used.
+    #[error(transparent)]
+    TokenKey(#[from] KeyError),
 }
 
 /// Returns what to do about an address that cannot be opened.

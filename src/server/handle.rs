@@ -1,6 +1,7 @@
 //! A server handle: what can be observed and changed while a server runs.
 
 use super::error::ReloadError;
+use crate::auth::Verifier;
 use crate::config::{Config, Namespaces, reload};
 use crate::hub::Command;
 use crate::net::tls::{self, TlsError};
@@ -52,8 +53,10 @@ impl ServerHandle {
     pub async fn reconfigure(&self, config: &Config) -> Result<(), ReloadError> {
         let state = &self.state;
         let config = reload::merge(&state.settings.load(), config);
-        // The only step that can fail comes first, so that an error changes nothing.
+        // The steps that can fail come first, so that an error changes nothing.
+        let verifier = Verifier::new(&config.tokens, &config.token_keys)?;
         self.reload_certificate(&config)?;
+        state.tokens.replace(verifier);
         state.memory.set_max(config.admission.memory_max);
         state.namespaces.store(Arc::new(Namespaces::new(&config.default_namespace, &config.namespaces)));
         let (limits, sockets) = (Arc::new(config.limits.clone()), config.sockets.clone());

@@ -21,6 +21,7 @@ pub use stop::Stop;
 
 use crate::config::{Address, Config, Namespaces};
 use crate::engine::Engine;
+use crate::http::jwks;
 use crate::hub::{Hub, Shard};
 use crate::metrics::Metrics;
 use crate::net::admission::{Admission, Handshakes};
@@ -28,12 +29,14 @@ use crate::net::driver;
 use crate::net::endpoint::Endpoint;
 use crate::net::socket::SocketSink;
 use crate::net::tls::{self, Certificates};
+use crate::operation::expiry;
 use crate::operation::histories;
 use crate::operation::lifecycle::Lifecycle;
 use crate::operation::memory::Memory;
 use crate::operation::occupancy;
 use crate::operation::operator_key::KeyCheck;
 use crate::operation::state::State;
+use crate::operation::tokens::{self, Tokens};
 use crate::operation::watchdog::Watchdog;
 use arc_swap::ArcSwap;
 use listener::Listener;
@@ -93,6 +96,7 @@ impl Server {
     /// Cancel safe: dropping the future closes the listeners.
     pub async fn bind(config: &Config) -> Result<Self, ServerError> {
         let certificates = certificates(config)?;
+        let tokens = Tokens::new(config)?;
         let mut listeners = Vec::new();
         for address in &config.addr {
             listeners.extend(listen(address, Endpoint::new(address, false, certificates.as_ref()), config).await?);
@@ -109,6 +113,8 @@ impl Server {
             namespaces: ArcSwap::from_pointee(Namespaces::new(&config.default_namespace, &config.namespaces)),
             lifecycle: Arc::new(Lifecycle::new()),
             keys: KeyCheck::new(),
+            tokens,
+            users: Arc::default(),
             handshakes: Handshakes::new(),
             admission: Arc::new(Admission::new()),
             memory: Memory::new(config.admission.memory_max),
@@ -169,6 +175,7 @@ impl Server {
         monitors.spawn(async move { occupancy::announce(&monitored.engine).await });
         let monitored = Arc::clone(&state);
         monitors.spawn(async move { monitored.watchdog.watch(monitored.hub()).await });
+        watch_tokens(&mut monitors, &state);
 
         let serving = async {
             let requested = tokio::select! {
@@ -190,6 +197,18 @@ impl Server {
             tracing::warn!(connections, "stopped before every connection had ended");
         }
         requested.map(drop)
+    }
+}
+
+/// Starts what tokens need while the server runs.
+fn watch_tokens(monitors: &mut JoinSet<()>, state: &Arc<State>) {
+    let (config, watched) = (state.settings.load(), Arc::clone(state));
+    monitors.spawn(async move { expiry::close_expired(watched.hub(), &watched.users).await });
+    if let Some(url) = config.tokens.jwks_url.clone() {
+        monitors.spawn(jwks::keep_fresh(Arc::clone(state), url));
+    }
+    if config.tokens.token_insecure {
+        monitors.spawn(tokens::warn_of_insecure_tokens());
     }
 }
 

@@ -2,10 +2,8 @@
 
 use super::client::Client;
 use super::flow::Flow;
-use super::permission::{self, Action, ClientOfChannel, Who};
-use crate::config::ChannelOptions;
 use crate::hub::{Channel, Sink};
-use crate::protocol::{ChannelName, CloseReason, Payload, ProtocolError};
+use crate::protocol::{CloseReason, Payload, ProtocolError};
 use std::sync::Arc;
 
 /// A client of the chat protocol.
@@ -18,8 +16,7 @@ pub struct Chat<S: Sink> {
 }
 
 impl<S: Sink> Chat<S> {
-    pub(super) fn new(client: Client<S>, channel: Arc<Channel>, options: &Arc<ChannelOptions>) -> Self {
-        let publish_bytes_max = publish_bytes_max(channel.name(), options);
+    pub(super) fn new(client: Client<S>, channel: Arc<Channel>, publish_bytes_max: Option<u32>) -> Self {
         Self { client, channel, publish_bytes_max }
     }
 
@@ -41,11 +38,4 @@ impl<S: Sink> Chat<S> {
             None => Err(CloseReason::PermissionDenied),
         }
     }
-}
-
-/// Returns the most bytes of a message to the channel; `None` if a subscriber without a token may not publish.
-fn publish_bytes_max(name: &ChannelName, options: &Arc<ChannelOptions>) -> Option<u32> {
-    let client = ClientOfChannel { who: Who::Anonymous, has_channel_token: false, is_subscribed: true };
-    permission::check(client, Action::Publish, name.as_str(), options).ok()?;
-    Some(u32::try_from(options.publish_bytes_max()).unwrap_or(u32::MAX))
 }

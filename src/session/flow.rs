@@ -28,6 +28,8 @@ pub struct OpenOptions {
     pub is_rate_limited: bool,
     /// The options of its channel, which the session follows to its end.
     pub channel: Arc<ChannelOptions>,
+    /// Most bytes of a message of a client of the chat protocol; `None` if it may not publish.
+    pub publish_bytes_max: Option<u32>,
 }
 
 /// Result of an event.

@@ -48,7 +48,7 @@ impl<S: Sink> Session<S> {
         let client = Client::connect(engine, slot, sink, &options).await;
         match client.subscribe(name, &options).await {
             Ok(channel) => Ok(match options.protocol {
-                Protocol::Chat => Self::Chat(Chat::new(client, channel, &options.channel)),
+                Protocol::Chat => Self::Chat(Chat::new(client, channel, options.publish_bytes_max)),
                 Protocol::Echo => Self::Echo(Echo::new(client, channel)),
             }),
             Err(full) => {

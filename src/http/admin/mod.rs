@@ -2,9 +2,10 @@
 
 mod channels;
 mod connections;
+mod disconnect;
 mod drain;
 mod error;
 mod query;
 mod routes;
 
-pub(super) use routes::{check_key_of, respond};
+pub(super) use routes::{bearer, check_key_of, respond};

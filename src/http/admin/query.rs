@@ -30,6 +30,12 @@ impl Query<'_> {
         Some(percent_decode_str(value).decode_utf8_lossy().into_owned())
     }
 
+    /// Returns a text that must be there.
+    pub(super) fn text(&self, name: &str) -> Result<String, ApiError> {
+        let text = self.get(name).filter(|text| !text.is_empty());
+        text.ok_or_else(|| ApiError::bad_request(format!("the parameter {name} is missing; write {name}=...")))
+    }
+
     /// Returns a time of at most [`TIME_MAX`].
     pub(super) fn time(&self, name: &str) -> Result<Option<Duration>, ApiError> {
         let Some(text) = self.get(name) else { return Ok(None) };

@@ -2,7 +2,7 @@
 
 use super::error::{ApiError, json_response};
 use super::query::Query;
-use super::{channels, connections, drain};
+use super::{channels, connections, disconnect, drain};
 use crate::http::methods;
 use crate::http::response::{HttpResponse, ResponseFuture};
 use crate::operation::operator_key::KeyStatus;
@@ -13,8 +13,14 @@ use serde_json::Value;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+/// Every path.
+const PATHS: [&str; 5] = ["/admin/drain", "/admin/shed", "/admin/connections", "/admin/channels", "/admin/disconnect"];
+
 /// The value of `Allow` for what begins with POST and is cancelled with DELETE.
 const READ_BEGIN_CANCEL: &str = "GET, HEAD, POST, DELETE, OPTIONS";
+
+/// The value of `Allow` for what is done at once.
+const BEGIN: &str = "POST, OPTIONS";
 
 /// Responds to a request below `/admin/`.
 pub(in crate::http) fn respond<B>(state: &Arc<State>, peer: IpAddr, request: &Request<B>) -> ResponseFuture {
@@ -60,7 +66,7 @@ fn key_of(headers: &HeaderMap) -> &[u8] {
 }
 
 /// Returns the token of credentials of the scheme `Bearer`, whose name has no case (RFC 9110 section 11.1).
-fn bearer(credentials: &[u8]) -> Option<&[u8]> {
+pub(in crate::http) fn bearer(credentials: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = credentials.split_at_checked("Bearer".len())?;
     let is_bearer = scheme.eq_ignore_ascii_case(b"Bearer") && token.starts_with(b" ");
     is_bearer.then(|| token.trim_ascii())
@@ -71,14 +77,16 @@ fn route<B>(state: &Arc<State>, request: &Request<B>) -> Result<ResponseFuture, 
     let path = request.uri().path();
     let allowed = match path {
         "/admin/connections" | "/admin/channels" => methods::READ,
+        "/admin/disconnect" => BEGIN,
         _ => READ_BEGIN_CANCEL,
     };
     // hyper leaves the body of a response to HEAD out.
     let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
     let value = match (path, method) {
-        ("/admin/connections" | "/admin/channels" | "/admin/drain" | "/admin/shed", &Method::OPTIONS) => {
+        (path, &Method::OPTIONS) if PATHS.contains(&path) => {
             return Ok(ResponseFuture::ready(methods::options(allowed)));
         }
+        ("/admin/disconnect", &Method::POST) => return disconnect::disconnect(state, &query),
         ("/admin/connections", &Method::GET) => return connections::list(state, &query),
         ("/admin/channels", &Method::GET) => return channels::list(state, &query),
         ("/admin/drain", &Method::GET) => drain::drain_progress(state),
@@ -87,14 +95,9 @@ fn route<B>(state: &Arc<State>, request: &Request<B>) -> Result<ResponseFuture, 
         ("/admin/shed", &Method::GET) => drain::shed_progress(state),
         ("/admin/shed", &Method::POST) => drain::begin_shed(state, &query)?,
         ("/admin/shed", &Method::DELETE) => drain::cancel_shed(state)?,
-        ("/admin/connections" | "/admin/channels" | "/admin/drain" | "/admin/shed", _) => {
-            return Err(ApiError::method_not_allowed(allowed));
-        }
+        (path, _) if PATHS.contains(&path) => return Err(ApiError::method_not_allowed(allowed)),
         _ => {
-            return Err(ApiError::new(
-                StatusCode::NOT_FOUND,
-                "the paths are /admin/drain, /admin/shed, /admin/connections and /admin/channels",
-            ));
+            return Err(ApiError::new(StatusCode::NOT_FOUND, format!("the paths are {}", PATHS.join(", "))));
         }
     };
     Ok(ResponseFuture::ready(ok(&value)))

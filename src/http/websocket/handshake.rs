@@ -5,6 +5,7 @@
 //! decides. A wrong version is answered with 426, section 4.4.
 
 use super::origin;
+use crate::auth::Claims;
 use crate::config::OriginPattern;
 use crate::http::error::{RequestError, URI_BYTES_MAX};
 use crate::http::host::{self, HostRules};
@@ -14,15 +15,12 @@ use crate::protocol::channel_name::ChannelName;
 use crate::protocol::{Encoding, Position};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{self, HeaderMap, HeaderName};
 use hyper::{Method, Request, Version};
 use percent_encoding::percent_decode_str;
 
 /// The value of `Allow`.
 pub(crate) const METHODS: &str = "GET, OPTIONS";
-
-/// The subprotocol in which each line begins with its offset.
-const NUMBERED_LINES: &str = "throng-numbered-lines";
 
 /// The channel of requests that name none.
 pub(crate) const DEFAULT_CHANNEL: &str = "lobby";
@@ -66,20 +64,18 @@ pub(crate) fn check<B>(
     origin::check(headers, requested.as_ref(), hosts, allowed_origins)
 }
 
-/// Returns the channel that the query names.
-pub(crate) fn channel(query: Option<&str>) -> Result<ChannelName, RequestError> {
-    let named = parameter(query, "channel").unwrap_or(DEFAULT_CHANNEL);
+/// Returns the channel that the query names, if it names one.
+pub(crate) fn channel(query: Option<&str>) -> Result<Option<ChannelName>, RequestError> {
+    let Some(named) = parameter(query, "channel") else { return Ok(None) };
     let name = percent_decode_str(named).decode_utf8();
     let name = name.map_err(|_| RequestError::BadRequest("the channel name is not UTF-8"))?;
-    Ok(ChannelName::parse(&name)?)
+    Ok(Some(ChannelName::parse(&name)?))
 }
 
-/// Returns the subprotocol that the client offers and the hub speaks, and what it means.
-pub(crate) fn subprotocol(headers: &HeaderMap) -> (Option<HeaderValue>, Encoding) {
-    match has_token(headers, header::SEC_WEBSOCKET_PROTOCOL, NUMBERED_LINES) {
-        true => (Some(HeaderValue::from_static(NUMBERED_LINES)), Encoding::NumberedLines),
-        false => (None, Encoding::Lines),
-    }
+/// Returns the channel of a request that names none: the first one of its token, or the lobby.
+pub(crate) fn default_channel(claims: Option<&Claims>) -> Result<ChannelName, RequestError> {
+    let named = claims.and_then(|claims| claims.channels.first());
+    Ok(ChannelName::parse(named.map_or(DEFAULT_CHANNEL, String::as_str))?)
 }
 
 /// Returns how the query wants the messages: `join=off` as one message each, `heartbeat=on` with signs of life.
@@ -106,7 +102,7 @@ pub(crate) fn since(query: Option<&str>, encoding: Encoding) -> Result<Since, Re
         (None, None) => Ok(Since::Now),
         (None, Some(newest)) => Ok(Since::Newest(newest)),
         (Some(_), _) if encoding != Encoding::NumberedLines => Err(RequestError::BadRequest(
-            "since takes the subprotocol throng-numbered-lines, which says which position a line has",
+            "since takes the subprotocol throng.numbered, which says which position a line has",
         )),
         (Some(position), newest) => {
             // A colon may be escaped.

@@ -1,5 +1,6 @@
 //! The WebSocket upgrade: which requests become a WebSocket, and how the socket is taken over from HTTP.
 
+mod credentials;
 pub(crate) mod handshake;
 mod origin;
 pub(crate) mod upgrade;

@@ -1,14 +1,15 @@
 //! The upgrade: from an HTTP request to a session and its reader.
 
-use super::handshake;
+use super::{credentials, handshake};
+use crate::auth::{Claims, TokenError};
 use crate::config::ChannelOptions;
 use crate::engine::Engine;
 use crate::http::error::RequestError;
 use crate::http::host::HostRules;
-use crate::http::response::HttpResponse;
-use crate::hub::{MessageShape, Since, SlotReservation};
+use crate::http::response::{HttpResponse, set_header};
+use crate::hub::{ConnectionId, Hub, MessageShape, Since, SlotReservation};
 use crate::net::address::ClientAddress;
-use crate::net::admission::Permit;
+use crate::net::admission::{Identity, Permit, UserPermit};
 use crate::net::reader::Reader;
 use crate::net::socket::{Socket, SocketSink};
 use crate::operation::lifecycle::Stage;
@@ -39,11 +40,8 @@ pub(crate) struct Client {
 pub(crate) struct PendingUpgrade {
     engine: Engine<SocketSink>,
     slot: SlotReservation,
-    protocol: Protocol,
     channel: ChannelName,
-    channel_options: Arc<ChannelOptions>,
-    shape: MessageShape,
-    since: Since,
+    options: OpenOptions,
     client: IpAddr,
     permit: Permit,
 }
@@ -63,20 +61,13 @@ pub(crate) fn accept<B>(
     let settings = settings.load();
     let hosts = HostRules { allowed: &settings.access.allowed_hosts, is_loopback: client.is_loopback };
     handshake::check(request, hosts, &settings.access.allowed_origins)?;
-    let requested = handshake::channel(request.uri().query())?;
-    let (subprotocol, shape, since) = match protocol {
-        Protocol::Chat => {
-            let (subprotocol, encoding) = handshake::subprotocol(request.headers());
-            let query = request.uri().query();
-            (subprotocol, handshake::shape(query, encoding)?, handshake::since(query, encoding)?)
-        }
-        Protocol::Echo => {
-            (None, MessageShape { encoding: Encoding::Frames, ..MessageShape::default() }, Since::default())
-        }
-    };
-    let channel_options = match protocol {
-        Protocol::Chat => subscribable(state, &requested)?,
-        Protocol::Echo => Arc::clone(hub.default_options()),
+    let query = request.uri().query();
+    let requested = handshake::channel(query)?;
+    let token = if state.tokens.are_used() { credentials::token(request)? } else { None };
+    let (subprotocol, encoding) = credentials::subprotocol(request.headers())?;
+    let (shape, since) = match protocol {
+        Protocol::Chat => (handshake::shape(query, encoding)?, handshake::since(query, encoding)?),
+        Protocol::Echo => (MessageShape { encoding: Encoding::Frames, ..MessageShape::default() }, Since::default()),
     };
     if state.lifecycle.stage() > Stage::NotReady {
         return Err(RequestError::Stopping);
@@ -84,48 +75,108 @@ pub(crate) fn accept<B>(
     if state.memory.pressure() > Pressure::Normal {
         return Err(RequestError::Memory);
     }
-    let permit = state.admission.admit(client.addr, client.is_counted, &settings)?;
+    let address = state.admission.admit(client.addr, client.is_counted, &settings)?;
+    // After the rates, because a signature is the most expensive step.
+    let claims = verify(state, token, settings.tokens.token_required)?;
     let slot = hub.reserve_slot().ok_or(RequestError::Full)?;
+    let user = claims.as_ref().map(|claims| admit_user(state, claims, slot.id())).transpose()?;
     let channel = match protocol {
-        Protocol::Chat => requested,
+        Protocol::Chat => requested.map_or_else(|| handshake::default_channel(claims.as_ref()), Ok)?,
         Protocol::Echo => ChannelName::private("echo", slot.id()),
     };
-    if !hub.directory().has_room_for(&channel) {
-        return Err(RequestError::TooManyChannels);
-    }
-    if hub.directory().subscribers(&channel) >= channel_options.subscribers_max() {
-        return Err(RequestError::ChannelFull);
-    }
+    let is_rate_limited = address.is_some();
+    let options = match protocol {
+        Protocol::Chat => permitted(state, &channel, claims.as_ref(), OpenRequest { shape, since, is_rate_limited })?,
+        Protocol::Echo => OpenOptions {
+            protocol,
+            shape,
+            since,
+            is_rate_limited,
+            channel: Arc::clone(hub.default_options()),
+            publish_bytes_max: None,
+        },
+    };
+    check_room(hub, &channel, &options.channel)?;
     // The future that fastwebsockets returns would pass the socket through a channel and an 8 KiB buffer. It is
     // dropped, and the server takes the bare socket from hyper.
     let (response, _) = fastwebsockets::upgrade::upgrade(request)
         .map_err(|_| RequestError::BadRequest("the handshake is malformed"))?;
     let mut response = response.map(|_| Full::default());
     if let Some(subprotocol) = subprotocol {
-        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
+        set_header(&mut response, header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
     }
-    let (engine, client) = (engine.clone(), client.addr.addr);
-    Ok((response, PendingUpgrade { engine, slot, protocol, channel, channel_options, shape, since, client, permit }))
+    let (engine, client, permit) = (engine.clone(), client.addr.addr, Permit::new(address, user));
+    Ok((response, PendingUpgrade { engine, slot, channel, options, client, permit }))
 }
 
-/// Returns the options of a channel that a client without a token may subscribe to.
-fn subscribable(state: &State, channel: &ChannelName) -> Result<Arc<ChannelOptions>, RequestError> {
+/// What a client of the chat protocol asks for.
+struct OpenRequest {
+    shape: MessageShape,
+    since: Since,
+    is_rate_limited: bool,
+}
+
+/// Returns what of it the client gets in a channel to which it may subscribe. Without the permission to read the history
+/// it gets no lines of it; what it missed since a position it gets in any case.
+fn permitted(
+    state: &State,
+    channel: &ChannelName,
+    claims: Option<&Claims>,
+    request: OpenRequest,
+) -> Result<OpenOptions, RequestError> {
     let options = Arc::clone(state.namespaces.load().of(channel.as_str())?);
-    let client = ClientOfChannel { who: Who::Anonymous, has_channel_token: false, is_subscribed: false };
+    let user = claims.and_then(|claims| claims.user.as_ref());
+    let who = user.map_or(Who::Anonymous, |user| Who::Authenticated { user: user.as_str() });
+    let has_channel_token = claims.is_some_and(|claims| claims.channels.iter().any(|one| one == channel.as_str()));
+    let client = ClientOfChannel { who, has_channel_token, is_subscribed: false };
     permission::check(client, Action::Subscribe, channel.as_str(), &options)?;
-    Ok(options)
+    let subscribed = ClientOfChannel { is_subscribed: true, ..client };
+    let may = |action| permission::check(subscribed, action, channel.as_str(), &options).is_ok();
+    let since = if may(Action::History) { request.since } else { request.since.without_newest() };
+    let publish_bytes_max =
+        may(Action::Publish).then(|| u32::try_from(options.publish_bytes_max()).unwrap_or(u32::MAX));
+    let OpenRequest { shape, is_rate_limited, .. } = request;
+    Ok(OpenOptions { protocol: Protocol::Chat, shape, since, is_rate_limited, channel: options, publish_bytes_max })
+}
+
+/// Checks that there is room for one more subscriber. Only a hint: others may be faster.
+fn check_room(hub: &Hub<SocketSink>, channel: &ChannelName, options: &ChannelOptions) -> Result<(), RequestError> {
+    if !hub.directory().has_room_for(channel) {
+        return Err(RequestError::TooManyChannels);
+    }
+    if hub.directory().subscribers(channel) >= options.subscribers_max() {
+        return Err(RequestError::ChannelFull);
+    }
+    Ok(())
+}
+
+/// Verifies the token of a request; `None` for an anonymous client without one.
+fn verify(state: &State, token: Option<&str>, is_required: bool) -> Result<Option<Claims>, RequestError> {
+    let Some(token) = token else {
+        return if is_required { Err(RequestError::TokenMissing) } else { Ok(None) };
+    };
+    match state.tokens.verify(token) {
+        Err(TokenError::UnknownKey) if state.tokens.request_fetch() => Err(RequestError::TokenKeysPending),
+        verified => Ok(Some(verified?)),
+    }
+}
+
+/// Counts the connection for the user that the token names.
+fn admit_user(state: &State, claims: &Claims, id: ConnectionId) -> Result<UserPermit, RequestError> {
+    let identity = Identity { user: claims.user.clone(), expires_at: claims.connection_expires };
+    let connections_max = state.settings.load().tokens.connections_per_user_max;
+    state.users.admit(id, identity, connections_max).ok_or(RequestError::UserConnections)
 }
 
 /// Takes the socket over from HTTP once the response is sent, together with the bytes that hyper read past the request.
 pub(crate) async fn complete(socket: Socket, prefetched: Bytes, pending: PendingUpgrade) {
-    let PendingUpgrade { engine, slot, protocol, channel, channel_options, shape, since, client, permit } = pending;
+    let PendingUpgrade { engine, slot, channel, options, client, permit } = pending;
     tracing::debug!(%client, id = ?slot.id(), "connected");
     let mut prefetched = Vec::from(prefetched);
     // hyper's bytes come first: TLS decrypted the others after them.
     prefetched.extend(socket.prefetched());
     let socket = Arc::new(socket.with_client(client));
     let sink = SocketSink::new(Arc::clone(&socket));
-    let options = OpenOptions { protocol, shape, since, is_rate_limited: permit.is_some(), channel: channel_options };
     match Session::open(engine, slot, sink, options, &channel).await {
         Ok(session) => Reader::start(socket, prefetched, session, permit),
         Err(full) => tracing::warn!("cannot open a session after the handshake: {full}"),

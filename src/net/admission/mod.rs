@@ -7,6 +7,7 @@
 
 mod addresses;
 mod handshakes;
+mod users;
 
 use super::address::{AddressKey, ClientAddress, is_in};
 use crate::config::Config;
@@ -17,6 +18,8 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
+
+pub(crate) use users::{Identity, UserPermit, Users};
 
 pub(crate) use handshakes::{HandshakeGuard, HandshakeQuota, Handshakes, Turn};
 
@@ -40,8 +43,31 @@ pub(crate) struct AddressPermit {
     key: AddressKey,
 }
 
-/// The permit of an admitted client; `None` for an address in `limits_exempt`, which has no limits and no rates.
-pub(crate) type Permit = Option<Box<AddressPermit>>;
+/// What a connection counts for until this is dropped: its address, its user, both, or nothing.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    /// Boxed, and empty for most, because every reader has one.
+    _counted: Option<Box<Counted>>,
+}
+
+/// What is counted. Not larger for anonymous clients than the permit of an address.
+#[derive(Debug)]
+enum Counted {
+    Address { _permit: AddressPermit },
+    User { _permits: Box<(UserPermit, Option<AddressPermit>)> },
+}
+
+impl Permit {
+    /// `address` is `None` for one in `limits_exempt`, `user` for a client without a token.
+    pub(crate) fn new(address: Option<AddressPermit>, user: Option<UserPermit>) -> Self {
+        let counted = match (address, user) {
+            (address, Some(user)) => Some(Counted::User { _permits: Box::new((user, address)) }),
+            (Some(address), None) => Some(Counted::Address { _permit: address }),
+            (None, None) => None,
+        };
+        Self { _counted: counted.map(Box::new) }
+    }
+}
 
 /// The limit that an attempt exceeded.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -94,7 +120,8 @@ impl Admission {
         Ok(true)
     }
 
-    /// Counts a client that asks for a WebSocket; `is_counted` if [`Self::count_attempt`] counted it already.
+    /// Counts a client that asks for a WebSocket, unless it is in `limits_exempt`; `is_counted` if
+    /// [`Self::count_attempt`] counted it already.
     ///
     /// # Errors
     ///
@@ -104,7 +131,7 @@ impl Admission {
         client: ClientAddress,
         is_counted: bool,
         config: &Config,
-    ) -> Result<Permit, Excess> {
+    ) -> Result<Option<AddressPermit>, Excess> {
         if client.is_exempt(&config.access.limits_exempt) {
             return Ok(None);
         }
@@ -114,7 +141,7 @@ impl Admission {
             self.count(key, now, config)?;
         }
         self.addresses.lock().acquire(key, now, config.admission.connections_per_address_max)?;
-        Ok(Some(Box::new(AddressPermit { admission: Arc::clone(self), key })))
+        Ok(Some(AddressPermit { admission: Arc::clone(self), key }))
     }
 
     fn count(&self, key: AddressKey, now: Instant, config: &Config) -> Result<(), Excess> {

@@ -3,6 +3,7 @@
 mod accept;
 mod certificate;
 mod chain;
+mod connector;
 mod encryption;
 mod error;
 mod files;
@@ -10,5 +11,6 @@ mod files;
 pub(crate) use accept::accept;
 pub(crate) use certificate::Certificates;
 pub use certificate::{Certificate, load};
+pub(crate) use connector::Connector;
 pub(crate) use encryption::Encryption;
 pub use error::TlsError;

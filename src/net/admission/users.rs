@@ -1,0 +1,172 @@
+//! The index of users: which connections each user has, and when those of clients with a token expire.
+//!
+//! An anonymous client without a token is not in it and costs nothing. An entry leaves with the [`UserPermit`] of its
+//! connection, which the reader drops however the connection ends, so the index is bounded by the connections.
+
+use crate::auth::UserId;
+use crate::hub::ConnectionId;
+use dashmap::DashMap;
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Who a client is, and until when, as its token says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Identity {
+    /// `None` for an anonymous client.
+    pub(crate) user: Option<UserId>,
+    /// In seconds since the Unix epoch; `None` if the connection does not expire.
+    pub(crate) expires_at: Option<u64>,
+}
+
+/// The connections of users, and those that expire.
+#[derive(Debug, Default)]
+pub(crate) struct Users {
+    connections: DashMap<UserId, SmallVec<[ConnectionId; 1]>>,
+    /// In the order of their expiry, so that one task finds those that are due without looking at the others.
+    expiries: Mutex<BTreeSet<(u64, ConnectionId)>>,
+}
+
+/// A connection that is in the index until this is dropped.
+#[derive(Debug)]
+pub(crate) struct UserPermit {
+    users: Arc<Users>,
+    id: ConnectionId,
+    identity: Identity,
+}
+
+impl Users {
+    /// Adds a connection. Returns `None` if its user has `connections_max` already.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        id: ConnectionId,
+        identity: Identity,
+        connections_max: usize,
+    ) -> Option<UserPermit> {
+        if let Some(user) = &identity.user {
+            let mut connections = self.connections.entry(user.clone()).or_default();
+            if connections.len() >= connections_max {
+                return None;
+            }
+            connections.push(id);
+        }
+        if let Some(at) = identity.expires_at {
+            self.expiries.lock().insert((at, id));
+        }
+        Some(UserPermit { users: Arc::clone(self), id, identity })
+    }
+
+    /// Returns the connections of a user.
+    pub(crate) fn of(&self, user: &UserId) -> Vec<ConnectionId> {
+        self.connections.get(user).map(|connections| connections.to_vec()).unwrap_or_default()
+    }
+
+    /// Returns the number of users that are connected.
+    pub(crate) fn len(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Returns the connections that are still there although they have expired.
+    pub(crate) fn expired(&self, now: u64) -> Vec<ConnectionId> {
+        self.expiries.lock().iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id).collect()
+    }
+}
+
+impl Drop for UserPermit {
+    fn drop(&mut self) {
+        if let Some(at) = self.identity.expires_at {
+            self.users.expiries.lock().remove(&(at, self.id));
+        }
+        if let Some(user) = &self.identity.user {
+            // In one step: a user whose last connection leaves may be connecting again.
+            self.users.connections.remove_if_mut(user, |_, connections| {
+                connections.retain(|id| *id != self.id);
+                connections.is_empty()
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::hub::{Hub, SlotReservation};
+    use crate::metrics::Metrics;
+    use crate::net::socket::SocketSink;
+    use proptest::prelude::*;
+    use std::sync::LazyLock;
+
+    /// Returns the id of a connection that no other number has.
+    fn id(number: usize) -> ConnectionId {
+        static SLOTS: LazyLock<Vec<SlotReservation>> = LazyLock::new(|| {
+            let config = Config::default().complete(1, 1_000).unwrap();
+            let (hub, _) = Hub::<SocketSink>::tuned(&config.limits, &config.tuning, Arc::new(Metrics::new(1)));
+            (0..100).map(|_| hub.reserve_slot().unwrap()).collect()
+        });
+        SLOTS[number].id()
+    }
+
+    fn identity(user: &str, expires_at: Option<u64>) -> Identity {
+        Identity { user: UserId::new(user), expires_at }
+    }
+
+    /// docs/threats.md, row 13: the limit is allowed, one more is not, others are not affected, and an end makes room.
+    #[test]
+    fn user_has_as_many_connections_as_it_may_have() {
+        let users = Arc::new(Users::default());
+        let mut permits: Vec<_> = (0..2).map(|slot| users.admit(id(slot), identity("42", None), 2).unwrap()).collect();
+        assert!(users.admit(id(2), identity("42", None), 2).is_none());
+        assert!(users.admit(id(3), identity("43", None), 2).is_some());
+        assert!(users.admit(id(4), identity("", None), 0).is_some(), "an anonymous client is no user");
+        permits.pop();
+        assert_eq!(users.of(&UserId::new("42").unwrap()), [id(0)]);
+        assert!(users.admit(id(2), identity("42", None), 2).is_some());
+    }
+
+    /// A connection that has expired is found until it is gone, since it may be told before its shard knows it.
+    #[test]
+    fn expired_connections_are_found_until_they_are_gone() {
+        let users = Arc::new(Users::default());
+        let early = users.admit(id(0), identity("a", Some(10)), 9).unwrap();
+        let _late = users.admit(id(1), identity("", Some(20)), 9).unwrap();
+        let _never = users.admit(id(2), identity("a", None), 9).unwrap();
+        assert_eq!(users.expired(9), []);
+        assert_eq!((users.expired(10), users.expired(10)), (vec![id(0)], vec![id(0)]));
+        assert_eq!(users.expired(20), [id(0), id(1)]);
+        drop(early);
+        assert_eq!(users.expired(u64::MAX), [id(1)]);
+    }
+
+    proptest! {
+        /// Whatever comes and goes, the index is what is there, and nothing is left at the end.
+        #[test]
+        fn index_is_what_is_there(steps in prop::collection::vec((0_usize..6, 0_u64..4, any::<bool>()), 0..60)) {
+            let users = Arc::new(Users::default());
+            let mut there: Vec<(&str, Option<u64>, ConnectionId, UserPermit)> = Vec::new();
+            for (slot, (user, at, comes)) in steps.into_iter().enumerate() {
+                let name = ["a", "b", "c", "d", "e", ""][user];
+                if comes || there.is_empty() {
+                    let expires_at = (at > 0).then_some(at);
+                    let model = there.iter().filter(|(other, ..)| *other == name && !name.is_empty()).count();
+                    let admitted = users.admit(id(slot), identity(name, expires_at), 3);
+                    prop_assert_eq!(admitted.is_some(), model < 3);
+                    there.extend(admitted.map(|permit| (name, expires_at, id(slot), permit)));
+                } else {
+                    there.swap_remove(slot % there.len());
+                }
+                let mut expected: Vec<_> =
+                    there.iter().filter(|(other, ..)| *other == "a").map(|(.., id, _)| *id).collect();
+                let mut found = users.of(&UserId::new("a").unwrap());
+                expected.sort();
+                found.sort();
+                prop_assert_eq!(found, expected);
+                let due = there.iter().filter(|(_, at, ..)| at.is_some_and(|at| at <= 2)).count();
+                prop_assert_eq!(users.expired(2).len(), due);
+            }
+            drop(there);
+            prop_assert_eq!((users.len(), users.expired(u64::MAX).len()), (0, 0));
+        }
+    }
+}
