@@ -1,7 +1,5 @@
 //! The log: what must never stand in it, and what it must never cost.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 #[path = "common/server/mod.rs"]
 mod server;
 

@@ -193,6 +193,14 @@ mod tests {
         }
     }
 
+    /// A trusted proxy with a bug, or what hides behind it, must not have a line of any length read byte by byte.
+    #[tokio::test]
+    async fn line_that_does_not_end_is_read_no_further_than_the_longest_line() {
+        let line = [&b"PROXY "[..], &[b'x'; 4_000]].concat();
+        let (client, left) = seen(&line).await;
+        assert_eq!((client, left.len()), (Err(Some(Refusal::ProxyProtocol)), line.len() - LINE_BYTES_MAX));
+    }
+
     #[tokio::test]
     async fn header_of_a_stranger_is_not_even_read() {
         let (_client, mut hub) = tokio::io::duplex(64);

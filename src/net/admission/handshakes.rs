@@ -366,7 +366,7 @@ mod tests {
         assert!(!is_evicted(&open).await);
         for mut later in [(); 5].map(|()| handshakes.begin(key(1), quota(100, 1)).later()) {
             let start = Instant::now();
-            open.evicted().await;
+            tokio::time::timeout(2 * EVICTION_AGE_MIN, open.evicted()).await.expect("one waits for it");
             assert!(start.elapsed() + Duration::from_millis(1) >= EVICTION_AGE_MIN, "{:?}", start.elapsed());
             drop(open);
             open = later.try_recv().expect("it is the next one");
