@@ -52,6 +52,7 @@ struct Line {
     at: Duration,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "what happened to it, one by one")]
 struct Subscriber {
     peer: Peer,
     due: Vec<Due>,
@@ -155,8 +156,8 @@ impl World {
         // As a connection whose bytes are encrypted does.
         peer.pipe().keep([0, 0, 1, 16_384][self.random.random_range(0..4)]);
         let (count, first) = (self.random.random_range(1..=2), self.random.random_range(0..3));
-        let channels: Vec<_> = CHANNELS.into_iter().cycle().skip(first).take(count).collect();
-        let due = channels.into_iter().map(|channel| self.subscribe(&peer, channel)).collect();
+        let channels = CHANNELS.into_iter().cycle().skip(first).take(count);
+        let due = channels.map(|channel| self.subscribe(&peer, channel)).collect();
         self.subscribers.push(Subscriber {
             peer,
             due,

@@ -17,8 +17,7 @@ pub(super) fn nearest(name: &str, known: impl Iterator<Item = String>) -> Option
         _ => strsim::jaro_winkler(&plain(name), &plain(known)),
     };
     let scored = known.map(|known| (score(&known), known)).filter(|(score, _)| *score >= SIMILARITY_MIN);
-    // Of equals the last one is taken.
-    let scored: Vec<_> = scored.collect();
-    let nearest = scored.into_iter().rev().max_by(|one, other| one.0.total_cmp(&other.0));
+    // Of equals the first one.
+    let nearest = scored.reduce(|best, next| if next.0 > best.0 { next } else { best });
     nearest.map(|(_, known)| known)
 }

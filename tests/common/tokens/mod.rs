@@ -1,7 +1,7 @@
 //! Keys and tokens of tests: those of `make.py`, which openssl made, and forged ones.
 
 #![allow(dead_code, reason = "each test file uses a part")]
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
