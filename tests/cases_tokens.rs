@@ -212,6 +212,7 @@ fn times_are_compared_to_the_second() {
         (json!({ "exp": NOW + 1 }), None),
         (json!({ "exp": NOW }), Some(TokenError::Expired)),
         (json!({ "exp": NOW - 100 }), Some(TokenError::Expired)),
+        (json!({ "exp": NOW, "expire_at": 0 }), Some(TokenError::Expired)),
         (json!({ "exp": NOW as f64 + 1.9 }), None),
         (json!({ "exp": NOW as f64 + 0.9 }), Some(TokenError::Expired)),
         (json!({ "nbf": NOW + 60 }), None),
@@ -238,9 +239,9 @@ fn claims_say_who_the_client_is_until_when_and_where_it_begins() {
     }
     let all = json!({
         "jti": "1", "info": { "name": "A" }, "b64info": "e30=", "channels": ["news", "chat"], "meta": { "a": 1 },
-        "subs": { "news": { "data": 1, "override": { "presence": { "value": true } } } }, "unknown": [1],
+        "subs": { "sport": { "data": 1, "override": { "presence": { "value": true } } } }, "unknown": [1],
     });
-    assert_eq!(verify(&with(all)).unwrap().channels, ["news", "chat"]);
+    assert_eq!(verify(&with(all)).unwrap().channels, ["news", "chat", "sport"], "of channels, then of subs");
 }
 
 #[test]

@@ -24,6 +24,7 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 fn with_key(config: &mut Config, file: &str) {
     let read = tokens::config(&format!("{file}\n{}", table(TokenAlgorithm::Hs256, None)));
     (config.tokens, config.token_keys) = (read.tokens, read.token_keys);
+    (config.default_namespace, config.namespaces) = (read.default_namespace, read.namespaces);
     config.access.admin_keys = vec![KEY.parse().unwrap()];
 }
 
@@ -161,6 +162,40 @@ async fn client_that_names_no_channel_begins_in_the_first_one_of_its_token() {
     claims["channels"] = json!(["not a channel"]);
     let answer = refused(server.addr, &format!("/ws?token={}", tokens::token(&claims)), &[]).await;
     assert_eq!(answer.status, 400);
+}
+
+/// The namespace decides what a token opens: to listen, to publish, to enter a channel that it names.
+#[tokio::test]
+async fn namespace_decides_what_a_token_opens() {
+    let users = "[default_namespace]\nallow_subscribe = \"authenticated\"\nallow_publish = \"authenticated\"\n";
+    let named = "[[namespace]]\nname = \"news\"\nallow_subscribe = \"token\"\nallow_publish = \"nobody\"\n";
+    let server = server_with(&format!("{users}{named}")).await;
+    let of = |user: &str, channels: Value| {
+        let mut claims = claims(user);
+        claims["channels"] = channels;
+        token(&claims)
+    };
+    let (user, guest) = (of("42", json!([])), of("", json!(["$mine"])));
+    let reader = of("", json!(["news:a"]));
+    let enter = |channel: &str, token: &str| format!("/ws?channel={channel}&token={token}");
+    for target in [
+        "/ws?channel=lobby".to_owned(),
+        enter("lobby", &guest),
+        enter("news:a", &user),
+        enter("news:b", &reader),
+        enter("$mine", &user),
+        enter("talk%237,8", &user),
+    ] {
+        let answer = refused(server.addr, &target, &[]).await;
+        assert!(answer.status == 403 && answer.body.starts_with("Forbidden: "), "{target}: {}", answer.body);
+    }
+    let mut one = server.connect(&enter("talk%2342,43", &user)).await;
+    one.send("hello").await;
+    assert_eq!(one.line().await, "hello");
+    server.connect(&enter("$mine", &guest)).await;
+    let mut reading = server.connect(&enter("news:a", &reader)).await;
+    reading.send("not mine to say").await;
+    assert_eq!(reading.closed().await.map(|(code, _)| code), Some(4507));
 }
 
 /// A connection ends with its token, and one that may stay longer stays. docs/threats.md, row 20.

@@ -35,7 +35,8 @@ pub struct Claims {
     pub expires: u64,
     /// When the connection expires; `None` if it never does.
     pub connection_expires: Option<u64>,
-    /// The channels in which the client begins.
+    /// The channels that the token names, of `channels` and then of `subs`. The client begins in the first one, and
+    /// may enter all of them.
     pub channels: Vec<String>,
     /// Before this time the token is not valid.
     pub(super) not_before: Option<u64>,
@@ -68,7 +69,7 @@ impl Claims {
                 Some(at) => Some(at),
                 None => Some(expires),
             },
-            channels: claims.texts("channels")?,
+            channels: [claims.texts("channels")?, claims.names("subs")].concat(),
             not_before: claims.time("nbf")?,
             issued: claims.time("iat")?,
             // RFC 7519 section 4.1.3: one text, or a list.
@@ -93,6 +94,12 @@ impl<'a> Reader<'a> {
         let Some(value) = self.0.get(name) else { return Ok(Vec::new()) };
         let items = value.as_array().ok_or(TokenError::Claim(name))?;
         items.iter().map(|item| item.as_str().map(str::to_owned).ok_or(TokenError::Claim(name))).collect()
+    }
+
+    /// Returns the names in an object, nothing if there is none.
+    fn names(&self, name: &'static str) -> Vec<String> {
+        let object = self.0.get(name).and_then(Value::as_object);
+        object.into_iter().flat_map(Map::keys).cloned().collect()
     }
 
     /// Returns a time, RFC 7519 section 2: seconds since the epoch, which may have a fraction.
