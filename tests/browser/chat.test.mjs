@@ -99,8 +99,8 @@ test("another channel is joined in place, and the back button returns", async ()
   await bob.hears("moved");
   assert.equal(new URL(ann.page.url()).searchParams.get("channel"), "team.1$,@");
   await ann.page.goBack();
-  await ann.until(() => document.title.startsWith("#lobby"));
-  assert.equal(await ann.$("#channel").inputValue(), "lobby");
+  await ann.until((name) => document.title === `#${name} · throng`, channel);
+  assert.equal(await ann.$("#channel").inputValue(), channel);
 });
 
 test("behind TLS and a path of a proxy, the page finds its files and its socket", async () => {
@@ -185,6 +185,20 @@ test("a page whose line broke shows what it missed, in place and once", async ()
   assert.equal(await ann.$(".own", { hasText: "half way" }).count(), 1);
 });
 
+test("a page shows how many are in the channel, while it knows", async () => {
+  const here = (chat, text) => chat.until((text) => document.getElementById("occupancy").textContent === text, text);
+  const ann = await open();
+  await here(ann, "1 here");
+  const bob = await open();
+  await Promise.all([ann, bob].map((chat) => here(chat, "2 here")));
+  await bob.page.close();
+  await here(ann, "1 here");
+  await hub.stop();
+  await here(ann, "");
+  await hub.start();
+  await here(ann, "1 here");
+});
+
 test("text typed while the hub is away stays and can be sent later", async () => {
   const ann = await open();
   await hub.stop();
@@ -205,6 +219,7 @@ test("a line that never came back is put back into the field", async () => {
   const ann = await openPlayed((played) => {
     socket = played;
     played.onMessage(() => {});
+    played.send(" [throng] position none 0");
   });
   await ann.say("into the void");
   await socket.close({ code: 4008, reason: "slow consumer" });
@@ -237,7 +252,7 @@ test("markup and special names stay text", async () => {
     }
   }
   assert.equal(await bob.$("#log :is(img, script, b)").count(), 0);
-  assert.equal(await bob.page.title(), "#lobby · throng");
+  assert.equal(await bob.page.title(), `#${channel} · throng`);
   assert.deepEqual([...ann.complaints, ...bob.complaints], []);
 });
 
