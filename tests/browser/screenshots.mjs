@@ -19,7 +19,8 @@ const TALK = [
 
 const directory = process.argv[2] ?? (await mkdtemp(join(tmpdir(), "throng-pages-")));
 await mkdir(directory, { recursive: true });
-const hub = new Hub();
+// Each variant begins with an empty channel.
+const hub = new Hub({ flags: ["--history-size", "0"] });
 const [browser] = await Promise.all([launchBrowser(), hub.start()]);
 
 /** Plays one scene in every variant; `name` of the file says which. */
@@ -48,6 +49,7 @@ await shoot("talk", async (context, snap) => {
   for (const line of TALK) await speak(line[0] === "Ann" ? ann : others, line);
   await ann.$("#name").fill("Ann");
   await ann.$("#message").fill("Let us try to break it.");
+  await ann.$("#occupancy", { hasText: "2 here" }).waitFor();
   await ann.page.bringToFront();
   await snap(ann);
 });
