@@ -121,7 +121,10 @@ impl World {
                 75..92 => self.disturb(),
                 92..94 => self.leave(),
                 94 => self.unsubscribe(),
-                95 => self.hub.sweep(),
+                95 => {
+                    self.hub.sweep();
+                    self.hub.announce();
+                }
                 96..98 => {
                     let time = milliseconds(self.random.random_range(1..1500));
                     self.hub.advance(time);

@@ -80,7 +80,7 @@ proptest! {
                     let expected: Vec<u8> = model.messages.range(from..to).flatten().copied().collect();
                     prop_assert_eq!(log.slices(edges[from], edges[to]).collect::<Vec<_>>().concat(), expected);
                     prop_assert!(from == to || log.slices(edges[from], edges[to]).all(|slice| !slice.is_empty()));
-                    prop_assert_eq!(log.messages_between(edges[from], edges[to]), to - from);
+                    prop_assert_eq!(log.publications_between(edges[from], edges[to]), to - from);
                     prop_assert_eq!(log.window_end(edges[from]), model.window_end(from));
                 }
             }

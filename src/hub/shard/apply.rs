@@ -66,7 +66,7 @@ impl<S: Sink> Shard<S> {
             let Some(channel) = self.channels.get_mut(index) else { break };
             next = channel.sibling;
             if let Some(line) = channel.encoding.occupancy(subscribers) {
-                channel.log.push(&line);
+                channel.log.push_notice(&line);
                 if !std::mem::replace(&mut channel.is_touched, true) {
                     self.rounds.touched.push(index);
                 }

@@ -83,7 +83,7 @@ impl<S: Sink> Shard<S> {
             // What would make the batch too large is left to the fan-out of its channel.
             if from < to && batch.frame.len() as u64 + (to - from) <= BATCH_BYTES_MAX {
                 channel.push_frame(&mut batch.frame, from, to);
-                let publications = channel.log.messages_between(from, to);
+                let publications = channel.log.publications_between(from, to);
                 batch.parts.push(Part { subscription: *subscription, publications, end: batch.frame.len() });
             }
         }

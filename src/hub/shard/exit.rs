@@ -81,7 +81,7 @@ impl<S: Sink> Shard<S> {
         for subscription in &connection.subscriptions {
             let Some(channel) = self.channels.get_mut(subscription.channel) else { continue };
             let cursor = &mut channel.subscriptions[subscription.index()].cursor;
-            let missed = channel.log.messages_between(*cursor, channel.log.head()) as u64;
+            let missed = channel.log.publications_between(*cursor, channel.log.head()) as u64;
             *cursor = channel.log.head();
             self.counts.skipped += missed;
             if channel.encoding.tells_missed() {

@@ -60,7 +60,7 @@ impl<S: Sink> Shard<S> {
         let lags = connection.subscriptions.iter().filter_map(|subscription| {
             let channel = self.channels.get(subscription.channel)?;
             let (cursor, head) = (channel.subscriptions[subscription.index()].cursor, channel.log.head());
-            Some((head - cursor, channel.log.messages_between(cursor, head) as u64))
+            Some((head - cursor, channel.log.publications_between(cursor, head) as u64))
         });
         lags.fold((0, 0), |sum, lag| (sum.0 + lag.0, sum.1 + lag.1))
     }

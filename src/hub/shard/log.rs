@@ -33,8 +33,10 @@ const SHARED_MIN: usize = 4 * 1024;
 #[derive(Debug, Default)]
 pub struct Log {
     chunks: VecDeque<Chunk>,
-    /// End of each publication that is still here.
+    /// End of each message that is still here.
     ends: VecDeque<u64>,
+    /// Ends of those that are no publications.
+    notices: VecDeque<u64>,
     tail: u64,
     head: u64,
 }
@@ -101,6 +103,12 @@ impl Log {
         self.ends.push_back(self.head);
     }
 
+    /// Appends a message of the hub itself, which is no publication: whoever skips it has missed nothing.
+    pub fn push_notice(&mut self, body: &Bytes) {
+        self.push(body);
+        self.notices.push_back(self.head);
+    }
+
     /// Appends an encoded publication whose body has a prefix.
     ///
     /// # Hot path
@@ -144,8 +152,10 @@ impl Log {
     }
 
     /// Returns the number of publications in `from..to`, both message edges.
-    pub fn messages_between(&self, from: u64, to: u64) -> usize {
-        self.ends.partition_point(|end| *end <= to) - self.ends.partition_point(|end| *end <= from)
+    pub fn publications_between(&self, from: u64, to: u64) -> usize {
+        let between =
+            |ends: &VecDeque<u64>| ends.partition_point(|end| *end <= to) - ends.partition_point(|end| *end <= from);
+        between(&self.ends) - between(&self.notices)
     }
 
     /// Returns the ends of the publications in `from..to`, both message edges.
@@ -178,12 +188,15 @@ impl Log {
         }
         let gone = self.ends.partition_point(|end| *end <= cursor);
         self.ends.drain(..gone);
+        let gone = self.notices.partition_point(|end| *end <= cursor);
+        self.notices.drain(..gone);
         self.tail = cursor;
     }
 
     fn clear(&mut self) {
         self.tail = self.head;
         self.ends.clear();
+        self.notices.clear();
         // Memory that only a burst needed is given back.
         self.ends.shrink_to(KEPT_MAX / size_of::<u64>());
         self.chunks.truncate(1);

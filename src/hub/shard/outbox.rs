@@ -56,7 +56,7 @@ impl Outbox<'_> {
 
     /// Returns the publications that wait.
     pub fn publications(&self) -> usize {
-        self.window.as_ref().map_or(0, |window| window.log.messages_between(*window.cursor, window.log.head()))
+        self.window.as_ref().map_or(0, |window| window.log.publications_between(*window.cursor, window.log.head()))
     }
 
     /// Returns whether nothing waits.
@@ -90,7 +90,7 @@ impl Outbox<'_> {
         self.control.advance(taken.min(lane_len));
         let mut publications = 0;
         if let Some(window) = self.window.as_mut().filter(|_| of_frame > 0) {
-            publications = window.log.messages_between(*window.cursor, to);
+            publications = window.log.publications_between(*window.cursor, to);
             *window.cursor = to;
         }
         if let Some(rest) = rest {
@@ -121,8 +121,10 @@ impl Outbox<'_> {
         let of_frames = taken.saturating_sub(lane_len);
         // Those of which at least the first byte is on the wire.
         let starts = std::iter::once(0).chain(parts.iter().map(|part| part.frame_end));
-        let publications = starts.zip(&parts).take_while(|(start, _)| *start < of_frames).count();
-        if let (Some(window), Some(last)) = (&mut self.window, publications.checked_sub(1).map(|last| &parts[last])) {
+        let last = starts.zip(&parts).take_while(|(start, _)| *start < of_frames).last().map(|(_, part)| part);
+        let mut publications = 0;
+        if let (Some(window), Some(last)) = (&mut self.window, last) {
+            publications = window.log.publications_between(*window.cursor, last.log_end);
             *window.cursor = last.log_end;
             if of_frames < last.frame_end {
                 self.control.push_rest(Bytes::copy_from_slice(&frames[of_frames..last.frame_end]));

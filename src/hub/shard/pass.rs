@@ -150,7 +150,7 @@ impl<S: Sink> Shard<S> {
             self.rounds.frame.clear();
             channel.push_frame(&mut self.rounds.frame, from, to);
             let floor = channel.log.head().saturating_sub(lag_bytes_max(&self.limits));
-            let publications = channel.log.messages_between(from, to) as u64;
+            let publications = channel.log.publications_between(from, to) as u64;
             channel.first = (channel.first + 1) % channel.subscriptions.len().max(1);
             return Some(Round { channel: index, from, to, floor, publications, served: 0, first: channel.first });
         }
