@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use throng::config::{ClientGroup, Config, TokenAlgorithm};
 use throng::hub::inbox::{CREDIT_BYTES, CREDITS};
-use throng::hub::{Command, MessageShape};
+use throng::hub::{Command, ConnectionId, MessageShape};
 use throng::net::socket::{Socket, SocketSink};
 use throng::protocol::{CloseReason, ProtocolError};
 use tokio::net::{TcpListener, TcpStream};
@@ -102,6 +102,13 @@ async fn provoke(reason: CloseReason) -> (Closed, Closed) {
             let mut client = server.connect(&format!("/ws?token={token}")).await;
             server::ask(&server, "POST", "/admin/disconnect?user=42").await;
             (client.closed().await, closed(4503, "disconnected"))
+        }
+        CloseReason::Forced(_) => {
+            let server = start(|_| {}).await;
+            let mut client = server.connect("/ws").await;
+            let id = ConnectionId::parse("0/0.0").expect("it is an id");
+            server.hub().inbox(0).send(Command::Close { id, reason }).await;
+            (client.closed().await, closed(4503, "force disconnect"))
         }
         CloseReason::Internal => (failed_shard().await, closed(1011, "internal error")),
     }
