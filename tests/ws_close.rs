@@ -41,6 +41,14 @@ fn accepting_tokens(config: &mut Config) {
     config.access.admin_keys = vec![server::KEY.parse().expect("it is long enough")];
 }
 
+async fn closed_by_a_backend(reason: CloseReason) -> Closed {
+    let server = start(|_| {}).await;
+    let mut client = server.connect("/ws").await;
+    let id = ConnectionId::parse("0/0.0").expect("it is an id");
+    server.hub().inbox(0).send(Command::Close { id, reason }).await;
+    client.closed().await
+}
+
 /// One way into each reason. A new reason does not compile until it has a way, and with it a test.
 async fn provoke(reason: CloseReason) -> (Closed, Closed) {
     match reason {
@@ -103,13 +111,7 @@ async fn provoke(reason: CloseReason) -> (Closed, Closed) {
             server::ask(&server, "POST", "/admin/disconnect?user=42").await;
             (client.closed().await, closed(4503, "disconnected"))
         }
-        CloseReason::Forced(_) => {
-            let server = start(|_| {}).await;
-            let mut client = server.connect("/ws").await;
-            let id = ConnectionId::parse("0/0.0").expect("it is an id");
-            server.hub().inbox(0).send(Command::Close { id, reason }).await;
-            (client.closed().await, closed(4503, "force disconnect"))
-        }
+        CloseReason::Forced(_) => (closed_by_a_backend(reason).await, closed(4503, "force disconnect")),
         CloseReason::Internal => (failed_shard().await, closed(1011, "internal error")),
     }
 }
