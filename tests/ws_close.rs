@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use throng::config::{ClientGroup, Config, TokenAlgorithm};
 use throng::hub::inbox::{CREDIT_BYTES, CREDITS};
-use throng::hub::{Command, MessageShape};
+use throng::hub::{Command, ConnectionId, MessageShape};
 use throng::net::socket::{Socket, SocketSink};
 use throng::protocol::{CloseReason, ProtocolError};
 use tokio::net::{TcpListener, TcpStream};
@@ -39,6 +39,14 @@ async fn stalled(server: &TestServer) -> Raw {
 fn accepting_tokens(config: &mut Config) {
     config.token_keys = tokens::config(&tokens::table(TokenAlgorithm::Hs256, None)).token_keys;
     config.access.admin_keys = vec![server::KEY.parse().expect("it is long enough")];
+}
+
+async fn closed_by_a_backend(reason: CloseReason) -> Closed {
+    let server = start(|_| {}).await;
+    let mut client = server.connect("/ws").await;
+    let id = ConnectionId::parse("0/0.0").expect("it is an id");
+    server.hub().inbox(0).send(Command::Close { id, reason }).await;
+    client.closed().await
 }
 
 /// One way into each reason. A new reason does not compile until it has a way, and with it a test.
@@ -103,6 +111,7 @@ async fn provoke(reason: CloseReason) -> (Closed, Closed) {
             server::ask(&server, "POST", "/admin/disconnect?user=42").await;
             (client.closed().await, closed(4503, "disconnected"))
         }
+        CloseReason::Forced(_) => (closed_by_a_backend(reason).await, closed(4503, "force disconnect")),
         CloseReason::Internal => (failed_shard().await, closed(1011, "internal error")),
     }
 }

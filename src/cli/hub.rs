@@ -96,6 +96,9 @@ fn warn_about(config: &Config) {
             humantime::format_duration(kill_time)
         );
     }
+    if config.has_short_api_key() {
+        tracing::warn!("a key of the HTTP API has fewer than 12 characters, so it can be guessed; give it more");
+    }
     let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     // A connection takes one descriptor; listeners, the runtime and handshakes take some more.
     if config.limits.connections_max as u64 > descriptors {

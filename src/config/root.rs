@@ -3,10 +3,13 @@
 use super::access::AccessConfig;
 use super::address::Address;
 use super::admission::AdmissionConfig;
+use super::api::ApiConfig;
+use super::api_key::ApiKeyConfig;
 use super::error::ConfigError;
 use super::file;
 use super::file_access::{FileMode, FileOwner};
 use super::hub_limits::HubLimits;
+use super::key::ApiKey;
 use super::load_error::LoadError;
 use super::log::LogConfig;
 use super::namespace::{self, NamespaceConfig, NamespaceOptions};
@@ -92,6 +95,8 @@ section! {
         sockets: SocketLimits,
         /// The options of channels without a namespace, and of namespaces that do not set them.
         default_namespace: NamespaceOptions,
+        /// The HTTP API.
+        api: ApiConfig,
         /// How the hub stops.
         stopping: StoppingConfig,
         /// What is logged.
@@ -104,6 +109,8 @@ section! {
         namespaces: NamespaceConfig,
         /// Keys that verify tokens.
         token_keys: TokenKeyConfig,
+        /// Keys of backends, each for a part of the HTTP API.
+        api_key_tables: ApiKeyConfig,
     }
 }
 
@@ -179,6 +186,12 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// Returns whether a key of the HTTP API can be guessed.
+    pub fn has_short_api_key(&self) -> bool {
+        let tables = self.api_key_tables.iter().map(|table| &table.key);
+        self.api.api_keys.iter().chain(tables).any(ApiKey::is_short)
     }
 
     /// Returns the number of shards of a completed configuration.

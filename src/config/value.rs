@@ -5,7 +5,7 @@ use super::collector_url::{CollectorUrl, CollectorUrlError};
 use super::file_access::{FileMode, FileModeError, FileOwner, FileOwnerError};
 use super::host::{HostError, HostPattern};
 use super::jwks_url::{JwksUrl, JwksUrlError};
-use super::key::{Key, KeyError};
+use super::key::{ApiKey, Key, KeyError};
 use super::log_filter::{LogFilter, LogFilterError};
 use super::namespace_name::{NamespaceName, NamespaceNameError};
 use super::origin::{OriginError, OriginPattern};
@@ -243,7 +243,7 @@ macro_rules! texts {
     )+};
 }
 
-texts! { Address CollectorUrl FileMode FileOwner HostPattern JwksUrl Key LogFilter NamespaceName OriginPattern }
+texts! { Address ApiKey CollectorUrl FileMode FileOwner HostPattern JwksUrl Key LogFilter NamespaceName OriginPattern }
 
 impl Scalar for String {
     fn parse(text: &str) -> Result<Self, ValueError> {

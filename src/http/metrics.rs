@@ -83,6 +83,10 @@ struct Snapshot {
     inbox_bytes: u64,
     /// Slots taken on each shard.
     placements: Vec<u64>,
+    /// Answers of the API, by method and code.
+    api: Vec<(&'static str, u32, u64)>,
+    /// Times of the API's requests.
+    api_times: LatencyHistogram,
 }
 
 impl Snapshot {
@@ -94,6 +98,8 @@ impl Snapshot {
             shards: hub.metrics().shards().iter().map(|shard| shard.read()).collect(),
             inboxes: (0..hub.shards()).map(|shard| hub.inbox(shard).depth() as u64).collect(),
             inbox_bytes: (0..hub.shards()).map(|shard| hub.inbox(shard).bytes() as u64).sum(),
+            api: hub.metrics().api.requests(),
+            api_times: hub.metrics().api.times(),
             placements: hub.placement().taken_by_shard().into_iter().map(|taken| taken as u64).collect(),
         }
     }
@@ -116,6 +122,11 @@ fn gauges(state: &State) -> Vec<StateGauge> {
     let is_insecure = u64::from(state.settings.load().tokens.token_insecure);
     let gauge = |name, help, value| StateGauge { name, help, value };
     vec![
+        gauge(
+            "api_idempotency_forgotten",
+            "Idempotency keys that were forgotten before their five minutes, because there were too many",
+            state.idempotency.forgotten(),
+        ),
         gauge("connections_max", "Limit of connections", hub.placement().max() as u64),
         gauge("channels", "Channels that exist", hub.directory().len() as u64),
         gauge(
@@ -163,7 +174,8 @@ impl Collector for Snapshot {
         encode_shards(&mut encoder, inboxes, self.inboxes.iter().copied())?;
         let placements = Metadata::gauge("placements", "Slots taken, including those reserved by handshakes");
         encode_shards(&mut encoder, placements, self.placements.iter().copied())?;
-        encode_latency(&mut encoder, &self.shards)
+        encode_latency(&mut encoder, &self.shards)?;
+        encode_api(&mut encoder, self)
     }
 }
 
@@ -309,13 +321,31 @@ fn encode_latency(encoder: &mut DescriptorEncoder<'_>, shards: &[ShardCounts]) -
     let help = LatencyHistogram::HELP;
     let mut family = encoder.encode_descriptor("delivery", help, Some(&Unit::Seconds), MetricType::Histogram)?;
     for (shard, counts) in shards.iter().enumerate() {
-        let bounds = LATENCY_BOUNDS.iter().map(|bound| seconds(*bound)).chain([f64::INFINITY]);
-        let buckets: Vec<_> = bounds.zip(counts.latency.buckets).collect();
-        let (sum, count) = (seconds(counts.latency.sum), counts.latency.buckets.iter().sum());
         let labels = [("shard", shard.to_string())];
-        family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+        encode_histogram(family.encode_family(&labels)?, &counts.latency)?;
     }
     Ok(())
+}
+
+/// Encodes the answers of the API and the time that its requests took.
+fn encode_api(encoder: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let help = "Answers of the HTTP API, by method and code; 0 is success";
+    let mut family = encoder.encode_descriptor("api_requests", help, None, MetricType::Counter)?;
+    for (method, code, count) in &snapshot.api {
+        let labels = [("method", (*method).to_owned()), ("code", code.to_string())];
+        ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
+    }
+    let help = "Time from the head of an API request to its answer";
+    let family =
+        encoder.encode_descriptor("api_request_duration", help, Some(&Unit::Seconds), MetricType::Histogram)?;
+    encode_histogram(family, &snapshot.api_times)
+}
+
+fn encode_histogram(mut encoder: MetricEncoder<'_>, histogram: &LatencyHistogram) -> fmt::Result {
+    let bounds = LATENCY_BOUNDS.iter().map(|bound| seconds(*bound)).chain([f64::INFINITY]);
+    let buckets: Vec<_> = bounds.zip(histogram.buckets).collect();
+    let (sum, count) = (seconds(histogram.sum), histogram.buckets.iter().sum());
+    encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "285 years of microseconds are exact")]

@@ -6,6 +6,7 @@ pub(crate) mod service;
 pub(crate) mod websocket;
 
 mod admin;
+mod api;
 mod health;
 mod metrics;
 mod metrics_format;

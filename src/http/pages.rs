@@ -2,7 +2,7 @@
 
 use super::error::RequestError;
 use super::methods::read_only;
-use super::response::{HttpResponse, set_header, text, with_body};
+use super::response::{HttpResponse, ResponseBody, set_header, text, with_body};
 use crate::config::HostPort;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Request, StatusCode};
@@ -72,7 +72,7 @@ fn is_known(headers: &HeaderMap, tag: &str) -> bool {
 
 /// Returns the response without what a client has already.
 fn not_modified(response: HttpResponse) -> HttpResponse {
-    let mut response = response.map(|_| http_body_util::Full::default());
+    let mut response = response.map(|_| ResponseBody::default());
     *response.status_mut() = StatusCode::NOT_MODIFIED;
     response.headers_mut().remove(header::CONTENT_TYPE);
     response

@@ -37,6 +37,7 @@ struct State {
     waiting: Waiting,
     since: Instant,
     has_unread_body: bool,
+    is_kept: bool,
 }
 
 /// Times after which a connection is closed.
@@ -50,11 +51,12 @@ pub(crate) struct ProgressLimits {
 
 impl Progress {
     pub(crate) fn new() -> Arc<Self> {
-        let state = State { waiting: Waiting::FirstByte, since: Instant::now(), has_unread_body: false };
+        let state =
+            State { waiting: Waiting::FirstByte, since: Instant::now(), has_unread_body: false, is_kept: false };
         Arc::new(Self { state: Mutex::new(state) })
     }
 
-    /// Returns whether the last request had a body, which no route reads.
+    /// Returns whether the last request had a body that was not read.
     pub(crate) fn has_unread_body(&self) -> bool {
         self.state.lock().has_unread_body
     }
@@ -65,12 +67,28 @@ impl Progress {
     }
 
     pub(super) fn begin_response(&self, has_body: bool) {
-        *self.state.lock() = State { waiting: Waiting::Response, since: Instant::now(), has_unread_body: has_body };
+        let (waiting, since) = (Waiting::Response, Instant::now());
+        *self.state.lock() = State { waiting, since, has_unread_body: has_body, is_kept: false };
+    }
+
+    /// Notes that the body of the request was read.
+    pub(super) fn note_body_read(&self) {
+        self.state.lock().has_unread_body = false;
+    }
+
+    /// Notes that the request has a key, so that it is carried out whoever else needs the place.
+    pub(super) fn keep(&self) {
+        self.state.lock().is_kept = true;
+    }
+
+    /// Returns whether the request in progress has to be carried out.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.state.lock().is_kept
     }
 
     pub(super) fn end_response(&self) {
         let mut state = self.state.lock();
-        (state.waiting, state.since) = (Waiting::NextRequest, Instant::now());
+        (state.waiting, state.since, state.is_kept) = (Waiting::NextRequest, Instant::now(), false);
     }
 
     fn note_bytes(&self) {

@@ -2,14 +2,67 @@
 
 use bytes::Bytes;
 use http_body_util::Full;
+use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// A response whose body is in memory.
-pub(crate) type HttpResponse = Response<Full<Bytes>>;
+/// A response.
+pub(crate) type HttpResponse = Response<ResponseBody>;
+
+/// The body of a response: in memory, or made while it is sent.
+pub(crate) enum ResponseBody {
+    /// All of it.
+    Full(Full<Bytes>),
+    /// Boxed, because it is rare.
+    Stream(Pin<Box<dyn Body<Data = Bytes, Error = Infallible> + Send>>),
+}
+
+impl ResponseBody {
+    /// Returns a body that is made while it is sent. It has to tell the progress of its connection when it ends.
+    pub(crate) fn stream(body: impl Body<Data = Bytes, Error = Infallible> + Send + 'static) -> Self {
+        Self::Stream(Box::pin(body))
+    }
+
+    /// Returns whether it is made while it is sent.
+    pub(crate) fn is_stream(&self) -> bool {
+        matches!(self, Self::Stream(_))
+    }
+}
+
+impl Default for ResponseBody {
+    fn default() -> Self {
+        Self::Full(Full::default())
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match &mut *self {
+            Self::Full(body) => Pin::new(body).poll_frame(cx),
+            Self::Stream(body) => body.as_mut().poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Full(body) => body.is_end_stream(),
+            Self::Stream(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Full(body) => body.size_hint(),
+            Self::Stream(body) => body.size_hint(),
+        }
+    }
+}
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
@@ -50,7 +103,7 @@ pub(crate) fn text(status: StatusCode, body: impl Into<Bytes>) -> HttpResponse {
 
 /// Returns a response with a body of the given content type.
 pub(crate) fn with_body(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> HttpResponse {
-    let mut response = Response::new(Full::new(body.into()));
+    let mut response = Response::new(ResponseBody::Full(Full::new(body.into())));
     *response.status_mut() = status;
     set_header(&mut response, header::CONTENT_TYPE, content_type);
     // What the hub says of itself is true now only. A page overrides this.

@@ -7,7 +7,7 @@ use super::progress::Progress;
 use super::response::{HttpResponse, ResponseFuture, set_header, text};
 use super::websocket::handshake;
 use super::websocket::upgrade::{self, Client, PendingUpgrade};
-use super::{admin, health, methods, metrics, pages, trace};
+use super::{admin, api, health, methods, metrics, pages, trace};
 use crate::config::{HostPort, MetricsAccess};
 use crate::net::address::{ClientAddress, is_in};
 use crate::net::endpoint::Endpoint;
@@ -73,6 +73,9 @@ impl HttpService {
             Err(error) => return ResponseFuture::ready(error.respond(&self.state, self.peer.addr.addr)),
         };
         let response = match request.uri().path() {
+            path if path.starts_with("/api/") => {
+                return api::respond(&self.state, self.peer.addr.addr, &self.progress, request);
+            }
             path if path.starts_with("/admin/") && is_for_operators => {
                 return trace::in_span(&request, || admin::respond(&self.state, self.peer.addr.addr, &request));
             }
@@ -177,9 +180,12 @@ impl Service<Request<Incoming>> for HttpService {
                     response
                 })
             }
-            ready @ ResponseFuture::Ready(_) => {
-                self.progress.end_response();
-                ready
+            ResponseFuture::Ready(response) => {
+                // A body that is made while it is sent tells its end itself.
+                if !response.as_ref().is_some_and(|response| response.body().is_stream()) {
+                    self.progress.end_response();
+                }
+                ResponseFuture::Ready(response)
             }
         }
     }

@@ -52,6 +52,19 @@ impl ConnectionId {
         Self { shard_and_slot: (shard as u32) << SLOT_BITS | slot.0, generation }
     }
 
+    /// Reads an id as it was written: `SHARD/SLOT.GENERATION`. Whether there is such a connection is another question.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (shard, rest) = text.split_once('/')?;
+        let (slot, generation) = rest.split_once('.')?;
+        let number = |text: &str| {
+            let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            is_number.then(|| text.parse::<u32>().ok()).flatten()
+        };
+        let shard = usize::try_from(number(shard)?).ok().filter(|shard| *shard < SHARDS_MAX)?;
+        let slot = usize::try_from(number(slot)?).ok().filter(|slot| *slot < SLOTS_MAX)?;
+        Some(Self::new(shard, Slot::new(slot), number(generation)?))
+    }
+
     /// Returns the index of the shard that owns the connection.
     pub const fn shard(self) -> usize {
         (self.shard_and_slot >> SLOT_BITS) as usize
@@ -88,6 +101,10 @@ mod tests {
     fn id_gives_back_what_was_packed() {
         let id = ConnectionId::new(SHARDS_MAX - 1, Slot::new(SLOTS_MAX - 1), u32::MAX);
         assert_eq!((id.shard(), id.slot(), id.generation()), (SHARDS_MAX - 1, Slot::new(SLOTS_MAX - 1), u32::MAX));
+        assert_eq!(ConnectionId::parse(&id.to_string()), Some(id));
+        for text in ["", "1", "64/0.0", "0/67108864.0", "0/0", "0/0.4294967296", "+1/0.0", "0/0.", "0/ 1.0", "0/0.0 "] {
+            assert_eq!(ConnectionId::parse(text), None, "{text:?}");
+        }
         let id = ConnectionId::new(1, Slot::new(2), 3);
         assert_eq!((id.shard(), id.slot(), id.generation()), (1, Slot::new(2), 3));
     }

@@ -1,5 +1,6 @@
 //! All counters of a hub.
 
+use super::api::ApiCounters;
 use super::process::ProcessCounters;
 use super::refusal::Refusal;
 use super::shard::ShardCounters;
@@ -16,6 +17,8 @@ pub struct Metrics {
     shards: Box<[Arc<ShardCounters>]>,
     /// The counters of the process.
     pub process: ProcessCounters,
+    /// The counters of the HTTP API.
+    pub api: ApiCounters,
 }
 
 impl Metrics {
@@ -26,6 +29,7 @@ impl Metrics {
             started_at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, micros),
             shards: (0..shards).map(|_| Arc::default()).collect(),
             process: ProcessCounters::default(),
+            api: ApiCounters::default(),
         }
     }
 

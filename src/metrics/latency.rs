@@ -64,6 +64,14 @@ impl SharedLatencyHistogram {
         }
     }
 
+    /// Counts one latency, where there is no one owner.
+    pub(super) fn count(&self, microseconds: u64) {
+        let microseconds = microseconds.max(1);
+        let bucket = LATENCY_BOUNDS.partition_point(|bound| *bound < microseconds);
+        self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+        self.sum.fetch_add(microseconds, Ordering::Relaxed);
+    }
+
     /// Returns the numbers of this moment.
     pub(super) fn read(&self) -> LatencyHistogram {
         LatencyHistogram {

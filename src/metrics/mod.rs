@@ -3,6 +3,7 @@
 //! A counter is declared once, with the macro `counters!`: its name, its kind and its help text. From this
 //! declaration follow the number that is counted, the atomic that other threads read, sums, and the metrics page.
 
+mod api;
 mod counters;
 mod latency;
 
@@ -12,6 +13,7 @@ pub mod shard;
 
 mod hub;
 
+pub use api::{API_CODES, API_METHODS, ApiCounters};
 pub use counters::{Labels, Metric, MetricKind, Read};
 pub use hub::Metrics;
 pub use latency::{LATENCY_BOUNDS, LatencyHistogram};

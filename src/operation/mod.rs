@@ -14,6 +14,8 @@ pub(crate) mod tell;
 mod usage;
 pub(crate) mod watchdog;
 
+pub(crate) mod api_key;
 pub(crate) mod expiry;
+pub(crate) mod idempotency;
 pub(crate) mod operator_key;
 pub(crate) mod tokens;

@@ -26,12 +26,28 @@ pub(crate) enum KeyStatus {
 /// Checks keys, and limits how many wrong ones can be tried.
 #[derive(Debug)]
 pub(crate) struct KeyCheck {
-    wrong: Mutex<FixedWindow>,
+    wrong: WrongKeys,
+}
+
+/// Counts wrong keys, of all clients together.
+#[derive(Debug)]
+pub(super) struct WrongKeys(Mutex<FixedWindow>);
+
+impl WrongKeys {
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(FixedWindow::new(Instant::now())))
+    }
+
+    /// Counts one, and returns whether it was one too many.
+    pub(super) fn count(&self) -> KeyStatus {
+        let is_within = self.0.lock().try_count(Instant::now(), WRONG_KEYS_MAX);
+        if is_within { KeyStatus::Wrong } else { KeyStatus::TooMany }
+    }
 }
 
 impl KeyCheck {
     pub(crate) fn new() -> Self {
-        Self { wrong: Mutex::new(FixedWindow::new(Instant::now())) }
+        Self { wrong: WrongKeys::new() }
     }
 
     /// Compares a key with every known one, also after a match, by digests of equal length.
@@ -43,12 +59,6 @@ impl KeyCheck {
         let is_right = known
             .iter()
             .fold(Choice::from(0), |is_right, key| is_right | given.ct_eq(&Sha256::digest(key.secret().as_bytes())));
-        if bool::from(is_right) {
-            KeyStatus::Right
-        } else if self.wrong.lock().try_count(Instant::now(), WRONG_KEYS_MAX) {
-            KeyStatus::Wrong
-        } else {
-            KeyStatus::TooMany
-        }
+        if bool::from(is_right) { KeyStatus::Right } else { self.wrong.count() }
     }
 }

@@ -1,5 +1,7 @@
 //! The state of the server that connections, requests and the operator's commands share.
 
+use super::api_key::ApiKeyCheck;
+use super::idempotency::Idempotency;
 use super::lifecycle::Lifecycle;
 use super::memory::Memory;
 use super::operator_key::KeyCheck;
@@ -28,6 +30,8 @@ pub(crate) struct State {
     pub(crate) keys: KeyCheck,
     pub(crate) tokens: Tokens,
     pub(crate) users: Arc<Users>,
+    pub(crate) api_keys: ApiKeyCheck,
+    pub(crate) idempotency: Idempotency,
     pub(crate) handshakes: Arc<Handshakes>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) memory: Memory,

@@ -34,13 +34,15 @@ pub enum CloseReason {
     Expired,
     /// The operator ended the connections of a user.
     Disconnected,
+    /// A backend closes the connection, with this code.
+    Forced(CloseCode),
     /// A bug of ours; the connection ends, the process does not.
     Internal,
 }
 
 impl CloseReason {
     /// One reason of every kind, for tests and for the metrics' fixed label set.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Peer(None),
         Self::Protocol(ProtocolError::Unmasked),
         Self::SlowConsumer,
@@ -54,6 +56,7 @@ impl CloseReason {
         Self::Aged,
         Self::Expired,
         Self::Disconnected,
+        Self::Forced(CloseCode::FORCE_DISCONNECT),
         Self::Internal,
     ];
 
@@ -71,6 +74,7 @@ impl CloseReason {
             Self::Aged => Some(CloseCode::GOING_AWAY),
             Self::Expired => Some(CloseCode::EXPIRED),
             Self::Disconnected => Some(CloseCode::FORCE_DISCONNECT),
+            Self::Forced(code) => Some(code),
             Self::Internal => Some(CloseCode::INTERNAL_ERROR),
         }
     }
@@ -91,6 +95,7 @@ impl CloseReason {
             Self::Aged => "time to reconnect",
             Self::Expired => "token expired",
             Self::Disconnected => "disconnected",
+            Self::Forced(_) => "force disconnect",
             Self::Internal => "internal error",
         }
     }
@@ -101,7 +106,7 @@ impl CloseReason {
     }
 
     /// The label of every kind of reason, in the order of [`CloseReason::index`].
-    pub const LABELS: [&'static str; 14] = [
+    pub const LABELS: [&'static str; 15] = [
         "peer",
         "protocol",
         "slow_consumer",
@@ -115,6 +120,7 @@ impl CloseReason {
         "aged",
         "expired",
         "disconnected",
+        "forced",
         "internal",
     ];
 
@@ -134,7 +140,8 @@ impl CloseReason {
             Self::Aged => 10,
             Self::Expired => 11,
             Self::Disconnected => 12,
-            Self::Internal => 13,
+            Self::Forced(_) => 13,
+            Self::Internal => 14,
         }
     }
 }

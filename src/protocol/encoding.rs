@@ -3,11 +3,11 @@
 //! The hub knows what has to be said; only an encoding knows frames. A publication is encoded once per shard and
 //! encoding, while it is copied into the log.
 
-use super::chat;
 use super::close::CloseReason;
 use super::close_code::CloseCode;
 use super::publication::{Content, Publication};
 use super::websocket::frame::{self, Head, Opcode};
+use super::{chat, json};
 use bytes::Bytes;
 use std::io::{Cursor, Write};
 
@@ -121,6 +121,7 @@ fn as_line(publication: &Publication) -> Bytes {
     let payload = &publication.payload;
     match payload.content {
         Content::Line => payload.data.clone(),
+        Content::Json => json::line(&payload.data),
         Content::Text | Content::Binary => {
             chat::line(&payload.data).unwrap_or_else(|_| chat::not_text(payload.data.len()))
         }
@@ -131,7 +132,7 @@ fn as_frame(publication: &Publication) -> Encoded {
     let data = &publication.payload.data;
     let (opcode, data) = match publication.payload.content {
         Content::Line => (Opcode::Text, data.slice(..data.len() - 1)),
-        Content::Text => (Opcode::Text, data.clone()),
+        Content::Text | Content::Json => (Opcode::Text, data.clone()),
         Content::Binary => (Opcode::Binary, data.clone()),
     };
     Encoded::Framed(Prefix::head(Head::new(opcode, data.len())), data)
@@ -180,7 +181,7 @@ mod tests {
     }
 
     fn payload(content: Content, data: &'static [u8]) -> Payload {
-        Payload { content, data: Bytes::from_static(data) }
+        Payload::new(content, Bytes::from_static(data))
     }
 
     /// Whoever published what, each protocol gets it in its own form.
@@ -195,6 +196,10 @@ mod tests {
             (Encoding::NumberedLines, payload(Content::Text, b"two\nlines"), b"7 5 two lines\n"),
             (Encoding::Frames, payload(Content::Text, b" two\nlines "), b"\x81\x0b two\nlines "),
             (Encoding::Frames, payload(Content::Binary, b"\xff"), b"\x82\x01\xff"),
+            (Encoding::Lines, payload(Content::Json, br#""two\nlines""#), b"two lines\n"),
+            (Encoding::Lines, payload(Content::Json, br#"{"a":"b c"}"#), b"{\"a\":\"b c\"}\n"),
+            (Encoding::NumberedLines, payload(Content::Json, b"[1,2]"), b"7 5 [1,2]\n"),
+            (Encoding::Frames, payload(Content::Json, br#""x""#), b"\x81\x03\"x\""),
             (Encoding::Lines, payload(Content::Binary, b"text"), b"text\n"),
             (Encoding::Lines, payload(Content::Binary, b"\xff\0"), b" [throng] 2 bytes left out: they are not text\n"),
         ] {

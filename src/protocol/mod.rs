@@ -8,6 +8,7 @@ pub mod backlog;
 pub mod channel_name;
 pub mod chat;
 pub mod encoding;
+pub mod json;
 pub mod position;
 pub mod publication;
 
@@ -22,7 +23,7 @@ pub use close_code::CloseCode;
 pub use encoding::Encoding;
 pub use error::ProtocolError;
 pub use position::{Epoch, Position};
-pub use publication::{Content, Payload, Publication};
+pub use publication::{Content, Details, Payload, Publication};
 pub use websocket::decoder::FrameDecoder;
 pub use websocket::event::{Event, MessageKind};
 pub use websocket::limits::DecoderLimits;

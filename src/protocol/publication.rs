@@ -1,8 +1,9 @@
 //! A publication: what is published to a channel, before any protocol has laid it out.
 
 use super::ProtocolError;
-use super::chat;
+use super::{chat, json};
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// What the data of a publication is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -11,6 +12,8 @@ pub enum Content {
     Line,
     /// Any text.
     Text,
+    /// One JSON value without white space between its parts.
+    Json,
     /// Any bytes.
     Binary,
 }
@@ -24,6 +27,22 @@ pub struct Payload {
     pub content: Content,
     /// The data.
     pub data: Bytes,
+    /// What else is known of it; most publications have nothing.
+    pub details: Option<Arc<Details>>,
+}
+
+/// What a publisher says of a publication besides its data.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Details {
+    /// Names and values, by name.
+    pub tags: Vec<(String, String)>,
+}
+
+impl Details {
+    /// Returns the bytes of the names and values.
+    pub fn bytes(&self) -> usize {
+        self.tags.iter().map(|(name, value)| name.len() + value.len()).sum()
+    }
 }
 
 impl Payload {
@@ -33,7 +52,17 @@ impl Payload {
     ///
     /// [`ProtocolError::InvalidUtf8`] for what is not text.
     pub fn line(input: &[u8]) -> Result<Self, ProtocolError> {
-        Ok(Self { content: Content::Line, data: chat::line(input)? })
+        Ok(Self::new(Content::Line, chat::line(input)?))
+    }
+
+    /// Makes data of a JSON value, which has to be one.
+    pub fn json(value: &str) -> Self {
+        Self::new(Content::Json, json::compact(value))
+    }
+
+    /// Returns a payload of which nothing else is known.
+    pub fn new(content: Content, data: Bytes) -> Self {
+        Self { content, data, details: None }
     }
 
     /// Returns the bytes of the data.

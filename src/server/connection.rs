@@ -185,7 +185,8 @@ async fn serve_http<I: AsyncRead + AsyncWrite + Unpin>(
                 biased;
                 // Without a shutdown, because after a 101 the socket stays in use.
                 served = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break Some(served),
-                () = &mut evicted => {
+                // A backend's request is carried out; its place is free for others when it is idle again.
+                () = &mut evicted, if !progress.is_kept() => {
                     // A request that has arrived meanwhile is answered: the yield lets the runtime look at the sockets.
                     yield_now().await;
                     let poll = poll_fn(|cx| connection.poll_without_shutdown(cx));

@@ -29,8 +29,10 @@ use crate::net::driver;
 use crate::net::endpoint::Endpoint;
 use crate::net::socket::SocketSink;
 use crate::net::tls::{self, Certificates};
+use crate::operation::api_key::ApiKeyCheck;
 use crate::operation::expiry;
 use crate::operation::histories;
+use crate::operation::idempotency::Idempotency;
 use crate::operation::lifecycle::Lifecycle;
 use crate::operation::memory::Memory;
 use crate::operation::occupancy;
@@ -115,6 +117,8 @@ impl Server {
             keys: KeyCheck::new(),
             tokens,
             users: Arc::default(),
+            api_keys: ApiKeyCheck::new(),
+            idempotency: Idempotency::new(),
             handshakes: Handshakes::new(),
             admission: Arc::new(Admission::new()),
             memory: Memory::new(config.admission.memory_max),

@@ -25,6 +25,6 @@ impl<S: Sink> Echo<S> {
             MessageKind::Text => Content::Text,
             MessageKind::Binary => Content::Binary,
         };
-        self.client.publish(&self.channel, Payload { content, data: Bytes::copy_from_slice(body) })
+        self.client.publish(&self.channel, Payload::new(content, Bytes::copy_from_slice(body)))
     }
 }

@@ -6,7 +6,7 @@ use crate::config::ChannelOptions;
 use crate::engine::Engine;
 use crate::http::error::RequestError;
 use crate::http::host::HostRules;
-use crate::http::response::{HttpResponse, set_header};
+use crate::http::response::{HttpResponse, ResponseBody, set_header};
 use crate::hub::{ConnectionId, Hub, MessageShape, Since, SlotReservation};
 use crate::net::address::ClientAddress;
 use crate::net::admission::{Identity, Permit, UserPermit};
@@ -19,7 +19,6 @@ use crate::protocol::{ChannelName, Encoding};
 use crate::session::permission::{self, Action, ClientOfChannel, Who};
 use crate::session::{OpenOptions, Protocol, Session};
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::{Request, header};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -101,7 +100,7 @@ pub(crate) fn accept<B>(
     // dropped, and the server takes the bare socket from hyper.
     let (response, _) = fastwebsockets::upgrade::upgrade(request)
         .map_err(|_| RequestError::BadRequest("the handshake is malformed"))?;
-    let mut response = response.map(|_| Full::default());
+    let mut response = response.map(|_| ResponseBody::default());
     if let Some(subprotocol) = subprotocol {
         set_header(&mut response, header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
     }

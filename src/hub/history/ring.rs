@@ -2,9 +2,10 @@
 
 use super::{Budget, HistoryOptions};
 use crate::protocol::position::Epoch;
-use crate::protocol::{Content, Payload, Publication};
+use crate::protocol::{Content, Details, Payload, Publication};
 use bytes::Bytes;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// Data of at least this many bytes is shared with the publication, not copied: as in a shard's log.
 const SHARED_MIN: usize = 4 * 1024;
@@ -37,8 +38,11 @@ pub(in crate::hub) struct Kept {
 struct Entry {
     data: Data,
     at: u64,
+    details: Option<Arc<Details>>,
     content: Content,
 }
+
+const _: () = assert!(size_of::<Entry>() <= 40, "most publications are small, so their entries have to be");
 
 /// A copy has no spare capacity and no counter of references: most publications are small.
 #[derive(Debug)]
@@ -69,7 +73,7 @@ impl Data {
 
 impl Entry {
     fn bytes(&self) -> usize {
-        size_of::<Self>() + self.data.len()
+        size_of::<Self>() + self.data.len() + self.details.as_ref().map_or(0, |details| details.bytes())
     }
 }
 
@@ -116,7 +120,8 @@ impl History {
         debug_assert_eq!(publication.offset, self.top + 1, "offsets have no gap");
         let Publication { offset, at, payload } = publication;
         self.top = *offset;
-        let entry = Entry { data: Data::new(&payload.data), at: *at, content: payload.content };
+        let Payload { content, data, details } = payload;
+        let entry = Entry { data: Data::new(data), at: *at, details: details.clone(), content: *content };
         self.bytes += entry.bytes();
         self.entries.push_back(entry);
         self.trim(*at);
@@ -192,7 +197,7 @@ impl History {
 
 impl Entry {
     fn publication(&self, offset: u64) -> Publication {
-        let payload = Payload { content: self.content, data: self.data.to_bytes() };
+        let payload = Payload { content: self.content, data: self.data.to_bytes(), details: self.details.clone() };
         Publication { offset, at: self.at, payload }
     }
 }

@@ -10,6 +10,7 @@
 #![allow(dead_code, unused_imports, reason = "each test file uses a part")]
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+pub(crate) mod api;
 pub(crate) mod balancer;
 pub(crate) mod client;
 pub(crate) mod clock;

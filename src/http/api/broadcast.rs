@@ -1,0 +1,67 @@
+//! `broadcast`: one publication to many channels, with a result for each.
+
+use super::call::Call;
+use super::error::ApiError;
+use super::json::{self, Answer};
+use super::payload::{self, Input};
+use super::publish::{self, PublishResult};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use tokio::task::coop::consume_budget;
+
+/// What is published where.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(transform = payload::one_of_data_and_bytes)]
+pub(super) struct BroadcastRequest<'a> {
+    /// The channels, each of which has a result of its own. One that is wrong does not keep the others from theirs.
+    #[serde(borrow)]
+    #[schemars(length(min = 1))]
+    channels: Vec<Cow<'a, str>>,
+    /// Any JSON value, as for publish.
+    #[serde(borrow, default, deserialize_with = "json::any")]
+    #[schemars(with = "serde_json::Value")]
+    data: Option<&'a RawValue>,
+    /// Bytes in base64, instead of `data`.
+    #[serde(borrow, default)]
+    #[schemars(with = "String", regex(pattern = payload::BASE64))]
+    b64data: Cow<'a, str>,
+    /// Names and values that stay with the publication.
+    #[serde(default)]
+    tags: Option<BTreeMap<String, String>>,
+    /// As for publish, for each channel.
+    #[serde(borrow, default)]
+    #[schemars(with = "Option<String>", length(max = 255))]
+    idempotency_key: Option<Cow<'a, str>>,
+    /// As for publish.
+    #[serde(default)]
+    #[schemars(extend("const" = false))]
+    skip_history: bool,
+}
+
+/// An answer for each channel, in the order of the request.
+#[derive(Debug, JsonSchema, Serialize)]
+pub(super) struct BroadcastResult {
+    /// The answers.
+    responses: Vec<Answer<PublishResult>>,
+}
+
+/// Publishes to each channel.
+pub(super) async fn broadcast(call: &Call<'_>, request: &BroadcastRequest<'_>) -> Result<BroadcastResult, ApiError> {
+    publish::check_skip_history(request.skip_history)?;
+    if request.channels.is_empty() {
+        return Err(ApiError::bad_request("channels: an empty list; name at least one channel"));
+    }
+    let input = Input { data: request.data, b64data: &request.b64data, tags: request.tags.as_ref() };
+    let payload = input.payload(call.state.settings.load().sockets.message_bytes_max, "--message-bytes-max")?;
+    let key = publish::key(request.idempotency_key.as_deref())?;
+    let mut responses = Vec::with_capacity(request.channels.len());
+    for channel in &request.channels {
+        responses.push(publish::to_channel(call, channel, &payload, key).await.into());
+        // Publishing alone never yields, and there may be a hundred thousand channels.
+        consume_budget().await;
+    }
+    Ok(BroadcastResult { responses })
+}

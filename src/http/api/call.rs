@@ -1,0 +1,49 @@
+//! One request under way: what its key may do, and how long it may wait.
+
+use super::error::{ApiError, ErrorKind};
+use super::method::Method;
+use crate::config::ChannelOptions;
+use crate::operation::api_key::Scopes;
+use crate::operation::state::State;
+use crate::protocol::ChannelName;
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// One request.
+#[derive(Debug)]
+pub(super) struct Call<'a> {
+    pub(super) state: &'a Arc<State>,
+    pub(super) scopes: Scopes,
+    /// When it does not wait for shards any longer; `None` if it waits as long as it takes.
+    pub(super) deadline: Option<Instant>,
+}
+
+impl Call<'_> {
+    /// Checks that the key of the request is for this method.
+    pub(super) fn check_scope(&self, method: Method) -> Result<(), ApiError> {
+        match method.scope() {
+            Some(scope) if !self.scopes.contain(scope) => {
+                let word = crate::config::ApiScope::WORDS[scope as usize];
+                let text = format!("the key is not for {}, which needs the scope {word}", method.name());
+                Err(ApiError::new(ErrorKind::PermissionDenied, text))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Counts an answer.
+    pub(super) fn count(&self, method: Method, error: Option<&ApiError>) {
+        let code = error.map_or(0, |error| error.kind.code());
+        self.state.hub().metrics().api.count(method as usize, code);
+    }
+
+    /// Returns a channel and the options of its namespace.
+    pub(super) fn channel(&self, name: &str) -> Result<(ChannelName, Arc<ChannelOptions>), ApiError> {
+        let channel = ChannelName::parse(name).map_err(|error| ApiError::bad_request(format!("channel: {error}")))?;
+        let namespaces = self.state.namespaces.load();
+        let options = namespaces.of(name).map_err(|error| {
+            ApiError::new(ErrorKind::UnknownChannel, format!("unknown channel: channel {name}: {error}"))
+        })?;
+        Ok((channel, Arc::clone(options)))
+    }
+}

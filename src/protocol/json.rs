@@ -1,0 +1,67 @@
+//! JSON data: one line, however it was written, and its text for those who read lines.
+
+use super::chat;
+use bytes::Bytes;
+
+/// Returns a JSON value without the white space between its parts. Inside of strings there is no newline, so the result
+/// has none either.
+pub fn compact(value: &str) -> Bytes {
+    let mut compact = Vec::with_capacity(value.len());
+    let (mut is_in_string, mut is_escaped) = (false, false);
+    for byte in value.bytes() {
+        let is_space = matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+        if is_in_string || !is_space {
+            compact.push(byte);
+        }
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = is_in_string,
+            b'"' => is_in_string = !is_in_string,
+            _ => {}
+        }
+    }
+    compact.into()
+}
+
+/// Returns a JSON value as a line: a string as its text, any other value as it is.
+///
+/// A string that stands for no text, because half of a character is missing, stays as it is too.
+pub fn line(value: &[u8]) -> Bytes {
+    let text = if value.first() == Some(&b'"') { serde_json::from_slice::<String>(value).ok() } else { None };
+    let line = text.as_ref().map_or(value, String::as_bytes);
+    chat::line(line).unwrap_or_else(|_| chat::not_text(value.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn white_space_between_parts_goes_and_inside_of_strings_stays() {
+        for (value, expected) in [
+            ("{\r\n\t\"a b\" : [ 1 ,\n2 ]\n}", r#"{"a b":[1,2]}"#),
+            (r#""quote \" and  space""#, r#""quote \" and  space""#),
+            (r#"["\\", " "]"#, r#"["\\"," "]"#),
+            (" null ", "null"),
+            ("1e3", "1e3"),
+        ] {
+            assert_eq!(compact(value), expected, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn string_is_its_text_and_anything_else_is_as_it_is() {
+        for (value, expected) in [
+            (r#""hello""#, "hello\n"),
+            (r#""two\nlines""#, "two lines\n"),
+            (r#""sn\u2603w""#, "sn\u{2603}w\n"),
+            (r#"{"a":1}"#, "{\"a\":1}\n"),
+            ("7", "7\n"),
+            (r#""""#, "\n"),
+            (r#""half \ud83d""#, "\"half \\ud83d\"\n"),
+            (r#"" [throng] 3 messages skipped""#, "[throng] 3 messages skipped\n"),
+        ] {
+            assert_eq!(line(value.as_bytes()), expected, "{value}");
+        }
+    }
+}
