@@ -2,10 +2,12 @@
 
 #[path = "common/server/mod.rs"]
 mod server;
+#[path = "common/tokens/mod.rs"]
+mod tokens;
 
 use serde_json::json;
 use server::api::{JSON, call, call_with, check_error, result, server, with};
-use throng::config::Config;
+use throng::config::{Config, TokenAlgorithm};
 
 /// What design.md calls interop: each reader gets data in its own form.
 #[tokio::test]
@@ -137,6 +139,24 @@ async fn channels_and_info_tell_what_is_there() {
 }
 
 #[tokio::test]
+async fn disconnect_of_a_user_closes_all_its_connections_and_no_other() {
+    let keys = tokens::config(&tokens::table(TokenAlgorithm::Hs256, None)).token_keys;
+    let server = with(|config| config.token_keys = keys).await;
+    let path = |user| format!("/ws?token={}", tokens::token(&tokens::claims(user)));
+    let (mut one, mut two) = (server.connect(&path("42")).await, server.connect(&path("42")).await);
+    let mut other = server.connect(&path("43")).await;
+    // Not a connection of that user.
+    result(&server, "disconnect", json!({ "user": "42", "client": "0/2.0" })).await;
+    result(&server, "disconnect", json!({ "user": "42", "client": "0/0.0" })).await;
+    assert_eq!(one.closed().await.map(|(code, _)| code), Some(4503));
+    result(&server, "disconnect", json!({ "user": "42", "disconnect": { "code": 4001 } })).await;
+    assert_eq!(two.closed().await.map(|(code, _)| code), Some(4001));
+    result(&server, "disconnect", json!({ "user": "nobody" })).await;
+    other.send("still here").await;
+    assert_eq!(other.line().await, "still here");
+}
+
+#[tokio::test]
 async fn disconnect_closes_the_connection_with_its_code_and_no_other() {
     let server = server().await;
     let mut first = server.connect("/ws?channel=lobby").await;
@@ -185,7 +205,8 @@ async fn every_wrong_request_is_told_the_field_the_value_and_the_rule() {
         ("history", r#"{"channel":"a","since":{"offset":-1,"epoch":""}}"#.to_owned(), "since.offset: invalid value"),
         ("history", r#"{"channel":"a","since":[1,""]}"#.to_owned(), "since: invalid type: sequence"),
         ("history_remove", "{}".to_owned(), "missing field `channel`"),
-        ("disconnect", "{}".to_owned(), "missing field `client`"),
+        ("disconnect", "{}".to_owned(), "client or user: one of them has to name what is disconnected"),
+        ("disconnect", r#"{"user":""}"#.to_owned(), "user: it is empty"),
         ("disconnect", r#"{"client":"x"}"#.to_owned(), "client: \"x\" is not the id of a connection such as 0/17.3"),
         ("disconnect", r#"{"client":"0/0.0","disconnect":{"code":1000}}"#.to_owned(), "disconnect.code: 1000 is not"),
         ("batch", r#"{"commands":{}}"#.to_owned(), "commands: invalid type: map, expected a sequence"),

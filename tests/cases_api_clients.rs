@@ -1,5 +1,7 @@
 //! The HTTP API and its clients: keys, scopes, bodies, retries, back-pressure, streams, and how clients misbehave.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 #[path = "common/server/mod.rs"]
 mod server;
 

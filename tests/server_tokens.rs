@@ -300,7 +300,7 @@ async fn operator_ends_every_connection_of_a_user_and_no_other() {
     let (status, answer) = ask(&server, "POST", "/admin/disconnect?user=a%20user%2F42").await;
     assert_eq!((status, answer), (200, json!({ "user": "a user/42", "disconnected": 2 })));
     for client in [&mut one, &mut two] {
-        assert_eq!(client.closed().await, Some((4503, "disconnected".to_owned())));
+        assert_eq!(client.closed().await, Some((4503, "force disconnect".to_owned())));
     }
     other.send("still here").await;
     assert_eq!(other.line().await, "still here");

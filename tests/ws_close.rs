@@ -104,14 +104,7 @@ async fn provoke(reason: CloseReason) -> (Closed, Closed) {
             let mut client = server.connect(&format!("/ws?token={}", tokens::token(&claims))).await;
             (client.closed().await, closed(4005, "token expired"))
         }
-        CloseReason::Disconnected => {
-            let server = start(accepting_tokens).await;
-            let token = tokens::token(&tokens::claims("42"));
-            let mut client = server.connect(&format!("/ws?token={token}")).await;
-            server::ask(&server, "POST", "/admin/disconnect?user=42").await;
-            (client.closed().await, closed(4503, "disconnected"))
-        }
-        CloseReason::Forced(_) => (closed_by_a_backend(reason).await, closed(4503, "force disconnect")),
+        CloseReason::Disconnected(_) => (closed_by_a_backend(reason).await, closed(4503, "force disconnect")),
         CloseReason::Internal => (failed_shard().await, closed(1011, "internal error")),
     }
 }

@@ -32,17 +32,15 @@ pub enum CloseReason {
     Aged,
     /// The token of the client has expired.
     Expired,
-    /// The operator ended the connections of a user.
-    Disconnected,
-    /// A backend closes the connection, with this code.
-    Forced(CloseCode),
+    /// An operator or a backend ends the connection, with this code.
+    Disconnected(CloseCode),
     /// A bug of ours; the connection ends, the process does not.
     Internal,
 }
 
 impl CloseReason {
     /// One reason of every kind, for tests and for the metrics' fixed label set.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 14] = [
         Self::Peer(None),
         Self::Protocol(ProtocolError::Unmasked),
         Self::SlowConsumer,
@@ -55,8 +53,7 @@ impl CloseReason {
         Self::Shed,
         Self::Aged,
         Self::Expired,
-        Self::Disconnected,
-        Self::Forced(CloseCode::FORCE_DISCONNECT),
+        Self::Disconnected(CloseCode::FORCE_DISCONNECT),
         Self::Internal,
     ];
 
@@ -73,8 +70,7 @@ impl CloseReason {
             Self::Shutdown | Self::Shed => Some(CloseCode::SERVICE_RESTART),
             Self::Aged => Some(CloseCode::GOING_AWAY),
             Self::Expired => Some(CloseCode::EXPIRED),
-            Self::Disconnected => Some(CloseCode::FORCE_DISCONNECT),
-            Self::Forced(code) => Some(code),
+            Self::Disconnected(code) => Some(code),
             Self::Internal => Some(CloseCode::INTERNAL_ERROR),
         }
     }
@@ -94,8 +90,7 @@ impl CloseReason {
             Self::Shed => "moving to another server",
             Self::Aged => "time to reconnect",
             Self::Expired => "token expired",
-            Self::Disconnected => "disconnected",
-            Self::Forced(_) => "force disconnect",
+            Self::Disconnected(_) => "force disconnect",
             Self::Internal => "internal error",
         }
     }
@@ -106,7 +101,7 @@ impl CloseReason {
     }
 
     /// The label of every kind of reason, in the order of [`CloseReason::index`].
-    pub const LABELS: [&'static str; 15] = [
+    pub const LABELS: [&'static str; 14] = [
         "peer",
         "protocol",
         "slow_consumer",
@@ -120,7 +115,6 @@ impl CloseReason {
         "aged",
         "expired",
         "disconnected",
-        "forced",
         "internal",
     ];
 
@@ -139,9 +133,8 @@ impl CloseReason {
             Self::Shed => 9,
             Self::Aged => 10,
             Self::Expired => 11,
-            Self::Disconnected => 12,
-            Self::Forced(_) => 13,
-            Self::Internal => 14,
+            Self::Disconnected(_) => 12,
+            Self::Internal => 13,
         }
     }
 }

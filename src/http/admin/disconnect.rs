@@ -6,7 +6,7 @@ use crate::auth::UserId;
 use crate::http::response::ResponseFuture;
 use crate::hub::Command;
 use crate::operation::state::State;
-use crate::protocol::CloseReason;
+use crate::protocol::{CloseCode, CloseReason};
 use hyper::StatusCode;
 use serde_json::json;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ pub(super) fn disconnect(state: &Arc<State>, query: &Query<'_>) -> Result<Respon
     query.only(&["user"])?;
     let name = query.text("user")?;
     let connections = UserId::new(&name).map(|user| state.users.of(&user)).unwrap_or_default();
-    let hub = state.hub().clone();
+    let (hub, reason) = (state.hub().clone(), CloseReason::Disconnected(CloseCode::FORCE_DISCONNECT));
     Ok(ResponseFuture::boxed(async move {
         for id in &connections {
-            hub.inbox(id.shard()).send(Command::Close { id: *id, reason: CloseReason::Disconnected }).await;
+            hub.inbox(id.shard()).send(Command::Close { id: *id, reason }).await;
         }
         json_response(StatusCode::OK, &json!({ "user": name, "disconnected": connections.len() }))
     }))

@@ -54,7 +54,7 @@ struct Command<'a> {
     info: Option<&'a RawValue>,
     /// A connection to close.
     #[serde(borrow, default)]
-    #[schemars(with = "Option<disconnect::DisconnectRequest<'static>>")]
+    #[schemars(with = "Option<disconnect::DisconnectRequest>")]
     disconnect: Option<&'a RawValue>,
 }
 

@@ -94,7 +94,7 @@ fn path(method: Method, types: &mut SchemaGenerator) -> Value {
         }
         Method::Info => (types.subschema_for::<InfoRequest>(), types.subschema_for::<Answer<InfoResult>>()),
         Method::Disconnect => {
-            (types.subschema_for::<DisconnectRequest<'static>>(), types.subschema_for::<Answer<DisconnectResult>>())
+            (types.subschema_for::<DisconnectRequest>(), types.subschema_for::<Answer<DisconnectResult>>())
         }
         Method::Batch => (types.subschema_for::<BatchRequest<'static>>(), types.subschema_for::<BatchResult>()),
     };

@@ -15,6 +15,8 @@ const SHARED_MIN: usize = 4 * 1024;
 pub(in crate::hub) struct History {
     epoch: Epoch,
     options: HistoryOptions,
+    /// Of the options, in microseconds.
+    ttl: u64,
     entries: VecDeque<Entry>,
     /// Offset of the newest publication, whether it is still here or not.
     top: u64,
@@ -80,7 +82,15 @@ impl Entry {
 impl History {
     /// Returns an empty history that follows the publication with that offset.
     pub(in crate::hub) fn new(epoch: Epoch, options: HistoryOptions, top: u64) -> Self {
-        Self { epoch, options, entries: VecDeque::new(), top, bytes: 0, is_registered: false }
+        Self {
+            epoch,
+            options,
+            ttl: options.ttl_micros(),
+            entries: VecDeque::new(),
+            top,
+            bytes: 0,
+            is_registered: false,
+        }
     }
 
     pub(in crate::hub) fn epoch(&self) -> Epoch {
@@ -89,7 +99,7 @@ impl History {
 
     /// Changes the bounds; what is beyond them goes with the next publication or sweep.
     pub(in crate::hub) fn set_options(&mut self, options: HistoryOptions) {
-        self.options = options;
+        (self.options, self.ttl) = (options, options.ttl_micros());
     }
 
     /// Returns the bytes of the entries and their data.
@@ -132,8 +142,7 @@ impl History {
         while self.entries.len() > self.options.size {
             self.drop_oldest();
         }
-        let ttl = self.options.ttl_micros();
-        while self.entries.front().is_some_and(|oldest| now.saturating_sub(oldest.at) >= ttl) {
+        while self.entries.front().is_some_and(|oldest| now.saturating_sub(oldest.at) >= self.ttl) {
             self.drop_oldest();
         }
         // What only a burst needed is given back.
