@@ -25,7 +25,7 @@ section! {
         /// Issuer that tokens have to name in the claim iss. One from another issuer gets 401.
         token_issuer: Option<String> = Text("issuer"), Unset, NewConnections;
 
-        /// URL of the issuer's public keys, a JWK Set, as in https://auth.example.com/.well-known/jwks.json.
+        /// URL of the issuer's public keys, a JWK Set, as in `https://auth.example.com/.well-known/jwks.json`.
         ///
         /// It is read at the start, every ten minutes, and when a token names a key that is not known. Redirects are
         /// not followed. The certificate of the server is checked against the certificate authorities of the system.
