@@ -8,6 +8,9 @@ use thiserror::Error;
 /// The longest channel name in bytes, as in Centrifugo: ample for a path of identifiers, and one length byte holds it.
 pub const NAME_BYTES_MAX: usize = 255;
 
+/// The characters of a channel name, as a regular expression for descriptions; [`ChannelName::parse`] decides.
+pub const NAME_PATTERN: &str = "^[A-Za-z0-9_.:,#$@-]+$";
+
 /// The name of a channel: 1 to 255 ASCII letters, digits and `_ . : , # $ @ -`.
 ///
 /// Cloning counts a reference; a map of names is searched with a `&str`.
@@ -102,6 +105,18 @@ pub enum NameError {
 mod tests {
     use super::*;
     use std::collections::HashSet;
+
+    /// A description that is not what is decided would be worse than none.
+    #[test]
+    fn pattern_has_exactly_the_allowed_characters() {
+        let class = NAME_PATTERN.trim_start_matches("^[").trim_end_matches("]+$");
+        let (ranges, others) = class.split_at("A-Za-z0-9".len());
+        assert_eq!(ranges, "A-Za-z0-9");
+        let is_in = |character: char| character.is_ascii_alphanumeric() || others.contains(character);
+        for character in (0..=u8::MAX).map(char::from) {
+            assert_eq!(is_in(character), is_allowed(character), "{character:?}");
+        }
+    }
 
     #[test]
     fn every_allowed_character_is_accepted() {

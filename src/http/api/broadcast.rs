@@ -33,7 +33,7 @@ pub(super) struct BroadcastRequest<'a> {
     tags: Option<BTreeMap<String, String>>,
     /// As for publish, for each channel.
     #[serde(borrow, default)]
-    #[schemars(with = "Option<String>", length(max = 255))]
+    #[schemars(with = "Option<String>", length(max = publish::KEY_BYTES_MAX))]
     idempotency_key: Option<Cow<'a, str>>,
     /// As for publish.
     #[serde(default)]

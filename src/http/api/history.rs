@@ -4,6 +4,7 @@ use super::call::Call;
 use super::error::{ApiError, ErrorKind};
 use super::json;
 use crate::hub::HistoryQuery;
+use crate::protocol::channel_name::{NAME_BYTES_MAX, NAME_PATTERN};
 use crate::protocol::{ChannelName, Content, Epoch, Position, Publication};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -21,7 +22,7 @@ const LIMIT_MAX: usize = 1000;
 pub(super) struct HistoryRequest<'a> {
     /// The channel.
     #[serde(borrow)]
-    #[schemars(length(min = 1, max = 255), regex(pattern = "^[A-Za-z0-9_.:#$@-]+$"))]
+    #[schemars(length(min = 1, max = NAME_BYTES_MAX), regex(pattern = NAME_PATTERN))]
     channel: Cow<'a, str>,
     /// Most publications; 0 for the position alone, -1 for as many as one answer may have, which is 1000.
     #[serde(default, deserialize_with = "json::whole")]
@@ -84,7 +85,7 @@ struct PublicationBody {
 pub(super) struct HistoryRemoveRequest<'a> {
     /// The channel.
     #[serde(borrow)]
-    #[schemars(length(min = 1, max = 255), regex(pattern = "^[A-Za-z0-9_.:#$@-]+$"))]
+    #[schemars(length(min = 1, max = NAME_BYTES_MAX), regex(pattern = NAME_PATTERN))]
     channel: Cow<'a, str>,
 }
 

@@ -6,6 +6,7 @@ use super::json;
 use super::payload::{self, Input};
 use crate::hub::Published;
 use crate::protocol::Payload;
+use crate::protocol::channel_name::{NAME_BYTES_MAX, NAME_PATTERN};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -22,7 +23,7 @@ pub(super) const KEY_BYTES_MAX: usize = 255;
 pub(super) struct PublishRequest<'a> {
     /// The channel. Nobody needs to be subscribed to it.
     #[serde(borrow)]
-    #[schemars(length(min = 1, max = 255), regex(pattern = "^[A-Za-z0-9_.:#$@-]+$"))]
+    #[schemars(length(min = 1, max = NAME_BYTES_MAX), regex(pattern = NAME_PATTERN))]
     pub(super) channel: Cow<'a, str>,
     /// Any JSON value. Chat clients get a string as its text, and any other value as one line of JSON.
     #[serde(borrow, default, deserialize_with = "json::any")]
@@ -37,7 +38,7 @@ pub(super) struct PublishRequest<'a> {
     tags: Option<BTreeMap<String, String>>,
     /// A second request with the same key and channel within five minutes publishes nothing and gets the first answer.
     #[serde(borrow, default)]
-    #[schemars(with = "Option<String>", length(max = 255))]
+    #[schemars(with = "Option<String>", length(max = KEY_BYTES_MAX))]
     idempotency_key: Option<Cow<'a, str>>,
     /// It is refused: a publication that a history leaves out would be a gap for those who recover.
     #[serde(default)]
