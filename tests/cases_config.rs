@@ -218,7 +218,9 @@ fn texts(key: &str) -> proptest::sample::Select<String> {
 /// it refuses does not start.
 #[test]
 fn whatever_check_config_accepts_starts_and_serves_a_connection() {
-    let all: Vec<_> = settings().map(|(_, setting)| setting).filter(|setting| setting.key != "addr").collect();
+    // The address is the test's own, and other names for this hub would rightly keep the test out.
+    let is_chosen = |setting: &&Setting| !["addr", "allowed_hosts"].contains(&setting.key);
+    let all: Vec<_> = settings().map(|(_, setting)| setting).filter(is_chosen).collect();
     let strategy = proptest::sample::subsequence(all, 1..=6).prop_flat_map(|chosen| {
         chosen.into_iter().map(|setting| values(setting).prop_map(move |value| (setting, value))).collect::<Vec<_>>()
     });
