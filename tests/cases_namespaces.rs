@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use rustix::process::Signal;
+use server::config_file::ConfigFile;
 use server::process::{Process, fails, throng};
 use server::{Answer, Client, TestServer, exchange, get, namespaces, start, stream_with_buffer, within};
 use std::net::SocketAddr;
@@ -25,28 +26,7 @@ async fn refused(addr: SocketAddr, channel: &str) -> Answer {
     exchange(addr, request.as_bytes()).await
 }
 
-/// A file that is deleted with the test.
-struct File {
-    folder: tempfile::TempDir,
-}
-
-impl File {
-    fn new(text: &str) -> Self {
-        let file = Self { folder: tempfile::tempdir().expect("there is a place for it") };
-        file.write(text);
-        file
-    }
-
-    fn write(&self, text: &str) {
-        std::fs::write(self.folder.path().join("hub.toml"), text).expect("it is ours");
-    }
-
-    fn path(&self) -> String {
-        self.folder.path().join("hub.toml").to_str().expect("it is text").to_owned()
-    }
-}
-
-async fn check_config(file: &File) -> (Option<i32>, String) {
+async fn check_config(file: &ConfigFile) -> (Option<i32>, String) {
     let output = within(throng(&["check-config", &file.path()]).output()).await.expect("the binary runs");
     let Output { status, stdout, stderr } = output;
     let text = [stdout, stderr].concat();
@@ -218,7 +198,7 @@ async fn reload_replaces_all_namespaces_for_new_subscriptions() {
     let addr = "addr = [\"127.0.0.1:0\"]\n";
     let before = "[[namespace]]\nname = \"news\"\n[[namespace]]\nname = \"old\"\n";
     let after = "[[namespace]]\nname = \"news\"\nallow_publish = \"nobody\"\n[[namespace]]\nname = \"new\"\n";
-    let file = File::new(&format!("{addr}{before}"));
+    let file = ConfigFile::new(&format!("{addr}{before}"));
     let (process, mut log) = Process::spawn_logging(&mut throng(&["--config", &file.path()])).await;
     let mut logged = async |expected: &str| {
         within(async {
@@ -263,7 +243,7 @@ async fn check_config_explains_mistakes_in_namespaces_and_lists_valid_ones() {
         ("join_leave = true", "news: join_leave needs presence"),
         ("publish_bytes_max = \"1MiB\"", "news: publish_bytes_max 1048576 is more than --message-bytes-max 65536"),
     ] {
-        let file = File::new(&format!("{head}{text}\n"));
+        let file = ConfigFile::new(&format!("{head}{text}\n"));
         let (code, said) = check_config(&file).await;
         assert!(code == Some(2) && said.contains(expected) && said.contains("(in line 3)"), "{said}");
         let (code, error) = fails(&["--config", &file.path(), "--addr", "127.0.0.1:0"]).await;
@@ -298,10 +278,11 @@ async fn check_config_explains_mistakes_in_namespaces_and_lists_valid_ones() {
         ),
         (&head.repeat(2), "[[namespace]] news: another table before it has this name"),
     ] {
-        let (code, said) = check_config(&File::new(text)).await;
+        let (code, said) = check_config(&ConfigFile::new(text)).await;
         assert!(code == Some(2) && said.contains(expected), "{said}");
     }
-    let (code, said) = check_config(&File::new(&format!("{head}history_size = 10\nhistory_ttl = \"5m\"\n"))).await;
+    let (code, said) =
+        check_config(&ConfigFile::new(&format!("{head}history_size = 10\nhistory_ttl = \"5m\"\n"))).await;
     let expected = "  [[namespace]] news: history_size = 10, history_ttl = 5m, name = news  (hub.toml:1)\n";
     assert!(code == Some(0) && said.ends_with(expected), "{said}");
 }
@@ -311,7 +292,7 @@ async fn check_config_explains_mistakes_in_namespaces_and_lists_valid_ones() {
 async fn example_of_the_page_is_valid_and_does_what_it_says() {
     let page = include_str!("../docs/namespaces.md");
     let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("it has one");
-    let (code, said) = check_config(&File::new(example)).await;
+    let (code, said) = check_config(&ConfigFile::new(example)).await;
     assert_eq!((code, said.matches("[[namespace]]").count()), (Some(0), 3), "{said}");
     let config = Config::from_toml(example).expect("it is valid");
     let server = start(|one| {

@@ -4,30 +4,10 @@
 mod server;
 
 use rustix::process::Signal;
+use server::config_file::ConfigFile;
 use server::process::{Process, fails, logged, throng};
 use server::{Client, within};
 use std::process::Output;
-
-/// A file that is deleted with the test.
-struct File {
-    folder: tempfile::TempDir,
-}
-
-impl File {
-    fn new(text: &str) -> Self {
-        let file = Self { folder: tempfile::tempdir().expect("there is a place for it") };
-        file.write(text);
-        file
-    }
-
-    fn write(&self, text: &str) {
-        std::fs::write(self.folder.path().join("hub.toml"), text).expect("it is ours");
-    }
-
-    fn path(&self) -> String {
-        self.folder.path().join("hub.toml").to_str().expect("it is text").to_owned()
-    }
-}
 
 async fn output(arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String, String) {
     let mut command = throng(arguments);
@@ -40,7 +20,7 @@ async fn output(arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i32>,
 /// A file for the fleet, a variable for the machine, a flag for the moment.
 #[tokio::test]
 async fn variable_overrides_the_file_and_a_flag_overrides_both() {
-    let file = File::new("addr = [\"127.0.0.1:0\"]\nshards = 4\n[limits]\nconnections_max = 11\n");
+    let file = ConfigFile::new("addr = [\"127.0.0.1:0\"]\nshards = 4\n[limits]\nconnections_max = 11\n");
     for (arguments, variables, ending) in [
         (&["--config", &file.path()][..], &[][..], "(4 shards, up to 11 connections)"),
         (&["--config", &file.path()], &[("THRONG_SHARDS", "3")], "(3 shards, up to 11 connections)"),
@@ -55,7 +35,7 @@ async fn variable_overrides_the_file_and_a_flag_overrides_both() {
 
 #[tokio::test]
 async fn check_config_prints_the_source_of_each_setting_and_no_secret() {
-    let file = File::new("shards = 2\n[access]\nadmin_keys = [\"0123456789abcdef\"]\n");
+    let file = ConfigFile::new("shards = 2\n[access]\nadmin_keys = [\"0123456789abcdef\"]\n");
     let path = file.path();
     let (code, printed, _) =
         output(&["check-config", &path, "--ping-interval", "9s"], &[("THRONG_LOG", "debug")]).await;
@@ -70,7 +50,7 @@ async fn check_config_prints_the_source_of_each_setting_and_no_secret() {
 
 #[tokio::test]
 async fn check_config_reports_every_mistake_with_its_line() {
-    let file = File::new("shard = 2\n[limits]\nping_interval = \"soon\"\nslow_consumer = \"drop\"\n");
+    let file = ConfigFile::new("shard = 2\n[limits]\nping_interval = \"soon\"\nslow_consumer = \"drop\"\n");
     let (code, _, printed) = output(&["check-config", &file.path()], &[("THRONG_SHARD", "2")]).await;
     assert_eq!(code, Some(2));
     let lines: Vec<_> = printed.lines().map(|line| line.trim_start_matches(&file.path())).collect();
@@ -91,7 +71,7 @@ async fn check_config_reads_the_level_of_the_log() {
 /// A hub that started with half of its settings would be worse than one that did not.
 #[tokio::test]
 async fn hub_does_not_start_with_a_wrong_or_missing_file() {
-    let file = File::new("[limits]\npong_timeout = \"60s\"\n");
+    let file = ConfigFile::new("[limits]\npong_timeout = \"60s\"\n");
     let (code, printed) = fails(&["--config", &file.path()]).await;
     assert_eq!(code, Some(2));
     assert!(
@@ -107,7 +87,7 @@ async fn hub_does_not_start_with_a_wrong_or_missing_file() {
 async fn default_config_is_a_file_that_can_be_used() {
     let (code, text, _) = output(&["default-config"], &[]).await;
     assert_eq!(code, Some(0));
-    let file = File::new(&text);
+    let file = ConfigFile::new(&text);
     let (code, printed, _) = output(&["check-config", &file.path()], &[]).await;
     assert_eq!(code, Some(0));
     assert!(printed.contains(": valid; 0 of "), "{printed}");
@@ -116,7 +96,7 @@ async fn default_config_is_a_file_that_can_be_used() {
 /// New limits hold for open connections; a wrong file changes nothing; the rest waits for a restart.
 #[tokio::test]
 async fn sighup_reloads_and_keeps_every_connection() {
-    let file = File::new("addr = [\"127.0.0.1:0\"]\n");
+    let file = ConfigFile::new("addr = [\"127.0.0.1:0\"]\n");
     let (process, mut log) = Process::spawn_logging(&mut throng(&["--config", &file.path()])).await;
     let mut client = Client::connect(process.addr, "/ws").await;
     let mut other = Client::connect(process.addr, "/ws").await;
@@ -149,7 +129,7 @@ async fn sighup_reloads_and_keeps_every_connection() {
 #[tokio::test]
 async fn reload_that_rotates_a_secret_says_so_and_shows_neither() {
     let text = |key: &str| format!("addr = [\"127.0.0.1:0\"]\n[access]\nadmin_keys = [\"{key}\"]\n");
-    let file = File::new(&text("0123456789abcdef"));
+    let file = ConfigFile::new(&text("0123456789abcdef"));
     let (process, mut log) = Process::spawn_logging(&mut throng(&["--config", &file.path()])).await;
     file.write(&text("fedcba9876543210"));
     process.signal(Signal::HUP);

@@ -14,6 +14,7 @@ pub(crate) mod api;
 pub(crate) mod balancer;
 pub(crate) mod client;
 pub(crate) mod clock;
+pub(crate) mod config_file;
 pub(crate) mod drain;
 pub(crate) mod http;
 pub(crate) mod process;
