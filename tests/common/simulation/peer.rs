@@ -111,6 +111,11 @@ impl Peer {
         self
     }
 
+    /// The name of its user; empty for an anonymous client.
+    pub(crate) fn user_name(&self) -> String {
+        self.state.info.borrow().as_ref().map_or_else(String::new, |info| info.user().to_owned())
+    }
+
     /// Stops reading: its socket is full.
     pub(crate) fn stalled(self) -> Self {
         self.state.pipe.limit(0);
