@@ -6,7 +6,7 @@ use super::channel_key::ChannelKey;
 use super::inspection::Inspection;
 use crate::config::HubLimits;
 use crate::protocol::backlog::Backlog;
-use crate::protocol::{CloseReason, Encoding, Publication};
+use crate::protocol::{CloseReason, Encoding, PresenceEvent, Publication};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -50,12 +50,14 @@ pub enum Command<S> {
         /// What was published.
         publication: Publication,
     },
-    /// The number of subscribers of a channel has changed.
+    /// The subscribers of a channel have changed.
     Announce {
         /// The channel.
         channel: ChannelKey,
-        /// Its subscribers, on all shards.
-        subscribers: u32,
+        /// Their number, on all shards; `None` if nobody is told that.
+        subscribers: Option<u32>,
+        /// Who has joined and left.
+        events: Arc<[PresenceEvent]>,
     },
     /// The peer sent a ping with this body.
     Ping {
@@ -102,6 +104,7 @@ impl<S> Command<S> {
         match self {
             Self::Publish { publication, .. } => publication.payload.len(),
             Self::Subscribe { backlog, .. } => backlog.wire.len(),
+            Self::Announce { events, .. } => events.iter().map(PresenceEvent::bytes).sum(),
             _ => 0,
         }
     }

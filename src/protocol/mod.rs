@@ -10,6 +10,7 @@ pub mod chat;
 pub mod encoding;
 pub mod json;
 pub mod position;
+pub mod presence;
 pub mod publication;
 
 // How it ends.
@@ -23,6 +24,7 @@ pub use close_code::CloseCode;
 pub use encoding::Encoding;
 pub use error::ProtocolError;
 pub use position::{Epoch, Position};
+pub use presence::{ClientInfo, PresenceEvent, PresenceEventKind};
 pub use publication::{Content, Details, Payload, Publication};
 pub use websocket::decoder::FrameDecoder;
 pub use websocket::event::{Event, MessageKind};

@@ -1,12 +1,12 @@
 //! The hub against a reference model: whatever happens in whatever order, a subscriber sees the channel's one order,
-//! without a gap that it was not told about, and one that returns gets exactly what it missed or is told that it does
-//! not.
+//! without a gap that it was not told about; one that returns gets exactly what it missed or is told that it does not;
+//! and who is there is known exactly.
 //!
 //! A seed decides everything, and a failure prints it. `THRONG_SEED=7` runs that seed, `THRONG_SEEDS=100000` as many.
 
 #![expect(clippy::panic, reason = "what fails here fails the test")]
 
-use crate::simulation::{End, Peer, SimulatedHub};
+use crate::simulation::{End, Life, Line, Members, Peer, SimulatedHub, View};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::collections::HashMap;
@@ -27,26 +27,12 @@ const CHANNELS: [&str; 3] = ["a", "b", "c"];
 /// Most publications of a recovery.
 const RECOVERED_MAX: usize = 300;
 
-/// One life of a channel, between which its offsets begin anew: the number of its first line, and how it is named.
-#[derive(Clone, Copy, PartialEq)]
-struct Life {
-    first: usize,
-    epoch: Option<Epoch>,
-}
-
 /// What a subscriber should get of one channel: the lines from here on, up to here once it has left.
 #[derive(Clone, Copy)]
 struct Due {
     channel: &'static str,
     from: usize,
     to: Option<usize>,
-}
-
-/// What was published.
-struct Line {
-    text: String,
-    offset: u64,
-    at: Duration,
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "what happened to it, one by one")]
@@ -62,6 +48,8 @@ struct Subscriber {
     encoding: Encoding,
     /// When it connected, as time since the hub's start.
     since: Duration,
+    /// What it knows of who is there, if it is told.
+    view: Option<View>,
 }
 
 /// The reference model: every channel is a list, every subscriber a range of it.
@@ -73,6 +61,9 @@ struct World {
     lives: HashMap<&'static str, Life>,
     history: HistoryOptions,
     subscribers: Vec<Subscriber>,
+    members: Members,
+    /// Somebody asks after every step who is there. Otherwise hardly anybody does, so that joins and leaves cancel.
+    is_asking: bool,
     is_closing_all: bool,
 }
 
@@ -91,6 +82,7 @@ impl World {
             ping_interval: milliseconds(8000),
             pong_timeout: milliseconds(2000),
             close_timeout: milliseconds(1000),
+            history_bytes_max: [usize::MAX, 100_000, 3000][random.random_range(0..3)],
             ..HubLimits::default()
         };
         let tuning = TuningConfig {
@@ -105,8 +97,13 @@ impl World {
         };
         hub.keep(history.size, history.ttl);
         let published = CHANNELS.into_iter().map(|channel| (channel, Vec::new())).collect();
-        let lives = CHANNELS.into_iter().map(|channel| (channel, Life { first: 0, epoch: None })).collect();
-        Self { hub, limits, random, published, lives, history, subscribers: vec![], is_closing_all: false }
+        let lives = CHANNELS.into_iter().map(|channel| (channel, Life::new(0, None))).collect();
+        let mut members = Members::default();
+        let (is_on, tells) = [(false, false), (true, false), (true, true), (true, true)][random.random_range(0..4)];
+        members.reload(&hub, is_on, tells);
+        let is_asking = random.random();
+        let subscribers = vec![];
+        Self { hub, limits, random, published, lives, history, subscribers, members, is_asking, is_closing_all: false }
     }
 
     fn run(&mut self) {
@@ -115,12 +112,14 @@ impl World {
                 0..10 => self.connect(),
                 10..55 => self.publish(),
                 55..75 => self.pass(),
-                75..92 => self.disturb(),
-                92..94 => self.leave(),
+                75..88 => self.disturb(),
+                88 => self.reload(),
+                89..91 => _ = self.hub.announce(),
+                91..94 => self.leave(),
                 94 => self.unsubscribe(),
                 95 => {
                     self.hub.sweep();
-                    self.hub.announce();
+                    self.members.check(&self.hub);
                 }
                 96..98 => {
                     let time = milliseconds(self.random.random_range(1..1500));
@@ -133,22 +132,48 @@ impl World {
                 }
                 _ => self.hub.run_until_idle(),
             }
+            self.check_step();
         }
         if self.random.random() {
             self.hub.close_all(CloseReason::Shutdown);
             self.is_closing_all = true;
         }
         self.subscribers.iter().for_each(|subscriber| subscriber.peer.resume());
+        while self.hub.announce() > 0 {
+            self.hub.run_until_idle();
+        }
         self.hub.advance(milliseconds(COALESCE_DELAY_MAX));
         self.subscribers.iter().for_each(|subscriber| self.check(subscriber));
         self.check_counts();
+        self.members.check(&self.hub);
         self.hub.end();
+    }
+
+    /// What holds after every step.
+    fn check_step(&self) {
+        self.members.check_count(&self.hub);
+        if self.is_asking {
+            self.members.check(&self.hub);
+        }
+        assert!(self.hub.hub().history_bytes() <= self.limits.history_bytes_max, "the budget of histories");
+    }
+
+    /// Presence, and joins and leaves, are switched on or off. What was told before is no longer complete.
+    fn reload(&mut self) {
+        if self.random.random_ratio(1, 3) {
+            let (is_on, tells) = [(false, false), (true, false), (true, true)][self.random.random_range(0..3)];
+            self.members.reload(&self.hub, is_on, tells);
+            self.subscribers.iter_mut().for_each(|subscriber| subscriber.view = None);
+        }
     }
 
     fn connect(&mut self) {
         let encoding = [Encoding::Lines, Encoding::NumberedLines, Encoding::Frames][self.random.random_range(0..3)];
         let is_split = self.random.random_ratio(1, 5);
         let mut peer = self.hub.connect_as(MessageShape { encoding, is_split, has_signs_of_life: false });
+        if self.random.random() {
+            peer = peer.user(["a", "b"][self.random.random_range(0..2)]);
+        }
         let is_mute = self.random.random_ratio(1, 10);
         if is_mute {
             peer = peer.mute();
@@ -157,7 +182,11 @@ impl World {
         peer.pipe().keep([0, 0, 1, 16_384][self.random.random_range(0..4)]);
         let (count, first) = (self.random.random_range(1..=2), self.random.random_range(0..3));
         let channels = CHANNELS.into_iter().cycle().skip(first).take(count);
-        let due = channels.map(|channel| self.subscribe(&peer, channel)).collect();
+        let due: Vec<_> = channels.map(|channel| self.subscribe(&peer, channel)).collect();
+        // An event does not say which channel it is of.
+        let is_watching = encoding.tells_presence() && count == 1;
+        let has_asked = self.random.random();
+        let view = if is_watching { self.members.watch(&self.hub, due[0].channel, has_asked) } else { None };
         self.subscribers.push(Subscriber {
             peer,
             due,
@@ -167,6 +196,7 @@ impl World {
             has_unsubscribed: false,
             encoding,
             since: self.hub.now(),
+            view,
         });
     }
 
@@ -174,11 +204,12 @@ impl World {
     fn subscribe(&mut self, peer: &Peer, channel: &'static str) -> Due {
         let since = self.since(channel);
         let start = peer.subscribe_since(channel, since);
+        self.members.join(channel, peer);
         let epoch = start.position.map(|position| position.epoch);
         assert_eq!(epoch.is_some(), self.history.is_on());
         let end = self.published[channel].len();
         if start.position.is_some_and(|position| position.offset == 0) {
-            self.lives.insert(channel, Life { first: end, epoch });
+            self.lives.insert(channel, Life::new(end, epoch));
         }
         let life = self.lives[channel];
         if let Some(position) = start.position {
@@ -188,8 +219,14 @@ impl World {
             Since::Now => assert_eq!((start.publications, start.is_recovered), (0, None)),
             Since::Newest(wanted) => assert!(start.publications <= wanted && start.is_recovered.is_none()),
             Since::After { position, or_newest } => {
-                let is_recoverable = Some(position.epoch) == epoch && self.keeps_since(channel, position);
+                let mut is_recoverable = Some(position.epoch) == epoch && self.keeps_since(channel, position);
+                if is_recoverable && start.is_recovered == Some(false) {
+                    assert!(self.hub.hub().metrics().process.read().history_evicted > 0, "nothing had to give way");
+                    self.lives.get_mut(channel).into_iter().for_each(|life| life.note_eviction(position));
+                    is_recoverable = false;
+                }
                 assert_eq!(start.is_recovered, Some(is_recoverable), "{position}");
+                assert!(!is_recoverable || !self.lives[channel].is_evicted(position), "it was evicted");
                 let missed =
                     end - life.first - usize::try_from(position.offset).unwrap_or(usize::MAX).min(end - life.first);
                 assert!(if is_recoverable { start.publications == missed } else { start.publications <= or_newest });
@@ -216,15 +253,9 @@ impl World {
 
     /// Whether the history has everything after a position, by the rules alone.
     fn keeps_since(&self, channel: &str, position: Position) -> bool {
-        let lines = &self.published[channel][self.lives[channel].first..];
-        let Some(missed) = usize::try_from(position.offset).ok().and_then(|offset| lines.get(offset..)) else {
-            return false;
-        };
-        let bytes: usize = missed.iter().map(|line| line.text.len() + 1).sum();
-        let is_old = |line: &Line| self.hub.now() - line.at >= self.history.ttl;
-        missed.len() <= self.history.size.min(RECOVERED_MAX)
-            && bytes <= self.limits.outbox_bytes_max
-            && !missed.iter().any(is_old)
+        let history = HistoryOptions { size: self.history.size.min(RECOVERED_MAX), ..self.history };
+        let bytes_max = self.limits.outbox_bytes_max;
+        self.lives[channel].keeps_since(&self.published[channel], position, history, bytes_max, self.hub.now())
     }
 
     fn unsubscribe(&mut self) {
@@ -232,6 +263,7 @@ impl World {
         if let Some(subscriber) = self.subscribers.iter_mut().find(is_here) {
             let due = &mut subscriber.due[0];
             subscriber.peer.unsubscribe(due.channel);
+            self.members.leave(due.channel, &subscriber.peer);
             due.to = Some(self.published[due.channel].len());
             subscriber.has_unsubscribed = true;
         }
@@ -250,7 +282,7 @@ impl World {
             // Nobody is there, and nothing is kept.
             let Some(Published { offset, epoch }) = self.hub.publish_to(channel, &text) else { return };
             if offset == 1 {
-                self.lives.insert(channel, Life { first: number, epoch });
+                self.lives.insert(channel, Life::new(number, epoch));
             }
             let life = self.lives[channel];
             assert_eq!((offset, epoch), ((number - life.first + 1) as u64, life.epoch), "offsets have no gap");
@@ -308,7 +340,10 @@ impl World {
             let subscriber = &mut self.subscribers[chosen];
             subscriber.peer.leave();
             for due in &mut subscriber.due {
-                due.to.get_or_insert_with(|| self.published[due.channel].len());
+                if due.to.is_none() {
+                    due.to = Some(self.published[due.channel].len());
+                    self.members.leave(due.channel, &subscriber.peer);
+                }
             }
         }
     }
@@ -332,6 +367,13 @@ impl World {
         let has_all = !was_cut && matches!(reason, None | Some(CloseReason::Shutdown));
         assert!(!has_all || self.is_closing_all == reason.is_some(), "open although all were closed");
         self.check_lines(subscriber, has_all);
+        let is_told_all = has_all && !self.is_closing_all;
+        if let Some(view) = subscriber.view.as_ref().filter(|_| is_told_all) {
+            let lines = subscriber.peer.lines();
+            if !lines.iter().any(|line| line.ends_with("skipped: this connection is too slow")) {
+                self.members.check_view(view, &lines);
+            }
+        }
     }
 
     /// A slow consumer lagged by more than memory allows; or by more than its bound, for a while; or stalled for long.
@@ -341,7 +383,7 @@ impl World {
             let lines = &self.published[due.channel];
             lines[due.from..due.to.unwrap_or(lines.len())].iter().map(|line| line.text.len() + 1).sum::<usize>()
         };
-        let most = subscriber.due.iter().map(published).max().unwrap_or(0);
+        let most = subscriber.due.iter().map(published).max().unwrap_or(0) + self.members.told_bytes_max();
         let time = self.hub.now() - subscriber.since;
         let is_over = most > outbox_bytes_max && time >= outbox_stall_max / 10;
         assert!(most > 8 * outbox_bytes_max || is_over || time >= outbox_stall_max, "{most} bytes in {time:?}");

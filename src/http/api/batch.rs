@@ -6,7 +6,7 @@ use super::json;
 use super::method::Method;
 use super::publish::PublishRequest;
 use super::reply::Reply;
-use super::{broadcast, channels, disconnect, dispatch, history, info};
+use super::{broadcast, channels, disconnect, dispatch, history, info, presence};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -44,6 +44,14 @@ struct Command<'a> {
     #[serde(borrow, default)]
     #[schemars(with = "Option<history::HistoryRemoveRequest<'static>>")]
     history_remove: Option<&'a RawValue>,
+    /// A channel whose clients are listed.
+    #[serde(borrow, default)]
+    #[schemars(with = "Option<presence::PresenceRequest<'static>>")]
+    presence: Option<&'a RawValue>,
+    /// A channel whose clients are counted.
+    #[serde(borrow, default)]
+    #[schemars(with = "Option<presence::PresenceRequest<'static>>")]
+    presence_stats: Option<&'a RawValue>,
     /// Channels to list.
     #[serde(borrow, default)]
     #[schemars(with = "Option<channels::ChannelsRequest<'static>>")]
@@ -84,13 +92,16 @@ pub(super) async fn batch(call: &Call<'_>, body: &[u8]) -> Result<BatchResult, A
 impl<'a> Command<'a> {
     /// Returns what a command asks for.
     fn read(command: &'a RawValue) -> Result<(Method, &'a RawValue), ApiError> {
-        let Self { publish, broadcast, history, history_remove, channels, info, disconnect } =
-            json::read(command.get().as_bytes())?;
+        let command: Self = json::read(command.get().as_bytes())?;
+        let Self { publish, broadcast, history, history_remove, presence, presence_stats, channels, info, disconnect } =
+            command;
         let fields = [
             publish.map(|body| (Method::Publish, body)),
             broadcast.map(|body| (Method::Broadcast, body)),
             history.map(|body| (Method::History, body)),
             history_remove.map(|body| (Method::HistoryRemove, body)),
+            presence.map(|body| (Method::Presence, body)),
+            presence_stats.map(|body| (Method::PresenceStats, body)),
             channels.map(|body| (Method::Channels, body)),
             info.map(|body| (Method::Info, body)),
             disconnect.map(|body| (Method::Disconnect, body)),
@@ -103,7 +114,7 @@ impl<'a> Command<'a> {
             }
             (None, _) => {
                 let text = "a command has one field, named like its method: publish, broadcast, history, \
-                    history_remove, channels, info or disconnect";
+                    history_remove, presence, presence_stats, channels, info or disconnect";
                 Err(ApiError::new(ErrorKind::UnknownMethod, text))
             }
         }

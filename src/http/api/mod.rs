@@ -22,6 +22,7 @@ mod disconnect;
 mod history;
 mod info;
 mod payload;
+mod presence;
 mod publish;
 mod stream;
 
