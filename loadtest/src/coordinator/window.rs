@@ -11,7 +11,7 @@ use crate::observe::metrics::{Counters, fetch};
 use crate::observe::server::ServerProcess;
 use crate::observe::syscalls::Count;
 use crate::observe::watch::Moment;
-use crate::results::{Churn, GeneratorUse, Phase, ServerUse};
+use crate::results::{ApiAnswers, Churn, GeneratorUse, Phase, ServerUse};
 use crate::worker::messages::{Drive, Edge, Event, Loaded, Request, TimedLoad};
 use anyhow::Result;
 use std::thread::JoinHandle;
@@ -97,6 +97,7 @@ impl Coordinator {
             kernel_tcp_peak,
             ..between(window.name, &loaded, &before.moment, &after.moment)
         };
+        phase.api = api_answers(&loaded, phase.seconds);
         phase.syscalls_per_delivery = count.and_then(Count::per_second).map(|rate| rate / phase.deliveries_per_second);
         add_counters(&mut phase, before, after);
         if window.churn_rate > 0.0 {
@@ -170,6 +171,19 @@ impl Coordinator {
             server_rss_per_arrival: is_known.then(|| growth / arrivals as f64),
         });
     }
+}
+
+/// Returns the answers of the API to all workers, if they publish through it.
+fn api_answers(loaded: &[Loaded], window_s: f64) -> Option<ApiAnswers> {
+    let parts: Vec<_> = loaded.iter().filter_map(|loaded| loaded.api.as_ref()).collect();
+    let answers: u64 = parts.iter().map(|part| part.answers).sum();
+    let accepted: u64 = parts.iter().map(|part| part.accepted).sum();
+    (!parts.is_empty()).then(|| ApiAnswers {
+        answers_per_second: answers as f64 / window_s,
+        accepted_per_second: accepted as f64 / window_s,
+        batch: accepted as f64 / answers.max(1) as f64,
+        answer_time: Histogram::merged(parts.iter().map(|part| &part.answer_time)).summary(),
+    })
 }
 
 /// Merges a worker's figures by message into those of all.

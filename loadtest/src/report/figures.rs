@@ -124,6 +124,21 @@ pub(crate) const OF_PHASE: &[Figure<Phase>] = &[
     figure("late_p99", "sent late p99", Unit::Latency, Better::Lower, |p| {
         (p.lateness.count > 0).then_some(p.lateness.p99_us as f64)
     }),
+    figure("api_publications_per_s", "API publications/s", Unit::PerSecond, Better::Higher, |p| {
+        p.api.as_ref().map(|api| api.accepted_per_second)
+    }),
+    figure("api_answers_per_s", "API answers/s", Unit::PerSecond, Better::Higher, |p| {
+        p.api.as_ref().map(|api| api.answers_per_second)
+    }),
+    figure("api_batch", "API publications/answer", Unit::Each, Better::Neither, |p| {
+        p.api.as_ref().map(|api| api.batch)
+    }),
+    figure("api_p50", "API answer p50", Unit::Latency, Better::Lower, |p| {
+        p.api.as_ref().map(|api| api.answer_time.p50_us as f64)
+    }),
+    figure("api_p99", "API answer p99", Unit::Latency, Better::Lower, |p| {
+        p.api.as_ref().map(|api| api.answer_time.p99_us as f64)
+    }),
     figure("server_cpu", "server CPU", Unit::Share, Better::Lower, |p| p.server.map(|server| server.cpu_share)),
     figure("server_cpu_per_delivery", "server CPU/delivery", Unit::Cpu, Better::Lower, |p| {
         p.server.map(|server| server.cpu_us_per_delivery)

@@ -1,11 +1,23 @@
 //! The headline of a report: the load in one line.
 
-use crate::config::{Axis, Config, Load};
+use crate::config::{Api, Axis, Config, Load};
 use crate::units::{count, rate};
 use humantime::format_duration;
 
 /// Returns the load of a run in one line.
 pub(super) fn headline(config: &Config) -> String {
+    let load = of_load(config);
+    match &config.api {
+        None => load,
+        Some(Api { connections, batch, .. }) => {
+            let connections =
+                if *connections == 1 { "1 connection".to_owned() } else { format!("{connections} connections") };
+            format!("{load}; through the API over {connections}, up to {batch} in a request")
+        }
+    }
+}
+
+fn of_load(config: &Config) -> String {
     let size = config.size;
     let (clients, duration, warmup) =
         (count(config.clients as u64), format_duration(config.duration), format_duration(config.warmup));

@@ -104,6 +104,10 @@ fn faults(findings: &Findings) -> Vec<String> {
     ];
     let counted = kinds.into_iter().filter(|(number, _)| *number > 0);
     let mut faults: Vec<String> = counted.map(|(number, kind)| format!("{} {kind}", count(number))).collect();
+    let refused = findings.accounting.unaccepted_by_api;
+    if refused > 0 {
+        faults.push(format!("{} not accepted by the API", count(refused)));
+    }
     for CloseCount { code, reason, count, .. } in &findings.closes {
         let reason = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
         faults.push(format!("{count} closed with {code}{reason}"));

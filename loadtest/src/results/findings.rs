@@ -59,6 +59,9 @@ pub(crate) struct Accounting {
     pub(crate) undelivered_closed: u64,
     /// Messages, not deliveries, of publishers that the server closed, which reached no client.
     pub(crate) unaccepted: u64,
+    /// Messages that the API had not accepted when the wait for it was over. They reached no client either.
+    #[serde(default)]
+    pub(crate) unaccepted_by_api: u64,
     /// Deliveries that fastwebsockets' client saw too.
     pub(crate) validated: u64,
     /// The start of the first line that was not a record.

@@ -30,8 +30,8 @@ pub(super) fn run(run: &mut Coordinator, load: &RampLoad) -> Result<()> {
             Axis::Clients => (whole(value), load.rate),
             Axis::Rate => (config.clients, value),
         };
-        // The publisher comes on top.
-        let total = clients + 1;
+        // A publisher of the run's own comes on top.
+        let total = clients + usize::from(config.has_own_publisher());
         if total > run.findings.connections.opened {
             match run.connect_to(total) {
                 Ok(connections) => run.findings.connections = connections,

@@ -18,6 +18,8 @@ use std::net::SocketAddr;
 pub(crate) struct Job {
     pub(crate) config: Config,
     pub(crate) share: Share,
+    /// The key of the API, which the configuration loses on its way into any JSON.
+    pub(crate) api_key: Option<String>,
 }
 
 /// A request of the coordinator.
@@ -144,6 +146,18 @@ pub(crate) struct Loaded {
     pub(crate) lateness: Buckets,
     pub(crate) arrivals: u64,
     pub(crate) arrival_handshake: Buckets,
+    /// Present if this worker publishes through the API.
+    pub(crate) api: Option<ApiUse>,
+}
+
+/// The answers of the API within a window.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct ApiUse {
+    pub(crate) answers: u64,
+    /// Publications that they accepted.
+    pub(crate) accepted: u64,
+    /// From the request to its answer.
+    pub(crate) answer_time: Buckets,
 }
 
 /// One end of the measured window.
@@ -160,7 +174,7 @@ pub(crate) struct Edge {
 pub(crate) struct Drained {
     pub(crate) latency: Buckets,
     /// Microseconds to the first and to the last receiver, by message of the window; a message that reached no client
-    /// has `u32::MAX` and 0. Empty unless there is a single publisher in an open loop.
+    /// has `u32::MAX` and 0. Empty unless all publish in one channel, in turn, in an open loop.
     pub(crate) first_us: Vec<u32>,
     pub(crate) last_us: Vec<u32>,
     /// Deliveries lost and connections closed over the whole run, so far.
@@ -189,6 +203,8 @@ pub(crate) struct Received {
     pub(crate) closes: Vec<CloseCount>,
     pub(crate) refusals: Vec<Refusal>,
     pub(crate) first_unexpected: Option<String>,
+    /// Messages that the API did not accept before their load was given up.
+    pub(crate) unaccepted: u64,
     /// Publishers whose connection has ended.
     pub(crate) ended: Vec<usize>,
     /// The sequence number that comes next, of the client that is furthest, by publisher.

@@ -26,6 +26,8 @@ mod stream;
 mod tls;
 
 // Sending.
+mod api_connection;
+mod backend;
 mod publisher;
 mod source;
 

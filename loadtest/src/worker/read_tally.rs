@@ -116,7 +116,7 @@ impl Sink for ReadTally<'_> {
                 self.batch.intended_ns = record.intended_ns;
             }
             self.batch.count += 1;
-            self.spread.record(record.sequence, latency);
+            self.spread.record(record.publisher, record.sequence, latency);
         }
         true
     }
