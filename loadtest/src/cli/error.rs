@@ -81,6 +81,12 @@ pub(crate) enum ConfigError {
     #[error("{flag} would have no effect: {why}; omit it")]
     Unused { flag: &'static str, why: &'static str },
     #[error(
+        "--leavers {leavers} is not below --clients {clients}; some have to stay, to see what the return costs them"
+    )]
+    NobodyStays { leavers: usize, clients: usize },
+    #[error("recovery needs --protocol numbered, whose clients know their positions; omit --protocol")]
+    NoPositions,
+    #[error(
         "--publish api needs a channel: put {CHANNEL} into --url {0} where the server expects it, or name one with \
              --channel"
     )]

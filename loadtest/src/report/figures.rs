@@ -241,6 +241,29 @@ pub(crate) const OF_RUN: &[Figure<Findings>] = &[
     figure("storm_rss_peak", "server RSS peak in the storm", Unit::Bytes, Better::Lower, |f| {
         known(f.storm.as_ref()?.rounds.iter().map(|round| round.server_rss_peak).max()?)
     }),
+    figure("recovered", "recovered completely", Unit::Count, Better::Higher, |f| {
+        f.recovery.as_ref().map(|recovery| recovery.recovered as f64)
+    }),
+    figure("incomplete", "recovered incompletely", Unit::Count, Better::Lower, |f| {
+        f.recovery.as_ref().map(|recovery| recovery.incomplete as f64)
+    }),
+    figure("recovered_lines", "messages recovered", Unit::Count, Better::Neither, |f| {
+        f.recovery.as_ref().map(|recovery| recovery.lines as f64)
+    }),
+    figure("return_99", "99 % back", Unit::Seconds, Better::Lower, |f| f.recovery.as_ref()?.back_99_s),
+    figure("return_100", "all back", Unit::Seconds, Better::Lower, |f| f.recovery.as_ref()?.back_100_s),
+    figure("others_p50_ratio", "others' p50, return/calm", Unit::Times, Better::Lower, |f| {
+        f.recovery.as_ref().map(|recovery| recovery.p50_ratio)
+    }),
+    figure("others_p99_ratio", "others' p99, return/calm", Unit::Times, Better::Lower, |f| {
+        f.recovery.as_ref().map(|recovery| recovery.p99_ratio)
+    }),
+    figure("return_rss_before", "server RSS before the return", Unit::Bytes, Better::Lower, |f| {
+        known(f.recovery.as_ref()?.server_rss_before)
+    }),
+    figure("return_rss_peak", "server RSS peak in the return", Unit::Bytes, Better::Lower, |f| {
+        known(f.recovery.as_ref()?.server_rss_peak)
+    }),
     figure("arrivals_per_s", "arrivals/s", Unit::PerSecond, Better::Neither, |f| {
         f.churn.as_ref().map(|churn| churn.arrivals_per_second)
     }),

@@ -54,6 +54,14 @@ fn of_load(config: &Config) -> String {
             rate(*per_second),
             rate(*churn_rate)
         ),
+        Load::Recovery { rate: per_second, leavers, missed, within } => format!(
+            "recovery: {clients} receivers, {} messages/s of {size} B, {duration} calm; {} leave, miss {}, and return \
+             within {}",
+            rate(*per_second),
+            count(*leavers as u64),
+            count(*missed as u64),
+            format_duration(*within)
+        ),
         Load::Ramp(ramp) => format!(
             "ramp: {} from {} by {}, {duration} a step, until p99 is above {}",
             if ramp.axis == Axis::Clients { "clients" } else { "messages/s" },

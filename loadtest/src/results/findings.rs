@@ -2,7 +2,7 @@
 
 use super::phase::Phase;
 use super::sample::Sample;
-use super::scenario::{Channels, Churn, Idle, Ramp, Slow, Soak, Storm};
+use super::scenario::{Channels, Churn, Idle, Ramp, Recovery, Slow, Soak, Storm};
 use crate::measure::histogram::Summary;
 use crate::measure::{CloseCount, Counts, Refusal};
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,8 @@ pub(crate) struct Findings {
     pub(crate) storm: Option<Storm>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) churn: Option<Churn>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) recovery: Option<Recovery>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ramp: Option<Ramp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -110,7 +110,8 @@ impl Engine {
         let audience = Audience::new(&config);
         let format = Format::new(config.size, config.seed);
         // The last clients of the run are there to be slow or to leave, and are not timed.
-        let timed = config.connections() - config.load.stalled().max(config.load.churners());
+        let load = &config.load;
+        let timed = config.connections() - load.stalled().max(load.churners()).max(load.leavers());
         let timer = Timer::new(&poll, TIMER)?;
         let backend = config.api.clone().map(|api| Backend::new(api, poll.registry().try_clone()?)).transpose()?;
         Ok(Self {
@@ -214,7 +215,10 @@ impl Engine {
         }
         let is_news = event.is_readable() || event.is_error();
         match client.state {
-            State::Connecting => self.connector.connected(&mut self.pool, index, &self.tally.audience)?,
+            State::Connecting => {
+                let position = self.tally.positions.of(index);
+                self.connector.connected(&mut self.pool, index, &self.tally.audience, position)?;
+            }
             State::Shaking(_) if is_news => self.shake(index, event.is_read_closed())?,
             State::Open | State::Greeting(_) if is_news => self.read(index, event.is_read_closed())?,
             _ => {}
@@ -225,8 +229,11 @@ impl Engine {
     /// Reads the response to a client's handshake and, if that is over, what came right after it.
     fn shake(&mut self, index: usize, is_closing: bool) -> Result<()> {
         let Some(early) = self.connector.shake(&mut self.pool, index, is_closing)? else { return Ok(()) };
-        // While messages flow it is unknown which of them a new connection receives first.
-        self.tally.open(index, self.publisher.is_quiet.then_some(&self.publisher.sent[..]));
+        // A client that asks for what it missed goes on where it was. While messages flow it is unknown which of them a
+        // new one receives first.
+        if self.tally.positions.of(index).is_none() {
+            self.tally.open(index, self.publisher.is_quiet.then_some(&self.publisher.sent[..]));
+        }
         let channels = self.tally.audience.channels(self.share.global(index));
         self.connector.greet(&mut self.pool, index, &channels);
         self.reading.buffer[..early.len()].copy_from_slice(&early);
@@ -295,6 +302,10 @@ impl Engine {
                 Note::Line(line) => match self.config.protocol.meaning(&line) {
                     Meaning::Nothing => {}
                     Meaning::Ready => self.connector.greeted(&mut self.pool, index),
+                    Meaning::At(start) => {
+                        self.tally.positions.begin(index, &start);
+                        self.connector.greeted(&mut self.pool, index);
+                    }
                     Meaning::Reply(text) => client.say(text),
                     Meaning::Refused(why) => {
                         self.connector.refuse(&mut self.pool, index, format!("answered {why}"))?;

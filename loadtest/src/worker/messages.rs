@@ -35,6 +35,8 @@ pub(crate) enum Request {
     Stall,
     /// Read those to their ends.
     ReadOut { patience_ns: u64 },
+    /// Cut the clients that are configured to leave.
+    Leave,
     /// Cut all connections at `at_ns` and bring them back, the first attempts spread over `jitter_ns`.
     Storm { at_ns: u64, jitter_ns: u64, give_up_ns: u64 },
     /// Report everything that was received.
@@ -57,6 +59,8 @@ pub(crate) struct TimedLoad {
     pub(crate) patience_ns: u64,
     /// Connections that come and go per second, in the whole run.
     pub(crate) churn_rate: f64,
+    /// Time from the opening of the window within which the clients that left return; 0 if they stay away.
+    pub(crate) return_ns: u64,
 }
 
 /// The pace of the publishers.
@@ -82,6 +86,8 @@ pub(crate) enum Event {
     Drained(Drained),
     Stalled(Vec<(usize, SocketAddr)>),
     ReadOut(Vec<CloseCount>),
+    /// Clients that were cut.
+    Left(usize),
     Returned(Returned),
     Received(Received),
     Missing(Missing),
@@ -109,6 +115,7 @@ answers! {
     drained: Drained -> Drained,
     stalled: Stalled -> Vec<(usize, SocketAddr)>,
     read_out: ReadOut -> Vec<CloseCount>,
+    left: Left -> usize,
     returned: Returned -> Returned,
     received: Received -> Received,
     missing: Missing -> Missing,
@@ -148,6 +155,21 @@ pub(crate) struct Loaded {
     pub(crate) arrival_handshake: Buckets,
     /// Present if this worker publishes through the API.
     pub(crate) api: Option<ApiUse>,
+    /// Present if clients that had left returned.
+    pub(crate) returned: Option<Returned>,
+    /// Over the whole run.
+    pub(crate) recoveries: Recoveries,
+}
+
+/// What servers said to clients that returned and named their position.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct Recoveries {
+    /// Everything that was missed follows.
+    pub(crate) complete: u64,
+    /// Something of it cannot be given.
+    pub(crate) incomplete: u64,
+    /// Lines that follow, of the complete ones.
+    pub(crate) lines: u64,
 }
 
 /// The answers of the API within a window.
@@ -187,7 +209,7 @@ pub(crate) struct Drained {
 /// The returns after a cut.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Returned {
-    /// From the cut to the end of the handshake.
+    /// From the cut, or from the first moment of a return, to the end of the handshake.
     pub(crate) returns: Buckets,
     pub(crate) attempts: u64,
     pub(crate) clients: usize,

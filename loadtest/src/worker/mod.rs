@@ -33,6 +33,7 @@ mod source;
 
 // Accounting of deliveries.
 mod gaps;
+mod positions;
 mod read_tally;
 mod spread;
 mod tally;

@@ -286,7 +286,11 @@ async fn serve_client(stream: TcpStream, peer: SocketAddr, state: Shared) {
     let (queue, commands) = channel(QUEUE);
     let mut query = String::new();
     #[expect(clippy::result_large_err, reason = "the trait wants it")]
-    let on_request = |request: &Request, response: Response| {
+    let on_request = |request: &Request, mut response: Response| {
+        // The server speaks whatever subprotocol it is asked for.
+        if let Some(name) = request.headers().get("sec-websocket-protocol") {
+            response.headers_mut().insert("sec-websocket-protocol", name.clone());
+        }
         request.uri().query().unwrap_or_default().clone_into(&mut query);
         let mut state = state.lock().unwrap();
         state.handshakes += 1;

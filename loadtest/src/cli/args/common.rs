@@ -23,9 +23,9 @@ pub(crate) struct Common {
     /// `{channel}` is replaced by the channel.
     #[arg(long, default_value = URL_DEFAULT, value_parser = Target::parse, help_heading = "Target")]
     pub(crate) url: Target,
-    /// The client protocol.
-    #[arg(long, alias = "face", value_enum, default_value = "plain", help_heading = "Target")]
-    pub(crate) protocol: ProtocolName,
+    /// The client protocol [default: plain; recovery numbered].
+    #[arg(long, alias = "face", value_enum, help_heading = "Target")]
+    pub(crate) protocol: Option<ProtocolName>,
     /// The channel to publish in, where `{channel}` stands; in the scenario `channels` the prefix of their names
     /// [default: loadtest].
     #[arg(long, value_parser = values::channel, help_heading = "Target")]
@@ -112,6 +112,9 @@ pub(crate) struct Common {
 pub(crate) enum ProtocolName {
     /// Every message to all clients, lines joined by newlines: gorilla's chat example, throng's /ws, most demos.
     Plain,
+    /// As plain, with the subprotocol throng.numbered: each line begins with its offset and its time, and a client that
+    /// returns asks for what it missed.
+    Numbered,
     /// The Centrifuge client protocol v2, JSON.
     Centrifuge,
     /// Any other protocol of text messages: see --hello, --ready, --publish, --marker.
@@ -131,7 +134,7 @@ impl Common {
             _ => Duration::from_secs(30),
         });
         let api = self.api.config(&self.url, self.publish.as_deref() == Some(PUBLISH_API))?;
-        let protocol = self.protocol()?;
+        let protocol = self.protocol(&load)?;
         if matches!(load, Load::Idle { .. }) {
             self.check_idle()?;
         }
@@ -193,7 +196,13 @@ impl Common {
         unused.map_or(Ok(()), |(flag, _)| Err(ConfigError::Unused { flag, why: "idle sends no messages" }))
     }
 
-    fn protocol(&self) -> Result<Protocol, ConfigError> {
+    fn protocol(&self, load: &Load) -> Result<Protocol, ConfigError> {
+        let is_recovery = matches!(load, Load::Recovery { .. });
+        let usual = if is_recovery { ProtocolName::Numbered } else { ProtocolName::Plain };
+        let name = self.protocol.unwrap_or(usual);
+        if is_recovery && name != ProtocolName::Numbered {
+            return Err(ConfigError::NoPositions);
+        }
         let texts = [
             ("--hello", &self.hello),
             ("--ready", &self.ready),
@@ -201,8 +210,9 @@ impl Common {
             ("--marker", &self.marker),
         ];
         let given = texts.iter().find(|(_, text)| text.is_some());
-        match (self.protocol, given) {
+        match (name, given) {
             (ProtocolName::Plain, None) => Ok(Protocol::Plain),
+            (ProtocolName::Numbered, None) => Ok(Protocol::Numbered),
             (ProtocolName::Centrifuge, None) => Ok(Protocol::Centrifuge),
             (ProtocolName::Custom, _) => {
                 let publish = self.publish.clone().filter(|text| text != PUBLISH_API);

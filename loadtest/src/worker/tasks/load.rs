@@ -1,9 +1,11 @@
 //! Loading: publishes, and measures from the moment the window opens to its end.
 
+use super::storm;
 use crate::clock::now_ns;
 use crate::observe::host::thread_time;
 use crate::worker::arrivals::Arrivals;
 use crate::worker::backend::Backend;
+use crate::worker::client::State;
 use crate::worker::engine::Engine;
 use crate::worker::messages::{Drive, Edge, Loaded, TimedLoad};
 use crate::worker::spread::Spread;
@@ -23,6 +25,10 @@ pub(crate) fn run(engine: &mut Engine, load: &TimedLoad) -> Result<Loaded> {
     // All workers have the same numbers here, so that they mean the same message by the same index.
     engine.tally.spread = if is_followed { Spread::follow(engine.publisher.sent.clone()) } else { Spread::default() };
     begin_arrivals(engine, load);
+    let away = engine.pool.iter().filter(|client| matches!(client.state, State::Waiting)).count() as u64;
+    if load.return_ns > 0 {
+        storm::begin_return(engine, load.open_ns, load.return_ns);
+    }
     engine.run_until(load.open_ns)?;
     engine.publisher.backend.iter_mut().for_each(Backend::reset);
     let before = edge(engine);
@@ -33,6 +39,8 @@ pub(crate) fn run(engine: &mut Engine, load: &TimedLoad) -> Result<Loaded> {
     let arrival_handshake = engine.connector.handshake.buckets();
     let api = engine.publisher.backend.as_ref().map(Backend::figures);
     finish_sending(engine, load)?;
+    let give_up_ns = load.end_ns + load.patience_ns;
+    let returned = (load.return_ns > 0).then(|| storm::finish_return(engine, away, give_up_ns)).transpose()?;
     let mut lateness = engine.publisher.lateness.buckets();
     lateness.extend(engine.publisher.backend.iter().flat_map(|backend| backend.lateness.buckets()));
     Ok(Loaded {
@@ -43,6 +51,8 @@ pub(crate) fn run(engine: &mut Engine, load: &TimedLoad) -> Result<Loaded> {
         arrivals,
         arrival_handshake,
         api,
+        returned,
+        recoveries: engine.tally.positions.recoveries,
     })
 }
 
