@@ -68,7 +68,7 @@ impl Service for NumberedServer {
         match (since, self.fault) {
             (_, Fault::Forgets) => client.write(" [throng] position none 0"),
             (Some(_), Fault::GivesUp) => {
-                client.write(&format!(" [throng] position 8c1f00a2b7d3e945:{top} 0 incomplete"))
+                client.write(&format!(" [throng] position 8c1f00a2b7d3e945:{top} 0 incomplete"));
             }
             (Some(position), _) => {
                 let (epoch, offset) = position.split_once(':').unwrap();

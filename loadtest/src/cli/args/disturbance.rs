@@ -103,7 +103,7 @@ pub(crate) struct RecoveryArgs {
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = values::period)]
     within: Duration,
     /// Messages per second, before and during the return.
-    #[arg(long, default_value = "20", value_parser = values::rate)]
+    #[arg(long, default_value = "5", value_parser = values::rate)]
     rate: f64,
     #[command(flatten)]
     message: Message,
