@@ -22,16 +22,18 @@ pub(crate) enum Answer {
     Foreign(String),
 }
 
-/// Returns the bytes of the request.
-pub(crate) fn request(host: &str, path: &str) -> String {
+/// Returns the bytes of the request, which may offer a subprotocol.
+pub(crate) fn request(host: &str, path: &str, subprotocol: Option<&str>) -> String {
+    let offer = subprotocol.map_or_else(String::new, |name| format!("Sec-WebSocket-Protocol: {name}\r\n"));
     format!(
         "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+         Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n{offer}\r\n"
     )
 }
 
-/// Judges an answer, RFC 6455 section 4.1.
-pub(crate) fn judge(bytes: &[u8]) -> Answer {
+/// Judges an answer, RFC 6455 section 4.1. A subprotocol that was offered has to be the one that was chosen: without it
+/// another load would be measured than was asked for.
+pub(crate) fn judge(bytes: &[u8], subprotocol: Option<&str>) -> Answer {
     let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
         return match bytes.len() {
             0..ANSWER_MAX if b"HTTP/1.1 ".starts_with(&bytes[..bytes.len().min(9)]) => Answer::Unfinished,
@@ -47,10 +49,17 @@ pub(crate) fn judge(bytes: &[u8]) -> Answer {
     if !status.starts_with("HTTP/1.1 101") {
         return Answer::Refused(format!("answered {status:?}"));
     }
-    let mut headers = lines.filter_map(|line| line.split_once(':'));
-    match headers.find(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-accept")) {
-        Some((_, value)) if value.trim() == ACCEPT => Answer::Agreed(end + 4),
-        Some((_, value)) => Answer::Foreign(format!("answered with a wrong Sec-WebSocket-Accept {:?}", value.trim())),
+    let headers: Vec<_> = lines.filter_map(|line| line.split_once(':')).collect();
+    let find = |wanted: &str| headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+    let chosen = find("sec-websocket-protocol").map(|(_, value)| value.trim());
+    match find("sec-websocket-accept") {
+        Some((_, value)) if value.trim() != ACCEPT => {
+            Answer::Foreign(format!("answered with a wrong Sec-WebSocket-Accept {:?}", value.trim()))
+        }
+        Some(_) if subprotocol.is_some() && chosen != subprotocol => {
+            Answer::Foreign(format!("did not choose the subprotocol {:?}", subprotocol.unwrap_or_default()))
+        }
+        Some(_) => Answer::Agreed(end + 4),
         None => Answer::Foreign("answered 101 without Sec-WebSocket-Accept".to_owned()),
     }
 }
@@ -65,15 +74,28 @@ mod tests {
     #[test]
     fn answer_is_judged_when_it_is_whole() {
         for cut in 0..GOOD.len() {
-            assert_eq!(judge(&GOOD.as_bytes()[..cut]), Answer::Unfinished, "cut at {cut}");
+            assert_eq!(judge(&GOOD.as_bytes()[..cut], None), Answer::Unfinished, "cut at {cut}");
         }
-        assert_eq!(judge(format!("{GOOD}\u{1}").as_bytes()), Answer::Agreed(GOOD.len()), "a frame may follow at once");
+        assert_eq!(
+            judge(format!("{GOOD}\u{1}").as_bytes(), None),
+            Answer::Agreed(GOOD.len()),
+            "a frame may follow at once"
+        );
+    }
+
+    #[test]
+    fn subprotocol_that_was_offered_has_to_be_chosen() {
+        let chosen = GOOD.replace("\r\n\r\n", "\r\nSec-WebSocket-Protocol: a.b\r\n\r\n");
+        assert_eq!(judge(chosen.as_bytes(), Some("a.b")), Answer::Agreed(chosen.len()));
+        assert!(matches!(judge(chosen.as_bytes(), Some("a")), Answer::Foreign(_)));
+        assert!(matches!(judge(GOOD.as_bytes(), Some("a.b")), Answer::Foreign(_)));
+        assert!(request("h", "/", Some("a.b")).ends_with("\r\nSec-WebSocket-Protocol: a.b\r\n\r\n"));
     }
 
     #[test]
     fn other_answers_are_refused() {
-        let foreign = |answer: &str| matches!(judge(answer.as_bytes()), Answer::Foreign(_));
-        assert!(matches!(judge(b"HTTP/1.1 503 Service Unavailable\r\n\r\n"), Answer::Refused(_)));
+        let foreign = |answer: &str| matches!(judge(answer.as_bytes(), None), Answer::Foreign(_));
+        assert!(matches!(judge(b"HTTP/1.1 503 Service Unavailable\r\n\r\n", None), Answer::Refused(_)));
         assert!(foreign("SSH-2.0-OpenSSH_9.2\r\n"));
         assert!(foreign(&GOOD.replace("s3pP", "s3pp")));
         assert!(foreign("HTTP/1.1 101 Switching Protocols\r\n\r\n"));

@@ -104,7 +104,8 @@ impl Connector {
         let url = &self.config.url;
         // One channel per connection, where the address names it.
         let channel = audience.channels(self.share.global(index)).swap_remove(0);
-        let request = request(&url.host, &url.path.replace(CHANNEL, &channel));
+        let subprotocol = self.config.protocol.subprotocol();
+        let request = request(&url.host, &url.path.replace(CHANNEL, &channel), subprotocol);
         let client = &mut pool[index];
         client.queue_raw(request.as_bytes());
         client.flush();
@@ -119,6 +120,7 @@ impl Connector {
         let Client { stream: Some(stream), state: State::Shaking(answer), .. } = &mut pool[index] else {
             return Ok(None);
         };
+        let subprotocol = self.config.protocol.subprotocol();
         let mut buffer = [0; 4096];
         loop {
             match stream.read(&mut buffer) {
@@ -132,11 +134,11 @@ impl Connector {
                 }
             }
             // The rest belongs to the reader.
-            if judge(answer) != Answer::Unfinished {
+            if judge(answer, subprotocol) != Answer::Unfinished {
                 break;
             }
         }
-        let why = match judge(answer) {
+        let why = match judge(answer, subprotocol) {
             Answer::Agreed(end) => return Ok(Some(answer.split_off(end))),
             Answer::Unfinished if !is_closing => return Ok(None),
             Answer::Unfinished if answer.is_empty() => "closed without an answer to the handshake".to_owned(),

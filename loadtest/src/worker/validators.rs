@@ -214,12 +214,13 @@ async fn connect(config: &Config, channels: &[String]) -> Result<Connection> {
         None => Box::new(socket),
     };
     let channel = channels.first().map_or("", String::as_str);
-    stream.write_all(request(&config.url.host, &config.url.path.replace(CHANNEL, channel)).as_bytes()).await?;
+    let (path, subprotocol) = (config.url.path.replace(CHANNEL, channel), config.protocol.subprotocol());
+    stream.write_all(request(&config.url.host, &path, subprotocol).as_bytes()).await?;
     let mut answer = Vec::new();
     loop {
         // Byte by byte: what follows the answer belongs to the library.
         answer.push(stream.read_u8().await.context("closed during the handshake")?);
-        match judge(&answer) {
+        match judge(&answer, subprotocol) {
             Answer::Unfinished => {}
             Answer::Agreed(_) => break,
             Answer::Refused(why) | Answer::Foreign(why) => bail!(why),
