@@ -45,6 +45,8 @@ pub(crate) enum ValueError {
     Key,
     #[error("must be 1 to 200 letters, digits, or _ - . :")]
     Channel,
+    #[error("must be one name of letters, digits, and !#$%&'*+-.^_`|~")]
+    Subprotocol,
 }
 
 /// Why values that are fine one by one are refused together.

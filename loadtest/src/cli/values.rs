@@ -103,6 +103,12 @@ pub(super) fn channel(text: &str) -> Result<String, ValueError> {
     Err(ValueError::Channel)
 }
 
+/// Parses the name of a subprotocol, RFC 6455 section 4.1: a token of HTTP, which goes into a header as it is.
+pub(super) fn subprotocol(text: &str) -> Result<String, ValueError> {
+    let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if !text.is_empty() && text.bytes().all(is_good) { Ok(text.to_owned()) } else { Err(ValueError::Subprotocol) }
+}
+
 /// Checks a condition, so that a wrong one is refused now and not after an hour of load.
 pub(super) fn condition(text: &str) -> Result<String, AssertError> {
     Assert::parse(text).map(|_| text.to_owned())

@@ -100,6 +100,7 @@ mod tests {
         let asked = |answer: &str| judge(answer.as_bytes(), Some("throng.numbered"));
         let chosen = GOOD.replace("\r\n\r\n", "\r\nSec-WebSocket-Protocol: throng.numbered\r\n\r\n");
         assert_eq!(asked(&chosen), Answer::Agreed(chosen.len()));
+        assert!(request("h", "/", Some("a.b")).ends_with("\r\nSec-WebSocket-Protocol: a.b\r\n\r\n"));
         for other in [GOOD.to_owned(), chosen.replace("numbered", "chat")] {
             assert_eq!(asked(&other), Answer::Foreign("does not speak the subprotocol throng.numbered".to_owned()));
         }

@@ -33,6 +33,8 @@ pub(crate) enum Protocol {
 /// The texts of a custom protocol.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Custom {
+    /// The subprotocol that every client offers, and that the server has to choose.
+    pub(crate) subprotocol: Option<String>,
     /// Sent by every client after the handshake.
     pub(crate) hello: Option<String>,
     /// A client counts as connected once a line with this has come.
@@ -87,17 +89,21 @@ impl Start {
 }
 
 impl Protocol {
-    /// Returns the subprotocol that the handshake asks for.
-    pub(crate) fn subprotocol(&self) -> Option<&'static str> {
-        (*self == Self::Numbered).then_some("throng.numbered")
-    }
-
     /// Whether the texts that are sent after the handshake contain the channel.
     pub(crate) fn names_channel(&self) -> bool {
         match self {
             Self::Plain | Self::Numbered => false,
             Self::Centrifuge => true,
             Self::Custom(custom) => custom.hello.iter().chain([&custom.publish]).any(|text| text.contains(CHANNEL)),
+        }
+    }
+
+    /// Returns the subprotocol that clients offer in the handshake, if any.
+    pub(crate) fn subprotocol(&self) -> Option<&str> {
+        match self {
+            Self::Plain | Self::Centrifuge => None,
+            Self::Numbered => Some("throng.numbered"),
+            Self::Custom(custom) => custom.subprotocol.as_deref(),
         }
     }
 
@@ -224,6 +230,7 @@ mod tests {
     #[test]
     fn custom_texts_take_the_channel() {
         let custom = Custom {
+            subprotocol: None,
             hello: Some("SUB {channel} 1".to_owned()),
             ready: Some("+OK".to_owned()),
             publish: "PUB {channel} 64 {record}!".to_owned(),

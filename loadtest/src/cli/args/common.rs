@@ -30,6 +30,9 @@ pub(crate) struct Common {
     /// [default: loadtest].
     #[arg(long, value_parser = values::channel, help_heading = "Target")]
     pub(crate) channel: Option<String>,
+    /// custom: the WebSocket subprotocol that every client offers, and that the server has to choose.
+    #[arg(long, value_name = "NAME", value_parser = values::subprotocol, help_heading = "Target")]
+    pub(crate) subprotocol: Option<String>,
     /// custom: text that every client sends after the handshake; `{channel}` is replaced by the channel.
     #[arg(long, value_name = "TEXT", help_heading = "Target")]
     pub(crate) hello: Option<String>,
@@ -117,7 +120,7 @@ pub(crate) enum ProtocolName {
     Numbered,
     /// The Centrifuge client protocol v2, JSON.
     Centrifuge,
-    /// Any other protocol of text messages: see --hello, --ready, --publish, --marker.
+    /// Any other protocol of text messages: see --subprotocol, --hello, --ready, --publish, --marker.
     Custom,
 }
 
@@ -204,6 +207,7 @@ impl Common {
             return Err(ConfigError::NoPositions);
         }
         let texts = [
+            ("--subprotocol", &self.subprotocol),
             ("--hello", &self.hello),
             ("--ready", &self.ready),
             ("--publish", &self.publish.clone().filter(|text| text != PUBLISH_API)),
@@ -221,8 +225,9 @@ impl Common {
                     return Err(ConfigError::Publish(publish));
                 }
                 let (hello, ready) = (self.hello.clone(), self.ready.clone());
+                let subprotocol = self.subprotocol.clone();
                 let marker = self.marker.clone().unwrap_or_default();
-                Ok(Protocol::Custom(Custom { hello, ready, publish, marker }))
+                Ok(Protocol::Custom(Custom { subprotocol, hello, ready, publish, marker }))
             }
             (_, Some((flag, _))) => Err(ConfigError::CustomOnly(flag)),
         }
