@@ -157,6 +157,11 @@ impl<S: Sink> Hub<S> {
         self.parts.history.used()
     }
 
+    /// Returns the bytes that all histories may have.
+    pub fn history_bytes_max(&self) -> usize {
+        self.parts.history.max()
+    }
+
     /// Lets channels follow the options that `find` returns for their names; without any a channel keeps those it has.
     pub fn follow_options(&self, find: impl Fn(&ChannelName) -> Option<Arc<ChannelOptions>>) {
         let Parts { directory, history, .. } = &*self.parts;
