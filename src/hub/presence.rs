@@ -109,20 +109,20 @@ impl Presence {
         self.untold.as_ref().is_some_and(|untold| !untold.order.is_empty())
     }
 
-    /// Adds a client. With `is_heard` some subscriber can be told.
-    pub(super) fn join(&mut self, id: ConnectionId, info: &Info, is_heard: bool) {
+    /// Adds a client. With `is_told` some subscriber can be told.
+    pub(super) fn join(&mut self, id: ConnectionId, info: &Info, is_told: bool) {
         let before = self.members.insert(id, info.clone());
-        if let Some(untold) = self.untold.as_mut().filter(|_| is_heard) {
+        if let Some(untold) = self.untold.as_mut().filter(|_| is_told) {
             untold.note(id, before, Some(info));
         }
     }
 
     /// Removes a client.
-    pub(super) fn leave(&mut self, id: ConnectionId, is_heard: bool) {
+    pub(super) fn leave(&mut self, id: ConnectionId, is_told: bool) {
         match self.members.remove(&id) {
             None => self.unknown = self.unknown.saturating_sub(1),
             Some(info) => {
-                if let Some(untold) = self.untold.as_mut().filter(|_| is_heard) {
+                if let Some(untold) = self.untold.as_mut().filter(|_| is_told) {
                     untold.note(id, Some(info), None);
                 }
             }
