@@ -127,9 +127,9 @@ impl Presence {
                 }
             }
         }
-        if self.members.is_empty() {
-            // A crowd that has gone leaves no memory.
-            self.members = HashMap::new();
+        // A crowd that has gone leaves no memory. Rarely enough: what remains has to leave or to double first.
+        if self.members.len() < self.members.capacity() / 4 {
+            self.members.shrink_to(self.members.len() * 2);
         }
     }
 
