@@ -10,6 +10,8 @@ use thiserror::Error;
 /// The options of a channel: those of its namespace.
 #[derive(Clone, Debug)]
 pub struct ChannelOptions {
+    /// Number of the load of the configuration that they are of: later ones replace them.
+    pub revision: u64,
     /// Name of the namespace; `None` for the default one.
     pub namespace: Option<NamespaceName>,
     /// What happens to a subscriber that cannot keep up; `None` for what the limits of the hub say.
@@ -22,7 +24,7 @@ pub struct ChannelOptions {
 impl Default for ChannelOptions {
     fn default() -> Self {
         let options = NamespaceOptions { history_size: 0, ..NamespaceOptions::default() };
-        Self { namespace: None, slow_consumer: None, options }
+        Self { revision: 0, namespace: None, slow_consumer: None, options }
     }
 }
 
@@ -65,6 +67,7 @@ pub struct UnknownNamespace {
 /// All namespaces, by name.
 #[derive(Debug)]
 pub struct Namespaces {
+    revision: u64,
     default: Arc<ChannelOptions>,
     named: HashMap<Box<str>, Arc<ChannelOptions>>,
 }
@@ -72,13 +75,23 @@ pub struct Namespaces {
 impl Namespaces {
     /// Returns the namespaces of a configuration that was checked.
     pub fn new(default: &NamespaceOptions, namespaces: &[NamespaceConfig]) -> Self {
-        let default = ChannelOptions { namespace: None, slow_consumer: None, options: default.clone() };
+        Self::load(1, default, namespaces)
+    }
+
+    /// Returns those that replace these.
+    pub fn replaced_by(&self, default: &NamespaceOptions, namespaces: &[NamespaceConfig]) -> Self {
+        Self::load(self.revision + 1, default, namespaces)
+    }
+
+    fn load(revision: u64, default: &NamespaceOptions, namespaces: &[NamespaceConfig]) -> Self {
+        let default = ChannelOptions { revision, namespace: None, slow_consumer: None, options: default.clone() };
         let named = namespaces.iter().map(|NamespaceConfig { name, slow_consumer, options }| {
             let namespace = Some(name.clone());
-            let options = ChannelOptions { namespace, slow_consumer: *slow_consumer, options: options.clone() };
+            let (slow_consumer, options) = (*slow_consumer, options.clone());
+            let options = ChannelOptions { revision, namespace, slow_consumer, options };
             (name.as_str().into(), Arc::new(options))
         });
-        Self { default: Arc::new(default), named: named.collect() }
+        Self { revision, default: Arc::new(default), named: named.collect() }
     }
 
     /// Returns the options of a channel: one look-up. A session keeps them, so that its messages need none.

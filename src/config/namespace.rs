@@ -51,7 +51,7 @@ section! {
 
         /// Who is in a channel can be asked: its clients, and how many of them there are.
         ///
-        /// A channel needs 16 to 40 bytes for each of its subscribers then, and for one with a token what the token
+        /// A channel needs 20 to 40 bytes for each of its subscribers then, and for one with a token what the token
         /// says of it. Switched on by a reload it counts those who were there already, and names those who come.
         presence: bool = Switch, Unset, NewSubscriptions;
 

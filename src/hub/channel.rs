@@ -42,10 +42,8 @@ pub(super) struct Order {
     /// Subscribers per shard.
     subscribers: SmallVec<[u32; 4]>,
     shards: ShardSet,
-    /// Some subscriber is told how many there are, or was.
-    is_watched: bool,
-    /// Some subscriber can be told who joins and leaves, or could.
-    is_heard: bool,
+    /// What some subscriber is told, or was.
+    told: Told,
     /// Something has changed since it was told.
     has_changed: bool,
     /// Who is there, if the channel knows it.
@@ -71,8 +69,7 @@ impl Channel {
             offset: 0,
             subscribers: SmallVec::new(),
             shards: ShardSet::default(),
-            is_watched: false,
-            is_heard: false,
+            told: Told::default(),
             has_changed: false,
             presence: None,
             history,
@@ -166,9 +163,10 @@ impl Order {
         max == u32::MAX || self.subscribers() < max
     }
 
-    /// Follows these options from here on.
+    /// Follows these options from here on, unless it follows newer ones.
     pub(super) fn follow(&mut self, options: &Arc<ChannelOptions>, budget: &Budget, epoch: impl FnOnce() -> Epoch) {
-        if Arc::ptr_eq(&self.options, options) {
+        // A handshake may have begun before a reload and end after it: what it found is no longer true.
+        if Arc::ptr_eq(&self.options, options) || options.revision < self.options.revision {
             return;
         }
         self.options = Arc::clone(options);
@@ -216,10 +214,10 @@ impl Order {
         }
         self.subscribers[id.shard()] += 1;
         self.shards.insert(id.shard());
-        self.is_watched |= newcomer.is_told;
-        self.is_heard |= newcomer.is_heard;
+        self.told.count |= newcomer.told.count;
+        self.told.events |= newcomer.told.events;
         if let Some(presence) = &mut self.presence {
-            presence.join(id, newcomer.info, self.is_heard);
+            presence.join(id, newcomer.info, self.told.events);
         }
         self.change()
     }
@@ -230,14 +228,14 @@ impl Order {
             self.shards.remove(id.shard());
         }
         if let Some(presence) = &mut self.presence {
-            presence.leave(id, self.is_heard);
+            presence.leave(id, self.told.events);
         }
         if self.close_if_unused() { Removed::Last } else { Removed::One { is_change: self.change() } }
     }
 
     /// Returns whether a change is the first since the last one was told.
     fn change(&mut self) -> bool {
-        (self.is_watched || self.has_untold()) && !std::mem::replace(&mut self.has_changed, true)
+        (self.told.count || self.has_untold()) && !std::mem::replace(&mut self.has_changed, true)
     }
 
     fn has_untold(&self) -> bool {
@@ -250,7 +248,7 @@ impl Order {
         let events = self.presence.as_mut().map(|presence| presence.take_events(subscribers, name_bytes));
         self.has_changed = self.has_untold();
         Change {
-            subscribers: self.is_watched.then_some(subscribers),
+            subscribers: self.told.count.then_some(subscribers),
             shards: self.shards,
             events: events.unwrap_or_default(),
             is_more: self.has_changed,
@@ -282,13 +280,20 @@ impl Order {
     }
 }
 
+/// What a subscriber is told of the others in its channel.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Told {
+    /// How many there are.
+    pub(super) count: bool,
+    /// Who joins and leaves, where the channel tells that.
+    pub(super) events: bool,
+}
+
 /// What a channel has to know of a new subscriber.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Newcomer<'a> {
-    /// It is told how many there are.
-    pub(super) is_told: bool,
-    /// It can be told who joins and leaves.
-    pub(super) is_heard: bool,
+    /// What it is told of the others.
+    pub(super) told: Told,
     /// What others may know of it.
     pub(super) info: &'a Option<Arc<ClientInfo>>,
 }

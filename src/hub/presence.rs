@@ -109,27 +109,27 @@ impl Presence {
         self.untold.as_ref().is_some_and(|untold| !untold.order.is_empty())
     }
 
-    /// Adds a client. With `is_heard` some subscriber can be told.
-    pub(super) fn join(&mut self, id: ConnectionId, info: &Info, is_heard: bool) {
+    /// Adds a client. With `is_told` some subscriber can be told.
+    pub(super) fn join(&mut self, id: ConnectionId, info: &Info, is_told: bool) {
         let before = self.members.insert(id, info.clone());
-        if let Some(untold) = self.untold.as_mut().filter(|_| is_heard) {
+        if let Some(untold) = self.untold.as_mut().filter(|_| is_told) {
             untold.note(id, before, Some(info));
         }
     }
 
     /// Removes a client.
-    pub(super) fn leave(&mut self, id: ConnectionId, is_heard: bool) {
+    pub(super) fn leave(&mut self, id: ConnectionId, is_told: bool) {
         match self.members.remove(&id) {
             None => self.unknown = self.unknown.saturating_sub(1),
             Some(info) => {
-                if let Some(untold) = self.untold.as_mut().filter(|_| is_heard) {
+                if let Some(untold) = self.untold.as_mut().filter(|_| is_told) {
                     untold.note(id, Some(info), None);
                 }
             }
         }
-        if self.members.is_empty() {
-            // A crowd that has gone leaves no memory.
-            self.members = HashMap::new();
+        // A crowd that has gone leaves no memory. Rarely enough: what remains has to leave or to double first.
+        if self.members.len() < self.members.capacity() / 4 {
+            self.members.shrink_to(self.members.len() * 2);
         }
     }
 

@@ -3,7 +3,7 @@
 //!
 //! Everything happens in one step under the channel's lock, so there is no gap, no duplicate and nothing to merge.
 
-use super::channel::{Channel, Newcomer, Order, Removed};
+use super::channel::{Channel, Newcomer, Order, Removed, Told};
 use super::handle::Parts;
 use super::history::{History, RECOVERED_MAX};
 use super::inbox::Credit;
@@ -230,8 +230,9 @@ fn add_subscriber<'a, S: Sink>(
     };
     credit.shrink(backlog.wire.len());
     let encoding = options.shape.encoding;
-    let is_told = encoding.tells_occupancy() && options.channel.tells_occupancy();
-    let is_change = order.add(id, Newcomer { is_told, is_heard: encoding.tells_presence(), info: &options.info });
+    let count = encoding.tells_occupancy() && options.channel.tells_occupancy();
+    let told = Told { count, events: encoding.tells_presence() };
+    let is_change = order.add(id, Newcomer { told, info: &options.info });
     credit.push(Command::Subscribe { id, channel: Arc::clone(channel), backlog });
     Attempt::Done(start, is_change)
 }

@@ -2,7 +2,7 @@
 
 use super::error::ReloadError;
 use crate::auth::Verifier;
-use crate::config::{Config, Namespaces, reload};
+use crate::config::{Config, reload};
 use crate::hub::Command;
 use crate::net::tls::{self, TlsError};
 use crate::operation::state::State;
@@ -58,7 +58,8 @@ impl ServerHandle {
         self.reload_certificate(&config)?;
         state.tokens.replace(verifier);
         state.memory.set_max(config.admission.memory_max);
-        state.namespaces.store(Arc::new(Namespaces::new(&config.default_namespace, &config.namespaces)));
+        let namespaces = state.namespaces.load().replaced_by(&config.default_namespace, &config.namespaces);
+        state.namespaces.store(Arc::new(namespaces));
         let (limits, sockets) = (Arc::new(config.limits.clone()), config.sockets.clone());
         state.settings.store(Arc::new(config));
         state.hub().set_socket_limits(sockets);

@@ -179,7 +179,7 @@ mod tests {
     fn options(change: impl FnOnce(&mut NamespaceOptions)) -> Arc<ChannelOptions> {
         let mut options = NamespaceOptions::default();
         change(&mut options);
-        Arc::new(ChannelOptions { namespace: "news".parse().ok(), slow_consumer: None, options })
+        Arc::new(ChannelOptions { revision: 0, namespace: "news".parse().ok(), slow_consumer: None, options })
     }
 
     fn client(who: Who<'_>, has_channel_token: bool, is_subscribed: bool) -> ClientOfChannel<'_> {

@@ -3,7 +3,7 @@
 use crate::simulation::{Peer, SimulatedHub};
 use std::time::Duration;
 use throng::config::{HubLimits, SlowConsumer};
-use throng::hub::{MessageShape, PresenceStats};
+use throng::hub::{MessageShape, PresenceStats, SubscribeOptions};
 use throng::protocol::{ChannelName, Encoding};
 
 /// A hub of two shards whose channels know who is there, and tell it if `join_leave`.
@@ -18,8 +18,12 @@ fn numbered(hub: &SimulatedHub) -> Peer {
     hub.connect_as(MessageShape { encoding: Encoding::NumberedLines, ..MessageShape::default() })
 }
 
+fn lobby() -> ChannelName {
+    ChannelName::parse("lobby").expect("it is a name")
+}
+
 fn stats(hub: &SimulatedHub) -> PresenceStats {
-    hub.hub().presence(&ChannelName::parse("lobby").unwrap()).stats()
+    hub.hub().presence(&lobby()).stats()
 }
 
 /// The members gauge of the process.
@@ -131,6 +135,21 @@ fn presence_that_is_switched_off_is_freed() {
     [watching, newest].iter().for_each(Peer::leave);
     assert_eq!(stats(&hub), PresenceStats::default());
     hub.end();
+}
+
+/// A client whose handshake began before a reload subscribes after it, with the options of before.
+#[test]
+fn late_subscription_does_not_undo_a_reload() {
+    let hub = hub_with_presence(false);
+    let peer = hub.connect().user("a").subscribe("lobby");
+    let (late, name) = (hub.connect(), lobby());
+    let credit = hub.hub().inbox(late.id().shard()).try_credit(0).expect("there is room");
+    let options = SubscribeOptions::default();
+    assert!(!options.channel.options.presence);
+    let subscribed = hub.hub().subscribe(late.id(), &name, &options, credit).expect("there is room");
+    assert_eq!(hub.presence("lobby"), named(&[(&peer, "a"), (&late, "")]));
+    hub.hub().leave(late.id(), &subscribed.channel);
+    assert_eq!(hub.presence("lobby"), named(&[(&peer, "a")]));
 }
 
 #[test]

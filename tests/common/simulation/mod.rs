@@ -1,6 +1,6 @@
 //! A simulated hub: shards, sockets and peers in one thread, with a clock that moves when it is told to.
 
-#![allow(dead_code, reason = "each test uses its part")]
+#![allow(dead_code, unused_imports, reason = "each test uses its part")]
 #![expect(clippy::panic, clippy::unwrap_used, reason = "what fails here fails the test")]
 
 pub(crate) mod lives;

@@ -151,8 +151,8 @@ impl SimulatedHub {
     pub(crate) fn reload(&self, change: impl FnOnce(&mut NamespaceOptions)) {
         let mut options = ChannelOptions::clone(&self.parts.options.borrow());
         change(&mut options.options);
-        let options = self.parts.options.replace(Arc::new(options));
-        drop(options);
+        options.revision += 1;
+        drop(self.parts.options.replace(Arc::new(options)));
         self.hub().follow_options(|_| Some(Arc::clone(&self.parts.options.borrow())));
     }
 
