@@ -21,7 +21,7 @@ pub const API_METHODS: [&str; 10] = [
 /// The codes of answers; 0 for success.
 pub const API_CODES: [u32; 11] = [0, 100, 101, 102, 103, 104, 106, 107, 108, 111, 112];
 
-/// Codes whose counts are there from the start, so that an alert sees the first one: success, and what is the hub's part.
+/// Codes whose counts are there from the start, so that an alert sees the first: success, and what is the hub's part.
 const CODES_FROM_START: [u32; 4] = [0, 100, 106, 111];
 
 /// What the API did since the process started.
