@@ -131,7 +131,9 @@ function showCountdown() {
 function announce({ kind, wasOpen, code, reason }) {
   // With 1005 and 1006 the browser itself reports that there was no close frame, or none with a code.
   const why = code === undefined || code === 1005 || code === 1006 ? "" : ` (${`${code} ${reason}`.trim()})`;
-  if (kind === "refused") log.addNotice(`Disconnected${why}. The hub asked not to reconnect.`, "bad");
+  // Codes of a close begin at 1000; below are the statuses of a handshake that was refused.
+  if (kind === "refused" && code < 1000) log.addNotice(`Not connected: ${reason}`, "bad");
+  else if (kind === "refused") log.addNotice(`Disconnected${why}. The hub asked not to reconnect.`, "bad");
   else if (wasOpen) log.addNotice(`Connection lost${why}. Reconnecting…`, "bad");
   if (kind === "refused") giveBackUnconfirmed();
 }

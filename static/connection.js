@@ -2,13 +2,14 @@
  * A connection to one channel of the hub that reconnects by itself, and gets then what it missed.
  *
  * Each attempt comes after a random wait, so that the clients of a hub that restarts do not all return at the same
- * moment. A close code from 4500 to 4999 means "do not reconnect": then only `open` tries again.
+ * moment. A close code from 4500 to 4999 means "do not reconnect": then only `open` tries again. So does a handshake that
+ * is refused for what does not change by itself. A browser tells no reason of that; a plain request does.
  *
  * `onState` gets one of
  * - `{ kind: "connecting", isRetry }`: `isRetry` if the attempt before it failed or was lost
  * - `{ kind: "connected", isReturn }`: `isReturn` if an earlier connection was lost
  * - `{ kind: "waiting" | "offline", until, wasOpen, code, reason }`: the next attempt is at `until`, ms of `Date.now()`
- * - `{ kind: "refused", wasOpen, code, reason }`
+ * - `{ kind: "refused", wasOpen, code, reason }`, with the status of HTTP as `code` if a handshake was refused
  *
  * `onStart` gets `{ hasHistory, isRecovered }` before the first line: whether everything that was missed follows.
  * `onCaughtUp` is called once the past is told, `onLine` gets `(text, at)`, `onOccupancy` the number of connections in
@@ -23,6 +24,14 @@ const BACKOFF_MAX_MS = 30_000;
 const STABLE_MS = 5_000;
 /** Time for a handshake; browsers by themselves wait for minutes. */
 const CONNECT_TIMEOUT_MS = 10_000;
+/** Statuses of a refused handshake that stay the same until somebody corrects something. */
+const FINAL_STATUSES = [400, 401, 403, 404];
+/** Statuses that pass: too many connections, or no room. */
+const PASSING_STATUSES = [429, 503];
+/** Failed handshakes between two questions for the reason: each costs the hub as much as a handshake. */
+const FAILURES_PER_QUESTION = 4;
+/** Longest reason that is shown. */
+const REASON_LENGTH_MAX = 300;
 /** The subprotocol in which each line begins with its offset and its time in milliseconds since 1970. */
 const NUMBERED_LINES = "throng.numbered";
 const NUMBERED = /^(\d+) (\d+) /;
@@ -51,6 +60,10 @@ export class Connection {
   #socket = null;
   #timer = 0;
   #failures = 0;
+  /** Aborts the question why a handshake was refused. */
+  #question = null;
+  /** The reason that was told last. */
+  #reason = "";
   #openedAt = null;
   #wasEverOpen = false;
   #isWaiting = false;
@@ -71,7 +84,7 @@ export class Connection {
 
   /** Connects now; an attempt or connection before it is dropped. */
   open() {
-    this.close();
+    this.#drop();
     const socket = new WebSocket(this.#address(), NUMBERED_LINES);
     socket.onopen = () => this.#opened();
     socket.onmessage = ({ data }) => this.#received(data);
@@ -83,6 +96,12 @@ export class Connection {
 
   /** Ends the connection and all attempts without calling the handlers. */
   close() {
+    this.#question?.abort();
+    this.#question = null;
+    this.#drop();
+  }
+
+  #drop() {
     clearTimeout(this.#timer);
     clearInterval(this.#silenceCheck);
     this.#isWaiting = false;
@@ -117,6 +136,9 @@ export class Connection {
 
   #opened() {
     clearTimeout(this.#timer);
+    this.#question?.abort();
+    this.#question = null;
+    this.#reason = "";
     this.#openedAt = this.#lastSign = performance.now();
     this.#silenceMax = Infinity;
     this.#silenceCheck = setInterval(() => this.#checkSilence(), SILENCE_CHECK_MS);
@@ -172,7 +194,7 @@ export class Connection {
   #closed(code, reason) {
     const wasOpen = this.#openedAt !== null;
     if (wasOpen && performance.now() - this.#openedAt >= STABLE_MS) this.#failures = 0;
-    this.close();
+    this.#drop();
     if (code >= 4500 && code <= 4999) {
       this.#handlers.onState({ kind: "refused", wasOpen, code, reason });
       return;
@@ -184,5 +206,36 @@ export class Connection {
     // A browser that is offline may still reach a hub on the same machine, so the wait is the same.
     const kind = navigator.onLine ? "waiting" : "offline";
     this.#handlers.onState({ kind, until: Date.now() + wait, wasOpen, code, reason });
+    if (!wasOpen && this.#question === null && this.#failures % FAILURES_PER_QUESTION === 1) this.#askWhy();
+  }
+
+  /** Asks why the handshake failed. No answer is none: then the hub is away. */
+  async #askWhy() {
+    const question = new AbortController();
+    this.#question = question;
+    const url = this.#address();
+    url.protocol = url.protocol === "wss:" ? "https:" : "http:";
+    // It takes a subprotocol, which only a handshake has.
+    url.searchParams.delete("since");
+    try {
+      const signal = AbortSignal.any([question.signal, AbortSignal.timeout(CONNECT_TIMEOUT_MS)]);
+      const response = await fetch(url, { cache: "no-store", signal });
+      const text = (await response.text()).trim().slice(0, REASON_LENGTH_MAX);
+      if (this.#question === question) this.#refused(response.status, text);
+    } catch {
+      // The next question may have an answer.
+    } finally {
+      if (this.#question === question) this.#question = null;
+    }
+  }
+
+  #refused(status, reason) {
+    if (FINAL_STATUSES.includes(status)) {
+      this.close();
+      this.#handlers.onState({ kind: "refused", wasOpen: false, code: status, reason });
+    } else if (PASSING_STATUSES.includes(status) && reason !== this.#reason) {
+      this.#reason = reason;
+      this.#handlers.onNotice(`Not connected yet: ${reason}`);
+    }
   }
 }

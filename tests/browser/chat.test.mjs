@@ -241,6 +241,52 @@ test("a refusal (4500 to 4999) is obeyed until the button is pressed", async () 
   assert.equal(connections, 2);
 });
 
+test("a handshake that is refused for good is not tried again, and the reason is told once", async () => {
+  const strict = new Hub({ flags: ["--allow-subscribe", "authenticated"] });
+  await strict.start();
+  try {
+    for (const [url, name, reason] of [
+      [hub.url, "nowhere:x", "Not connected: Not Found: "],
+      [strict.url, "demo", "Not connected: Forbidden: "],
+    ]) {
+      const handshakes = [];
+      const ann = await Chat.open(context, url, {
+        channel: name,
+        waitUntilConnected: false,
+        prepare: (page) => page.on("websocket", (socket) => handshakes.push(socket.url())),
+      });
+      await ann.state("refused");
+      await ann.notice(reason);
+      assert.equal(await ann.$(".notice", { hasText: "Not connected" }).count(), 1);
+      const before = handshakes.length;
+      // Nothing is scheduled any more: only the button tries again, and the answer is the same.
+      await ann.$("#retry").click();
+      await ann.until(() => document.querySelectorAll(".notice").length === 2);
+      await ann.state("refused");
+      assert.ok(handshakes.length > before);
+    }
+  } finally {
+    await strict.stop();
+  }
+});
+
+test("a full hub says so once, and is asked again until there is room", async () => {
+  const small = new Hub({ flags: ["--connections-max", "1"] });
+  await small.start();
+  try {
+    const ann = await Chat.open(context, small.url, { channel });
+    const bob = await Chat.open(context, small.url, { channel, waitUntilConnected: false });
+    await bob.notice("Not connected yet: Service Unavailable: ");
+    await bob.state("waiting");
+    await ann.page.close();
+    await bob.$("#retry").click();
+    await bob.state("connected");
+    assert.equal(await bob.$(".notice", { hasText: "Not connected" }).count(), 1);
+  } finally {
+    await small.stop();
+  }
+});
+
 test("markup and special names stay text", async () => {
   const [ann, bob] = [await open(), await open()];
   const texts = ["<img src=x onerror=\"document.title='owned'\">", "<script>document.title='owned'</script>", "__proto__"];

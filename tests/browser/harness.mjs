@@ -71,9 +71,11 @@ export class Chat {
   /** What a clean run has none of: console errors, exceptions, violations of the policy. */
   complaints = [];
 
-  static async open(context, url, { channel, waitUntilConnected = true } = {}) {
+  /** `prepare` gets the page before it loads. */
+  static async open(context, url, { channel, waitUntilConnected = true, prepare = () => {} } = {}) {
     const chat = new Chat();
     chat.page = await context.newPage();
+    prepare(chat.page);
     chat.page.setDefaultTimeout(STATE_TIMEOUT);
     chat.page.on("pageerror", (error) => chat.complaints.push(error.message));
     chat.page.on("console", (message) => message.type() === "error" && chat.complaints.push(message.text()));

@@ -67,6 +67,13 @@ await shoot("restart", async (context, snap) => {
   await hub.start();
 });
 
+await shoot("refused", async (context, snap) => {
+  const ann = await Chat.open(context, hub.url, { channel: "nowhere:demo", waitUntilConnected: false });
+  await ann.state("refused");
+  await ann.notice("Not connected");
+  await snap(ann);
+});
+
 await browser.close();
 await hub.stop();
 console.log(directory);

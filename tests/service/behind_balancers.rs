@@ -6,7 +6,7 @@
 use crate::server::balancer::{Balancer, Kind};
 use crate::server::drain::{Pace, assert_even, watch};
 use crate::server::process::{Process, logged, throng};
-use crate::server::{Client, get, within};
+use crate::server::{Client, exchange, get, within};
 use futures_util::StreamExt;
 use rustix::process::Signal;
 use std::convert::Infallible;
@@ -25,6 +25,8 @@ const BOTH: [Kind; 2] = [Kind::HaProxy, Kind::Nginx];
 const GRACE: Duration = Duration::from_secs(3);
 const DRAIN_TIME: Duration = Duration::from_secs(6);
 
+const API_KEY: &str = "the-key-of-the-backends";
+
 /// All clients are on this machine, but come through a balancer, so that they are not exempt from limits.
 async fn hub() -> Process {
     let folder = tempfile::tempdir().unwrap();
@@ -34,7 +36,7 @@ async fn hub() -> Process {
     let grace = ["--lb-grace", "3s", "--drain-time", "6s", "--shards", "2"];
     let limits = ["--connections-per-address-max", "100000", "--handshake-rate-per-address-max", "100000"];
     let total = ["--trusted-proxies", "127.0.0.1", "--handshake-rate-max", "100000"];
-    let config = ["--config", path.to_str().unwrap()];
+    let config = ["--config", path.to_str().unwrap(), "--api-keys", API_KEY];
     Process::start(&[&grace[..], &limits, &total, &config].concat()).await
 }
 
@@ -69,8 +71,16 @@ async fn reload_of_the_balancer_closes_no_connection() {
     }
 }
 
-/// Spellings of one channel, as clients write it; the hub and HAProxy decode them all, nginx what its file says.
-const SPELLINGS: [[&str; 3]; 4] = [
+/// Spellings of one channel, as clients write it. The hub and HAProxy decode them; nginx looks at what all have in
+/// common.
+const SPELLINGS: [[&str; 3]; 7] = [
+    ["/ws?channel=a:b,c,d", "/ws?channel=a%3Ab%2Cc%2cd", "/ws?channel=a:b,c%2Cd&x=1"],
+    ["/ws?channel=x,y", "/ws?channel=x%2Cy", "/ws?channel=x%2cy"],
+    [
+        "/ws?channel=a:1,2,3,4,5,6,7,8",
+        "/ws?channel=a%3A1%2C2%2C3%2C4%2C5%2C6%2C7%2C8",
+        "/ws?channel=a:1,2,3,4,5,6,7%2C8",
+    ],
     ["/ws", "/ws?channel=lobby", "/ws?token=x"],
     ["/ws?channel=news:sport:live", "/ws?channel=news%3Asport%3Alive", "/ws?token=x&channel=news%3asport%3alive"],
     ["/ws?channel=a:b", "/ws?channel=a%3Ab", "/ws?channel=a%3Ab&token=x"],
@@ -104,6 +114,31 @@ async fn every_client_of_a_channel_reaches_the_same_hub() {
             let connections = connections(hub).await;
             assert!((3..held.len() * 3).contains(&connections), "{kind:?}: {connections} of {}", held.len() * 3);
         }
+    }
+}
+
+/// A balancer reads no body, so a backend names the channel in the address as well.
+#[tokio::test]
+async fn backend_reaches_the_hub_of_its_channel() {
+    for kind in BOTH {
+        let (one, two) = (hub().await, hub().await);
+        let balancer = Balancer::start(kind, [one.addr, two.addr]).await;
+        let mut held = Vec::new();
+        for number in 0..20 {
+            let mut client = Client::connect(balancer.addr, &format!("/ws?channel=room-{number}")).await;
+            let body = format!(r#"{{"channel":"room-{number}","data":"from a backend"}}"#);
+            let head = format!(
+                "POST /api/publish?channel=room-{number} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {API_KEY}\r\n\
+                 Content-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
+            let answer = exchange(balancer.addr, (head + &body).as_bytes()).await;
+            assert_eq!(answer.status, 200, "{kind:?}: {}", answer.body);
+            assert_eq!(client.line().await, "from a backend", "{kind:?}: room-{number}");
+            held.push(client);
+        }
+        let each = [connections(one.addr).await, connections(two.addr).await];
+        assert!(each.iter().all(|open| *open < 20), "{kind:?}: not because one hub has them all: {each:?}");
     }
 }
 

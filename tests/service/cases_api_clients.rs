@@ -167,6 +167,8 @@ async fn second_request_under_the_same_key_gets_the_first_answer_and_publishes_n
     let answers = result(&server, "broadcast", other).await;
     assert_eq!((&answers["responses"][0]["result"], &answers["responses"][1]["result"]["offset"]), (&first, &json!(1)));
     assert_eq!(result(&server, "history", json!({ "channel": "a" })).await["offset"], 1);
+    // The same key in another channel is another one.
+    assert_eq!(result(&server, "history", json!({ "channel": "b" })).await["offset"], 1);
     // An empty key is none: libraries that write every field send it.
     let plain = json!({ "channel": "a", "data": 1, "idempotency_key": "" });
     result(&server, "publish", plain.clone()).await;
@@ -256,6 +258,21 @@ async fn stream_answers_each_line_in_order_and_goes_on_after_a_wrong_one() {
         lines[2]["error"]["message"].as_str().unwrap().contains("the line: 2002 bytes; --api-body-bytes-max is 1024")
     );
     assert_eq!(lines[3]["result"]["offset"], 3);
+}
+
+/// Lines that come together are answered together, each in its place.
+#[tokio::test]
+async fn stream_answers_right_and_wrong_lines_of_one_chunk_in_their_order() {
+    let server = server().await;
+    let mut stream = open_stream(&server).await;
+    let right = "{\"channel\":\"a\",\"data\":1}\n";
+    send_chunk(&mut stream, &format!("{right}x\n{right}{{}}\n{right}")).await;
+    within(stream.write_all(b"0\r\n\r\n")).await.unwrap();
+    let mut answer = String::new();
+    within(stream.read_to_string(&mut answer)).await.unwrap();
+    let lines = answer.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter(Value::is_object);
+    let told: Vec<_> = lines.map(|line| line["result"]["offset"].as_u64()).collect();
+    assert_eq!(told, [Some(1), None, Some(2), None, Some(3)], "{answer}");
 }
 
 /// While shards have no room the stream waits, and loses nothing.

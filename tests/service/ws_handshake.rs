@@ -1,6 +1,6 @@
 //! The handshake: which requests become a WebSocket, and what the others are told, in which order.
 
-use crate::server::{Answer, TestServer, client::handshake, exchange, start, within};
+use crate::server::{Answer, Client, TestServer, client::handshake, exchange, start, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -99,6 +99,40 @@ async fn malformed_handshakes_are_refused_with_400() {
         let answer = refused(&server, &lines).await;
         assert_eq!((answer.status, answer.body), (400, format!("Bad Request: {rule}\n")), "{lines:?}");
     }
+}
+
+/// A page cannot see why its handshake was refused, but what a plain GET of the same address is answered.
+#[tokio::test]
+async fn plain_get_is_answered_as_the_handshake_would_be_refused() {
+    let server = start(|config| config.limits.connections_max = 1).await;
+    let get = |target: &str| vec![format!("GET {target} HTTP/1.1"), "Host: localhost".to_owned()];
+    let ask = async |target: &str, more: &[&str]| {
+        let lines: Vec<_> = get(target).into_iter().chain(more.iter().map(|line| (*line).to_owned())).collect();
+        let answer = refused(&server, &lines).await;
+        (answer.status, answer.body)
+    };
+    let fine = (426, "Upgrade Required: this is a WebSocket endpoint, version 13\n".to_owned());
+    assert_eq!(ask("/ws?channel=demo", &[]).await, fine);
+    assert_eq!(ask("/ws?channel=demo", &["Connection: keep-alive", "Origin: http://localhost"]).await, fine);
+    for (target, more, status, words) in [
+        ("/ws?channel=nowhere:x", &[][..], 404, "nowhere"),
+        ("/ws?channel=a%20b", &[], 400, "channel"),
+        ("/ws?channel=demo&history=1000", &[], 400, "history"),
+        ("/ws?channel=demo", &["Origin: http://elsewhere.test"], 403, "origin"),
+    ] {
+        let (found, body) = ask(target, more).await;
+        assert!(found == status && body.contains(words), "{target}: {found} {body}");
+        // The handshake gets the same answer.
+        let mut lines = with("GET", &[&format!("GET {target} HTTP/1.1")]);
+        replace(&mut lines, "Host", &["Host: localhost"]);
+        let lines: Vec<_> = lines.into_iter().chain(more.iter().map(|line| (*line).to_owned())).collect();
+        let handshake = refused(&server, &lines).await;
+        assert_eq!((handshake.status, handshake.body), (found, body), "{target}");
+    }
+    // A question takes no place: the only one is still free, and is taken then.
+    let only = Client::connect(server.addr, "/ws").await;
+    assert_eq!(ask("/ws?channel=demo", &[]).await.0, 503);
+    drop(only);
 }
 
 #[tokio::test]

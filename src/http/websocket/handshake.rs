@@ -25,18 +25,34 @@ pub(crate) const METHODS: &str = "GET, OPTIONS";
 /// The channel of requests that name none.
 pub(crate) const DEFAULT_CHANNEL: &str = "lobby";
 
-/// Checks that a request is a valid handshake, from an allowed origin.
+/// What a request for a WebSocket endpoint wants.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Wanted {
+    Connection,
+    /// Why a handshake for the same address is refused: browsers tell pages neither status nor text of a handshake, but
+    /// those of a plain GET.
+    Reason,
+}
+
+/// Checks that a request is a valid handshake, or asks about one without any header of a handshake; from an allowed
+/// origin.
 pub(crate) fn check<B>(
     request: &Request<B>,
     hosts: HostRules<'_>,
     allowed_origins: &[OriginPattern],
-) -> Result<(), RequestError> {
+) -> Result<Wanted, RequestError> {
     let headers = request.headers();
     if request.uri().path_and_query().is_some_and(|target| target.as_str().len() > URI_BYTES_MAX) {
         return Err(RequestError::UriTooLong);
     }
     if request.method() != Method::GET {
         return Err(RequestError::MethodNotAllowed(METHODS));
+    }
+    if is_question(headers) {
+        let requested = host::requested(request)?;
+        hosts.check(requested.as_ref())?;
+        origin::check(headers, requested.as_ref(), hosts, allowed_origins)?;
+        return Ok(Wanted::Reason);
     }
     if !has_token(headers, header::CONNECTION, "upgrade") {
         return Err(RequestError::BadRequest("the header Connection: upgrade is missing"));
@@ -61,7 +77,14 @@ pub(crate) fn check<B>(
         return Err(RequestError::BadRequest("exactly one Sec-WebSocket-Key is required, the base64 of 16 bytes"));
     }
     hosts.check(requested.as_ref())?;
-    origin::check(headers, requested.as_ref(), hosts, allowed_origins)
+    origin::check(headers, requested.as_ref(), hosts, allowed_origins)?;
+    Ok(Wanted::Connection)
+}
+
+/// Returns whether a GET has none of the headers of a handshake.
+fn is_question(headers: &HeaderMap) -> bool {
+    let of_handshake = [header::UPGRADE, header::SEC_WEBSOCKET_KEY, header::SEC_WEBSOCKET_VERSION];
+    !has_token(headers, header::CONNECTION, "upgrade") && of_handshake.iter().all(|name| !headers.contains_key(name))
 }
 
 /// Returns the channel that the query names, if it names one.

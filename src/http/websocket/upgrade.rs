@@ -1,5 +1,6 @@
 //! The upgrade: from an HTTP request to a session and its reader.
 
+use super::handshake::Wanted;
 use super::{credentials, handshake};
 use crate::auth::{Claims, TokenError, UserId};
 use crate::config::ChannelOptions;
@@ -45,7 +46,8 @@ pub(crate) struct PendingUpgrade {
     permit: Permit,
 }
 
-/// Checks a handshake, reserves a slot for the connection, and returns the 101.
+/// Checks a handshake, reserves a slot for the connection, and returns the 101. A plain GET gets the answer that refuses
+/// a handshake for the same address, or 426 if none would.
 ///
 /// The checks are in this order so that a malformed request is told what is wrong with it, also while the hub stops,
 /// and so that only requests that could be accepted count for the limits of their address.
@@ -59,7 +61,7 @@ pub(crate) fn accept<B>(
     let hub = engine.hub();
     let settings = settings.load();
     let hosts = HostRules { allowed: &settings.access.allowed_hosts, is_loopback: client.is_loopback };
-    handshake::check(request, hosts, &settings.access.allowed_origins)?;
+    let wanted = handshake::check(request, hosts, &settings.access.allowed_origins)?;
     let query = request.uri().query();
     let requested = handshake::channel(query)?;
     let token = if state.tokens.are_used() { credentials::token(request)? } else { None };
@@ -97,6 +99,9 @@ pub(crate) fn accept<B>(
         },
     };
     check_room(hub, &channel, &options.channel)?;
+    if wanted == Wanted::Reason {
+        return Err(RequestError::UpgradeRequired);
+    }
     // The future that fastwebsockets returns would pass the socket through a channel and an 8 KiB buffer. It is
     // dropped, and the server takes the bare socket from hyper.
     let (response, _) = fastwebsockets::upgrade::upgrade(request)
