@@ -23,6 +23,7 @@ mod cases_command_line;
 mod cases_config;
 mod cases_http;
 mod cases_import;
+mod cases_import_errors;
 mod cases_namespaces;
 mod cases_signals;
 mod cases_tls_files;
