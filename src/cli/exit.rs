@@ -37,6 +37,13 @@ pub(super) fn fail_with_lines(lines: &[String]) -> ExitCode {
     ExitCode::from(EXIT_USAGE)
 }
 
+/// Prints why arguments cannot be used. A request for help gets it, with exit code 0.
+pub(super) fn fail_with_usage(error: &clap::Error) -> ExitCode {
+    // If the stream is closed, there is no other place for the message.
+    let _ = error.print();
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(EXIT_USAGE))
+}
+
 /// Prints why there is no configuration. A request for help gets it, with exit code 0.
 pub(super) fn fail_with_load_error(error: &LoadError) -> ExitCode {
     match error {

@@ -7,6 +7,7 @@ mod check;
 mod check_token;
 mod exit;
 mod gen_token;
+mod import;
 mod sources;
 mod token_sources;
 

@@ -1,6 +1,6 @@
 //! The settings of the commands about tokens: a file and the variables, without the flags of a hub.
 
-use super::exit::{EXIT_USAGE, fail_with_load_error};
+use super::exit::{fail_with_load_error, fail_with_usage};
 use super::sources;
 use crate::config::{Config, LoadError};
 use clap::Parser;
@@ -29,11 +29,4 @@ fn load(file: Option<&Path>, variables: Vec<(OsString, OsString)>) -> Result<Con
         arguments.extend(["--config".into(), file.into()]);
     }
     sources::of_process(arguments, variables).load().map(|loaded| loaded.config)
-}
-
-/// Prints why arguments cannot be used. A request for help gets it, with exit code 0.
-fn fail_with_usage(error: &clap::Error) -> ExitCode {
-    // If the stream is closed, there is no other place for the message.
-    let _ = error.print();
-    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(EXIT_USAGE))
 }

@@ -20,6 +20,8 @@ mod cases_clients;
 mod cases_command_line;
 mod cases_config;
 mod cases_http;
+mod cases_import;
+mod cases_import_errors;
 mod cases_namespaces;
 mod cases_presence;
 mod cases_signals;

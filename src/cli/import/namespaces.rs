@@ -1,0 +1,202 @@
+//! Namespaces: who may do what in which channels, and what is kept of them.
+//!
+//! In Centrifugo a namespace has the program's defaults for what it leaves out, and here those of
+//! `[default_namespace]`. So every table says everything.
+
+use super::conversion::{Conversion, DEFAULT};
+use super::draft::Literal::{Number, Switch, Text};
+use super::draft::{Literal, Table};
+use super::go;
+use super::keys::Dialect;
+use crate::config::{ClientGroup, NamespaceConfig, SubscriberGroup};
+use std::collections::HashSet;
+
+const LIST: &str = NamespaceConfig::SECTION.name;
+
+/// Budget of all histories, which Centrifugo does not have. The default, stated so that it is seen.
+const HISTORY_BYTES: &str = "64MiB";
+
+impl Conversion {
+    pub(super) fn convert_namespaces(&mut self, may_everything: bool) {
+        let mut default = Table::new(LIST);
+        let mut has_history = self.convert_options("channel.without_namespace", &mut default, may_everything);
+        default.into_default(&mut self.draft);
+        let mut names = HashSet::new();
+        for number in 0..self.source.tables("channel.namespaces") {
+            let path = format!("channel.namespaces[{number}]");
+            let mut table = Table::new(LIST);
+            let name = self.text(&format!("{path}.name"));
+            let label = name.as_ref().map_or_else(|| path.clone(), |name| name.name.clone());
+            let is_named = match &name {
+                None => Err("a namespace without a name is left out; channels of it are refused".to_owned()),
+                Some(name) if !names.insert(name.value.clone()) => {
+                    Err(format!("there are two namespaces {:?}; the second is left out", name.value))
+                }
+                Some(name) => table
+                    .set("name", Text(name.value.clone()), "")
+                    .map_err(|error| format!("{error}. The namespace is left out; its channels are refused")),
+            };
+            has_history |= self.convert_options(&path, &mut table, may_everything);
+            match is_named {
+                Ok(()) => self.draft.push(table),
+                Err(text) => self.notes.refuse(&label, text),
+            }
+        }
+        if has_history {
+            self.set("history_bytes_max", Text(HISTORY_BYTES.to_owned()), "all histories together; raise it if needed");
+        }
+    }
+
+    /// Sets all options of a table. Returns whether its channels have a history.
+    fn convert_options(&mut self, path: &str, table: &mut Table, may_everything: bool) -> bool {
+        let has_history = self.convert_history(path, table);
+        let is_hidden = self.convert_presence(path, table);
+        let (subscribers, names) = self.subscribers(path, may_everything);
+        let by_proxy = ["subscribe", "subscribe_stream", "publish"].map(|what| self.has_proxy(path, what));
+        let (subscribers, names) = match by_proxy {
+            [false, false, _] => (subscribers, names),
+            _ => (SubscriberGroup::Token, "a proxy decided".to_owned()),
+        };
+        self.put(table, "allow_subscribe", Text(subscribers.word().to_owned()), &names);
+        for option in ["allow_publish", "allow_presence", "allow_history"] {
+            let (group, names) = match self.clients(path, option, subscribers, may_everything) {
+                _ if is_hidden && option == "allow_presence" => {
+                    (ClientGroup::Nobody, "presence is for join_leave only".to_owned())
+                }
+                _ if by_proxy[2] && option == "allow_publish" => (ClientGroup::Nobody, "a proxy decided".to_owned()),
+                found => found,
+            };
+            self.put(table, option, Text(group.word().to_owned()), &names);
+        }
+        has_history
+    }
+
+    /// Returns whether a proxy decides in Centrifugo, before any option does. The keys stay to be reported.
+    fn has_proxy(&self, path: &str, what: &str) -> bool {
+        let is_on = |key: &str| self.source.is_on(&format!("{path}.{what}_proxy_{key}"));
+        // In v5 a name is enough.
+        is_on("enabled") || self.source.dialect == Dialect::V5 && is_on("name")
+    }
+
+    fn convert_history(&mut self, path: &str, table: &mut Table) -> bool {
+        let size = self.number(&format!("{path}.history_size"));
+        let ttl = self.duration(&format!("{path}.history_ttl"));
+        let size_from = from([size.as_ref().map(|one| &one.name)]);
+        let ttl_from = from([ttl.as_ref().map(|one| &one.name)]);
+        let (size, ttl) = (size.map_or(0, |size| size.value), ttl.map(|ttl| ttl.value).unwrap_or_default());
+        let has_size = self.put(table, "history_size", Number(size), &size_from);
+        let has_ttl = self.put(table, "history_ttl", Text(go::written(ttl)), &ttl_from);
+        // What is left out has a default here, with a history.
+        if !has_size {
+            self.put(table, "history_size", Number(0), "no history, see above");
+        }
+        if !has_ttl {
+            self.put(table, "history_ttl", Text("0s".to_owned()), "no history, see above");
+        }
+        let has_history = has_size && has_ttl && size > 0 && !ttl.is_zero();
+        for (option, keys) in [
+            ("recovery", ["force_recovery", "allow_recovery"]),
+            ("positioning", ["force_positioning", "allow_positioning"]),
+        ] {
+            let on: Vec<_> = keys.into_iter().filter_map(|key| self.switch(&format!("{path}.{key}"))).collect();
+            if on.is_empty() || has_history {
+                self.put(table, option, Switch(!on.is_empty()), &from(on.iter().map(|one| Some(&one.name))));
+                continue;
+            }
+            self.put(table, option, Switch(false), "no history");
+            let names = from(on.iter().map(|one| Some(&one.name)));
+            let text = format!("{option} needs a history; set history_size and history_ttl, and turn {option} on");
+            self.notes.refuse(&names, text);
+        }
+        has_history
+    }
+
+    /// Sets presence and joins. Joins need presence here and not in Centrifugo: then it is kept, and no client may ask.
+    /// Returns whether that is so.
+    fn convert_presence(&mut self, path: &str, table: &mut Table) -> bool {
+        let presence = self.switch(&format!("{path}.presence"));
+        let joins = self.switch(&format!("{path}.join_leave"));
+        let forced = self.switch(&format!("{path}.force_push_join_leave"));
+        let joins_from = from([joins.as_ref().map(|one| &one.name), forced.as_ref().map(|one| &one.name)]);
+        if let Some(forced) = forced.filter(|_| joins.is_none()) {
+            let text = "without join_leave there is nothing to push, in Centrifugo too, so it is left out";
+            self.notes.refuse(&forced.name, text);
+        }
+        let is_hidden = joins.is_some() && presence.is_none();
+        let presence_from =
+            if is_hidden { "join_leave needs it".to_owned() } else { from([presence.as_ref().map(|one| &one.name)]) };
+        self.put(table, "presence", Switch(presence.is_some() || is_hidden), &presence_from);
+        self.put(table, "join_leave", Switch(joins.is_some()), if joins.is_some() { &joins_from } else { DEFAULT });
+        is_hidden
+    }
+
+    /// Returns who may subscribe. Alone, the option for anonymous clients opens nothing.
+    fn subscribers(&mut self, path: &str, may_everything: bool) -> (SubscriberGroup, String) {
+        let client = self.switch(&format!("{path}.allow_subscribe_for_client"));
+        let anonymous = self.switch(&format!("{path}.allow_subscribe_for_anonymous"));
+        let names = from([client.as_ref().map(|one| &one.name), anonymous.as_ref().map(|one| &one.name)]);
+        if let Some(anonymous) = anonymous.as_ref().filter(|_| client.is_none() && !may_everything) {
+            let text = "without allow_subscribe_for_client it opens nothing, in Centrifugo too, so it is left out";
+            self.notes.refuse(&anonymous.name, text);
+        }
+        match (client.is_some(), anonymous.is_some()) {
+            _ if may_everything => (SubscriberGroup::Everyone, INSECURE.to_owned()),
+            (true, true) => (SubscriberGroup::Everyone, names),
+            (true, false) => (SubscriberGroup::Authenticated, names),
+            (false, _) => {
+                (SubscriberGroup::Token, if names == DEFAULT { names } else { "nothing allows more".to_owned() })
+            }
+        }
+    }
+
+    /// Returns who may do something else than to subscribe.
+    fn clients(
+        &mut self,
+        path: &str,
+        option: &str,
+        subscribe: SubscriberGroup,
+        may_everything: bool,
+    ) -> (ClientGroup, String) {
+        let [client, subscriber, anonymous] =
+            ["client", "subscriber", "anonymous"].map(|who| self.switch(&format!("{path}.{option}_for_{who}")));
+        let names = from([&client, &subscriber, &anonymous].map(|one| one.as_ref().map(|one| &one.name)));
+        let group = match (client.is_some(), subscriber.is_some(), anonymous.is_some()) {
+            _ if may_everything => return (ClientGroup::Everyone, INSECURE.to_owned()),
+            (true, _, true) => ClientGroup::Everyone,
+            (true, _, false) => ClientGroup::Authenticated,
+            (false, true, true) => ClientGroup::Subscribers,
+            // Anonymous subscribers may not, and there is no word for the others. Everyone may subscribe, so it is the
+            // same whether they have.
+            (false, true, false) if subscribe == SubscriberGroup::Everyone => ClientGroup::Authenticated,
+            (false, true, false) => ClientGroup::Subscribers,
+            (false, false, _) => ClientGroup::Nobody,
+        };
+        if let Some(anonymous) = anonymous.filter(|_| group == ClientGroup::Nobody) {
+            let text = format!(
+                "without {option}_for_client or {option}_for_subscriber it opens nothing, in Centrifugo too, so it is \
+                 left out"
+            );
+            self.notes.refuse(&anonymous.name, text);
+        }
+        (group, names)
+    }
+
+    /// Sets a key of a table, or reports that it does not take the value. Returns whether it is set.
+    fn put(&mut self, table: &mut Table, key: &str, value: Literal, from: &str) -> bool {
+        // The default of Centrifugo is no news in each of many tables.
+        let names = from.split(", ").filter(|_| from != DEFAULT).map(|name| name.rsplit('.').next().unwrap_or(name));
+        let error = table.set(key, value, &names.collect::<Vec<_>>().join(", ")).err();
+        if let Some(error) = &error {
+            self.notes.refuse(from, error.to_string());
+        }
+        error.is_none()
+    }
+}
+
+/// Where a value comes from if every client may do everything.
+const INSECURE: &str = "every client may do everything";
+
+/// Joins the names of keys that are given.
+fn from<'a>(names: impl IntoIterator<Item = Option<&'a String>>) -> String {
+    super::conversion::names(names.into_iter().map(|name| name.map(String::as_str)))
+}

@@ -1,0 +1,123 @@
+//! Reasons: why a key of Centrifugo is not translated, and what to do instead.
+
+/// Why keys are not translated.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) struct Reason {
+    /// Short name, which the page lists it under.
+    pub(super) name: &'static str,
+    /// What is different, and what to do.
+    pub(super) text: &'static str,
+}
+
+macro_rules! reasons {
+    ($($NAME:ident = $name:literal: $text:literal;)+) => {
+        $(pub(super) const $NAME: &Reason = &Reason { name: $name, text: $text };)+
+
+        /// All of them, in the order of the page.
+        pub(super) const ALL: &[&Reason] = &[$($NAME),+];
+    };
+}
+
+reasons! {
+    CLUSTER = "one machine":
+        "A hub is one process: channels, history and presence are in its memory, and there is no broker. Run one hub, \
+         with as many cores as it needs; two hubs would be two separate sets of channels.";
+    PROXY = "calls to a backend":
+        "Calls to a backend (proxies, RPC) are not translated. Where a proxy decides about channels, the file closes \
+         them: subscribing needs a token that names the channel, and no client may publish. Let tokens decide, with \
+         the claims channels or subs, or choose allow_subscribe and allow_publish yourself.";
+    TRANSPORT = "WebSocket only":
+        "Clients connect by WebSocket. Let SDKs use the one endpoint wss://HOST/connection/websocket, without \
+         fallbacks.";
+    GRPC = "HTTP API only":
+        "There is no gRPC API. Publish over HTTP: /api/publish, or /api/publish_stream for many.";
+    CONSUMERS = "consumers":
+        "Queues and tables are not read. Let a program of yours read them and publish to /api/publish_stream, which \
+         slows it down when the hub is busy.";
+    DELTA = "whole publications":
+        "There is no setting for deltas. SDKs that ask for them and get whole publications need no change.";
+    COMPRESSION = "no compression":
+        "Frames are not compressed (permessage-deflate). Clients that offer it connect without it.";
+    ADMIN = "no admin page":
+        "There is no admin page. Operators have `throng top` and /admin/..., with a key of their own in admin_keys; \
+         make one with: openssl rand -hex 32.";
+    API_KEY = "API with a key":
+        "The HTTP API always needs a key. Make one with `openssl rand -hex 32`, put it into api_keys of [api] and let \
+         your backends send it as X-API-Key.";
+    API_OFF = "the API without keys":
+        "The HTTP API cannot be turned off; without a key it answers every request with 401. No key is translated.";
+    ERROR_MODE = "errors of the API":
+        "Requests say themselves how they want errors: with the header X-Centrifugo-Error-Mode: transport they get \
+         them as HTTP statuses. Let your backends send it.";
+    HEALTH = "other health paths":
+        "Health checks are always on, at /health/live and /health/ready instead of /health. Change the checks of \
+         balancers and supervisors.";
+    METRICS_OFF = "Prometheus only":
+        "Metrics are not pushed. Let Prometheus read /metrics, or an agent that sends them on.";
+    TRACES = "traces":
+        "Traces go to the OTLP collector that otlp_endpoint of [log] names, in a build with the feature otel.";
+    TLS_FILES = "TLS of files":
+        "A certificate comes from files (tls_certificate, tls_key). Let certbot renew them, followed by a SIGHUP, or \
+         let a proxy in front of the hub speak TLS; client certificates and HTTP/3 need such a proxy.";
+    PATHS = "fixed paths":
+        "Paths are fixed. Rewrite them in the proxy in front of the hub, or change the clients.";
+    LOG_FILE = "log on standard error":
+        "Lines go to standard error. Let the supervisor write the file (systemd: StandardError=append:/PATH).";
+    TOKEN_RULES = "exact claims":
+        "The user is always the claim sub, and aud and iss are compared exactly. Use token_audience and token_issuer \
+         with one value each, and let the issuer write sub.";
+    SUBSCRIPTION_TOKEN = "one set of keys":
+        "The same keys verify tokens for connections and for subscriptions. Sign both with the keys of client.token, \
+         or add a [[token_key]]; it is then good for both.";
+    ANONYMOUS_TOKEN = "anonymous tokens":
+        "A token without sub is accepted and makes an anonymous client. Let the issuer make none; with \
+         allow_subscribe = \"authenticated\" such a client may do nothing.";
+    USER_HEADER = "users come from tokens":
+        "A header that a proxy sets does not name a user. Let the proxy, or your application, make a token.";
+    PERSONAL = "personal channels":
+        "This is not translated. Name the channel in the token: \"channels\": [\"#42\"] for the user 42.";
+    NAMES = "names of channels":
+        "A channel's name is not compared with an expression. Refuse names in the backend that makes the tokens, with \
+         allow_subscribe = \"token\".";
+    CACHE = "recovery of the stream":
+        "Recovery gives every publication that was missed. With history_size = 1 a client that missed one gets it, \
+         and one that missed more is told that it could not recover; it then loads the state from your backend.";
+    LIMITS = "fixed limits":
+        "This limit has one value, the default of Centrifugo. Clients that keep to the default notice nothing.";
+    CHARACTERS = "fixed characters":
+        "The characters with a meaning in the names of channels are fixed. Rename channels that use others.";
+    ALWAYS_ON = "always on":
+        "The endpoint for WebSocket cannot be turned off.";
+    FILTERS = "no filters":
+        "Publications are not filtered by tags; subscriptions that ask for it get all of them. Use a channel for each \
+         kind.";
+    MAPS = "no maps":
+        "Map and shared-poll subscriptions are refused with error 108. Keep state in your backend and publish changes.";
+    HISTORY_META = "epoch and history":
+        "A channel has its epoch as long as it has history or subscribers. A client that returns later is told that it \
+         could not recover, and loads the state from your backend.";
+    PRO = "Centrifugo PRO":
+        "A feature of Centrifugo PRO without an equivalent. Decide whether you can do without it.";
+    GONE = "gone in Centrifugo v6":
+        "Centrifugo v6 has no such key either. Clients of SockJS need the WebSocket SDK.";
+    DEVELOPMENT = "tools of development":
+        "There is no such page. /api/openapi.json describes the HTTP API; `throng check-config`, /metrics and \
+         `throng top` show a hub.";
+    PID = "no PID file":
+        "No file with the process ID is written. Supervisors know it (systemd: MainPID).";
+    DELAYS = "write delay":
+        "Writes are joined while the hub is busy and never delayed. coalesce_delay of [tuning] adds a delay, for all \
+         clients.";
+
+    BUFFERS = "nothing to tune":
+        "Buffers and tasks of the Go program; nothing here corresponds to them, and nothing is lost.";
+    EXACT = "always exact":
+        "Presence and positions change in the same step as a subscription, so nothing is refreshed or checked by a \
+         timer.";
+    INSIDE = "not needed":
+        "Names and reports of a node in a cluster, statistics for its makers, switches for its own features: nothing \
+         of that kind is here.";
+    USER_LIMITED = "always by name":
+        "A channel with # in its name is always for the users after it. If yours are named so for another reason, \
+         rename them.";
+}
