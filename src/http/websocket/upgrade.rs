@@ -46,8 +46,8 @@ pub(crate) struct PendingUpgrade {
     permit: Permit,
 }
 
-/// Checks a handshake, reserves a slot for the connection, and returns the 101. A plain GET gets the answer that refuses
-/// a handshake for the same address, or 426 if none would.
+/// Checks a handshake, reserves a slot for the connection, and returns the 101. A plain GET gets the answer that would
+/// refuse a handshake for the same address, or 426 if it would be accepted.
 ///
 /// The checks are in this order so that a malformed request is told what is wrong with it, also while the hub stops,
 /// and so that only requests that could be accepted count for the limits of their address.

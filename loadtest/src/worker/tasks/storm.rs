@@ -49,8 +49,8 @@ pub(crate) fn leave(engine: &mut Engine) -> Result<usize> {
     let first = engine.share.count(engine.config.connections() - engine.config.load.leavers());
     for index in first..engine.pool.len() {
         if engine.tally.positions.of(index).is_none() {
-            let text = "the channel keeps no history, so nothing that is missed can be recovered; throng keeps one with \
-                        --history-size 300";
+            let text = "the channel keeps no history, so nothing that is missed can be recovered; throng keeps one \
+                        with --history-size 300";
             return Err(RunError::Refused(format!("{}: {text}", engine.config.url)).into());
         }
         if engine.pool[index].is_open() {
