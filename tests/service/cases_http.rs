@@ -21,7 +21,7 @@ const ROUTES: [(&str, u16, &str); 10] = [
     ("/admin/shed", 200, BEGIN),
     ("/admin/connections", 200, READ),
     ("/admin/channels", 200, READ),
-    ("/ws", 400, "GET, OPTIONS"),
+    ("/ws", 426, "GET, OPTIONS"),
 ];
 
 async fn server() -> TestServer {
@@ -193,7 +193,7 @@ async fn pipelined_requests_are_answered_in_order() {
 async fn body_nobody_asked_for_is_no_request_and_the_response_arrives() {
     let server = server().await;
     let hidden = "GET /admin/drain HTTP/1.1\r\nHost: x\r\n\r\n";
-    for (path, status) in [("/", 200), ("/health/live", 200), ("/metrics", 200), ("/ws", 400)] {
+    for (path, status) in [("/", 200), ("/health/live", 200), ("/metrics", 200), ("/ws", 426)] {
         let head =
             format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", hidden.len());
         let answer = exchange(server.addr, (head + hidden).as_bytes()).await;

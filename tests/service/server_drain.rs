@@ -149,7 +149,7 @@ async fn internal_address_has_what_operators_need_and_the_public_one_has_not() {
         ("/health/ready", 200, 200),
         ("/health/live", 200, 200),
         ("/", 200, 404),
-        ("/ws", 400, 404),
+        ("/ws", 426, 404),
     ] {
         assert_eq!(get(server.addr, path).await.status, public, "{path}");
         assert_eq!(get(internal, path).await.status, inside, "{path}");

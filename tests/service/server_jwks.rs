@@ -286,7 +286,7 @@ async fn encrypted_issuer_is_asked_if_its_certificate_is_trusted() {
         } else {
             assert!(line.contains("certificate"), "{line}");
             let answer = exchange(process.addr, b"GET /ws?token=x HTTP/1.1\r\nHost: x\r\n\r\n").await;
-            assert_eq!(answer.status, 400);
+            assert_eq!(answer.status, 401);
         }
     }
 }

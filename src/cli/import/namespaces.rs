@@ -50,22 +50,26 @@ impl Conversion {
     /// Sets all options of a table. Returns whether its channels have a history.
     fn convert_options(&mut self, path: &str, table: &mut Table, may_everything: bool) -> bool {
         let has_history = self.convert_history(path, table);
-        let is_hidden = self.convert_presence(path, table);
         let (subscribers, names) = self.subscribers(path, may_everything);
         let by_proxy = ["subscribe", "subscribe_stream", "publish"].map(|what| self.has_proxy(path, what));
         let (subscribers, names) = match by_proxy {
             [false, false, _] => (subscribers, names),
             _ => (SubscriberGroup::Token, "a proxy decided".to_owned()),
         };
-        self.put(table, "allow_subscribe", Text(subscribers.word().to_owned()), &names);
-        for option in ["allow_publish", "allow_presence", "allow_history"] {
-            let (group, names) = match self.clients(path, option, subscribers, may_everything) {
-                _ if is_hidden && option == "allow_presence" => {
-                    (ClientGroup::Nobody, "presence is for join_leave only".to_owned())
+        let [publish, presence, history] =
+            ["allow_publish", "allow_presence", "allow_history"].map(|option| {
+                match self.clients(path, option, subscribers, may_everything) {
+                    _ if by_proxy[2] && option == "allow_publish" => {
+                        (ClientGroup::Nobody, "a proxy decided".to_owned())
+                    }
+                    found => found,
                 }
-                _ if by_proxy[2] && option == "allow_publish" => (ClientGroup::Nobody, "a proxy decided".to_owned()),
-                found => found,
-            };
+            });
+        self.convert_presence(path, table, presence.0);
+        self.put(table, "allow_subscribe", Text(subscribers.word().to_owned()), &names);
+        for (option, (group, names)) in
+            [("allow_publish", publish), ("allow_presence", presence), ("allow_history", history)]
+        {
             self.put(table, option, Text(group.word().to_owned()), &names);
         }
         has_history
@@ -111,9 +115,8 @@ impl Conversion {
         has_history
     }
 
-    /// Sets presence and joins. Joins need presence here and not in Centrifugo: then it is kept, and no client may ask.
-    /// Returns whether that is so.
-    fn convert_presence(&mut self, path: &str, table: &mut Table) -> bool {
+    /// Sets presence and joins. Joins need presence here, for which every subscriber may ask, and not in Centrifugo.
+    fn convert_presence(&mut self, path: &str, table: &mut Table, may_ask: ClientGroup) {
         let presence = self.switch(&format!("{path}.presence"));
         let joins = self.switch(&format!("{path}.join_leave"));
         let forced = self.switch(&format!("{path}.force_push_join_leave"));
@@ -122,12 +125,15 @@ impl Conversion {
             let text = "without join_leave there is nothing to push, in Centrifugo too, so it is left out";
             self.notes.refuse(&forced.name, text);
         }
-        let is_hidden = joins.is_some() && presence.is_none();
-        let presence_from =
-            if is_hidden { "join_leave needs it".to_owned() } else { from([presence.as_ref().map(|one| &one.name)]) };
-        self.put(table, "presence", Switch(presence.is_some() || is_hidden), &presence_from);
-        self.put(table, "join_leave", Switch(joins.is_some()), if joins.is_some() { &joins_from } else { DEFAULT });
-        is_hidden
+        let is_open = presence.is_some() && matches!(may_ask, ClientGroup::Everyone | ClientGroup::Subscribers);
+        if joins.is_some() && !is_open {
+            let text = "it tells all subscribers who is there, for which they may not ask; to have it, turn presence and \
+                        join_leave on and set allow_presence to \"subscribers\"";
+            self.notes.refuse(&joins_from, text);
+        }
+        let has_joins = joins.is_some() && is_open;
+        self.put(table, "presence", Switch(presence.is_some()), &from([presence.as_ref().map(|one| &one.name)]));
+        self.put(table, "join_leave", Switch(has_joins), if has_joins { &joins_from } else { DEFAULT });
     }
 
     /// Returns who may subscribe. Alone, the option for anonymous clients opens nothing.
