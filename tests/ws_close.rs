@@ -105,6 +105,7 @@ async fn provoke(reason: CloseReason) -> (Closed, Closed) {
             (client.closed().await, closed(4005, "token expired"))
         }
         CloseReason::Disconnected(_) => (closed_by_a_backend(reason).await, closed(4503, "force disconnect")),
+        CloseReason::Centrifuge(_) => (closed_by_a_backend(reason).await, closed(3501, "bad request")),
         CloseReason::Internal => (failed_shard().await, closed(1011, "internal error")),
     }
 }

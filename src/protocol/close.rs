@@ -1,5 +1,6 @@
 //! A close reason: every way in which we end a connection, with its code and its text.
 
+use super::centrifuge::DisconnectCode;
 use super::close_code::CloseCode;
 use super::error::ProtocolError;
 
@@ -34,13 +35,15 @@ pub enum CloseReason {
     Expired,
     /// An operator or a backend ends the connection, with this code.
     Disconnected(CloseCode),
+    /// The Centrifuge protocol has a code of its own for it.
+    Centrifuge(DisconnectCode),
     /// A bug of ours; the connection ends, the process does not.
     Internal,
 }
 
 impl CloseReason {
     /// One reason of every kind, for tests and for the metrics' fixed label set.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Peer(None),
         Self::Protocol(ProtocolError::Unmasked),
         Self::SlowConsumer,
@@ -54,6 +57,7 @@ impl CloseReason {
         Self::Aged,
         Self::Expired,
         Self::Disconnected(CloseCode::FORCE_DISCONNECT),
+        Self::Centrifuge(DisconnectCode::BadRequest),
         Self::Internal,
     ];
 
@@ -71,6 +75,7 @@ impl CloseReason {
             Self::Aged => Some(CloseCode::GOING_AWAY),
             Self::Expired => Some(CloseCode::EXPIRED),
             Self::Disconnected(code) => Some(code),
+            Self::Centrifuge(code) => Some(code.close_code()),
             Self::Internal => Some(CloseCode::INTERNAL_ERROR),
         }
     }
@@ -91,6 +96,7 @@ impl CloseReason {
             Self::Aged => "time to reconnect",
             Self::Expired => "token expired",
             Self::Disconnected(_) => "force disconnect",
+            Self::Centrifuge(code) => code.text(),
             Self::Internal => "internal error",
         }
     }
@@ -101,7 +107,7 @@ impl CloseReason {
     }
 
     /// The label of every kind of reason, in the order of [`CloseReason::index`].
-    pub const LABELS: [&'static str; 14] = [
+    pub const LABELS: [&'static str; 15] = [
         "peer",
         "protocol",
         "slow_consumer",
@@ -115,6 +121,7 @@ impl CloseReason {
         "aged",
         "expired",
         "disconnected",
+        "centrifuge",
         "internal",
     ];
 
@@ -134,7 +141,8 @@ impl CloseReason {
             Self::Aged => 10,
             Self::Expired => 11,
             Self::Disconnected(_) => 12,
-            Self::Internal => 13,
+            Self::Centrifuge(_) => 13,
+            Self::Internal => 14,
         }
     }
 }
