@@ -199,7 +199,7 @@ fn add_subscriber<'a, S: Sink>(
     if !order.has_room(&options.channel) {
         return Attempt::Full;
     }
-    let (backlog, start) = match begin(order, options, |bytes| credit.covers(bytes)) {
+    let (backlog, start) = match begin(order, channel.name(), options, |bytes| credit.covers(bytes)) {
         Ok(begun) => begun,
         Err(bytes) => return Attempt::Credit(bytes),
     };
@@ -213,8 +213,9 @@ fn add_subscriber<'a, S: Sink>(
 /// `paid`.
 fn begin(
     order: &Order,
+    channel: &ChannelName,
     options: &SubscribeOptions,
-    paid: impl FnOnce(usize) -> bool,
+    paid: impl Fn(usize) -> bool,
 ) -> Result<(Backlog, Start), usize> {
     let tells_position = options.channel.options.recovery || options.channel.options.positioning;
     let position = order.position().filter(|_| tells_position);
@@ -227,13 +228,18 @@ fn begin(
     let start = Start { position, publications: count, is_recovered };
     let MessageShape { encoding, is_split, .. } = options.shape;
     let Some(history) = order.history.as_ref().filter(|_| count > 0) else {
-        return Ok((encoding.backlog(start, std::iter::empty(), is_split), start));
+        return Ok((encoding.backlog(channel, start, std::iter::empty(), is_split), start));
     };
     let bytes = BACKLOG_START_MAX + history.newest_bytes(count) + count * BACKLOG_HEAD_MAX;
     if !paid(bytes) {
         return Err(bytes);
     }
-    Ok((encoding.backlog(start, history.newest(count), is_split), start))
+    let backlog = encoding.backlog(channel, start, history.newest(count), is_split);
+    // Texts grow when JSON escapes them, and names of channels are not counted above.
+    if !paid(backlog.wire.len()) {
+        return Err(backlog.wire.len());
+    }
+    Ok((backlog, start))
 }
 
 /// Returns how many of the newest publications are all that a subscriber missed; `None` when not all are here, or when
