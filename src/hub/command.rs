@@ -76,6 +76,15 @@ pub enum Command<S> {
         /// Sent to the peer in the close frame.
         reason: CloseReason,
     },
+    /// Close a connection if it is subscribed to a channel; its backlog is dropped.
+    CloseSubscriber {
+        /// The connection to close.
+        id: ConnectionId,
+        /// The channel.
+        channel: ChannelKey,
+        /// Sent to the peer in the close frame.
+        reason: CloseReason,
+    },
     /// Close the next connections in the order of slots, each after its backlog.
     CloseSome {
         /// Number of connections; when fewer are open, all of them.

@@ -63,7 +63,7 @@ impl Directory {
     }
 
     /// Returns the channel of that name, if there is one.
-    pub(super) fn get(&self, name: &ChannelName) -> Option<Arc<Channel>> {
+    pub fn get(&self, name: &ChannelName) -> Option<Arc<Channel>> {
         self.channels.get(name).map(|channel| Arc::clone(&channel))
     }
 

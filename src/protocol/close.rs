@@ -32,6 +32,8 @@ pub enum CloseReason {
     Aged,
     /// The token of the client has expired.
     Expired,
+    /// A backend removes the client from the only channel of its connection.
+    Unsubscribed,
     /// An operator or a backend ends the connection, with this code.
     Disconnected(CloseCode),
     /// A bug of ours; the connection ends, the process does not.
@@ -40,7 +42,7 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// One reason of every kind, for tests and for the metrics' fixed label set.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Peer(None),
         Self::Protocol(ProtocolError::Unmasked),
         Self::SlowConsumer,
@@ -53,6 +55,7 @@ impl CloseReason {
         Self::Shed,
         Self::Aged,
         Self::Expired,
+        Self::Unsubscribed,
         Self::Disconnected(CloseCode::FORCE_DISCONNECT),
         Self::Internal,
     ];
@@ -70,6 +73,7 @@ impl CloseReason {
             Self::Shutdown | Self::Shed => Some(CloseCode::SERVICE_RESTART),
             Self::Aged => Some(CloseCode::GOING_AWAY),
             Self::Expired => Some(CloseCode::EXPIRED),
+            Self::Unsubscribed => Some(CloseCode::UNSUBSCRIBED),
             Self::Disconnected(code) => Some(code),
             Self::Internal => Some(CloseCode::INTERNAL_ERROR),
         }
@@ -90,6 +94,7 @@ impl CloseReason {
             Self::Shed => "moving to another server",
             Self::Aged => "time to reconnect",
             Self::Expired => "token expired",
+            Self::Unsubscribed => "unsubscribed",
             Self::Disconnected(_) => "force disconnect",
             Self::Internal => "internal error",
         }
@@ -101,7 +106,7 @@ impl CloseReason {
     }
 
     /// The label of every kind of reason, in the order of [`CloseReason::index`].
-    pub const LABELS: [&'static str; 14] = [
+    pub const LABELS: [&'static str; 15] = [
         "peer",
         "protocol",
         "slow_consumer",
@@ -114,6 +119,7 @@ impl CloseReason {
         "shed",
         "aged",
         "expired",
+        "unsubscribed",
         "disconnected",
         "internal",
     ];
@@ -133,8 +139,9 @@ impl CloseReason {
             Self::Shed => 9,
             Self::Aged => 10,
             Self::Expired => 11,
-            Self::Disconnected(_) => 12,
-            Self::Internal => 13,
+            Self::Unsubscribed => 12,
+            Self::Disconnected(_) => 13,
+            Self::Internal => 14,
         }
     }
 }

@@ -8,6 +8,7 @@ mod client;
 mod echo;
 mod flow;
 pub mod permission;
+pub mod users;
 
 pub use chat::Chat;
 pub use echo::Echo;

@@ -28,6 +28,7 @@ impl<S: Sink> Shard<S> {
             Command::Ping { id, body } => self.answer_ping(id, &body),
             Command::Pong { id } => self.note_pong(id),
             Command::Close { id, reason } => self.close(id, reason),
+            Command::CloseSubscriber { id, channel, reason } => self.close_subscriber(id, channel, reason),
             Command::CloseSome { count, reason } => self.close_some(count, reason),
             Command::Limits(limits) => self.apply_limits(&limits),
             Command::Inspect(inspection) => self.inspect(inspection),
@@ -120,13 +121,18 @@ impl<S: Sink> Shard<S> {
 
     /// What has not left yet is dropped: the client does not want it any more.
     fn unsubscribe_from(&mut self, id: ConnectionId, channel: ChannelKey) {
+        let Some(at) = self.find_subscription(id, channel) else { return };
         let Some(connection) = self.connections.find(id) else { return };
+        let removed = connection.subscriptions.swap_remove(at);
+        self.unsubscribe(removed);
+    }
+
+    /// Returns which of a connection's subscriptions is that to a channel.
+    fn find_subscription(&mut self, id: ConnectionId, channel: ChannelKey) -> Option<usize> {
+        let connection = self.connections.find(id)?;
         let is_of =
             |known: &SubscriptionRef| self.channels.get(known.channel).is_some_and(|one| one.channel.key() == channel);
-        if let Some(at) = connection.subscriptions.iter().position(is_of) {
-            let removed = connection.subscriptions.swap_remove(at);
-            self.unsubscribe(removed);
-        }
+        connection.subscriptions.iter().position(is_of)
     }
 
     /// Sends whole frames that belong before what is published from here on.
@@ -182,6 +188,12 @@ impl<S: Sink> Shard<S> {
     fn close(&mut self, id: ConnectionId, reason: CloseReason) {
         if self.connections.find(id).is_some() {
             self.todo.exits.push((id.slot(), Exit::Close(reason)));
+        }
+    }
+
+    fn close_subscriber(&mut self, id: ConnectionId, channel: ChannelKey, reason: CloseReason) {
+        if self.find_subscription(id, channel).is_some() {
+            self.close(id, reason);
         }
     }
 
