@@ -3,17 +3,25 @@
 //! Publishing is not delivering. With [`Engine::Memory`] both are one synchronous step under the channel's lock;
 //! sessions and the API call only this, so that another engine may decide the order elsewhere.
 
+pub mod replies;
+
 use crate::config::ChannelOptions;
 use crate::hub::{
-    Channel, ConnectionId, Credits, DirectoryFull, Full, HistoryPage, HistoryQuery, Hub, NoCredit, PublishError,
-    Published, Sink, SubscribeError, SubscribeOptions, Subscribed, UnknownPosition,
+    Channel, Command, ConnectionId, Credits, DirectoryFull, Full, HistoryPage, HistoryQuery, Hub, NoCredit, Opening,
+    PublishError, Published, Sink, SubscribeError, SubscribeOptions, Subscribed, UnknownPosition,
 };
 use crate::metrics::Metrics;
-use crate::protocol::{ChannelName, Payload};
+use crate::protocol::position::Start;
+use crate::protocol::{ChannelName, Payload, Publication};
+use bytes::Bytes;
+use replies::ReplyBudget;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
+
+/// Bytes that a reply to a subscription without publications has at most, but for data that its token asks for.
+const REPLY_OF_SUBSCRIBE: usize = 512;
 
 /// Where the order of the channels is decided. Cloning counts a reference.
 pub enum Engine<S: Sink> {
@@ -64,6 +72,49 @@ impl<S: Sink> Engine<S> {
                 Err(SubscribeError::Credit { bytes: needed }) => bytes = needed,
             }
         }
+    }
+
+    /// Subscribes a connection to the channel of that name, whose client gets first what `encode` makes of where it
+    /// begins: a reply that its budget has to pay for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::subscribe`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future subscribes to nothing.
+    pub async fn subscribe_with(
+        &self,
+        id: ConnectionId,
+        name: &ChannelName,
+        mut options: SubscribeOptions,
+        budget: &ReplyBudget,
+        encode: &(dyn Fn(Start, &mut dyn Iterator<Item = Publication>) -> Bytes + Send + Sync),
+    ) -> Result<Subscribed, Full> {
+        let mut bytes = REPLY_OF_SUBSCRIBE;
+        loop {
+            // The permit first, because it waits for the client: nothing of a shard may be held meanwhile.
+            let permit = budget.acquire(bytes).await;
+            let credit = self.hub().inbox(id.shard()).credit(bytes).await;
+            options.now = self.time_of_day();
+            match self.hub().subscribe_with(id, name, &options, Some(Opening { encode, permit }), credit) {
+                Ok(subscribed) => return Ok(subscribed),
+                Err(SubscribeError::Full(full)) => return Err(full),
+                Err(SubscribeError::Credit { bytes: needed }) => bytes = needed,
+            }
+        }
+    }
+
+    /// Sends frames to a connection as soon as they may wait for its client, before what is published after that.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future sends nothing.
+    pub async fn reply(&self, id: ConnectionId, frames: Bytes, budget: &ReplyBudget) {
+        let permit = budget.acquire(frames.len()).await;
+        let credit = self.hub().inbox(id.shard()).credit(frames.len()).await;
+        credit.push(Command::Reply { id, frames, permit });
     }
 
     /// Removes a connection that stays from a channel.

@@ -4,6 +4,7 @@ use super::ConnectionId;
 use super::channel::Channel;
 use super::channel_key::ChannelKey;
 use super::inspection::Inspection;
+use super::reply::ReplyPermit;
 use crate::config::HubLimits;
 use crate::protocol::backlog::Backlog;
 use crate::protocol::{CloseReason, Encoding, Publication};
@@ -35,6 +36,17 @@ pub enum Command<S> {
         channel: Arc<Channel>,
         /// What the connection gets first.
         backlog: Backlog,
+        /// Pays for it; `None` where it is bounded because a connection subscribes once.
+        permit: Option<ReplyPermit>,
+    },
+    /// Frames that a connection gets before what is published from here on.
+    Reply {
+        /// The connection.
+        id: ConnectionId,
+        /// Whole frames.
+        frames: Bytes,
+        /// Pays for them until they have left.
+        permit: ReplyPermit,
     },
     /// A connection gets no more of a channel from here on.
     Unsubscribe {
@@ -111,6 +123,7 @@ impl<S> Command<S> {
         match self {
             Self::Publish { publication, .. } => publication.payload.len(),
             Self::Subscribe { backlog, .. } => backlog.wire.len(),
+            Self::Reply { frames, .. } => frames.len(),
             _ => 0,
         }
     }

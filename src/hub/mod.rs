@@ -17,6 +17,7 @@ pub mod occupancy;
 
 pub mod id;
 pub mod placement;
+pub mod reply;
 
 pub mod command;
 pub mod inbox;
@@ -36,6 +37,7 @@ pub use inbox::Credit;
 pub use placement::SlotReservation;
 pub use publish::{Credits, NoCredit, PublishError, Published};
 pub use read::{HistoryPage, HistoryQuery, UnknownPosition};
+pub use reply::ReplyPermit;
 pub use shard::Shard;
 pub use sink::{Sent, Sink, Wire};
-pub use subscribe::{Full, Since, SubscribeError, SubscribeOptions, Subscribed};
+pub use subscribe::{Full, Opening, Since, SubscribeError, SubscribeOptions, Subscribed};

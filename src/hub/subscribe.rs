@@ -7,12 +7,14 @@ use super::channel::{Channel, Order, Removed};
 use super::handle::Parts;
 use super::history::{History, RECOVERED_MAX};
 use super::inbox::Credit;
-use super::{Command, ConnectionId, DirectoryFull, Hub, MessageShape, Sink};
+use super::{Command, ConnectionId, DirectoryFull, Hub, MessageShape, ReplyPermit, Sink};
 use crate::config::ChannelOptions;
 use crate::metrics::Metrics;
 use crate::protocol::backlog::Backlog;
 use crate::protocol::position::Start;
-use crate::protocol::{ChannelName, Position};
+use crate::protocol::{ChannelName, Position, Publication};
+use bytes::Bytes;
+use std::fmt;
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -101,6 +103,14 @@ pub enum SubscribeError {
     },
 }
 
+/// What a subscriber gets first instead of what its encoding says: a reply of its protocol.
+pub struct Opening<'a> {
+    /// Makes the frames of where it begins and what it gets first.
+    pub encode: &'a (dyn Fn(Start, &mut dyn Iterator<Item = Publication>) -> Bytes + Send + Sync),
+    /// Pays for them.
+    pub permit: ReplyPermit,
+}
+
 /// What one attempt under the lock came to.
 enum Attempt<'a, S> {
     Done(Start, bool),
@@ -109,6 +119,12 @@ enum Attempt<'a, S> {
     /// The channel was closed meanwhile.
     Closed(Credit<'a, S>),
     Credit(usize),
+}
+
+impl fmt::Debug for Opening<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opening").field("permit", &self.permit).finish_non_exhaustive()
+    }
 }
 
 impl<S: Sink> Hub<S> {
@@ -123,6 +139,22 @@ impl<S: Sink> Hub<S> {
         id: ConnectionId,
         name: &ChannelName,
         options: &SubscribeOptions,
+        credit: Credit<'_, S>,
+    ) -> Result<Subscribed, SubscribeError> {
+        self.subscribe_with(id, name, options, None, credit)
+    }
+
+    /// Subscribes a connection to the channel of that name, which gets this opening first.
+    ///
+    /// # Errors
+    ///
+    /// As [`Hub::subscribe`].
+    pub fn subscribe_with(
+        &self,
+        id: ConnectionId,
+        name: &ChannelName,
+        options: &SubscribeOptions,
+        mut opening: Option<Opening<'_>>,
         mut credit: Credit<'_, S>,
     ) -> Result<Subscribed, SubscribeError> {
         loop {
@@ -132,7 +164,7 @@ impl<S: Sink> Hub<S> {
                 let Parts { history, directory, .. } = &*self.parts;
                 order.follow(&options.channel, history, || directory.epoch(channel.key()));
                 order.expire_history(options.now, history);
-                add_subscriber(order, id, &channel, options, credit)
+                add_subscriber(order, id, &channel, options, &mut opening, credit)
             });
             match attempt {
                 Attempt::Done(start, is_change) => {
@@ -191,6 +223,7 @@ fn add_subscriber<'a, S: Sink>(
     id: ConnectionId,
     channel: &Arc<Channel>,
     options: &SubscribeOptions,
+    opening: &mut Option<Opening<'_>>,
     mut credit: Credit<'a, S>,
 ) -> Attempt<'a, S> {
     if order.is_closed {
@@ -199,13 +232,18 @@ fn add_subscriber<'a, S: Sink>(
     if !order.has_room(&options.channel) {
         return Attempt::Full;
     }
-    let (backlog, start) = match begin(order, options, |bytes| credit.covers(bytes)) {
+    let (backlog, start) = match begin(order, options, opening.as_ref(), |bytes| credit.covers(bytes)) {
         Ok(begun) => begun,
         Err(bytes) => return Attempt::Credit(bytes),
     };
+    // What stands in front of data, and its escapes, may be longer than was reckoned with.
+    if !credit.covers(backlog.wire.len()) {
+        return Attempt::Credit(backlog.wire.len());
+    }
     credit.shrink(backlog.wire.len());
     let is_change = order.add(id, options.shape.encoding.tells_occupancy() && options.channel.tells_occupancy());
-    credit.push(Command::Subscribe { id, channel: Arc::clone(channel), backlog });
+    let permit = opening.take().map(|opening| opening.permit);
+    credit.push(Command::Subscribe { id, channel: Arc::clone(channel), backlog, permit });
     Attempt::Done(start, is_change)
 }
 
@@ -214,6 +252,7 @@ fn add_subscriber<'a, S: Sink>(
 fn begin(
     order: &Order,
     options: &SubscribeOptions,
+    opening: Option<&Opening<'_>>,
     paid: impl FnOnce(usize) -> bool,
 ) -> Result<(Backlog, Start), usize> {
     let tells_position = options.channel.options.recovery || options.channel.options.positioning;
@@ -226,14 +265,18 @@ fn begin(
     };
     let start = Start { position, publications: count, is_recovered };
     let MessageShape { encoding, is_split, .. } = options.shape;
+    let encode = |publications: &mut dyn Iterator<Item = Publication>| match opening {
+        Some(opening) => Backlog { wire: (opening.encode)(start, publications), publications: count },
+        None => encoding.backlog(start, publications, is_split),
+    };
     let Some(history) = order.history.as_ref().filter(|_| count > 0) else {
-        return Ok((encoding.backlog(start, std::iter::empty(), is_split), start));
+        return Ok((encode(&mut std::iter::empty()), start));
     };
     let bytes = BACKLOG_START_MAX + history.newest_bytes(count) + count * BACKLOG_HEAD_MAX;
     if !paid(bytes) {
         return Err(bytes);
     }
-    Ok((encoding.backlog(start, history.newest(count), is_split), start))
+    Ok((encode(&mut history.newest(count)), start))
 }
 
 /// Returns how many of the newest publications are all that a subscriber missed; `None` when not all are here, or when

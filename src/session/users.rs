@@ -117,8 +117,8 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::hub::{Hub, SlotReservation};
-    use crate::net::socket::SocketSink;
     use crate::metrics::Metrics;
+    use crate::net::socket::SocketSink;
     use proptest::prelude::*;
     use std::sync::LazyLock;
 
@@ -126,8 +126,7 @@ mod tests {
     fn id(number: usize) -> ConnectionId {
         static SLOTS: LazyLock<Vec<SlotReservation>> = LazyLock::new(|| {
             let config = Config::default().complete(1, 1_000).unwrap();
-            let (hub, _) =
-                Hub::<SocketSink>::tuned(&config.limits, &config.tuning, Arc::new(Metrics::new(1)));
+            let (hub, _) = Hub::<SocketSink>::tuned(&config.limits, &config.tuning, Arc::new(Metrics::new(1)));
             (0..100).map(|_| hub.reserve_slot().unwrap()).collect()
         });
         SLOTS[number].id()

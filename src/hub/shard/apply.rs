@@ -8,7 +8,7 @@ use crate::config::HubLimits;
 use crate::hub::channel_key::ChannelKey;
 use crate::hub::command::Command;
 use crate::hub::id::{ConnectionId, Slot};
-use crate::hub::{Channel, MessageShape, Sent, Sink};
+use crate::hub::{Channel, MessageShape, ReplyPermit, Sent, Sink};
 use crate::protocol::backlog::Backlog;
 use crate::protocol::encoding::Control;
 use crate::protocol::{CloseReason, Publication, chat};
@@ -22,7 +22,8 @@ impl<S: Sink> Shard<S> {
             Command::Publish { channel, publication } => return self.append(channel, &publication),
             Command::Connect { id, sink, shape } => self.connect(id, sink, shape),
             Command::Disconnect { id } => self.disconnect(id),
-            Command::Subscribe { id, channel, backlog } => self.subscribe(id, channel, &backlog),
+            Command::Subscribe { id, channel, backlog, permit } => self.subscribe(id, channel, &backlog, permit),
+            Command::Reply { id, frames, permit } => self.reply_to(id, &frames, permit),
             Command::Unsubscribe { id, channel } => self.unsubscribe_from(id, channel),
             Command::Announce { channel, subscribers } => return self.announce(channel, subscribers),
             Command::Ping { id, body } => self.answer_ping(id, &body),
@@ -101,7 +102,7 @@ impl<S: Sink> Shard<S> {
         }
     }
 
-    fn subscribe(&mut self, id: ConnectionId, channel: Arc<Channel>, backlog: &Backlog) {
+    fn subscribe(&mut self, id: ConnectionId, channel: Arc<Channel>, backlog: &Backlog, permit: Option<ReplyPermit>) {
         let Some(connection) = self.connections.find(id) else { return };
         if connection.phase != Phase::Open || connection.is_abandoned {
             return;
@@ -114,7 +115,7 @@ impl<S: Sink> Shard<S> {
             channel.subscriptions.push(Subscription { cursor: channel.log.head(), slot: id.slot() });
         }
         if !backlog.wire.is_empty() {
-            self.reply(id.slot(), &backlog.wire);
+            self.reply(id.slot(), &backlog.wire, permit);
             self.counts.deliveries += backlog.publications as u64;
         }
     }
@@ -135,13 +136,23 @@ impl<S: Sink> Shard<S> {
         connection.subscriptions.iter().position(is_of)
     }
 
-    /// Sends whole frames that belong before what is published from here on.
-    fn reply(&mut self, slot: Slot, wire: &Bytes) {
+    fn reply_to(&mut self, id: ConnectionId, frames: &Bytes, permit: ReplyPermit) {
+        if self.connections.find(id).is_some_and(|connection| connection.phase <= Phase::Flushing) {
+            self.reply(id.slot(), frames, Some(permit));
+        }
+    }
+
+    /// Sends whole frames that belong before what is published from here on. The permit goes back once they have left.
+    fn reply(&mut self, slot: Slot, wire: &Bytes, permit: Option<ReplyPermit>) {
         let Some(connection) = self.connections.get_mut(slot) else { return };
         if connection.takes_publications() {
-            return self.send_at_once(slot, wire);
+            self.send_at_once(slot, wire);
+            if let Some(control) = self.connections.get_mut(slot).and_then(|connection| connection.control.as_mut()) {
+                control.hold(permit);
+            }
+            return;
         }
-        connection.control_mut().push_reply(wire);
+        connection.control_mut().push_reply(wire, permit);
         self.todo.to_flush.push(slot);
     }
 

@@ -96,6 +96,11 @@ impl Peer {
         self.hub.subscribe(self, channel, since)
     }
 
+    /// Notes a subscription that was made for the peer.
+    pub(crate) fn note_subscription(&self, name: &str, channel: Arc<Channel>) {
+        self.hub.note_subscription(self, name, channel);
+    }
+
     /// Gets no more of a channel.
     pub(crate) fn unsubscribe(&self, channel: &str) {
         self.hub.unsubscribe(self, channel);
