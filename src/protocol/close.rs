@@ -1,5 +1,6 @@
 //! A close reason: every way in which we end a connection, with its code and its text.
 
+use super::centrifuge::DisconnectCode;
 use super::close_code::CloseCode;
 use super::error::ProtocolError;
 
@@ -36,13 +37,15 @@ pub enum CloseReason {
     Unsubscribed,
     /// An operator or a backend ends the connection, with this code.
     Disconnected(CloseCode),
+    /// The Centrifuge protocol has a code of its own for it.
+    Centrifuge(DisconnectCode),
     /// A bug of ours; the connection ends, the process does not.
     Internal,
 }
 
 impl CloseReason {
     /// One reason of every kind, for tests and for the metrics' fixed label set.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Peer(None),
         Self::Protocol(ProtocolError::Unmasked),
         Self::SlowConsumer,
@@ -57,6 +60,7 @@ impl CloseReason {
         Self::Expired,
         Self::Unsubscribed,
         Self::Disconnected(CloseCode::FORCE_DISCONNECT),
+        Self::Centrifuge(DisconnectCode::BadRequest),
         Self::Internal,
     ];
 
@@ -75,6 +79,7 @@ impl CloseReason {
             Self::Expired => Some(CloseCode::EXPIRED),
             Self::Unsubscribed => Some(CloseCode::UNSUBSCRIBED),
             Self::Disconnected(code) => Some(code),
+            Self::Centrifuge(code) => Some(code.close_code()),
             Self::Internal => Some(CloseCode::INTERNAL_ERROR),
         }
     }
@@ -96,6 +101,7 @@ impl CloseReason {
             Self::Expired => "token expired",
             Self::Unsubscribed => "unsubscribed",
             Self::Disconnected(_) => "force disconnect",
+            Self::Centrifuge(code) => code.text(),
             Self::Internal => "internal error",
         }
     }
@@ -106,7 +112,7 @@ impl CloseReason {
     }
 
     /// The label of every kind of reason, in the order of [`CloseReason::index`].
-    pub const LABELS: [&'static str; 15] = [
+    pub const LABELS: [&'static str; 16] = [
         "peer",
         "protocol",
         "slow_consumer",
@@ -121,6 +127,7 @@ impl CloseReason {
         "expired",
         "unsubscribed",
         "disconnected",
+        "centrifuge",
         "internal",
     ];
 
@@ -141,7 +148,8 @@ impl CloseReason {
             Self::Expired => 11,
             Self::Unsubscribed => 12,
             Self::Disconnected(_) => 13,
-            Self::Internal => 14,
+            Self::Centrifuge(_) => 14,
+            Self::Internal => 15,
         }
     }
 }

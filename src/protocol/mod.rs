@@ -3,6 +3,9 @@
 // What a client sends, and what frames we send.
 pub mod websocket;
 
+// What clients of the Centrifuge SDKs send and get.
+pub mod centrifuge;
+
 // What a message and its channel are.
 pub mod backlog;
 pub mod channel_name;
@@ -23,7 +26,7 @@ pub use close_code::CloseCode;
 pub use encoding::Encoding;
 pub use error::ProtocolError;
 pub use position::{Epoch, Position};
-pub use publication::{Content, Details, Payload, Publication};
+pub use publication::{ClientInfo, Content, Details, Payload, Publication};
 pub use websocket::decoder::FrameDecoder;
 pub use websocket::event::{Event, MessageKind};
 pub use websocket::limits::DecoderLimits;
