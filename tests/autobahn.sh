@@ -2,6 +2,9 @@
 # Runs Autobahn's 301 cases against /echo and prints one line. Usage: tests/autobahn.sh [PATH-OF-THE-BINARY]
 #
 # 12.* and 13.* are permessage-deflate, which is not offered. kosoku carries Autobahn's own case files.
+#
+# Autobahn gives a server one second, in which a busy machine may not let it run. A case that such a clock has ended
+# is judged again by itself, and then has to be good three times in a row.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -24,7 +27,7 @@ mkdir -p "$report"
 : >"$report/stdout"
 # Group 9 sends 4 MiB in fragments of 64 bytes; a ping of ours in the middle of a case would fail it.
 "$binary" --echo --addr 127.0.0.1:0 --message-bytes-max 16777216 --outbox-bytes-max 67108864 \
-    --fragments-max 65536 --ping-interval 1h >"$report/stdout" 2>"$report/stderr" &
+    --fragments-max 65536 --ping-interval 1day >"$report/stdout" 2>"$report/stderr" &
 server=$!
 trap 'kill "$server" 2>/dev/null || true' EXIT
 addr=
@@ -34,31 +37,12 @@ while [ -z "$addr" ]; do
     addr=$(sed -n 's|.*http://\([^/]*\)/.*|\1|p' "$report/stdout")
 done
 
-kosoku "ws://$addr/echo" -x '12.*' -x '13.*' -o "$report" >"$report/log" 2>&1 || true
-
-python3 - "$report/index.json" <<'END'
-import collections, json, sys
-
-cases = {}
-def collect(node):
-    for name, value in node.items():
-        if isinstance(value, dict) and "behavior" in value:
-            cases[name] = value
-        elif isinstance(value, dict):
-            collect(value)
-try:
-    with open(sys.argv[1]) as file:
-        collect(json.load(file))
-except (OSError, ValueError) as error:
-    print(f"autobahn: no report: {error}", file=sys.stderr)
-
-good = {"OK", "NON-STRICT", "INFORMATIONAL"}
-bad = [f"{name}:{case['behavior']}/{case.get('behaviorClose')}" for name, case in sorted(cases.items())
-       if case["behavior"] not in good or case.get("behaviorClose", "OK") not in good]
-count = collections.Counter(case["behavior"] for case in cases.values())
-lenient = " ".join(sorted(name for name, case in cases.items() if case["behavior"] == "NON-STRICT"))
-is_good = len(cases) >= 301 and not bad
-print(f"autobahn: {'OK' if is_good else 'FAIL'} cases={len(cases)} ok={count['OK']} nonstrict={count['NON-STRICT']}"
-      f" info={count['INFORMATIONAL']} failed={len(bad)} nonstrict=[{lenient}] bad=[{' '.join(bad)}]")
-sys.exit(not is_good)
-END
+kosoku "ws://$addr/echo" -x '12.*' -x '13.*' -o "$report/all" >"$report/log" 2>&1 || true
+late=$(python3 tests/autobahn.py late "$report/all")
+for case in $late; do
+    echo "autobahn: a second ran out in $case, which is judged again"
+    for try in 1 2 3; do
+        kosoku "ws://$addr/echo" -i "$case" -o "$report/$case.$try" >>"$report/log" 2>&1 || true
+    done
+done
+python3 tests/autobahn.py judge "$report"

@@ -99,6 +99,7 @@ fn named_file(before: Option<&str>, word: &str) -> Option<String> {
         return None;
     }
     match before {
+        Some("--test") if exists(&format!("tests/{word}/main.rs")) => return Some(format!("tests/{word}/main.rs")),
         Some("--test") => return Some(format!("tests/{word}.rs")),
         Some("--bench") => return Some(format!("benches/{word}.rs")),
         _ => {}
