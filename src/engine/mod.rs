@@ -7,8 +7,8 @@ pub mod replies;
 
 use crate::config::ChannelOptions;
 use crate::hub::{
-    Channel, Command, ConnectionId, Credits, DirectoryFull, Full, HistoryPage, HistoryQuery, Hub, NoCredit, Opening,
-    PublishError, Published, Sink, SubscribeError, SubscribeOptions, Subscribed, UnknownPosition,
+    Channel, Command, ConnectionId, Credits, DirectoryFull, Full, HistoryPage, HistoryQuery, Hub, Members, NoCredit,
+    Opening, PresenceStats, PublishError, Published, Sink, SubscribeError, SubscribeOptions, Subscribed, UnknownPosition,
 };
 use crate::metrics::Metrics;
 use crate::protocol::position::Start;
@@ -192,6 +192,25 @@ impl<S: Sink> Engine<S> {
         self.hub().history(name, query, self.time_of_day())
     }
 
+    /// Returns who is in a channel; nobody where its namespace has no presence.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future costs nothing.
+    pub async fn presence(&self, name: &ChannelName) -> Members {
+        let Self::Memory(hub) = self;
+        hub.presence(name)
+    }
+
+    /// Returns how many are in a channel.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future costs nothing.
+    pub async fn presence_stats(&self, name: &ChannelName) -> PresenceStats {
+        self.presence(name).await.stats()
+    }
+
     /// Drops what a channel keeps.
     pub fn remove_history(&self, name: &ChannelName) {
         self.hub().remove_history(name);
@@ -202,10 +221,13 @@ impl<S: Sink> Engine<S> {
         self.hub().sweep_histories(self.time_of_day());
     }
 
-    /// Tells subscribers how many they are, where that has changed. Waits for shards that have no room.
+    /// Tells subscribers how many they are, and who has joined and left, where that has changed. Waits for shards that
+    /// have no room.
     pub async fn announce(&self) {
         for announcement in self.hub().take_announcements() {
-            self.hub().inbox(announcement.shard).send(announcement.command()).await;
+            let shard = announcement.shard;
+            let (command, bytes) = announcement.command();
+            self.hub().inbox(shard).credit(bytes).await.push(command);
         }
     }
 

@@ -7,7 +7,7 @@ use super::inspection::Inspection;
 use super::reply::ReplyPermit;
 use crate::config::HubLimits;
 use crate::protocol::backlog::Backlog;
-use crate::protocol::{CloseReason, Encoding, Publication};
+use crate::protocol::{CloseReason, Encoding, PresenceEvent, Publication};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -62,12 +62,14 @@ pub enum Command<S> {
         /// What was published.
         publication: Publication,
     },
-    /// The number of subscribers of a channel has changed.
+    /// The subscribers of a channel have changed.
     Announce {
         /// The channel.
         channel: ChannelKey,
-        /// Its subscribers, on all shards.
-        subscribers: u32,
+        /// Their number, on all shards; `None` if nobody is told that.
+        subscribers: Option<u32>,
+        /// Who has joined and left.
+        events: Arc<[PresenceEvent]>,
     },
     /// The peer sent a ping with this body.
     Ping {
@@ -124,6 +126,7 @@ impl<S> Command<S> {
             Self::Publish { publication, .. } => publication.payload.len(),
             Self::Subscribe { backlog, .. } => backlog.wire.len(),
             Self::Reply { frames, .. } => frames.len(),
+            Self::Announce { events, .. } => events.iter().map(PresenceEvent::bytes).sum(),
             _ => 0,
         }
     }

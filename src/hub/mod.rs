@@ -14,6 +14,7 @@ pub mod directory;
 pub mod history;
 mod keepers;
 pub mod occupancy;
+pub mod presence;
 
 pub mod id;
 pub mod placement;
@@ -35,6 +36,7 @@ pub use history::HistoryOptions;
 pub use id::{ConnectionId, Slot};
 pub use inbox::Credit;
 pub use placement::SlotReservation;
+pub use presence::{Member, Members, PresenceStats};
 pub use publish::{Credits, NoCredit, PublishError, Published};
 pub use read::{HistoryPage, HistoryQuery, UnknownPosition};
 pub use reply::ReplyPermit;

@@ -3,7 +3,7 @@
 //!
 //! Everything happens in one step under the channel's lock, so there is no gap, no duplicate and nothing to merge.
 
-use super::channel::{Channel, Order, Removed};
+use super::channel::{Channel, Newcomer, Order, Removed};
 use super::handle::Parts;
 use super::history::{History, RECOVERED_MAX};
 use super::inbox::Credit;
@@ -12,7 +12,7 @@ use crate::config::ChannelOptions;
 use crate::metrics::Metrics;
 use crate::protocol::backlog::Backlog;
 use crate::protocol::position::Start;
-use crate::protocol::{ChannelName, Position, Publication};
+use crate::protocol::{ChannelName, ClientInfo, Position, Publication};
 use bytes::Bytes;
 use std::fmt;
 use std::sync::Arc;
@@ -64,6 +64,8 @@ pub struct SubscribeOptions {
     pub now: u64,
     /// Most bytes that it gets first.
     pub bytes_max: usize,
+    /// What others may know of the client; `None` for an anonymous one.
+    pub info: Option<Arc<ClientInfo>>,
 }
 
 /// A subscription that was made.
@@ -160,7 +162,7 @@ impl<S: Sink> Hub<S> {
         loop {
             let channel = self.parts.directory.open(name, &options.channel).map_err(Full::from)?;
             // The push is under the lock: the subscription stands in the inbox where it stands in the order.
-            let attempt = channel.in_order(|order| {
+            let attempt = self.change_members(&channel, |order| {
                 let Parts { history, directory, .. } = &*self.parts;
                 order.follow(&options.channel, history, || directory.epoch(channel.key()));
                 order.expire_history(options.now, history);
@@ -193,7 +195,7 @@ impl<S: Sink> Hub<S> {
 
     /// Removes a connection from a channel; its shard is told, and what it has not got yet is dropped.
     pub fn unsubscribe(&self, id: ConnectionId, channel: &Arc<Channel>, credit: Credit<'_, S>) {
-        let removed = channel.in_order(|order| {
+        let removed = self.change_members(channel, |order| {
             credit.push(Command::Unsubscribe { id, channel: channel.key() });
             order.remove(id)
         });
@@ -203,8 +205,31 @@ impl<S: Sink> Hub<S> {
     /// Removes a connection that ends from the counts of a channel; its shard removes the subscription when it
     /// disconnects.
     pub fn leave(&self, id: ConnectionId, channel: &Arc<Channel>) {
-        let removed = channel.in_order(|order| order.remove(id));
+        let removed = self.change_members(channel, |order| order.remove(id));
         self.settle_removal(channel, &removed);
+    }
+
+    /// Lets channels follow the options that `find` returns for their names; without any a channel keeps those it has.
+    pub fn follow_options(&self, find: impl Fn(&ChannelName) -> Option<Arc<ChannelOptions>>) {
+        let Parts { directory, history, .. } = &*self.parts;
+        for channel in directory.channels() {
+            if let Some(options) = find(channel.name()) {
+                self.change_members(&channel, |order| {
+                    order.follow(&options, history, || directory.epoch(channel.key()));
+                });
+            }
+        }
+    }
+
+    /// Changes who is in a channel, at one point of its order.
+    pub(super) fn change_members<R>(&self, channel: &Arc<Channel>, change: impl FnOnce(&mut Order) -> R) -> R {
+        let (before, after, result) = channel.in_order(|order| {
+            let before = order.known_members();
+            let result = change(order);
+            (before, order.known_members(), result)
+        });
+        Metrics::change(&self.metrics().process.presence_members, before, after);
+        result
     }
 
     fn settle_removal(&self, channel: &Arc<Channel>, removed: &Removed) {
@@ -241,7 +266,9 @@ fn add_subscriber<'a, S: Sink>(
         return Attempt::Credit(backlog.wire.len());
     }
     credit.shrink(backlog.wire.len());
-    let is_change = order.add(id, options.shape.encoding.tells_occupancy() && options.channel.tells_occupancy());
+    let encoding = options.shape.encoding;
+    let is_told = encoding.tells_occupancy() && options.channel.tells_occupancy();
+    let is_change = order.add(id, Newcomer { is_told, is_heard: encoding.tells_presence(), info: &options.info });
     let permit = opening.take().map(|opening| opening.permit);
     credit.push(Command::Subscribe { id, channel: Arc::clone(channel), backlog, permit });
     Attempt::Done(start, is_change)

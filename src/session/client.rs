@@ -33,8 +33,9 @@ impl<S: Sink> Client<S> {
 
     pub(super) async fn subscribe(&self, name: &ChannelName, options: &OpenOptions) -> Result<Arc<Channel>, Full> {
         let OpenOptions { since, shape, .. } = *options;
+        let info = options.info.clone();
         let bytes_max = self.engine.hub().limits().outbox_bytes_max;
-        let options = SubscribeOptions { since, shape, bytes_max, now: 0, channel: Arc::clone(&options.channel) };
+        let options = SubscribeOptions { since, shape, bytes_max, now: 0, channel: Arc::clone(&options.channel), info };
         Ok(self.engine.subscribe(self.id, name, options).await?.channel)
     }
 

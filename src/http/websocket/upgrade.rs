@@ -1,7 +1,7 @@
 //! The upgrade: from an HTTP request to a session and its reader.
 
 use super::{credentials, handshake};
-use crate::auth::{Claims, TokenError};
+use crate::auth::{Claims, TokenError, UserId};
 use crate::config::ChannelOptions;
 use crate::engine::Engine;
 use crate::http::error::RequestError;
@@ -15,7 +15,7 @@ use crate::net::socket::{Socket, SocketSink};
 use crate::operation::lifecycle::Stage;
 use crate::operation::memory::Pressure;
 use crate::operation::state::State;
-use crate::protocol::{ChannelName, Encoding};
+use crate::protocol::{ChannelName, ClientInfo, Encoding};
 use crate::session::permission::{self, Action, ClientOfChannel, Who};
 use crate::session::users::{Identity, UserPermit};
 use crate::session::{OpenOptions, Protocol, Session};
@@ -93,6 +93,7 @@ pub(crate) fn accept<B>(
             since,
             is_rate_limited,
             channel: Arc::clone(hub.default_options()),
+            info: None,
             publish_bytes_max: None,
         },
     };
@@ -137,7 +138,17 @@ fn permitted(
     let publish_bytes_max =
         may(Action::Publish).then(|| u32::try_from(options.publish_bytes_max()).unwrap_or(u32::MAX));
     let OpenRequest { shape, is_rate_limited, .. } = request;
-    Ok(OpenOptions { protocol: Protocol::Chat, shape, since, is_rate_limited, channel: options, publish_bytes_max })
+    // Where nobody can ask for it, nobody keeps it.
+    let info = claims.filter(|_| options.options.presence).and_then(|claims| client_info(claims, channel.as_str()));
+    let protocol = Protocol::Chat;
+    Ok(OpenOptions { protocol, shape, since, is_rate_limited, channel: options, info, publish_bytes_max })
+}
+
+/// Returns what the claims of a client let others in a channel know of it.
+fn client_info(claims: &Claims, channel: &str) -> Option<Arc<ClientInfo>> {
+    let user = claims.user.as_ref().map(UserId::shared);
+    let info = ClientInfo { user, conn_info: claims.info.clone(), chan_info: claims.channel_info(channel) };
+    (info != ClientInfo::ANONYMOUS).then(|| Arc::new(info))
 }
 
 /// Checks that there is room for one more subscriber. Only a hint: others may be faster.

@@ -11,7 +11,7 @@ use crate::hub::id::{ConnectionId, Slot};
 use crate::hub::{Channel, MessageShape, ReplyPermit, Sent, Sink};
 use crate::protocol::backlog::Backlog;
 use crate::protocol::encoding::Control;
-use crate::protocol::{CloseReason, Publication, chat};
+use crate::protocol::{CloseReason, PresenceEvent, Publication, chat};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ impl<S: Sink> Shard<S> {
             Command::Subscribe { id, channel, backlog, permit } => self.subscribe(id, channel, &backlog, permit),
             Command::Reply { id, frames, permit } => self.reply_to(id, &frames, permit),
             Command::Unsubscribe { id, channel } => self.unsubscribe_from(id, channel),
-            Command::Announce { channel, subscribers } => return self.announce(channel, subscribers),
+            Command::Announce { channel, subscribers, events } => return self.announce(channel, subscribers, &events),
             Command::Ping { id, body } => self.answer_ping(id, &body),
             Command::Pong { id } => self.note_pong(id),
             Command::Close { id, reason } => self.close(id, reason),
@@ -61,21 +61,21 @@ impl<S: Sink> Shard<S> {
         publication.payload.len()
     }
 
-    /// Tells the subscribers whose encoding has room for it how many they are.
-    fn announce(&mut self, channel: ChannelKey, subscribers: u32) -> usize {
+    /// Tells the subscribers whose encoding has room for it how many they are, and who has joined and left: one append
+    /// to a log, and so one write per subscriber, however many these are.
+    fn announce(&mut self, channel: ChannelKey, subscribers: Option<u32>, events: &[PresenceEvent]) -> usize {
         let mut next = self.channels.find(channel);
+        let mut appended = 0;
         while let Some(index) = next {
             let Some(channel) = self.channels.get_mut(index) else { break };
             next = channel.sibling;
-            if let Some(line) = channel.encoding.occupancy(subscribers) {
-                channel.log.push_notice(&line);
-                if !std::mem::replace(&mut channel.is_touched, true) {
-                    self.rounds.touched.push(index);
-                }
-                return line.len();
+            let bytes = channel.announce(subscribers, events);
+            if bytes > 0 && !std::mem::replace(&mut channel.is_touched, true) {
+                self.rounds.touched.push(index);
             }
+            appended += bytes;
         }
-        0
+        appended
     }
 
     fn connect(&mut self, id: ConnectionId, sink: S, shape: MessageShape) {

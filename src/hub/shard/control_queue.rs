@@ -26,6 +26,8 @@ pub struct ControlQueue {
     permit: Option<ReplyPermit>,
     /// Publications skipped by the policy `skip`, of whose notice no byte has left yet.
     missed: u64,
+    /// Notices of a channel that were skipped in the same way, which tell who has joined and left.
+    has_missed_events: bool,
     /// The notice about `missed`; empty until it is sealed.
     notice: Bytes,
     close: Bytes,
@@ -93,9 +95,15 @@ impl ControlQueue {
         self.notice = Bytes::new();
     }
 
+    /// Notes that the connection will not get some joins and leaves.
+    pub(super) fn push_missed_events(&mut self) {
+        self.has_missed_events = true;
+        self.notice = Bytes::new();
+    }
+
     /// Encodes the notice, which makes it part of what leaves next.
     pub(super) fn seal(&mut self, encoding: Encoding) {
-        if self.missed > 0 && self.notice.is_empty() {
+        if self.has_missed() && self.notice.is_empty() {
             self.notice = encoding.control(Control::Missed(self.missed));
         }
     }
@@ -112,14 +120,18 @@ impl ControlQueue {
 
     /// Returns whether nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0 && self.missed == 0
+        self.len() == 0 && !self.has_missed()
+    }
+
+    fn has_missed(&self) -> bool {
+        self.missed > 0 || self.has_missed_events
     }
 
     /// Removes `written` bytes from the front and returns how many of them were beyond the queue.
     pub fn advance(&mut self, mut written: usize) -> usize {
         let before_notice = self.rest.len() + self.pong.len() + self.ping.len() + self.replies.len();
         if written > before_notice && !self.notice.is_empty() {
-            self.missed = 0;
+            (self.missed, self.has_missed_events) = (0, false);
         }
         let mut rest = Bytes::new();
         let parts =

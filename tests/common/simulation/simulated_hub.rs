@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use throng::config::{ChannelOptions, HubLimits, TuningConfig};
+use throng::config::{ChannelOptions, HubLimits, NamespaceOptions, TuningConfig};
 use throng::engine::replies::ReplyBudget;
 use throng::hub::inbox::{CREDIT_BYTES, CREDITS};
 use throng::hub::{
@@ -96,6 +96,7 @@ impl SimulatedHub {
             channel: Arc::clone(&self.parts.options.borrow()),
             now: self.time_of_day(),
             bytes_max: self.hub().limits().outbox_bytes_max,
+            info: peer.state.info.borrow().clone(),
         };
         let (known, mut bytes) = (ChannelName::parse(name).unwrap(), 0);
         let subscribed = loop {
@@ -152,11 +153,34 @@ impl SimulatedHub {
         (0..16).for_each(|_| self.hub().sweep_histories(self.time_of_day()));
     }
 
+    /// Lets all channels, those that exist and those to come, follow other options.
+    pub(crate) fn reload(&self, change: impl FnOnce(&mut NamespaceOptions)) {
+        let mut options = ChannelOptions::clone(&self.parts.options.borrow());
+        change(&mut options.options);
+        let options = self.parts.options.replace(Arc::new(options));
+        drop(options);
+        self.hub().follow_options(|_| Some(Arc::clone(&self.parts.options.borrow())));
+    }
+
+    /// Who is in a channel, as `CLIENT USER`, in the order of the texts.
+    pub(crate) fn presence(&self, channel: &str) -> Vec<String> {
+        let members = self.hub().presence(&ChannelName::parse(channel).unwrap());
+        let mut known: Vec<_> =
+            members.known.iter().map(|member| format!("{} {}", member.id, member.info().user())).collect();
+        known.sort();
+        known
+    }
+
     /// Tells subscribers how many they are, where that has changed. Returns the number of announcements.
     pub(crate) fn announce(&self) -> usize {
         let announcements = self.hub().take_announcements();
         let count = announcements.len();
-        announcements.into_iter().for_each(|announcement| self.push(announcement.shard, announcement.command()));
+        for announcement in announcements {
+            let shard = announcement.shard;
+            let (command, bytes) = announcement.command();
+            self.make_room(shard, bytes);
+            self.hub().inbox(shard).try_credit(bytes).unwrap().push(command);
+        }
         count
     }
 

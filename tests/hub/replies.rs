@@ -1,10 +1,7 @@
 //! Replies: they stand where they belong, are bounded for a client that does not read, and pay back what they took.
 
-#[path = "common/simulation/mod.rs"]
-mod simulation;
-
+use crate::simulation::{Peer, SimulatedHub};
 use bytes::Bytes;
-use simulation::{Peer, SimulatedHub};
 use std::iter;
 use throng::config::HubLimits;
 use throng::engine::replies::{REPLY_BYTES_MAX, ReplyBudget};
