@@ -28,6 +28,7 @@ use crate::net::admission::{Admission, Handshakes};
 use crate::net::driver;
 use crate::net::endpoint::Endpoint;
 use crate::net::socket::SocketSink;
+use crate::session::centrifuge::clients::Clients;
 use crate::net::tls::{self, Certificates};
 use crate::operation::api_key::ApiKeyCheck;
 use crate::operation::expiry;
@@ -117,6 +118,7 @@ impl Server {
             keys: KeyCheck::new(),
             tokens,
             users: Arc::default(),
+            clients: Clients::default(),
             api_keys: ApiKeyCheck::new(),
             idempotency: Idempotency::new(),
             handshakes: Handshakes::new(),

@@ -12,6 +12,7 @@ use crate::protocol::centrifuge::{Expiry, Format, Push, PushBody, UnsubscribeCod
 use crate::protocol::publication::ClientInfo as Publisher;
 use crate::protocol::{ChannelName, ClientInfo};
 use crate::session::permission::Who;
+use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -87,6 +88,16 @@ impl<S: Sink> ConnectedClient<S> {
         self.user.as_ref().map_or(Who::Anonymous, |user| Who::Authenticated { user: user.as_str() })
     }
 
+    /// Returns the id of its connection.
+    pub fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    /// Sends a frame of replies as soon as it may wait for the client.
+    pub(super) async fn reply(&self, frame: Bytes) {
+        self.engine.reply(self.id, frame, &self.budget).await;
+    }
+
     /// Ends a subscription because a backend says so, and tells the client.
     ///
     /// # Cancel safety
@@ -111,7 +122,7 @@ impl<S: Sink> ConnectedClient<S> {
 
     async fn push(&self, channel: &str, body: PushBody) {
         let frame = push_frame(self.format, &Push { channel: channel.to_owned(), body });
-        self.engine.reply(self.id, frame, &self.budget).await;
+        self.reply(frame).await;
     }
 
     /// Ends all subscriptions with the session.

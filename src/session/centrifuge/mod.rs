@@ -51,7 +51,7 @@ enum State<S: Sink> {
     /// It has to connect until then.
     New { until: Instant },
     /// Its connect got an error: it may do nothing more.
-    Refused,
+    Refused { until: Instant },
     /// It is connected.
     Connected { client: Arc<ConnectedClient<S>>, _permit: Option<UserPermit> },
 }
@@ -76,8 +76,10 @@ impl<S: Sink> Centrifuge<S> {
     /// Returns when the client is closed, and why, if it does not go on.
     pub(super) fn deadline(&self) -> Option<(Instant, CloseReason)> {
         match &self.state {
-            State::New { until } => Some((*until, CloseReason::Centrifuge(DisconnectCode::Stale))),
-            State::Refused | State::Connected { .. } => None,
+            State::New { until } | State::Refused { until } => {
+                Some((*until, CloseReason::Centrifuge(DisconnectCode::Stale)))
+            }
+            State::Connected { .. } => None,
         }
     }
 
@@ -118,7 +120,7 @@ impl<S: Sink> Centrifuge<S> {
         request: Request,
         messages: &mut Messages,
     ) -> Result<Option<ReplyBody>, Failure> {
-        let client = match (&self.state, request) {
+        let (client, request) = match (&self.state, request) {
             (State::New { .. }, Request::Connect(request)) if id > 0 => return self.connect(&request).map(Some),
             (State::Connected { .. }, Request::Pong) => {
                 self.client.pong().await;
@@ -128,7 +130,6 @@ impl<S: Sink> Centrifuge<S> {
             (State::Connected { client, .. }, request) if id > 0 => (Arc::clone(client), request),
             _ => return Err(Failure::Close(BAD_REQUEST)),
         };
-        let (client, request) = client;
         let caller = Caller { client: &client, environment: &*self.environment };
         Ok(Some(match request {
             Request::Subscribe(request) => {
@@ -158,7 +159,9 @@ impl<S: Sink> Centrifuge<S> {
                 Ok(ReplyBody::Connect(result))
             }
             Err(failure) => {
-                self.state = State::Refused;
+                if let State::New { until } = self.state {
+                    self.state = State::Refused { until };
+                }
                 Err(failure)
             }
         }

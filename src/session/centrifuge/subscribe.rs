@@ -5,7 +5,8 @@ use super::clients::{SUBSCRIPTIONS_MAX, Subscription};
 use super::failure::Failure;
 use super::messages::reply_frame;
 use crate::auth::Claims;
-use crate::hub::{HistoryOptions, MessageShape, NotSubscribed, Since, Sink, SubscribeOptions};
+use crate::engine::NotSubscribed;
+use crate::hub::{HistoryOptions, MessageShape, Since, Sink, SubscribeOptions};
 use crate::protocol::centrifuge::{
     DisconnectCode, ErrorCode, Reply, ReplyBody, StreamPosition, Subscribe, SubscribeResult,
 };
@@ -119,7 +120,7 @@ impl Terms<'_> {
             return Since::Offset(*offset);
         }
         // An epoch that is not one of ours is never the one of a channel.
-        let epoch = Epoch::parse(epoch).unwrap_or(Epoch::NONE);
+        let epoch = Epoch::parse(epoch).unwrap_or(Epoch::UNKNOWN);
         Since::After { position: Position { epoch, offset: *offset }, or_newest: 0 }
     }
 
