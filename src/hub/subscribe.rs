@@ -268,7 +268,7 @@ fn add_subscriber<'a, S: Sink>(
     if !order.has_room(&options.channel) {
         return Attempt::Full;
     }
-    let (backlog, start) = match begin(order, options, opening.as_ref(), |bytes| credit.covers(bytes)) {
+    let (backlog, start) = match begin(order, channel.name(), options, opening.as_ref(), |bytes| credit.covers(bytes)) {
         Ok(Some(begun)) => begun,
         Ok(None) => return Attempt::Declined,
         Err(bytes) => return Attempt::Credit(bytes),
@@ -290,6 +290,7 @@ fn add_subscriber<'a, S: Sink>(
 /// `paid`, and returns nothing if it does not want to begin like that.
 fn begin(
     order: &Order,
+    channel: &ChannelName,
     options: &SubscribeOptions,
     opening: Option<&Opening<'_>>,
     paid: impl FnOnce(usize) -> bool,
@@ -307,7 +308,7 @@ fn begin(
     let MessageShape { encoding, is_split, .. } = options.shape;
     let encode = |publications: &mut dyn Iterator<Item = Publication>| match opening {
         Some(opening) => (opening.encode)(start, publications).map(|wire| Backlog { wire, publications: count }),
-        None => Some(encoding.backlog(start, publications, is_split)),
+        None => Some(encoding.backlog(channel, start, publications, is_split)),
     };
     let Some(history) = order.history.as_ref().filter(|_| count > 0) else {
         return Ok(encode(&mut std::iter::empty()).map(|backlog| (backlog, start)));

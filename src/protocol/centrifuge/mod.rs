@@ -10,6 +10,7 @@ mod format;
 mod frame;
 mod reply;
 
+pub mod close;
 mod json;
 mod protobuf;
 pub mod publication;

@@ -18,8 +18,11 @@ const FIELD_2: u8 = 2 << 3 | 2;
 /// The most bytes of the longest integer.
 const VARINT_MAX: usize = 10;
 
-/// Bytes that most publications need before their data besides those of the channel's start.
+/// Bytes that most publications need around their data besides those of the channel's start.
 const HEAD_BYTES: usize = 48;
+
+/// Data of fewer bytes is copied behind what stands before it, see `hub/shard/log.rs`.
+const SMALL_BYTES: usize = 4 * 1024;
 
 /// Returns what stands in every push of publications to a channel: in JSON its beginning, in Protobuf the name.
 pub fn start(format: Format, channel: &str) -> Box<[u8]> {
@@ -48,29 +51,35 @@ pub fn start(format: Format, channel: &str) -> Box<[u8]> {
 pub fn encode(format: Format, start: &[u8], publication: &Publication) -> (Vec<u8>, Bytes, &'static [u8]) {
     match format {
         Format::Json => {
-            let mut prefix = Vec::with_capacity(start.len() + HEAD_BYTES);
+            let data = value::text(&publication.payload);
+            let mut prefix = Vec::with_capacity(capacity(start, &data));
             prefix.extend_from_slice(start);
             json::publication_head(publication, &mut prefix);
-            (prefix, value::text(&publication.payload), b"}}}\n")
+            (prefix, data, b"}}}\n")
         }
         Format::Protobuf => {
             let data = value::bytes(&publication.payload);
-            (protobuf_head(start, publication, data.len()), data, b"")
+            (protobuf_head(start, publication, &data), data, b"")
         }
     }
 }
 
-fn protobuf_head(start: &[u8], publication: &Publication, data: usize) -> Vec<u8> {
+/// Returns the bytes of most pushes, with room for data that is small and so follows in the same memory.
+fn capacity(start: &[u8], data: &[u8]) -> usize {
+    start.len() + HEAD_BYTES + if data.len() < SMALL_BYTES { data.len() } else { 0 }
+}
+
+fn protobuf_head(start: &[u8], publication: &Publication, data: &[u8]) -> Vec<u8> {
     let head = without_data(publication);
-    let published = head.encoded_len() + field_len(data);
+    let published = head.encoded_len() + field_len(data.len());
     let push = start.len() + field_len(published);
-    let mut out = Vec::with_capacity(start.len() + HEAD_BYTES);
+    let mut out = Vec::with_capacity(capacity(start, data));
     length(field_len(push), &mut out);
     field(push, &mut out);
     out.extend_from_slice(start);
     field(published, &mut out);
     head.encode_raw(&mut out);
-    field(data, &mut out);
+    field(data.len(), &mut out);
     out
 }
 

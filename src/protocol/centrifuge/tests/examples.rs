@@ -5,7 +5,8 @@
 use super::{Sent, published};
 use crate::protocol::centrifuge::*;
 use crate::protocol::publication::Details;
-use crate::protocol::{ClientInfo, Payload};
+use crate::protocol::publication::ClientInfo;
+use crate::protocol::Payload;
 use std::sync::Arc;
 
 const COMMANDS: &str = include_str!("../../../../tests/centrifuge/commands.txt");
