@@ -121,6 +121,7 @@ fn inbound_message_costs_no_more_than_its_publication() {
             since: Since::Now,
             is_rate_limited: false,
             channel: Arc::clone(hub.default_options()),
+            info: None,
             publish_bytes_max: Some(u32::MAX),
         },
         &name,

@@ -24,6 +24,11 @@ impl UserId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Returns the name, which is shared.
+    pub fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
 }
 
 /// What a token says of its client.
@@ -38,6 +43,12 @@ pub struct Claims {
     /// The channels that the token names, of `channels` and then of `subs`. The client begins in the first one, and
     /// may enter all of them.
     pub channels: Vec<String>,
+    /// The only channel of a token for one subscription.
+    pub channel: Option<String>,
+    /// What others may know of the client, of `info`: JSON without white space between its parts.
+    pub info: Option<Arc<str>>,
+    /// The same for single channels, of `subs`.
+    channel_infos: Vec<(String, Arc<str>)>,
     /// Before this time the token is not valid.
     pub(super) not_before: Option<u64>,
     /// When the token was issued.
@@ -70,6 +81,9 @@ impl Claims {
                 None => Some(expires),
             },
             channels: [claims.texts("channels")?, claims.names("subs")].concat(),
+            channel: claims.text("channel")?.map(str::to_owned),
+            info: claims.0.get("info").map(json),
+            channel_infos: claims.channel_infos(),
             not_before: claims.time("nbf")?,
             issued: claims.time("iat")?,
             // RFC 7519 section 4.1.3: one text, or a list.
@@ -80,6 +94,17 @@ impl Claims {
             issuer: claims.text("iss")?.map(str::to_owned),
         })
     }
+}
+
+impl Claims {
+    /// Returns what others in a channel may know of the client besides [`Claims::info`].
+    pub fn channel_info(&self, channel: &str) -> Option<Arc<str>> {
+        self.channel_infos.iter().find(|(name, _)| name == channel).map(|(_, info)| Arc::clone(info))
+    }
+}
+
+fn json(value: &Value) -> Arc<str> {
+    value.to_string().into()
 }
 
 /// Reads claims of a type.
@@ -100,6 +125,12 @@ impl<'a> Reader<'a> {
     fn names(&self, name: &'static str) -> Vec<String> {
         let object = self.0.get(name).and_then(Value::as_object);
         object.into_iter().flat_map(Map::keys).cloned().collect()
+    }
+
+    /// Returns what is known of the client in single channels.
+    fn channel_infos(&self) -> Vec<(String, Arc<str>)> {
+        let subs = self.0.get("subs").and_then(Value::as_object).into_iter().flatten();
+        subs.filter_map(|(name, options)| Some((name.clone(), json(options.get("info")?)))).collect()
     }
 
     /// Returns a time, RFC 7519 section 2: seconds since the epoch, which may have a fraction.

@@ -8,9 +8,11 @@ use super::ConnectionId;
 use super::channel_key::ChannelKey;
 use super::history::{Budget, History, HistoryOptions};
 use super::id::SHARDS_MAX;
+use super::presence::{Event, Members, Presence};
 use crate::config::ChannelOptions;
 use crate::protocol::channel_name::ChannelName;
 use crate::protocol::position::{Epoch, Position};
+use crate::protocol::presence::ClientInfo;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -42,8 +44,12 @@ pub(super) struct Order {
     shards: ShardSet,
     /// Some subscriber is told how many there are, or was.
     is_watched: bool,
-    /// The number of subscribers has changed since it was told.
+    /// Some subscriber can be told who joins and leaves, or could.
+    is_heard: bool,
+    /// Something has changed since it was told.
     has_changed: bool,
+    /// Who is there, if the channel knows it.
+    presence: Option<Box<Presence>>,
     /// What was published last, if the channel keeps it.
     pub(super) history: Option<Box<History>>,
     /// Nobody needs the channel and the directory removes it: a holder must look it up again.
@@ -61,16 +67,19 @@ impl Channel {
     ) -> Self {
         let (key, kept) = (ChannelKey::next(), HistoryOptions::of(options));
         let history = kept.is_on().then(|| Box::new(History::new(epoch(key), kept, 0)));
-        let order = Order {
+        let mut order = Order {
             offset: 0,
             subscribers: SmallVec::new(),
             shards: ShardSet::default(),
             is_watched: false,
+            is_heard: false,
             has_changed: false,
+            presence: None,
             history,
             is_closed: false,
             options: Arc::clone(options),
         };
+        order.follow_presence();
         Self { key, name, order: Mutex::new(order) }
     }
 
@@ -134,16 +143,6 @@ impl Channel {
         order.close_if_unused()
     }
 
-    /// Follows these options from here on. `epoch` names the incarnation that begins when it kept nothing so far.
-    pub(super) fn follow(
-        &self,
-        options: &Arc<ChannelOptions>,
-        budget: &Budget,
-        epoch: impl FnOnce(ChannelKey) -> Epoch,
-    ) {
-        self.order.lock().follow(options, budget, || epoch(self.key));
-    }
-
     /// Runs `f` at one point of the channel's order.
     pub(super) fn in_order<R>(&self, f: impl FnOnce(&mut Order) -> R) -> R {
         f(&mut self.order.lock())
@@ -173,6 +172,7 @@ impl Order {
             return;
         }
         self.options = Arc::clone(options);
+        self.follow_presence();
         let kept = HistoryOptions::of(options);
         match (&mut self.history, kept.is_on()) {
             (Some(history), true) => history.set_options(kept),
@@ -185,14 +185,42 @@ impl Order {
         }
     }
 
-    /// Adds a subscriber, which may be one that is told how many there are. Returns whether the change has to be noted.
-    pub(super) fn add(&mut self, id: ConnectionId, is_told: bool) -> bool {
+    fn follow_presence(&mut self) {
+        let options = &self.options.options;
+        let (is_on, is_told) = (options.presence, options.join_leave);
+        match (is_on, &mut self.presence) {
+            (false, _) => self.presence = None,
+            (true, Some(presence)) => presence.tell_changes(is_told),
+            (true, None) => {
+                let mut presence = Box::new(Presence::new(self.subscribers()));
+                presence.tell_changes(is_told);
+                self.presence = Some(presence);
+            }
+        }
+    }
+
+    /// Returns who is there.
+    pub(super) fn members(&mut self) -> Members {
+        self.presence.as_mut().map(|presence| presence.ask()).unwrap_or_default()
+    }
+
+    /// Returns the number of members that are known.
+    pub(super) fn known_members(&self) -> usize {
+        self.presence.as_ref().map_or(0, |presence| presence.len())
+    }
+
+    /// Adds a subscriber. Returns whether the change has to be noted.
+    pub(super) fn add(&mut self, id: ConnectionId, newcomer: Newcomer<'_>) -> bool {
         if self.subscribers.len() <= id.shard() {
             self.subscribers.resize(id.shard() + 1, 0);
         }
         self.subscribers[id.shard()] += 1;
         self.shards.insert(id.shard());
-        self.is_watched |= is_told;
+        self.is_watched |= newcomer.is_told;
+        self.is_heard |= newcomer.is_heard;
+        if let Some(presence) = &mut self.presence {
+            presence.join(id, newcomer.info, self.is_heard);
+        }
         self.change()
     }
 
@@ -201,18 +229,32 @@ impl Order {
         if self.subscribers[id.shard()] == 0 {
             self.shards.remove(id.shard());
         }
+        if let Some(presence) = &mut self.presence {
+            presence.leave(id, self.is_heard);
+        }
         if self.close_if_unused() { Removed::Last } else { Removed::One { is_change: self.change() } }
     }
 
-    /// Returns whether a change of the number of subscribers is the first since it was told.
+    /// Returns whether a change is the first since the last one was told.
     fn change(&mut self) -> bool {
-        self.is_watched && !std::mem::replace(&mut self.has_changed, true)
+        (self.is_watched || self.has_untold()) && !std::mem::replace(&mut self.has_changed, true)
     }
 
-    /// Returns the number of subscribers, which is going to be told, and their shards.
-    pub(super) fn take_change(&mut self) -> (u32, ShardSet) {
-        self.has_changed = false;
-        (self.subscribers(), self.shards)
+    fn has_untold(&self) -> bool {
+        self.presence.as_ref().is_some_and(|presence| presence.has_untold())
+    }
+
+    /// Returns what is going to be told to subscribers of a channel whose name has so many bytes.
+    pub(super) fn take_change(&mut self, name_bytes: usize) -> Change {
+        let subscribers = self.subscribers();
+        let events = self.presence.as_mut().map(|presence| presence.take_events(subscribers, name_bytes));
+        self.has_changed = self.has_untold();
+        Change {
+            subscribers: self.is_watched.then_some(subscribers),
+            shards: self.shards,
+            events: events.unwrap_or_default(),
+            is_more: self.has_changed,
+        }
     }
 
     /// Closes the channel if it has no subscribers and keeps nothing.
@@ -238,6 +280,30 @@ impl Order {
     pub(super) fn position(&self) -> Option<Position> {
         self.history.as_ref().map(|history| Position { epoch: history.epoch(), offset: self.offset })
     }
+}
+
+/// What a channel has to know of a new subscriber.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Newcomer<'a> {
+    /// It is told how many there are.
+    pub(super) is_told: bool,
+    /// It can be told who joins and leaves.
+    pub(super) is_heard: bool,
+    /// What others may know of it.
+    pub(super) info: &'a Option<Arc<ClientInfo>>,
+}
+
+/// What has changed since it was told.
+#[derive(Debug)]
+pub(super) struct Change {
+    /// The number of subscribers, if any of them is told that.
+    pub(super) subscribers: Option<u32>,
+    /// Where they are.
+    pub(super) shards: ShardSet,
+    /// Who has joined and left.
+    pub(super) events: Vec<Event>,
+    /// Something is left for the next time.
+    pub(super) is_more: bool,
 }
 
 /// What is left when a subscriber was removed.

@@ -4,9 +4,10 @@ use super::ConnectionId;
 use super::channel::Channel;
 use super::channel_key::ChannelKey;
 use super::inspection::Inspection;
+use super::reply::ReplyPermit;
 use crate::config::HubLimits;
 use crate::protocol::backlog::Backlog;
-use crate::protocol::{CloseReason, Encoding, Publication};
+use crate::protocol::{CloseReason, Encoding, PresenceEvent, Publication};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -35,6 +36,17 @@ pub enum Command<S> {
         channel: Arc<Channel>,
         /// What the connection gets first.
         backlog: Backlog,
+        /// Pays for it; `None` where it is bounded because a connection subscribes once.
+        permit: Option<ReplyPermit>,
+    },
+    /// Frames that a connection gets before what is published from here on.
+    Reply {
+        /// The connection.
+        id: ConnectionId,
+        /// Whole frames.
+        frames: Bytes,
+        /// Pays for them until they have left.
+        permit: ReplyPermit,
     },
     /// A connection gets no more of a channel from here on.
     Unsubscribe {
@@ -50,12 +62,14 @@ pub enum Command<S> {
         /// What was published.
         publication: Publication,
     },
-    /// The number of subscribers of a channel has changed.
+    /// The subscribers of a channel have changed.
     Announce {
         /// The channel.
         channel: ChannelKey,
-        /// Its subscribers, on all shards.
-        subscribers: u32,
+        /// Their number, on all shards; `None` if nobody is told that.
+        subscribers: Option<u32>,
+        /// Who has joined and left.
+        events: Arc<[PresenceEvent]>,
     },
     /// The peer sent a ping with this body.
     Ping {
@@ -73,6 +87,15 @@ pub enum Command<S> {
     Close {
         /// The connection to close.
         id: ConnectionId,
+        /// Sent to the peer in the close frame.
+        reason: CloseReason,
+    },
+    /// Close a connection if it is subscribed to a channel; its backlog is dropped.
+    CloseSubscriber {
+        /// The connection to close.
+        id: ConnectionId,
+        /// The channel.
+        channel: ChannelKey,
         /// Sent to the peer in the close frame.
         reason: CloseReason,
     },
@@ -102,6 +125,8 @@ impl<S> Command<S> {
         match self {
             Self::Publish { publication, .. } => publication.payload.len(),
             Self::Subscribe { backlog, .. } => backlog.wire.len(),
+            Self::Reply { frames, .. } => frames.len(),
+            Self::Announce { events, .. } => events.iter().map(PresenceEvent::bytes).sum(),
             _ => 0,
         }
     }

@@ -12,7 +12,6 @@ use super::shard::ShardParts;
 use super::{Command, ConnectionId, MessageShape, Shard, Sink};
 use crate::config::{ChannelOptions, HubLimits, SocketLimits, TuningConfig};
 use crate::metrics::Metrics;
-use crate::protocol::ChannelName;
 use arc_swap::{ArcSwap, Guard};
 use std::fmt;
 use std::sync::Arc;
@@ -157,19 +156,9 @@ impl<S: Sink> Hub<S> {
         self.parts.history.used()
     }
 
-    /// Lets channels follow the options that `find` returns for their names; without any a channel keeps those it has.
-    pub fn follow_options(&self, find: impl Fn(&ChannelName) -> Option<Arc<ChannelOptions>>) {
-        let Parts { directory, history, .. } = &*self.parts;
-        for channel in directory.channels() {
-            if let Some(options) = find(channel.name()) {
-                channel.follow(&options, history, |key| directory.epoch(key));
-            }
-        }
-    }
-
-    /// Returns what has to be told since the last call: where the number of subscribers has changed.
+    /// Returns what has to be told since the last call: where the subscribers have changed.
     pub fn take_announcements(&self) -> Vec<Announcement> {
-        self.parts.changes.take()
+        self.parts.changes.take(&self.metrics().process)
     }
 
     /// Drops from some histories what is too old at `now`, in microseconds since 1970, and channels that

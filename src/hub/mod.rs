@@ -14,9 +14,11 @@ pub mod directory;
 pub mod history;
 mod keepers;
 pub mod occupancy;
+pub mod presence;
 
 pub mod id;
 pub mod placement;
+pub mod reply;
 
 pub mod command;
 pub mod inbox;
@@ -34,8 +36,10 @@ pub use history::HistoryOptions;
 pub use id::{ConnectionId, Slot};
 pub use inbox::Credit;
 pub use placement::SlotReservation;
+pub use presence::{Member, Members, PresenceStats};
 pub use publish::{Credits, NoCredit, PublishError, Published};
 pub use read::{HistoryPage, HistoryQuery, UnknownPosition};
+pub use reply::ReplyPermit;
 pub use shard::Shard;
 pub use sink::{Sent, Sink, Wire};
-pub use subscribe::{Full, Since, SubscribeError, SubscribeOptions, Subscribed};
+pub use subscribe::{EncodeOpening, Full, Opening, Since, SubscribeError, SubscribeOptions, Subscribed};

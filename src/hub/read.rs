@@ -1,7 +1,8 @@
-//! Reading: what a channel keeps, page by page, without subscribing to it.
+//! Reading: what a channel keeps, page by page, and who is in it, without subscribing to it.
 
+use super::channel::Order;
 use super::history::History;
-use super::{Hub, Sink};
+use super::{Hub, Members, Sink};
 use crate::protocol::{ChannelName, Position, Publication};
 use thiserror::Error;
 
@@ -49,6 +50,13 @@ impl<S: Sink> Hub<S> {
             let publications = read(history, position, query)?;
             Ok(Some(HistoryPage { publications, position }))
         })
+    }
+
+    /// Returns who is in a channel; nobody where its namespace has no presence. Takes its lock for some nanoseconds per
+    /// member.
+    pub fn presence(&self, name: &ChannelName) -> Members {
+        let channel = self.parts.directory.get(name);
+        channel.map(|channel| channel.in_order(Order::members)).unwrap_or_default()
     }
 
     /// Drops what a channel keeps. Offsets go on.

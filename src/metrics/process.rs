@@ -21,6 +21,12 @@ counters! {
         Counter recoveries,
         /// Subscribers that returned and were told that something they missed cannot be given.
         Counter recoveries_incomplete,
+        /// Clients that presence knows, once for each of their channels.
+        Gauge presence_members,
+        /// Joins that were told to the subscribers of a channel.
+        Counter presence_joins,
+        /// Leaves that were told to the subscribers of a channel.
+        Counter presence_leaves,
         /// Bytes of messages that have not arrived completely.
         Part partial_bytes,
         /// Connections that could not be accepted.

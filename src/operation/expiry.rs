@@ -2,9 +2,9 @@
 
 use super::tokens::unix_seconds;
 use crate::hub::{Command, Hub};
-use crate::net::admission::Users;
 use crate::net::socket::SocketSink;
 use crate::protocol::CloseReason;
+use crate::session::users::Users;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 

@@ -5,6 +5,7 @@
 
 use super::ProtocolError;
 use super::position::Start;
+use super::presence::{PresenceEvent, PresenceEventKind};
 use super::websocket::frame::{self, Opcode};
 use bytes::Bytes;
 use std::time::Duration;
@@ -47,7 +48,9 @@ pub const NOTICE: &str = " [throng] ";
 /// Encodes the notice of the policy `skip`: one frame with one line, which clients show among the messages.
 pub fn skipped(publications: u64) -> Bytes {
     let plural = if publications == 1 { "" } else { "s" };
-    let text = format!("{NOTICE}{publications} message{plural} skipped: this connection is too slow");
+    let what =
+        if publications == 0 { "joins and leaves".to_owned() } else { format!("{publications} message{plural}") };
+    let text = format!("{NOTICE}{what} skipped: this connection is too slow");
     frame::encode(Opcode::Text, text.as_bytes())
 }
 
@@ -72,6 +75,18 @@ pub fn position(start: Start) -> Bytes {
 /// Encodes the line that says how many subscribers the channel has.
 pub fn occupancy(subscribers: u32) -> Bytes {
     format!("{NOTICE}here {subscribers}\n").into()
+}
+
+/// Appends the line that says who has joined or left: `joined {"user":"42","client":"0/17.3"}`.
+pub fn presence_event(event: &PresenceEvent, out: &mut Vec<u8>) {
+    let word = match event.kind {
+        PresenceEventKind::Join => "joined ",
+        PresenceEventKind::Leave => "left ",
+    };
+    out.extend_from_slice(NOTICE.as_bytes());
+    out.extend_from_slice(word.as_bytes());
+    event.info().push_json(&event.client, out);
+    out.push(b'\n');
 }
 
 /// Encodes the sign of life that a client can see: browsers do not show pings to a page. It says within how many

@@ -33,6 +33,8 @@ pub enum CloseReason {
     Aged,
     /// The token of the client has expired.
     Expired,
+    /// A backend removes the client from the only channel of its connection.
+    Unsubscribed,
     /// An operator or a backend ends the connection, with this code.
     Disconnected(CloseCode),
     /// The Centrifuge protocol has a code of its own for it.
@@ -43,7 +45,7 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// One reason of every kind, for tests and for the metrics' fixed label set.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Peer(None),
         Self::Protocol(ProtocolError::Unmasked),
         Self::SlowConsumer,
@@ -56,6 +58,7 @@ impl CloseReason {
         Self::Shed,
         Self::Aged,
         Self::Expired,
+        Self::Unsubscribed,
         Self::Disconnected(CloseCode::FORCE_DISCONNECT),
         Self::Centrifuge(DisconnectCode::BadRequest),
         Self::Internal,
@@ -74,6 +77,7 @@ impl CloseReason {
             Self::Shutdown | Self::Shed => Some(CloseCode::SERVICE_RESTART),
             Self::Aged => Some(CloseCode::GOING_AWAY),
             Self::Expired => Some(CloseCode::EXPIRED),
+            Self::Unsubscribed => Some(CloseCode::UNSUBSCRIBED),
             Self::Disconnected(code) => Some(code),
             Self::Centrifuge(code) => Some(code.close_code()),
             Self::Internal => Some(CloseCode::INTERNAL_ERROR),
@@ -95,6 +99,7 @@ impl CloseReason {
             Self::Shed => "moving to another server",
             Self::Aged => "time to reconnect",
             Self::Expired => "token expired",
+            Self::Unsubscribed => "unsubscribed",
             Self::Disconnected(_) => "force disconnect",
             Self::Centrifuge(code) => code.text(),
             Self::Internal => "internal error",
@@ -107,7 +112,7 @@ impl CloseReason {
     }
 
     /// The label of every kind of reason, in the order of [`CloseReason::index`].
-    pub const LABELS: [&'static str; 15] = [
+    pub const LABELS: [&'static str; 16] = [
         "peer",
         "protocol",
         "slow_consumer",
@@ -120,6 +125,7 @@ impl CloseReason {
         "shed",
         "aged",
         "expired",
+        "unsubscribed",
         "disconnected",
         "centrifuge",
         "internal",
@@ -140,9 +146,10 @@ impl CloseReason {
             Self::Shed => 9,
             Self::Aged => 10,
             Self::Expired => 11,
-            Self::Disconnected(_) => 12,
-            Self::Centrifuge(_) => 13,
-            Self::Internal => 14,
+            Self::Unsubscribed => 12,
+            Self::Disconnected(_) => 13,
+            Self::Centrifuge(_) => 14,
+            Self::Internal => 15,
         }
     }
 }

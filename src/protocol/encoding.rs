@@ -7,6 +7,7 @@ use super::centrifuge::{Format, close, publication as push};
 use super::channel_name::ChannelName;
 use super::close::CloseReason;
 use super::close_code::CloseCode;
+use super::presence::PresenceEvent;
 use super::publication::{Content, Publication};
 use super::websocket::frame::{self, Head, Opcode};
 use super::{chat, json};
@@ -60,7 +61,7 @@ pub enum Control<'a> {
     Ping,
     /// The answer to its ping, with the same body.
     Pong(&'a [u8]),
-    /// It will not get that many publications.
+    /// It will not get that many publications; with 0 it is only joins and leaves that it will not get.
     Missed(u64),
     /// It is being closed, with the code of the reason, or that of the operator.
     Close(CloseReason, Option<CloseCode>),
@@ -131,6 +132,20 @@ impl Encoding {
 
     /// Returns whether a connection can be told how many subscribers there are.
     pub fn tells_occupancy(self) -> bool {
+        self == Self::NumberedLines
+    }
+
+    /// Encodes for a log of the channel of that name that a client has joined or left, and appends it to `out`; nothing
+    /// where the protocol has no room for it.
+    pub fn presence_event(self, _channel: &str, event: &PresenceEvent, out: &mut Vec<u8>) {
+        match self {
+            Self::NumberedLines => chat::presence_event(event, out),
+            Self::Lines | Self::Frames | Self::Centrifuge(_) => {}
+        }
+    }
+
+    /// Returns whether a connection can be told who joins and leaves.
+    pub fn tells_presence(self) -> bool {
         self == Self::NumberedLines
     }
 

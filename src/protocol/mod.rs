@@ -13,6 +13,7 @@ pub mod chat;
 pub mod encoding;
 pub mod json;
 pub mod position;
+pub mod presence;
 pub mod publication;
 
 // How it ends.
@@ -26,7 +27,8 @@ pub use close_code::CloseCode;
 pub use encoding::Encoding;
 pub use error::ProtocolError;
 pub use position::{Epoch, Position};
-pub use publication::{ClientInfo, Content, Details, Payload, Publication};
+pub use presence::{ClientInfo, PresenceEvent, PresenceEventKind};
+pub use publication::{Content, Details, Payload, Publication};
 pub use websocket::decoder::FrameDecoder;
 pub use websocket::event::{Event, MessageKind};
 pub use websocket::limits::DecoderLimits;

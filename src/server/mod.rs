@@ -40,6 +40,7 @@ use crate::operation::operator_key::KeyCheck;
 use crate::operation::state::State;
 use crate::operation::tokens::{self, Tokens};
 use crate::operation::watchdog::Watchdog;
+use crate::session::centrifuge::clients::Clients;
 use arc_swap::ArcSwap;
 use listener::Listener;
 use std::convert::Infallible;
@@ -117,6 +118,7 @@ impl Server {
             keys: KeyCheck::new(),
             tokens,
             users: Arc::default(),
+            clients: Clients::default(),
             api_keys: ApiKeyCheck::new(),
             idempotency: Idempotency::new(),
             handshakes: Handshakes::new(),

@@ -2,7 +2,7 @@
 
 use crate::config::ChannelOptions;
 use crate::hub::{Command, MessageShape, Since};
-use crate::protocol::{CloseReason, Payload};
+use crate::protocol::{ClientInfo, CloseReason, Payload};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ pub struct OpenOptions {
     pub is_rate_limited: bool,
     /// The options of its channel, which the session follows to its end.
     pub channel: Arc<ChannelOptions>,
+    /// What others in the channel may know of the client; `None` for an anonymous one.
+    pub info: Option<Arc<ClientInfo>>,
     /// Most bytes of a message of a client of the chat protocol; `None` if it may not publish.
     pub publish_bytes_max: Option<u32>,
 }
@@ -50,6 +52,8 @@ pub enum Pending<S> {
     Publication(Payload),
     /// A message of a client over its rate, which has to wait for this long first.
     Throttled(Duration, Payload),
+    /// A frame of commands.
+    Frame(Box<[u8]>),
     /// A command for the connection's own shard.
     Command(Command<S>),
 }

@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::env;
 use std::time::Duration;
 use throng::config::{HubLimits, SlowConsumer, TuningConfig};
+use throng::engine::replies::{REPLY_BYTES_MAX, ReplyBudget};
 use throng::hub::{Command, HistoryOptions, MessageShape, Published, Since};
 use throng::protocol::centrifuge::Format;
 use throng::protocol::{CloseReason, Encoding, Epoch, Position};
@@ -37,6 +38,8 @@ const ENCODINGS: [Encoding; 5] = [
 
 /// More than the bytes of a push besides its text.
 const PUSH_BYTES: usize = 64;
+/// What replies begin with.
+const REPLY: &str = " [reply] ";
 
 /// Most publications of a recovery.
 const RECOVERED_MAX: usize = 300;
@@ -74,6 +77,10 @@ struct Subscriber {
     /// It left a channel and stayed: what was on its way then is dropped.
     has_unsubscribed: bool,
     encoding: Encoding,
+    /// Pays for the replies that it gets.
+    budget: ReplyBudget,
+    /// Number of replies that it was sent.
+    replies: usize,
     /// When it connected, as time since the hub's start.
     since: Duration,
 }
@@ -131,7 +138,11 @@ impl World {
                 55..75 => self.pass(),
                 75..92 => self.disturb(),
                 92..94 => self.leave(),
-                94 => self.unsubscribe(),
+                94 => match self.random.random_range(0..4) {
+                    0 | 1 => self.unsubscribe(),
+                    2 => self.subscribe_again(),
+                    _ => self.reply(),
+                },
                 95 => {
                     self.hub.sweep();
                     self.hub.announce();
@@ -157,6 +168,9 @@ impl World {
         self.subscribers.iter().for_each(|subscriber| self.check(subscriber));
         self.check_counts();
         self.hub.end();
+        for Subscriber { budget, .. } in &self.subscribers {
+            assert_eq!(budget.available(), REPLY_BYTES_MAX, "what paid for replies is back");
+        }
     }
 
     fn connect(&mut self) {
@@ -180,8 +194,38 @@ impl World {
             asked_to_close: false,
             has_unsubscribed: false,
             encoding,
+            budget: ReplyBudget::default(),
+            replies: 0,
             since: self.hub.now(),
         });
+    }
+
+    /// Chooses one of the subscribers, if there are any.
+    fn choose(&mut self) -> Option<usize> {
+        (!self.subscribers.is_empty()).then(|| self.random.random_range(0..self.subscribers.len()))
+    }
+
+    /// A connection that is there subscribes to one more channel.
+    fn subscribe_again(&mut self) {
+        let Some(chosen) = self.choose() else { return };
+        let Subscriber { peer, due, .. } = &self.subscribers[chosen];
+        let new = CHANNELS.into_iter().find(|channel| due.iter().all(|due| due.channel != *channel));
+        if let Some(channel) = new.filter(|_| !peer.has_left()) {
+            let peer = peer.clone();
+            let due = self.subscribe(&peer, channel);
+            self.subscribers[chosen].due.push(due);
+        }
+    }
+
+    /// A connection asks for a few things, of which it gets as many as may wait for it.
+    fn reply(&mut self) {
+        let Some(chosen) = self.choose() else { return };
+        let Subscriber { peer, budget, replies, .. } = &mut self.subscribers[chosen];
+        let size = [0, 10, 20_000][self.random.random_range(0..3)];
+        for _ in 0..self.random.random_range(1..20) {
+            let text = format!("{REPLY}{replies} {}", "x".repeat(size));
+            *replies += usize::from(!peer.has_left() && self.hub.try_reply(peer, budget, &text));
+        }
     }
 
     /// Subscribes from any point and checks what the peer is told about what it gets.
@@ -200,6 +244,7 @@ impl World {
         }
         match since {
             Since::Now => assert_eq!((start.publications, start.is_recovered), (0, None)),
+            Since::Offset(_) => panic!("the model names an epoch"),
             Since::Newest(wanted) => assert!(start.publications <= wanted && start.is_recovered.is_none()),
             Since::After { position, or_newest } => {
                 let is_recoverable = Some(position.epoch) == epoch && self.keeps_since(channel, position);
@@ -244,7 +289,7 @@ impl World {
     fn unsubscribe(&mut self) {
         let is_here = |subscriber: &&mut Subscriber| subscriber.due.iter().filter(|due| due.to.is_none()).count() > 1;
         if let Some(subscriber) = self.subscribers.iter_mut().find(is_here) {
-            let due = &mut subscriber.due[0];
+            let due = subscriber.due.iter_mut().find(|due| due.to.is_none()).expect("there are two");
             subscriber.peer.unsubscribe(due.channel);
             due.to = Some(self.published[due.channel].len());
             subscriber.has_unsubscribed = true;
@@ -285,10 +330,7 @@ impl World {
 
     /// Something happens to one connection.
     fn disturb(&mut self) {
-        if self.subscribers.is_empty() {
-            return;
-        }
-        let chosen = self.random.random_range(0..self.subscribers.len());
+        let Some(chosen) = self.choose() else { return };
         let amount = [0, 1, 3, 100, 5000, 100_000][self.random.random_range(0..6)];
         let subscriber = &mut self.subscribers[chosen];
         let (peer, id) = (&subscriber.peer, subscriber.peer.id());
@@ -317,13 +359,11 @@ impl World {
     }
 
     fn leave(&mut self) {
-        if !self.subscribers.is_empty() {
-            let chosen = self.random.random_range(0..self.subscribers.len());
-            let subscriber = &mut self.subscribers[chosen];
-            subscriber.peer.leave();
-            for due in &mut subscriber.due {
-                due.to.get_or_insert_with(|| self.published[due.channel].len());
-            }
+        let Some(chosen) = self.choose() else { return };
+        let subscriber = &mut self.subscribers[chosen];
+        subscriber.peer.leave();
+        for due in &mut subscriber.due {
+            due.to.get_or_insert_with(|| self.published[due.channel].len());
         }
     }
 
@@ -375,10 +415,15 @@ impl World {
     /// Order, no gap that was not told exactly, no duplicate, nothing of another channel.
     fn check_lines(&self, subscriber: &Subscriber, has_all: bool) {
         let mut next: HashMap<_, _> = subscriber.due.iter().map(|due| (due.channel, due.from)).collect();
-        let (mut told, mut missed) = (0, 0);
+        let (mut told, mut missed, mut replies) = (0, 0, 0);
         let is_single = subscriber.due.len() == 1;
         let is_told = subscriber.encoding.tells_missed();
         for line in subscriber.peer.lines() {
+            if let Some(reply) = line.strip_prefix(REPLY) {
+                assert!(reply.starts_with(&format!("{replies} ")), "replies come in order, each once: {line}");
+                replies += 1;
+                continue;
+            }
             if let Some(notice) = line.strip_prefix(" [throng] ") {
                 told += notice.split(' ').next().and_then(|count| count.parse().ok()).unwrap_or(0);
                 continue;
@@ -412,6 +457,7 @@ impl World {
             assert!(!is_single || !is_told || missed == told, "{missed} missed and {told} told at {line}");
             *next = number + 1;
         }
+        assert!(!has_all || replies == subscriber.replies, "{replies} of {} replies", subscriber.replies);
         let behind: usize = subscriber
             .due
             .iter()
@@ -436,7 +482,7 @@ impl World {
             !subscriber.peer.has_left() && !subscriber.peer.pipe().is_gone() && subscriber.peer.end() != End::Aborted
         };
         let lines = self.subscribers.iter().flat_map(|subscriber| subscriber.peer.lines());
-        let lines = lines.filter(|line| !line.starts_with(" [throng]")).count() as u64;
+        let lines = lines.filter(|line| !line.starts_with(" [throng]") && !line.starts_with(REPLY)).count() as u64;
         let deliveries = counts.iter().map(|counts| counts.deliveries).sum::<u64>();
         if self.subscribers.iter().all(is_whole) {
             assert_eq!(deliveries, lines, "deliveries");

@@ -13,5 +13,6 @@ mod history;
 mod log_against_queue;
 mod occupancy;
 mod outbox_against_queue;
+mod replies;
 mod slow;
 mod tuning;

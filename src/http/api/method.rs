@@ -15,6 +15,8 @@ pub(super) enum Method {
     Channels,
     Info,
     Disconnect,
+    Unsubscribe,
+    Refresh,
     Batch,
 }
 
@@ -28,6 +30,8 @@ impl Method {
         Self::Channels,
         Self::Info,
         Self::Disconnect,
+        Self::Unsubscribe,
+        Self::Refresh,
         Self::Batch,
     ];
 
@@ -62,6 +66,8 @@ impl Method {
             Self::Channels => "Lists the channels that have subscribers",
             Self::Info => "Tells the numbers of the hub",
             Self::Disconnect => "Closes a connection",
+            Self::Unsubscribe => "Removes a connection from a channel",
+            Self::Refresh => "Moves the end of a connection that has a token",
             Self::Batch => "Carries out several commands",
         }
     }
@@ -71,7 +77,7 @@ impl Method {
         match self {
             Self::Publish | Self::Broadcast | Self::PublishStream => Some(ApiScope::Publish),
             Self::History | Self::Channels | Self::Info => Some(ApiScope::Read),
-            Self::HistoryRemove | Self::Disconnect => Some(ApiScope::Manage),
+            Self::HistoryRemove | Self::Disconnect | Self::Unsubscribe | Self::Refresh => Some(ApiScope::Manage),
             Self::Batch => None,
         }
     }

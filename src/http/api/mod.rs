@@ -18,11 +18,14 @@ mod routes;
 mod batch;
 mod broadcast;
 mod channels;
+mod connections;
 mod disconnect;
 mod history;
 mod info;
 mod payload;
 mod publish;
+mod refresh;
 mod stream;
+mod unsubscribe;
 
 pub(super) use routes::respond;

@@ -8,6 +8,8 @@ use super::history::{HistoryRemoveResult, HistoryResult};
 use super::info::InfoResult;
 use super::json::{self, Answer};
 use super::publish::PublishResult;
+use super::refresh::RefreshResult;
+use super::unsubscribe::UnsubscribeResult;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -23,6 +25,8 @@ pub(super) enum Reply {
     Channels(ChannelsResult),
     Info(InfoResult),
     Disconnect(DisconnectResult),
+    Unsubscribe(UnsubscribeResult),
+    Refresh(RefreshResult),
 }
 
 impl Reply {
@@ -37,6 +41,8 @@ impl Reply {
             Self::Channels(result) => json::write(out, &Answer::Result(result)),
             Self::Info(result) => json::write(out, &Answer::Result(result)),
             Self::Disconnect(result) => json::write(out, &Answer::Result(result)),
+            Self::Unsubscribe(result) => json::write(out, &Answer::Result(result)),
+            Self::Refresh(result) => json::write(out, &Answer::Result(result)),
         }
     }
 }

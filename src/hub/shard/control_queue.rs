@@ -4,10 +4,12 @@
 //! pong (only the newest ping is answered, which RFC 6455 section 5.5.3 allows), one ping, one notice, one close frame;
 //! and replies, whose client is not read while they wait.
 
+use crate::hub::ReplyPermit;
 use crate::hub::inbox::SlotWaker;
 use crate::protocol::encoding::Control;
 use crate::protocol::{CloseReason, Encoding};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,8 +22,12 @@ pub struct ControlQueue {
     ping: Bytes,
     /// Whole frames that belong before what is published later.
     replies: Bytes,
+    /// Pays for the replies, and for the rest of one, until all of them have left.
+    permit: Option<ReplyPermit>,
     /// Publications skipped by the policy `skip`, of whose notice no byte has left yet.
     missed: u64,
+    /// Notices of a channel that were skipped in the same way, which tell who has joined and left.
+    has_missed_events: bool,
     /// The notice about `missed`; empty until it is sealed.
     notice: Bytes,
     close: Bytes,
@@ -55,11 +61,26 @@ impl ControlQueue {
     }
 
     /// Queues whole frames behind those that wait.
-    pub fn push_reply(&mut self, frames: &Bytes) {
-        self.replies = match self.replies.is_empty() {
-            true => frames.clone(),
-            false => [&self.replies[..], frames].concat().into(),
-        };
+    pub fn push_reply(&mut self, frames: &Bytes, permit: Option<ReplyPermit>) {
+        self.hold(permit);
+        if self.replies.is_empty() {
+            self.replies = frames.clone();
+            return;
+        }
+        // Grown in place, so that many small replies are not copied for each one that follows.
+        let waiting = mem::take(&mut self.replies);
+        let mut all = waiting.try_into_mut().unwrap_or_else(|waiting| BytesMut::from(&waiting[..]));
+        all.extend_from_slice(frames);
+        self.replies = all.freeze();
+    }
+
+    /// Keeps what pays for bytes that wait here.
+    pub(super) fn hold(&mut self, permit: Option<ReplyPermit>) {
+        match (&mut self.permit, permit) {
+            (Some(held), Some(permit)) => held.merge(permit),
+            (held @ None, permit) => *held = permit,
+            (Some(_), None) => {}
+        }
     }
 
     /// Queues the close frame; nothing leaves after it.
@@ -74,9 +95,15 @@ impl ControlQueue {
         self.notice = Bytes::new();
     }
 
+    /// Notes that the connection will not get some joins and leaves.
+    pub(super) fn push_missed_events(&mut self) {
+        self.has_missed_events = true;
+        self.notice = Bytes::new();
+    }
+
     /// Encodes the notice, which makes it part of what leaves next.
     pub(super) fn seal(&mut self, encoding: Encoding) {
-        if self.missed > 0 && self.notice.is_empty() {
+        if self.has_missed() && self.notice.is_empty() {
             self.notice = encoding.control(Control::Missed(self.missed));
         }
     }
@@ -93,14 +120,18 @@ impl ControlQueue {
 
     /// Returns whether nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0 && self.missed == 0
+        self.len() == 0 && !self.has_missed()
+    }
+
+    fn has_missed(&self) -> bool {
+        self.missed > 0 || self.has_missed_events
     }
 
     /// Removes `written` bytes from the front and returns how many of them were beyond the queue.
     pub fn advance(&mut self, mut written: usize) -> usize {
         let before_notice = self.rest.len() + self.pong.len() + self.ping.len() + self.replies.len();
         if written > before_notice && !self.notice.is_empty() {
-            self.missed = 0;
+            (self.missed, self.has_missed_events) = (0, false);
         }
         let mut rest = Bytes::new();
         let parts =
@@ -120,6 +151,9 @@ impl ControlQueue {
         }
         if !rest.is_empty() {
             self.rest = rest;
+        }
+        if self.rest.is_empty() && self.replies.is_empty() {
+            self.permit = None;
         }
         written
     }

@@ -82,10 +82,17 @@ impl<S: Sink> Shard<S> {
             let Some(channel) = self.channels.get_mut(subscription.channel) else { continue };
             let cursor = &mut channel.subscriptions[subscription.index()].cursor;
             let missed = channel.log.publications_between(*cursor, channel.log.head()) as u64;
+            let has_events = channel.encoding.tells_presence()
+                && channel.channel.options().options.join_leave
+                && channel.log.has_notices_after(*cursor);
             *cursor = channel.log.head();
             self.counts.skipped += missed;
             if channel.encoding.tells_missed() {
-                connection.control.get_or_insert_default().push_missed(missed);
+                let control = connection.control.get_or_insert_default();
+                control.push_missed(missed);
+                if has_events {
+                    control.push_missed_events();
+                }
             }
         }
     }

@@ -104,9 +104,11 @@ impl Log {
         self.ends.push_back(self.head);
     }
 
-    /// Appends a message of the hub itself, which is no publication: whoever skips it has missed nothing.
-    pub fn push_notice(&mut self, body: &Bytes) {
-        self.push(body);
+    /// Appends a message of the hub itself, which is no publication.
+    pub fn push_notice(&mut self, body: &[u8]) {
+        self.push_copy(body);
+        self.head += body.len() as u64;
+        self.ends.push_back(self.head);
         self.notices.push_back(self.head);
     }
 
@@ -185,6 +187,11 @@ impl Log {
         let between =
             |ends: &VecDeque<u64>| ends.partition_point(|end| *end <= to) - ends.partition_point(|end| *end <= from);
         between(&self.ends) - between(&self.notices)
+    }
+
+    /// Returns whether there is a message after `from` that is no publication.
+    pub fn has_notices_after(&self, from: u64) -> bool {
+        self.notices.back().is_some_and(|end| *end > from)
     }
 
     /// Returns the ends of the publications in `from..to`, both message edges.

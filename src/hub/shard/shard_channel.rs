@@ -5,7 +5,7 @@ use crate::hub::channel::Channel;
 use crate::hub::channel_key::{ChannelKey, ChannelMap};
 use crate::hub::id::Slot;
 use crate::protocol::encoding::Encoded;
-use crate::protocol::{Encoding, Publication};
+use crate::protocol::{Encoding, PresenceEvent, Publication};
 use slab::Slab;
 use std::sync::Arc;
 
@@ -50,6 +50,24 @@ impl ShardChannel {
             Encoded::Framed(prefix, body) => self.log.push_framed(prefix.as_slice(), &body),
             Encoded::Push(prefix, data, suffix) => self.log.push_parts(prefix, &data, suffix),
         }
+    }
+
+    /// Appends how many subscribers there are, and who has joined and left, as far as the encoding has room for it.
+    /// Returns the bytes of it.
+    pub(super) fn announce(&mut self, subscribers: Option<u32>, events: &[PresenceEvent]) -> usize {
+        let before = self.log.head();
+        if let Some(line) = subscribers.and_then(|subscribers| self.encoding.occupancy(subscribers)) {
+            self.log.push_notice(&line);
+        }
+        if self.encoding.tells_presence() {
+            let mut message = Vec::new();
+            for event in events {
+                message.clear();
+                self.encoding.presence_event(self.channel.name().as_str(), event, &mut message);
+                self.log.push_notice(&message);
+            }
+        }
+        usize::try_from(self.log.head() - before).unwrap_or(usize::MAX)
     }
 
     /// Appends the publications of `from..to` to `frame` as one frame.

@@ -12,7 +12,8 @@ use super::reply::{
 };
 use super::value;
 use super::wire::command as wire;
-use crate::protocol::{ClientInfo, Payload, Publication, json};
+use crate::protocol::publication::ClientInfo;
+use crate::protocol::{Payload, Publication, json};
 use bytes::Bytes;
 use std::sync::Arc;
 

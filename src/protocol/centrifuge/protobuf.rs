@@ -10,7 +10,8 @@ use super::reply::{
 };
 use super::wire::reply as wire;
 use super::{publication, value};
-use crate::protocol::{ClientInfo, Payload, Publication};
+use crate::protocol::publication::ClientInfo;
+use crate::protocol::{Payload, Publication};
 use bytes::Bytes;
 use prost::Message as _;
 

@@ -8,9 +8,9 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use throng::hub::{Channel, Command, ConnectionId, MessageShape, Since};
-use throng::protocol::CloseReason;
 use throng::protocol::centrifuge::close::disconnect_code;
 use throng::protocol::position::Start;
+use throng::protocol::{ClientInfo, CloseReason};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, WebSocket};
 
@@ -26,6 +26,8 @@ pub(super) struct State {
     id: ConnectionId,
     pipe: Pipe,
     pub(super) shape: MessageShape,
+    /// What others may know of it.
+    pub(super) info: RefCell<Option<Arc<ClientInfo>>>,
     reader: RefCell<Reader>,
     pub(super) channels: RefCell<Vec<Arc<Channel>>>,
     /// It never answers a ping.
@@ -48,7 +50,8 @@ impl State {
         let socket = WebSocket::from_raw_socket(pipe.clone(), Role::Client, Some(config));
         let reader = Reader { socket, texts: vec![], pongs: vec![], pings: 0, close: None };
         let (reader, channels) = (RefCell::new(reader), RefCell::default());
-        Self { id, pipe, shape, reader, channels, is_mute: Cell::default(), has_left: Cell::default() }
+        let info = RefCell::default();
+        Self { id, pipe, shape, info, reader, channels, is_mute: Cell::default(), has_left: Cell::default() }
     }
 
     /// Decodes what arrived and returns how many pings the peer is going to answer.
@@ -142,9 +145,21 @@ impl Peer {
         self.hub.subscribe(self, channel, since)
     }
 
+    /// Notes a subscription that was made for the peer.
+    pub(crate) fn note_subscription(&self, name: &str, channel: Arc<Channel>) {
+        self.hub.note_subscription(self, name, channel);
+    }
+
     /// Gets no more of a channel.
     pub(crate) fn unsubscribe(&self, channel: &str) {
         self.hub.unsubscribe(self, channel);
+    }
+
+    /// Is a client of this user from here on.
+    pub(crate) fn user(self, name: &str) -> Self {
+        let info = ClientInfo { user: Some(name.into()), ..ClientInfo::ANONYMOUS };
+        self.state.info.replace(Some(Arc::new(info)));
+        self
     }
 
     /// Stops reading: its socket is full.

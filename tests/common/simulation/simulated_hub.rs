@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use throng::config::{ChannelOptions, HubLimits, TuningConfig};
+use throng::config::{ChannelOptions, HubLimits, NamespaceOptions, TuningConfig};
+use throng::engine::replies::ReplyBudget;
 use throng::hub::inbox::{CREDIT_BYTES, CREDITS};
 use throng::hub::{
     Channel, Command, Hub, MessageShape, NoCredit, PublishError, Published, Shard, Since, SubscribeError,
@@ -15,6 +16,7 @@ use throng::hub::{
 };
 use throng::metrics::{Metrics, ShardCounts};
 use throng::protocol::position::Start;
+use throng::protocol::websocket::frame::{self, Opcode};
 use throng::protocol::{ChannelName, CloseReason, Payload};
 
 /// Longest step of the simulated clock: shards look at it as often as a busy process would.
@@ -94,6 +96,7 @@ impl SimulatedHub {
             channel: Arc::clone(&self.parts.options.borrow()),
             now: self.time_of_day(),
             bytes_max: self.hub().limits().outbox_bytes_max,
+            info: peer.state.info.borrow().clone(),
         };
         let (known, mut bytes) = (ChannelName::parse(name).unwrap(), 0);
         let subscribed = loop {
@@ -104,9 +107,13 @@ impl SimulatedHub {
                 subscribed => break subscribed.unwrap(),
             }
         };
-        peer.state.channels.borrow_mut().push(Arc::clone(&subscribed.channel));
-        self.parts.channels.borrow_mut().insert(name.to_owned(), subscribed.channel);
+        self.note_subscription(peer, name, subscribed.channel);
         subscribed.start
+    }
+
+    pub(super) fn note_subscription(&self, peer: &Peer, name: &str, channel: Arc<Channel>) {
+        peer.state.channels.borrow_mut().push(Arc::clone(&channel));
+        self.parts.channels.borrow_mut().insert(name.to_owned(), channel);
     }
 
     pub(super) fn unsubscribe(&self, peer: &Peer, name: &str) {
@@ -146,11 +153,34 @@ impl SimulatedHub {
         (0..16).for_each(|_| self.hub().sweep_histories(self.time_of_day()));
     }
 
+    /// Lets all channels, those that exist and those to come, follow other options.
+    pub(crate) fn reload(&self, change: impl FnOnce(&mut NamespaceOptions)) {
+        let mut options = ChannelOptions::clone(&self.parts.options.borrow());
+        change(&mut options.options);
+        let options = self.parts.options.replace(Arc::new(options));
+        drop(options);
+        self.hub().follow_options(|_| Some(Arc::clone(&self.parts.options.borrow())));
+    }
+
+    /// Who is in a channel, as `CLIENT USER`, in the order of the texts.
+    pub(crate) fn presence(&self, channel: &str) -> Vec<String> {
+        let members = self.hub().presence(&ChannelName::parse(channel).unwrap());
+        let mut known: Vec<_> =
+            members.known.iter().map(|member| format!("{} {}", member.id, member.info().user())).collect();
+        known.sort();
+        known
+    }
+
     /// Tells subscribers how many they are, where that has changed. Returns the number of announcements.
     pub(crate) fn announce(&self) -> usize {
         let announcements = self.hub().take_announcements();
         let count = announcements.len();
-        announcements.into_iter().for_each(|announcement| self.push(announcement.shard, announcement.command()));
+        for announcement in announcements {
+            let shard = announcement.shard;
+            let (command, bytes) = announcement.command();
+            self.make_room(shard, bytes);
+            self.hub().inbox(shard).try_credit(bytes).unwrap().push(command);
+        }
         count
     }
 
@@ -165,6 +195,16 @@ impl SimulatedHub {
         self.make_room(shard, 0);
         let inbox = self.hub().inbox(shard);
         inbox.try_credit(0).unwrap().push(command);
+    }
+
+    /// Sends a text message to a peer as a reply, unless too many bytes of them wait for it.
+    pub(crate) fn try_reply(&self, peer: &Peer, budget: &ReplyBudget, text: &str) -> bool {
+        let frames = frame::encode(Opcode::Text, text.as_bytes());
+        let Some(permit) = budget.try_acquire(frames.len()) else { return false };
+        self.make_room(peer.id().shard(), frames.len());
+        let credit = self.hub().inbox(peer.id().shard()).try_credit(frames.len()).unwrap();
+        credit.push(Command::Reply { id: peer.id(), frames, permit });
+        true
     }
 
     pub(crate) fn close(&self, peer: &Peer, reason: CloseReason) {
