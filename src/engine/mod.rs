@@ -7,8 +7,9 @@ pub mod replies;
 
 use crate::config::ChannelOptions;
 use crate::hub::{
-    Channel, Command, ConnectionId, Credits, DirectoryFull, EncodeOpening, Full, HistoryPage, HistoryQuery, Hub, Members, NoCredit,
-    Opening, PresenceStats, PublishError, Published, Sink, SubscribeError, SubscribeOptions, Subscribed, UnknownPosition,
+    Channel, Command, ConnectionId, Credits, DirectoryFull, EncodeOpening, Full, HistoryPage, HistoryQuery, Hub,
+    Members, NoCredit, Opening, PresenceStats, PublishError, Published, Sink, SubscribeError, SubscribeOptions,
+    Subscribed, UnknownPosition,
 };
 use crate::metrics::Metrics;
 use crate::protocol::{ChannelName, Payload};

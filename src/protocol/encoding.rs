@@ -3,7 +3,7 @@
 //! The hub knows what has to be said; only an encoding knows frames. A publication is encoded once per shard and
 //! encoding, while it is copied into the log.
 
-use super::centrifuge::{Format, close, publication as push};
+use super::centrifuge::{DisconnectCode, Format, close, publication as push};
 use super::channel_name::ChannelName;
 use super::close::CloseReason;
 use super::close_code::CloseCode;
@@ -152,6 +152,11 @@ impl Encoding {
     /// Returns whether a connection can be told what it missed. The echo protocol returns the client's own bytes only.
     pub fn tells_missed(self) -> bool {
         matches!(self, Self::Lines | Self::NumberedLines)
+    }
+
+    /// Returns why a connection is closed that answers a ping that was not sent; `None` if it is not.
+    pub fn stray_pong(self) -> Option<CloseReason> {
+        matches!(self, Self::Centrifuge(_)).then_some(CloseReason::Centrifuge(DisconnectCode::BadRequest))
     }
 
     /// Returns whether a connection may miss something and go on. A client of the Centrifuge protocol cannot be told:

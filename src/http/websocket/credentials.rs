@@ -18,8 +18,7 @@ const CHAT: &str = "throng.chat";
 const NUMBERED: &str = "throng.numbered";
 
 /// The subprotocols of the Centrifuge protocol.
-const CENTRIFUGE: [(&str, Format); 2] =
-    [("centrifuge-json", Format::Json), ("centrifuge-protobuf", Format::Protobuf)];
+const CENTRIFUGE: [(&str, Format); 2] = [("centrifuge-json", Format::Json), ("centrifuge-protobuf", Format::Protobuf)];
 
 /// What begins a subprotocol that is a token.
 const TOKEN: &str = "throng.token.";

@@ -34,7 +34,9 @@ pub const fn disconnect_code(reason: CloseReason) -> Option<DisconnectCode> {
         CloseReason::Shutdown | CloseReason::Shed => Some(DisconnectCode::Shutdown),
         CloseReason::Aged => Some(DisconnectCode::ForceReconnect),
         CloseReason::Expired => Some(DisconnectCode::Expired),
-        CloseReason::Unsubscribed | CloseReason::Disconnected(CloseCode::FORCE_DISCONNECT) => Some(DisconnectCode::ForceDisconnect),
+        CloseReason::Unsubscribed | CloseReason::Disconnected(CloseCode::FORCE_DISCONNECT) => {
+            Some(DisconnectCode::ForceDisconnect)
+        }
         CloseReason::Internal => Some(DisconnectCode::ServerError),
         CloseReason::Centrifuge(code) => Some(code),
         CloseReason::Peer(_)

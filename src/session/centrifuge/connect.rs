@@ -92,11 +92,7 @@ fn new_client<S: Sink>(
 }
 
 /// Counts the connection for the user that the token names.
-fn admit<S: Sink>(
-    environment: &dyn Environment<S>,
-    id: ConnectionId,
-    claims: &Claims,
-) -> Result<UserPermit, Failure> {
+fn admit<S: Sink>(environment: &dyn Environment<S>, id: ConnectionId, claims: &Claims) -> Result<UserPermit, Failure> {
     let expires_at = claims.connection_expires.map(|at| at.saturating_add(EXPIRY_GRACE));
     let identity = Identity { user: claims.user.clone(), expires_at };
     let admitted = environment.users().admit(id, identity, environment.connections_per_user_max());

@@ -21,7 +21,9 @@ use super::users::UserPermit;
 use crate::engine::replies::ReplyBudget;
 use crate::hub::Sink;
 use crate::protocol::CloseReason;
-use crate::protocol::centrifuge::{self, Command, Connect, DisconnectCode, ErrorCode, Format, Reply, ReplyBody, Request};
+use crate::protocol::centrifuge::{
+    self, Command, Connect, DisconnectCode, ErrorCode, Format, Reply, ReplyBody, Request,
+};
 use caller::Caller;
 use clients::ConnectedClient;
 use connect::Admitted;

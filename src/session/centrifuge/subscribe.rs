@@ -125,11 +125,7 @@ impl Terms<'_> {
     }
 
     /// Returns what the client is told; `None` if it does not want to begin like that.
-    fn result(
-        &self,
-        start: Start,
-        publications: &mut dyn Iterator<Item = Publication>,
-    ) -> Option<SubscribeResult> {
+    fn result(&self, start: Start, publications: &mut dyn Iterator<Item = Publication>) -> Option<SubscribeResult> {
         let recovered = start.is_recovered == Some(true);
         if self.recover.is_some() && !recovered && self.rejects_unrecovered {
             return None;

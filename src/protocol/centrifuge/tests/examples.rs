@@ -3,10 +3,10 @@
 //! The files hold the JSON of the protocol's description; the Protobuf next to it was made by an SDK of its authors.
 
 use super::{Sent, published};
-use crate::protocol::centrifuge::*;
-use crate::protocol::publication::Details;
-use crate::protocol::publication::ClientInfo;
 use crate::protocol::Payload;
+use crate::protocol::centrifuge::*;
+use crate::protocol::publication::ClientInfo;
+use crate::protocol::publication::Details;
 use std::sync::Arc;
 
 const COMMANDS: &str = include_str!("../../../../tests/centrifuge/commands.txt");

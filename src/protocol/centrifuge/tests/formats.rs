@@ -3,8 +3,8 @@
 use super::Sent;
 use crate::protocol::centrifuge::wire::{command as wire, reply};
 use crate::protocol::centrifuge::*;
-use crate::protocol::publication::Details;
 use crate::protocol::publication::ClientInfo;
+use crate::protocol::publication::Details;
 use crate::protocol::{Payload, Publication};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
