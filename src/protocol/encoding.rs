@@ -3,7 +3,7 @@
 //! The hub knows what has to be said; only an encoding knows frames. A publication is encoded once per shard and
 //! encoding, while it is copied into the log.
 
-use super::centrifuge::{Format, close, publication as push};
+use super::centrifuge::{DisconnectCode, Format, close, presence, publication as push};
 use super::channel_name::ChannelName;
 use super::close::CloseReason;
 use super::close_code::CloseCode;
@@ -137,21 +137,27 @@ impl Encoding {
 
     /// Encodes for a log of the channel of that name that a client has joined or left, and appends it to `out`; nothing
     /// where the protocol has no room for it.
-    pub fn presence_event(self, _channel: &str, event: &PresenceEvent, out: &mut Vec<u8>) {
+    pub fn presence_event(self, channel: &str, event: &PresenceEvent, out: &mut Vec<u8>) {
         match self {
             Self::NumberedLines => chat::presence_event(event, out),
-            Self::Lines | Self::Frames | Self::Centrifuge(_) => {}
+            Self::Centrifuge(format) => presence::event(format, channel, event, out),
+            Self::Lines | Self::Frames => {}
         }
     }
 
     /// Returns whether a connection can be told who joins and leaves.
     pub fn tells_presence(self) -> bool {
-        self == Self::NumberedLines
+        matches!(self, Self::NumberedLines | Self::Centrifuge(_))
     }
 
     /// Returns whether a connection can be told what it missed. The echo protocol returns the client's own bytes only.
     pub fn tells_missed(self) -> bool {
         matches!(self, Self::Lines | Self::NumberedLines)
+    }
+
+    /// Returns why a connection is closed that answers a ping that was not sent; `None` if it is not.
+    pub fn stray_pong(self) -> Option<CloseReason> {
+        matches!(self, Self::Centrifuge(_)).then_some(CloseReason::Centrifuge(DisconnectCode::BadRequest))
     }
 
     /// Returns whether a connection may miss something and go on. A client of the Centrifuge protocol cannot be told:

@@ -6,10 +6,9 @@
 
 #![expect(clippy::panic, reason = "what fails here fails the test")]
 
-use crate::simulation::{End, Peer, SimulatedHub};
+use crate::simulation::{End, Peer, SimulatedHub, published_line};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use serde_json::Value;
 use std::collections::HashMap;
 use std::env;
 use std::time::Duration;
@@ -27,19 +26,17 @@ const COALESCE_DELAY_MAX: u64 = 100;
 
 const CHANNELS: [&str; 3] = ["a", "b", "c"];
 
+/// What replies begin with.
+const REPLY: &str = " [reply] ";
+
 /// How somebody may get a channel.
-const ENCODINGS: [Encoding; 5] = [
-    Encoding::Lines,
-    Encoding::NumberedLines,
-    Encoding::Frames,
-    Encoding::Centrifuge(Format::Json),
-    Encoding::Centrifuge(Format::Protobuf),
-];
+const ENCODINGS: [Encoding; 5] = {
+    use Encoding::{Centrifuge, Frames, Lines, NumberedLines};
+    [Lines, NumberedLines, Frames, Centrifuge(Format::Json), Centrifuge(Format::Protobuf)]
+};
 
 /// More than the bytes of a push besides its text.
 const PUSH_BYTES: usize = 64;
-/// What replies begin with.
-const REPLY: &str = " [reply] ";
 
 /// Most publications of a recovery.
 const RECOVERED_MAX: usize = 300;
@@ -244,8 +241,8 @@ impl World {
         }
         match since {
             Since::Now => assert_eq!((start.publications, start.is_recovered), (0, None)),
-            Since::Offset(_) => panic!("the model names an epoch"),
             Since::Newest(wanted) => assert!(start.publications <= wanted && start.is_recovered.is_none()),
+            Since::Offset(_) => unreachable!("its own test"),
             Since::After { position, or_newest } => {
                 let is_recoverable = Some(position.epoch) == epoch && self.keeps_since(channel, position);
                 assert_eq!(start.is_recovered, Some(is_recoverable), "{position}");
@@ -428,23 +425,7 @@ impl World {
                 told += notice.split(' ').next().and_then(|count| count.parse().ok()).unwrap_or(0);
                 continue;
             }
-            let (offset, line) = match subscriber.encoding {
-                Encoding::NumberedLines => {
-                    let mut parts = line.splitn(3, ' ');
-                    let offset: u64 =
-                        parts.next().and_then(|offset| offset.parse().ok()).expect("a line has an offset");
-                    assert!(parts.next().is_some_and(|time| time.parse::<u64>().is_ok()), "{line}");
-                    (Some(offset), parts.next().unwrap_or("").to_owned())
-                }
-                Encoding::Lines | Encoding::Frames => (None, line),
-                Encoding::Centrifuge(_) => {
-                    let reply: Value = serde_json::from_str(&line).expect("it is JSON");
-                    let push = &reply["push"];
-                    let text = push["pub"]["data"].as_str().expect("a line is a string").to_owned();
-                    assert!(text.starts_with(push["channel"].as_str().expect("a push has a channel")), "{line}");
-                    (push["pub"]["offset"].as_u64(), text)
-                }
-            };
+            let (offset, line) = published_line(subscriber.encoding, line);
             let mut parts = line.split(':');
             let (channel, number) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
             let number: usize = number.parse().unwrap_or_else(|_| panic!("not ours: {line}"));

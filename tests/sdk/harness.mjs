@@ -75,13 +75,15 @@ export class Hub {
       body: JSON.stringify(body),
     });
     const answer = await response.json();
-    assert.ok(answer.result, `${method}: ${JSON.stringify(answer)}`);
-    return answer.result;
+    const result = answer.result ?? answer.replies;
+    assert.ok(result, `${method}: ${JSON.stringify(answer)}`);
+    return result;
   }
 
   /** Returns a client that is not connected yet. */
   client(format, options = {}, url = this.socketUrl) {
-    const client = new format.Client(url, { websocket: WebSocket, minReconnectDelay: 10, maxReconnectDelay: 100, ...options });
+    const delays = { minReconnectDelay: 10, maxReconnectDelay: 100 };
+    const client = new format.Client(url, { websocket: WebSocket, ...delays, ...options });
     // Without a listener an error would end the process.
     client.on("error", () => {});
     return client;

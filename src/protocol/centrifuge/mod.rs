@@ -12,6 +12,7 @@ mod reply;
 
 pub mod close;
 mod json;
+pub mod presence;
 mod protobuf;
 pub mod publication;
 mod value;
