@@ -3,7 +3,7 @@
 //! The hub knows what has to be said; only an encoding knows frames. A publication is encoded once per shard and
 //! encoding, while it is copied into the log.
 
-use super::centrifuge::{DisconnectCode, Format, close, presence, publication as push};
+use super::centrifuge::{self, DisconnectCode, Format, Push, close, publication as push};
 use super::channel_name::ChannelName;
 use super::close::CloseReason;
 use super::close_code::CloseCode;
@@ -140,7 +140,7 @@ impl Encoding {
     pub fn presence_event(self, channel: &str, event: &PresenceEvent, out: &mut Vec<u8>) {
         match self {
             Self::NumberedLines => chat::presence_event(event, out),
-            Self::Centrifuge(format) => presence::event(format, channel, event, out),
+            Self::Centrifuge(format) => centrifuge::push(format, &Push::presence(channel, event), out),
             Self::Lines | Self::Frames => {}
         }
     }

@@ -209,7 +209,7 @@ impl Server {
 /// Starts what tokens need while the server runs.
 fn watch_tokens(monitors: &mut JoinSet<()>, state: &Arc<State>) {
     let (config, watched) = (state.settings.load(), Arc::clone(state));
-    monitors.spawn(async move { expiry::close_expired(watched.hub(), &watched.users).await });
+    monitors.spawn(async move { expiry::close_expired(watched.hub(), &watched.users, &watched.clients).await });
     if let Some(url) = config.tokens.jwks_url.clone() {
         monitors.spawn(jwks::keep_fresh(Arc::clone(state), url));
     }

@@ -12,7 +12,6 @@ mod reply;
 
 pub mod close;
 mod json;
-pub mod presence;
 mod protobuf;
 pub mod publication;
 mod value;

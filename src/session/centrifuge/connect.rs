@@ -1,23 +1,20 @@
 //! `connect`: who a client is, and how its connection goes on.
 
-use super::clients::{ConnectedClient, Subscriptions};
+use super::clients::{ConnectedClient, EXPIRY_GRACE, SUBSCRIPTIONS_MAX, Subscriptions};
 use super::failure::Failure;
 use crate::auth::{Claims, UserId};
+use crate::config::ChannelOptions;
 use crate::engine::Engine;
 use crate::engine::replies::ReplyBudget;
 use crate::hub::{ConnectionId, Sink};
-use crate::protocol::ClientInfo;
-use crate::protocol::centrifuge::{Connect, ConnectResult, DisconnectCode, Expiry, Format};
+use crate::protocol::centrifuge::{Connect, ConnectResult, DisconnectCode, ErrorCode, Expiry, Format};
 use crate::protocol::publication::ClientInfo as Publisher;
+use crate::protocol::{ChannelName, ClientInfo};
 use crate::session::environment::Environment;
 use crate::session::users::{Identity, UserPermit};
-use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex as AsyncMutex;
-
-/// Seconds that a client has to send a new token once its old one has expired, as in Centrifugo.
-pub const EXPIRY_GRACE: u64 = 25;
 
 /// A client that is let in.
 #[derive(Debug)]
@@ -26,6 +23,17 @@ pub(super) struct Admitted<S: Sink> {
     /// Counts for its user until the connection is gone; `None` for a client without a token.
     pub(super) permit: Option<UserPermit>,
     pub(super) result: ConnectResult,
+    /// The subscriptions that its token asks for.
+    pub(super) channels: Vec<TokenChannel>,
+}
+
+/// A channel that a token subscribes its client to.
+#[derive(Debug)]
+pub(super) struct TokenChannel {
+    pub(super) name: ChannelName,
+    pub(super) options: Arc<ChannelOptions>,
+    /// What others there may know of the client.
+    pub(super) info: Option<Arc<str>>,
 }
 
 /// Lets a client in.
@@ -41,6 +49,7 @@ pub(super) fn connect<S: Sink>(
         "" => None,
         token => Some(environment.verify(token)?),
     };
+    let channels = claims.as_ref().map_or(Ok(Vec::new()), |claims| token_channels(environment, claims))?;
     let permit = claims.as_ref().map(|claims| admit(environment, id, claims)).transpose()?;
     let expires_at = claims.as_ref().and_then(|claims| claims.connection_expires);
     let result = ConnectResult {
@@ -53,8 +62,21 @@ pub(super) fn connect<S: Sink>(
         pong: true,
     };
     let client = Arc::new(new_client(engine.clone(), id, format, claims));
-    environment.clients().add(&client);
-    Ok(Admitted { client, permit, result })
+    Ok(Admitted { client, permit, result, channels })
+}
+
+/// Returns the channels that a token subscribes its client to.
+fn token_channels<S: Sink>(environment: &dyn Environment<S>, claims: &Claims) -> Result<Vec<TokenChannel>, Failure> {
+    if claims.channels.len() > SUBSCRIPTIONS_MAX {
+        return Err(ErrorCode::LimitExceeded.into());
+    }
+    let namespaces = environment.namespaces();
+    let channel = |name: &String| -> Result<TokenChannel, Failure> {
+        let known = ChannelName::parse(name).map_err(|_| ErrorCode::BadRequest)?;
+        let options = namespaces.of(name).map_err(|_| ErrorCode::UnknownChannel)?;
+        Ok(TokenChannel { name: known, options: Arc::clone(options), info: claims.channel_info(name) })
+    };
+    claims.channels.iter().map(channel).collect()
 }
 
 /// Returns what a client is told of a time at which it expires.
@@ -71,12 +93,6 @@ fn new_client<S: Sink>(
 ) -> ConnectedClient<S> {
     let user = claims.as_ref().and_then(|claims| claims.user.clone());
     let conn_info = claims.as_ref().and_then(|claims| claims.info.clone());
-    let publisher = Publisher {
-        user: user.as_ref().map_or_else(String::new, |user| user.as_str().to_owned()),
-        client: id.to_string(),
-        conn_info: conn_info.as_ref().map(|info| Bytes::copy_from_slice(info.as_bytes())),
-        chan_info: None,
-    };
     let info = ClientInfo { user: user.as_ref().map(UserId::shared), conn_info, chan_info: None };
     ConnectedClient {
         engine,
@@ -85,7 +101,7 @@ fn new_client<S: Sink>(
         budget: ReplyBudget::default(),
         user,
         token_channels: claims.map(|claims| claims.channels).unwrap_or_default(),
-        publisher: Arc::new(publisher),
+        publisher: Arc::new(Publisher::of(&id.to_string(), &info)),
         info: (info != ClientInfo::ANONYMOUS).then(|| Arc::new(info)),
         subscriptions: AsyncMutex::new(Subscriptions::default()),
     }
