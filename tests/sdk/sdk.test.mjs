@@ -37,7 +37,7 @@ function suite(format) {
 
   after(async () => {
     await new Promise((resolve) => setTimeout(resolve, since + LIFE - Date.now()));
-    assert.deepEqual(ends, [], "a client that answers pings stays connected");
+    assert.deepEqual(ends, [], "who answers pings and refreshes tokens stays connected and subscribed");
     witness.disconnect();
     await hub.stop();
   });
@@ -286,6 +286,73 @@ function suite(format) {
     const ended = next(client, "disconnected");
     await hub.api("disconnect", { user: "99" });
     assert.equal((await ended).code, 3503);
+  });
+
+  test("a backend subscribes and unsubscribes a running client", async () => {
+    const [of, own] = [channel(), channel()];
+    const client = await hub.connected(format, { token: token({ sub: "served" }) });
+    const begun = next(client, "subscribed");
+    await hub.api("subscribe", { user: "served", channel: of });
+    assert.equal((await begun).channel, of);
+    const received = next(client, "publication");
+    await publish(of, "for it");
+    const { channel: from, data, offset } = await received;
+    assert.deepEqual([from, format.read(data), offset], [of, "for it", 1]);
+    const over = next(client, "unsubscribed");
+    await hub.api("unsubscribe", { user: "served", channel: of });
+    assert.equal((await over).channel, of);
+
+    const subscription = await subscribed(client, format, own);
+    const ended = next(subscription, "unsubscribed");
+    await hub.api("unsubscribe", { user: "served", channel: own });
+    assert.equal((await ended).code, 2000);
+    client.disconnect();
+  });
+
+  test("a token subscribes its client, which recovers what it missed", async () => {
+    const cable = await Cable.to(hub);
+    const name = channel();
+    const client = hub.client(format, { token: token({ sub: "42", channels: [name] }) }, cable.url);
+    const received = [];
+    client.on("publication", ({ data }) => {
+      received.push(format.read(data));
+      client.emit("collected");
+    });
+    const begun = next(client, "subscribed");
+    client.connect();
+    assert.equal((await begun).channel, name);
+    await publish(name, 1);
+    while (received.length < 1) await next(client, "collected");
+    const [away, again] = [next(client, "connecting"), next(client, "subscribed")];
+    cable.cut();
+    await away;
+    for (const value of [2, 3]) await publish(name, value);
+    const { wasRecovering, recovered } = await again;
+    assert.ok(wasRecovering && recovered);
+    while (received.length < 3) await next(client, "collected");
+    assert.deepEqual(received, [1, 2, 3]);
+    client.disconnect();
+    cable.close();
+  });
+
+  test("a token of its own opens a private channel, and is replaced before it ends", async () => {
+    const name = `$${channel()}`;
+    const client = await hub.connected(format, { token: token({ sub: "42" }) });
+    const { promise: replaced, resolve } = Promise.withResolvers();
+    let asked = 0;
+    const getToken = async () => {
+      asked += 1;
+      if (asked === 2) resolve();
+      return token({ sub: "42", channel: name, exp: now() + 2 });
+    };
+    const subscription = await subscribed(client, format, name, { getToken });
+    subscription.on("subscribing", () => ends.push("a refreshed subscription is made again"));
+    await replaced;
+    // The reply to this comes after the one to the new token.
+    await subscription.publish(format.write("in"));
+    assert.deepEqual(await values(subscription, 1), ["in"]);
+    subscription.removeAllListeners("subscribing");
+    client.disconnect();
   });
 
   test("bytes arrive as they are in Protobuf, and said to be bytes in JSON", async () => {
