@@ -145,7 +145,7 @@ async fn subscription_tells_when_its_token_ends_and_takes_a_new_one() {
     assert_eq!(client.closed().await, Some((3500, "invalid token".to_owned())));
 }
 
-/// docs/threats.md, row 13: the grace of 25 seconds is not a way to stay.
+/// docs/threats.md, row 20: the grace of 25 seconds is not a way to stay.
 #[tokio::test]
 async fn client_is_disconnected_when_a_subscription_has_expired_and_was_not_refreshed() {
     let server = server().await;
