@@ -83,6 +83,9 @@ impl SimulatedHub {
         self.make_room(id.shard(), 0);
         let credit = self.hub().inbox(id.shard()).try_credit(0).unwrap();
         self.hub().connect(seat, pipe.clone(), shape, credit);
+        if shape.encoding.waits_for_client() {
+            self.push(id.shard(), Command::Pong { id });
+        }
         let state = Rc::new(State::new(id, pipe, shape));
         self.parts.peers.borrow_mut().push(Rc::clone(&state));
         Peer { hub: self.clone(), state }
