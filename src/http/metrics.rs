@@ -6,6 +6,7 @@ use super::metrics_format::{self, Format};
 use super::process_metrics::ProcessMetrics;
 use super::response::{HttpResponse, set_header, text, with_body};
 use crate::metrics::{LATENCY_BOUNDS, LatencyHistogram, Metric, MetricKind, ProcessCounts, Read, ShardCounts};
+use crate::operation::idempotency::IdempotencyCounts;
 use crate::operation::lifecycle::Stage;
 use crate::operation::operator_key::KeyStatus;
 use crate::operation::pace::{Closing, ClosingKind};
@@ -87,6 +88,7 @@ struct Snapshot {
     api: Vec<(&'static str, u32, u64)>,
     /// Times of the API's requests.
     api_times: LatencyHistogram,
+    idempotency: IdempotencyCounts,
 }
 
 impl Snapshot {
@@ -100,6 +102,7 @@ impl Snapshot {
             inbox_bytes: (0..hub.shards()).map(|shard| hub.inbox(shard).bytes() as u64).sum(),
             api: hub.metrics().api.requests(),
             api_times: hub.metrics().api.times(),
+            idempotency: state.idempotency.counts(),
             placements: hub.placement().taken_by_shard().into_iter().map(|taken| taken as u64).collect(),
         }
     }
@@ -123,9 +126,9 @@ fn gauges(state: &State) -> Vec<StateGauge> {
     let gauge = |name, help, value| StateGauge { name, help, value };
     vec![
         gauge(
-            "api_idempotency_forgotten",
-            "Idempotency keys that were forgotten before their five minutes, because there were too many",
-            state.idempotency.forgotten(),
+            "api_idempotency_keys",
+            "Idempotency keys of the last five minutes, whose answers are kept",
+            state.idempotency.counts().kept,
         ),
         gauge("connections_max", "Limit of connections", hub.placement().max() as u64),
         gauge("channels", "Channels that exist", hub.directory().len() as u64),
@@ -134,6 +137,7 @@ fn gauges(state: &State) -> Vec<StateGauge> {
             "Bytes that all channels together keep of what was published",
             hub.history_bytes() as u64,
         ),
+        gauge("history_bytes_max", "Limit of history_bytes", hub.history_bytes_max() as u64),
         gauge("handshakes", "HTTP connections, handshakes in progress included", state.handshakes.len()),
         gauge("users", "Users that are connected, as their tokens name them", state.users.connected() as u64),
         gauge("tokens_insecure", "1 if the signatures of tokens are not checked", is_insecure),
@@ -334,6 +338,20 @@ fn encode_api(encoder: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::
     for (method, code, count) in &snapshot.api {
         let labels = [("method", (*method).to_owned()), ("code", code.to_string())];
         ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
+    }
+    for (name, help, value) in [
+        (
+            "api_idempotency_repeated",
+            "Publications that were sent again under their idempotency key, and not published again",
+            snapshot.idempotency.repeated,
+        ),
+        (
+            "api_idempotency_forgotten",
+            "Idempotency keys that were forgotten before their five minutes, because there were too many",
+            snapshot.idempotency.forgotten,
+        ),
+    ] {
+        encode_one(encoder, Metadata { name, help, kind: MetricKind::Counter }, value)?;
     }
     let help = "Time from the head of an API request to its answer";
     let family =

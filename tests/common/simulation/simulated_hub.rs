@@ -313,6 +313,8 @@ impl SimulatedHub {
         self.pause(self.parts.options.borrow().options.history_ttl);
         self.sweep();
         assert_eq!(self.hub().history_bytes(), 0, "histories");
+        assert_eq!(self.hub().metrics().process.read().presence_members, 0, "members");
+        assert_eq!(self.announce(), 0, "announcements");
         assert_eq!(self.hub().placement().taken(), 0, "seats");
         assert!(self.hub().directory().is_empty(), "channels");
         for (index, shard) in self.parts.shards.borrow().iter().enumerate() {
