@@ -85,6 +85,7 @@ pub struct ConnectResult {
 
 /// A subscription.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "the fields of the protocol")]
 pub struct SubscribeResult {
     /// When the client has to refresh; `None` if it need not.
     pub expires: Option<Expiry>,

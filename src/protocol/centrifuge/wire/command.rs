@@ -63,6 +63,7 @@ pub(crate) struct ConnectRequest {
 
 #[derive(Clone, Deserialize, PartialEq, prost::Message)]
 #[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "the fields of the protocol")]
 pub(crate) struct SubscribeRequest {
     #[prost(string, tag = "1")]
     #[serde(deserialize_with = "nullable")]

@@ -74,6 +74,7 @@ pub(crate) struct ConnectResult {
 
 #[derive(Clone, PartialEq, prost::Message)]
 #[cfg_attr(test, derive(serde::Deserialize), serde(default, deny_unknown_fields))]
+#[expect(clippy::struct_excessive_bools, reason = "the fields of the protocol")]
 pub(crate) struct SubscribeResult {
     #[prost(bool, tag = "1")]
     pub(crate) expires: bool,
