@@ -156,8 +156,7 @@ impl Encoding {
     }
 
     /// Returns whether a connection gets nothing, and no ping either, until its client has connected by the protocol.
-    /// SDKs
-    /// do not answer pings before.
+    /// SDKs do not answer pings before.
     pub fn waits_for_client(self) -> bool {
         matches!(self, Self::Centrifuge(_))
     }
