@@ -3,17 +3,34 @@
 //! Publishing is not delivering. With [`Engine::Memory`] both are one synchronous step under the channel's lock;
 //! sessions and the API call only this, so that another engine may decide the order elsewhere.
 
+pub mod replies;
+
 use crate::config::ChannelOptions;
 use crate::hub::{
-    Channel, ConnectionId, Credits, DirectoryFull, Full, HistoryPage, HistoryQuery, Hub, Members, NoCredit,
-    PresenceStats, PublishError, Published, Sink, SubscribeError, SubscribeOptions, Subscribed, UnknownPosition,
+    Channel, Command, ConnectionId, Credits, DirectoryFull, EncodeOpening, Full, HistoryPage, HistoryQuery, Hub,
+    Members, NoCredit, Opening, PresenceStats, PublishError, Published, Sink, SubscribeError, SubscribeOptions,
+    Subscribed, UnknownPosition,
 };
 use crate::metrics::Metrics;
 use crate::protocol::{ChannelName, Payload};
+use bytes::Bytes;
+use replies::ReplyBudget;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
+
+/// Bytes that a reply to a subscription without publications has at most, but for data that its token asks for.
+const REPLY_OF_SUBSCRIBE: usize = 512;
+
+/// Why a subscription was not made.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NotSubscribed {
+    /// There is no place for it.
+    Full(Full),
+    /// Its client does not want it: it cannot get everything that it missed.
+    Declined,
+}
 
 /// Where the order of the channels is decided. Cloning counts a reference.
 pub enum Engine<S: Sink> {
@@ -62,8 +79,54 @@ impl<S: Sink> Engine<S> {
                 Ok(subscribed) => return Ok(subscribed),
                 Err(SubscribeError::Full(full)) => return Err(full),
                 Err(SubscribeError::Credit { bytes: needed }) => bytes = needed,
+                // Only an opening can be declined, and there is none.
+                Err(SubscribeError::Declined) => bytes = 0,
             }
         }
+    }
+
+    /// Subscribes a connection to the channel of that name, whose client gets first what `encode` makes of where it
+    /// begins: a reply that its budget has to pay for.
+    ///
+    /// # Errors
+    ///
+    /// [`NotSubscribed`] says why there is no place for it, or that the client does not want it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future subscribes to nothing.
+    pub async fn subscribe_with(
+        &self,
+        id: ConnectionId,
+        name: &ChannelName,
+        mut options: SubscribeOptions,
+        budget: &ReplyBudget,
+        encode: EncodeOpening<'_>,
+    ) -> Result<Subscribed, NotSubscribed> {
+        let mut bytes = REPLY_OF_SUBSCRIBE;
+        loop {
+            // The permit first, because it waits for the client: nothing of a shard may be held meanwhile.
+            let permit = budget.acquire(bytes).await;
+            let credit = self.hub().inbox(id.shard()).credit(bytes).await;
+            options.now = self.time_of_day();
+            match self.hub().subscribe_with(id, name, &options, Some(Opening { encode, permit }), credit) {
+                Ok(subscribed) => return Ok(subscribed),
+                Err(SubscribeError::Full(full)) => return Err(NotSubscribed::Full(full)),
+                Err(SubscribeError::Declined) => return Err(NotSubscribed::Declined),
+                Err(SubscribeError::Credit { bytes: needed }) => bytes = needed,
+            }
+        }
+    }
+
+    /// Sends frames to a connection as soon as they may wait for its client, before what is published after that.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future sends nothing.
+    pub async fn reply(&self, id: ConnectionId, frames: Bytes, budget: &ReplyBudget) {
+        let permit = budget.acquire(frames.len()).await;
+        let credit = self.hub().inbox(id.shard()).credit(frames.len()).await;
+        credit.push(Command::Reply { id, frames, permit });
     }
 
     /// Removes a connection that stays from a channel.

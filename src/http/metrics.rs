@@ -139,7 +139,7 @@ fn gauges(state: &State) -> Vec<StateGauge> {
         ),
         gauge("history_bytes_max", "Limit of history_bytes", hub.history_bytes_max() as u64),
         gauge("handshakes", "HTTP connections, handshakes in progress included", state.handshakes.len()),
-        gauge("users", "Users that are connected, as their tokens name them", state.users.len() as u64),
+        gauge("users", "Users that are connected, as their tokens name them", state.users.connected() as u64),
         gauge("tokens_insecure", "1 if the signatures of tokens are not checked", is_insecure),
         gauge("draining", "1 while the hub is draining or stopping", is_not_ready),
         gauge("closing_total_connections", "Connections that a stop, drain or shed closes", to_close as u64),

@@ -4,6 +4,7 @@ use super::ConnectionId;
 use super::channel::Channel;
 use super::channel_key::ChannelKey;
 use super::inspection::Inspection;
+use super::reply::ReplyPermit;
 use crate::config::HubLimits;
 use crate::protocol::backlog::Backlog;
 use crate::protocol::{CloseReason, Encoding, PresenceEvent, Publication};
@@ -35,6 +36,27 @@ pub enum Command<S> {
         channel: Arc<Channel>,
         /// What the connection gets first.
         backlog: Backlog,
+        /// Pays for it; `None` where it is bounded because a connection subscribes once.
+        permit: Option<ReplyPermit>,
+    },
+    /// Send a connection nothing until it is released.
+    Hold {
+        /// The connection.
+        id: ConnectionId,
+    },
+    /// Send a connection what has waited.
+    Release {
+        /// The connection.
+        id: ConnectionId,
+    },
+    /// Frames that a connection gets before what is published from here on.
+    Reply {
+        /// The connection.
+        id: ConnectionId,
+        /// Whole frames.
+        frames: Bytes,
+        /// Pays for them until they have left.
+        permit: ReplyPermit,
     },
     /// A connection gets no more of a channel from here on.
     Unsubscribe {
@@ -66,7 +88,7 @@ pub enum Command<S> {
         /// Returned in the pong; at most 125 bytes.
         body: Bytes,
     },
-    /// The peer answered our ping.
+    /// The peer answered our ping, or is ready for the first.
     Pong {
         /// The connection that is alive.
         id: ConnectionId,
@@ -75,6 +97,15 @@ pub enum Command<S> {
     Close {
         /// The connection to close.
         id: ConnectionId,
+        /// Sent to the peer in the close frame.
+        reason: CloseReason,
+    },
+    /// Close a connection if it is subscribed to a channel; its backlog is dropped.
+    CloseSubscriber {
+        /// The connection to close.
+        id: ConnectionId,
+        /// The channel.
+        channel: ChannelKey,
         /// Sent to the peer in the close frame.
         reason: CloseReason,
     },
@@ -104,6 +135,7 @@ impl<S> Command<S> {
         match self {
             Self::Publish { publication, .. } => publication.payload.len(),
             Self::Subscribe { backlog, .. } => backlog.wire.len(),
+            Self::Reply { frames, .. } => frames.len(),
             Self::Announce { events, .. } => events.iter().map(PresenceEvent::bytes).sum(),
             _ => 0,
         }

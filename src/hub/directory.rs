@@ -63,13 +63,13 @@ impl Directory {
     }
 
     /// Returns the channel of that name, if there is one.
-    pub(super) fn get(&self, name: &ChannelName) -> Option<Arc<Channel>> {
+    pub fn get(&self, name: &ChannelName) -> Option<Arc<Channel>> {
         self.channels.get(name).map(|channel| Arc::clone(&channel))
     }
 
     /// Returns the epoch of the channel with this key.
     pub(super) fn epoch(&self, key: ChannelKey) -> Epoch {
-        Epoch::new(self.seed.hash_one(key))
+        Epoch::new(self.seed.hash_one(key).max(1))
     }
 
     /// Returns whether the channel exists or may be created. Only a hint: the answer may change before the channel is

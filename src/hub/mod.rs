@@ -18,6 +18,7 @@ pub mod presence;
 
 pub mod id;
 pub mod placement;
+pub mod reply;
 
 pub mod command;
 pub mod inbox;
@@ -38,6 +39,7 @@ pub use placement::SlotReservation;
 pub use presence::{Member, Members, PresenceStats};
 pub use publish::{Credits, NoCredit, PublishError, Published};
 pub use read::{HistoryPage, HistoryQuery, UnknownPosition};
+pub use reply::ReplyPermit;
 pub use shard::Shard;
 pub use sink::{Sent, Sink, Wire};
-pub use subscribe::{Full, Since, SubscribeError, SubscribeOptions, Subscribed};
+pub use subscribe::{EncodeOpening, Full, Opening, Since, SubscribeError, SubscribeOptions, Subscribed};

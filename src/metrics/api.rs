@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The methods of the API, and one for all that do not exist, so that clients cannot add any.
-pub const API_METHODS: [&str; 12] = [
+pub const API_METHODS: [&str; 15] = [
     "publish",
     "broadcast",
     "publish_stream",
@@ -16,6 +16,9 @@ pub const API_METHODS: [&str; 12] = [
     "channels",
     "info",
     "disconnect",
+    "subscribe",
+    "unsubscribe",
+    "refresh",
     "batch",
     "unknown",
 ];
@@ -71,8 +74,8 @@ mod tests {
         let counters = ApiCounters::default();
         counters.count(0, 0);
         counters.count(0, 0);
-        counters.count(10, 107);
-        counters.count(11, 9999);
+        counters.count(13, 107);
+        counters.count(14, 9999);
         let requests = counters.requests();
         let counted: Vec<_> = requests.iter().filter(|(.., count)| *count > 0).copied().collect();
         assert_eq!(counted, [("publish", 0, 2), ("batch", 107, 1), ("unknown", 100, 1)]);

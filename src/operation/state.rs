@@ -11,9 +11,11 @@ use crate::config::{Config, Namespaces};
 use crate::engine::Engine;
 use crate::hub::Hub;
 use crate::metrics::{Labels, Refusal};
-use crate::net::admission::{Admission, Handshakes, Users};
+use crate::net::admission::{Admission, Handshakes};
 use crate::net::socket::SocketSink;
 use crate::net::tls::Certificates;
+use crate::session::centrifuge::clients::Clients;
+use crate::session::users::Users;
 use arc_swap::ArcSwap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -30,6 +32,7 @@ pub(crate) struct State {
     pub(crate) keys: KeyCheck,
     pub(crate) tokens: Tokens,
     pub(crate) users: Arc<Users>,
+    pub(crate) clients: Clients<SocketSink>,
     pub(crate) api_keys: ApiKeyCheck,
     pub(crate) idempotency: Idempotency,
     pub(crate) handshakes: Arc<Handshakes>,

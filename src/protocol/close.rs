@@ -1,5 +1,6 @@
 //! A close reason: every way in which we end a connection, with its code and its text.
 
+use super::centrifuge::DisconnectCode;
 use super::close_code::CloseCode;
 use super::error::ProtocolError;
 
@@ -32,15 +33,19 @@ pub enum CloseReason {
     Aged,
     /// The token of the client has expired.
     Expired,
+    /// A backend removes the client from the only channel of its connection.
+    Unsubscribed,
     /// An operator or a backend ends the connection, with this code.
     Disconnected(CloseCode),
+    /// The Centrifuge protocol has a code of its own for it.
+    Centrifuge(DisconnectCode),
     /// A bug of ours; the connection ends, the process does not.
     Internal,
 }
 
 impl CloseReason {
     /// One reason of every kind, for tests and for the metrics' fixed label set.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Peer(None),
         Self::Protocol(ProtocolError::Unmasked),
         Self::SlowConsumer,
@@ -53,7 +58,9 @@ impl CloseReason {
         Self::Shed,
         Self::Aged,
         Self::Expired,
+        Self::Unsubscribed,
         Self::Disconnected(CloseCode::FORCE_DISCONNECT),
+        Self::Centrifuge(DisconnectCode::BadRequest),
         Self::Internal,
     ];
 
@@ -70,7 +77,9 @@ impl CloseReason {
             Self::Shutdown | Self::Shed => Some(CloseCode::SERVICE_RESTART),
             Self::Aged => Some(CloseCode::GOING_AWAY),
             Self::Expired => Some(CloseCode::EXPIRED),
+            Self::Unsubscribed => Some(CloseCode::UNSUBSCRIBED),
             Self::Disconnected(code) => Some(code),
+            Self::Centrifuge(code) => Some(code.close_code()),
             Self::Internal => Some(CloseCode::INTERNAL_ERROR),
         }
     }
@@ -90,7 +99,9 @@ impl CloseReason {
             Self::Shed => "moving to another server",
             Self::Aged => "time to reconnect",
             Self::Expired => "token expired",
+            Self::Unsubscribed => "unsubscribed",
             Self::Disconnected(_) => "force disconnect",
+            Self::Centrifuge(code) => code.text(),
             Self::Internal => "internal error",
         }
     }
@@ -101,7 +112,7 @@ impl CloseReason {
     }
 
     /// The label of every kind of reason, in the order of [`CloseReason::index`].
-    pub const LABELS: [&'static str; 14] = [
+    pub const LABELS: [&'static str; 16] = [
         "peer",
         "protocol",
         "slow_consumer",
@@ -114,7 +125,9 @@ impl CloseReason {
         "shed",
         "aged",
         "expired",
+        "unsubscribed",
         "disconnected",
+        "centrifuge",
         "internal",
     ];
 
@@ -133,8 +146,10 @@ impl CloseReason {
             Self::Shed => 9,
             Self::Aged => 10,
             Self::Expired => 11,
-            Self::Disconnected(_) => 12,
-            Self::Internal => 13,
+            Self::Unsubscribed => 12,
+            Self::Disconnected(_) => 13,
+            Self::Centrifuge(_) => 14,
+            Self::Internal => 15,
         }
     }
 }

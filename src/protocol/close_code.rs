@@ -39,6 +39,8 @@ impl CloseCode {
     pub const TRY_AGAIN_LATER: Self = Self(1013);
     /// Commands or control frames beyond the rate limit.
     pub const TOO_MANY_REQUESTS: Self = Self(4013);
+    /// A backend removed the client from its channel.
+    pub const UNSUBSCRIBED: Self = Self(4510);
 
     /// Returns the code that a peer sent; `None` if it may not appear on the wire, RFC 6455 section 7.4.2 and the
     /// registry of IANA (1014 was registered later).

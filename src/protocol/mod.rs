@@ -3,6 +3,9 @@
 // What a client sends, and what frames we send.
 pub mod websocket;
 
+// What clients of the Centrifuge SDKs send and get.
+pub mod centrifuge;
+
 // What a message and its channel are.
 pub mod backlog;
 pub mod channel_name;

@@ -1,7 +1,7 @@
 //! A publication: what is published to a channel, before any protocol has laid it out.
 
 use super::ProtocolError;
-use super::{chat, json};
+use super::{chat, json, presence};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -36,12 +36,47 @@ pub struct Payload {
 pub struct Details {
     /// Names and values, by name.
     pub tags: Vec<(String, String)>,
+    /// The client that published it; `None` for what came by the API, or from a client without an identity.
+    pub info: Option<Arc<ClientInfo>>,
+}
+
+/// What other clients may know of a client in a channel.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ClientInfo {
+    /// The user that it belongs to; empty for an anonymous one.
+    pub user: String,
+    /// The id of its connection.
+    pub client: String,
+    /// What its token says of the connection: one JSON value without white space between its parts.
+    pub conn_info: Option<Bytes>,
+    /// What the token of its subscription says, in the same form.
+    pub chan_info: Option<Bytes>,
 }
 
 impl Details {
-    /// Returns the bytes of the names and values.
+    /// Returns the bytes of the names and values, and of what is known of the publisher.
     pub fn bytes(&self) -> usize {
-        self.tags.iter().map(|(name, value)| name.len() + value.len()).sum()
+        let tags: usize = self.tags.iter().map(|(name, value)| name.len() + value.len()).sum();
+        tags + self.info.as_ref().map_or(0, |info| info.bytes())
+    }
+}
+
+impl ClientInfo {
+    /// Returns what is known of the client of that id.
+    pub fn of(client: &str, known: &presence::ClientInfo) -> Self {
+        let json = |text: &Option<Arc<str>>| text.as_deref().map(|text| Bytes::copy_from_slice(text.as_bytes()));
+        Self {
+            user: known.user().to_owned(),
+            client: client.to_owned(),
+            conn_info: json(&known.conn_info),
+            chan_info: json(&known.chan_info),
+        }
+    }
+
+    /// Returns the bytes of everything in it.
+    pub fn bytes(&self) -> usize {
+        let infos = [&self.conn_info, &self.chan_info].into_iter().flatten().map(Bytes::len);
+        self.user.len() + self.client.len() + infos.sum::<usize>()
     }
 }
 

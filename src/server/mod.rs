@@ -40,6 +40,7 @@ use crate::operation::operator_key::KeyCheck;
 use crate::operation::state::State;
 use crate::operation::tokens::{self, Tokens};
 use crate::operation::watchdog::Watchdog;
+use crate::session::centrifuge::clients::Clients;
 use arc_swap::ArcSwap;
 use listener::Listener;
 use std::convert::Infallible;
@@ -117,6 +118,7 @@ impl Server {
             keys: KeyCheck::new(),
             tokens,
             users: Arc::default(),
+            clients: Clients::default(),
             api_keys: ApiKeyCheck::new(),
             idempotency: Idempotency::new(),
             handshakes: Handshakes::new(),
@@ -207,7 +209,7 @@ impl Server {
 /// Starts what tokens need while the server runs.
 fn watch_tokens(monitors: &mut JoinSet<()>, state: &Arc<State>) {
     let (config, watched) = (state.settings.load(), Arc::clone(state));
-    monitors.spawn(async move { expiry::close_expired(watched.hub(), &watched.users).await });
+    monitors.spawn(async move { expiry::close_expired(watched.hub(), &watched.users, &watched.clients).await });
     if let Some(url) = config.tokens.jwks_url.clone() {
         monitors.spawn(jwks::keep_fresh(Arc::clone(state), url));
     }

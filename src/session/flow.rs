@@ -52,6 +52,8 @@ pub enum Pending<S> {
     Publication(Payload),
     /// A message of a client over its rate, which has to wait for this long first.
     Throttled(Duration, Payload),
+    /// A frame of commands.
+    Frame(Box<[u8]>),
     /// A command for the connection's own shard.
     Command(Command<S>),
 }

@@ -4,16 +4,18 @@
 //!
 //! A seed decides everything, and a failure prints it. `THRONG_SEED=7` runs that seed, `THRONG_SEEDS=100000` as many.
 
-#![expect(clippy::panic, reason = "what fails here fails the test")]
+mod checks;
 
-use crate::simulation::{End, Life, Line, Members, Peer, SimulatedHub, View};
+use crate::simulation::{Life, Line, Members, Peer, SimulatedHub, View};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::collections::HashMap;
 use std::env;
 use std::time::Duration;
 use throng::config::{HubLimits, SlowConsumer, TuningConfig};
+use throng::engine::replies::{REPLY_BYTES_MAX, ReplyBudget};
 use throng::hub::{Command, HistoryOptions, MessageShape, Published, Since};
+use throng::protocol::centrifuge::Format;
 use throng::protocol::{CloseReason, Encoding, Epoch, Position};
 
 /// Enough for every kind of event to meet every other, and a few seconds of a debug build.
@@ -23,6 +25,18 @@ const SEEDS: u64 = 300;
 const COALESCE_DELAY_MAX: u64 = 100;
 
 const CHANNELS: [&str; 3] = ["a", "b", "c"];
+
+/// What replies begin with.
+const REPLY: &str = " [reply] ";
+
+/// How somebody may get a channel.
+const ENCODINGS: [Encoding; 5] = {
+    use Encoding::{Centrifuge, Frames, Lines, NumberedLines};
+    [Lines, NumberedLines, Frames, Centrifuge(Format::Json), Centrifuge(Format::Protobuf)]
+};
+
+/// More than the bytes of a push besides its text.
+const PUSH_BYTES: usize = 64;
 
 /// Most publications of a recovery.
 const RECOVERED_MAX: usize = 300;
@@ -46,6 +60,10 @@ struct Subscriber {
     /// It left a channel and stayed: what was on its way then is dropped.
     has_unsubscribed: bool,
     encoding: Encoding,
+    /// Pays for the replies that it gets.
+    budget: ReplyBudget,
+    /// Number of replies that it was sent.
+    replies: usize,
     /// When it connected, as time since the hub's start.
     since: Duration,
     /// What it knows of who is there, if it is told.
@@ -116,7 +134,11 @@ impl World {
                 88 => self.reload(),
                 89..91 => _ = self.hub.announce(),
                 91..94 => self.leave(),
-                94 => self.unsubscribe(),
+                94 => match self.random.random_range(0..4) {
+                    0 | 1 => self.unsubscribe(),
+                    2 => self.subscribe_again(),
+                    _ => self.reply(),
+                },
                 95 => {
                     self.hub.sweep();
                     self.members.check(&self.hub);
@@ -147,6 +169,9 @@ impl World {
         self.check_counts();
         self.members.check(&self.hub);
         self.hub.end();
+        for Subscriber { budget, .. } in &self.subscribers {
+            assert_eq!(budget.available(), REPLY_BYTES_MAX, "what paid for replies is back");
+        }
     }
 
     /// What holds after every step.
@@ -168,7 +193,7 @@ impl World {
     }
 
     fn connect(&mut self) {
-        let encoding = [Encoding::Lines, Encoding::NumberedLines, Encoding::Frames][self.random.random_range(0..3)];
+        let encoding = ENCODINGS[self.random.random_range(0..ENCODINGS.len())];
         let is_split = self.random.random_ratio(1, 5);
         let mut peer = self.hub.connect_as(MessageShape { encoding, is_split, has_signs_of_life: false });
         if self.random.random() {
@@ -195,9 +220,42 @@ impl World {
             asked_to_close: false,
             has_unsubscribed: false,
             encoding,
+            budget: ReplyBudget::default(),
+            replies: 0,
             since: self.hub.now(),
             view,
         });
+    }
+
+    /// Chooses one of the subscribers, if there are any.
+    fn choose(&mut self) -> Option<usize> {
+        (!self.subscribers.is_empty()).then(|| self.random.random_range(0..self.subscribers.len()))
+    }
+
+    /// A connection that is there subscribes to one more channel.
+    fn subscribe_again(&mut self) {
+        let Some(chosen) = self.choose() else { return };
+        let Subscriber { peer, due, .. } = &self.subscribers[chosen];
+        let new = CHANNELS.into_iter().find(|channel| due.iter().all(|due| due.channel != *channel));
+        if let Some(channel) = new.filter(|_| !peer.has_left()) {
+            let peer = peer.clone();
+            let due = self.subscribe(&peer, channel);
+            let subscriber = &mut self.subscribers[chosen];
+            subscriber.due.push(due);
+            // An event does not say which channel it is of.
+            subscriber.view = None;
+        }
+    }
+
+    /// A connection asks for a few things, of which it gets as many as may wait for it.
+    fn reply(&mut self) {
+        let Some(chosen) = self.choose() else { return };
+        let Subscriber { peer, budget, replies, .. } = &mut self.subscribers[chosen];
+        let size = [0, 10, 20_000][self.random.random_range(0..3)];
+        for _ in 0..self.random.random_range(1..20) {
+            let text = format!("{REPLY}{replies} {}", "x".repeat(size));
+            *replies += usize::from(!peer.has_left() && self.hub.try_reply(peer, budget, &text));
+        }
     }
 
     /// Subscribes from any point and checks what the peer is told about what it gets.
@@ -218,6 +276,7 @@ impl World {
         match since {
             Since::Now => assert_eq!((start.publications, start.is_recovered), (0, None)),
             Since::Newest(wanted) => assert!(start.publications <= wanted && start.is_recovered.is_none()),
+            Since::Offset(_) => unreachable!("its own test"),
             Since::After { position, or_newest } => {
                 let mut is_recoverable = Some(position.epoch) == epoch && self.keeps_since(channel, position);
                 if is_recoverable && start.is_recovered == Some(false) {
@@ -261,7 +320,7 @@ impl World {
     fn unsubscribe(&mut self) {
         let is_here = |subscriber: &&mut Subscriber| subscriber.due.iter().filter(|due| due.to.is_none()).count() > 1;
         if let Some(subscriber) = self.subscribers.iter_mut().find(is_here) {
-            let due = &mut subscriber.due[0];
+            let due = subscriber.due.iter_mut().find(|due| due.to.is_none()).expect("there are two");
             subscriber.peer.unsubscribe(due.channel);
             self.members.leave(due.channel, &subscriber.peer);
             due.to = Some(self.published[due.channel].len());
@@ -303,10 +362,7 @@ impl World {
 
     /// Something happens to one connection.
     fn disturb(&mut self) {
-        if self.subscribers.is_empty() {
-            return;
-        }
-        let chosen = self.random.random_range(0..self.subscribers.len());
+        let Some(chosen) = self.choose() else { return };
         let amount = [0, 1, 3, 100, 5000, 100_000][self.random.random_range(0..6)];
         let subscriber = &mut self.subscribers[chosen];
         let (peer, id) = (&subscriber.peer, subscriber.peer.id());
@@ -335,132 +391,14 @@ impl World {
     }
 
     fn leave(&mut self) {
-        if !self.subscribers.is_empty() {
-            let chosen = self.random.random_range(0..self.subscribers.len());
-            let subscriber = &mut self.subscribers[chosen];
-            subscriber.peer.leave();
-            for due in &mut subscriber.due {
-                if due.to.is_none() {
-                    due.to = Some(self.published[due.channel].len());
-                    self.members.leave(due.channel, &subscriber.peer);
-                }
+        let Some(chosen) = self.choose() else { return };
+        let subscriber = &mut self.subscribers[chosen];
+        subscriber.peer.leave();
+        for due in &mut subscriber.due {
+            if due.to.is_none() {
+                due.to = Some(self.published[due.channel].len());
+                self.members.leave(due.channel, &subscriber.peer);
             }
-        }
-    }
-
-    fn check(&self, subscriber: &Subscriber) {
-        let peer = &subscriber.peer;
-        let reason = peer.closed();
-        match reason {
-            None => {}
-            Some(CloseReason::SlowConsumer) => {
-                assert!(subscriber.was_slow && self.limits.slow_consumer == SlowConsumer::Close);
-                self.check_had_its_time(subscriber);
-            }
-            Some(CloseReason::NoPong) => assert!(subscriber.was_slow || subscriber.is_mute),
-            Some(CloseReason::TooManyRequests) => assert!(subscriber.asked_to_close),
-            Some(CloseReason::Shutdown) => assert!(self.is_closing_all),
-            Some(other) => panic!("{other:?} was not asked for"),
-        }
-        assert!(reason.is_none() || peer.pipe().undecoded() == 0, "bytes after the close frame");
-        let was_cut = peer.has_left() || peer.pipe().is_gone() || peer.end() == End::Aborted;
-        let has_all = !was_cut && matches!(reason, None | Some(CloseReason::Shutdown));
-        assert!(!has_all || self.is_closing_all == reason.is_some(), "open although all were closed");
-        self.check_lines(subscriber, has_all);
-        let is_told_all = has_all && !self.is_closing_all;
-        if let Some(view) = subscriber.view.as_ref().filter(|_| is_told_all) {
-            let lines = subscriber.peer.lines();
-            if !lines.iter().any(|line| line.ends_with("skipped: this connection is too slow")) {
-                self.members.check_view(view, &lines);
-            }
-        }
-    }
-
-    /// A slow consumer lagged by more than memory allows; or by more than its bound, for a while; or stalled for long.
-    fn check_had_its_time(&self, subscriber: &Subscriber) {
-        let HubLimits { outbox_bytes_max, outbox_stall_max, .. } = self.limits;
-        let published = |due: &Due| {
-            let lines = &self.published[due.channel];
-            lines[due.from..due.to.unwrap_or(lines.len())].iter().map(|line| line.text.len() + 1).sum::<usize>()
-        };
-        let most = subscriber.due.iter().map(published).max().unwrap_or(0) + self.members.told_bytes_max();
-        let time = self.hub.now() - subscriber.since;
-        let is_over = most > outbox_bytes_max && time >= outbox_stall_max / 10;
-        assert!(most > 8 * outbox_bytes_max || is_over || time >= outbox_stall_max, "{most} bytes in {time:?}");
-    }
-
-    /// No log keeps more than the slowest may lag by, once everything was fanned out and a tick has measured it.
-    fn check_memory(&self, time: Duration) {
-        if time < milliseconds(COALESCE_DELAY_MAX + 50) {
-            return;
-        }
-        let longest = (0..self.hub.hub().shards()).map(|shard| self.hub.counts(shard).lag_bytes).max();
-        assert!(longest <= Some(8 * self.limits.outbox_bytes_max as u64), "a log of {longest:?} bytes");
-    }
-
-    /// Order, no gap that was not told exactly, no duplicate, nothing of another channel.
-    fn check_lines(&self, subscriber: &Subscriber, has_all: bool) {
-        let mut next: HashMap<_, _> = subscriber.due.iter().map(|due| (due.channel, due.from)).collect();
-        let (mut told, mut missed) = (0, 0);
-        let is_single = subscriber.due.len() == 1;
-        let is_told = subscriber.encoding.tells_missed();
-        for line in subscriber.peer.lines() {
-            if let Some(notice) = line.strip_prefix(" [throng] ") {
-                told += notice.split(' ').next().and_then(|count| count.parse().ok()).unwrap_or(0);
-                continue;
-            }
-            let (offset, line) = match subscriber.encoding {
-                Encoding::NumberedLines => {
-                    let mut parts = line.splitn(3, ' ');
-                    let offset: u64 =
-                        parts.next().and_then(|offset| offset.parse().ok()).expect("a line has an offset");
-                    assert!(parts.next().is_some_and(|time| time.parse::<u64>().is_ok()), "{line}");
-                    (Some(offset), parts.next().unwrap_or("").to_owned())
-                }
-                Encoding::Lines | Encoding::Frames => (None, line),
-            };
-            let mut parts = line.split(':');
-            let (channel, number) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
-            let number: usize = number.parse().unwrap_or_else(|_| panic!("not ours: {line}"));
-            let next = next.get_mut(channel).unwrap_or_else(|| panic!("not subscribed to: {line}"));
-            assert!(number >= *next, "{line} again or late, expected {next}");
-            let published = &self.published[channel][number];
-            assert_eq!(line, published.text);
-            assert!(offset.is_none_or(|offset| offset == published.offset), "{offset:?}: {line}");
-            missed += number - *next;
-            assert!(!is_single || !is_told || missed == told, "{missed} missed and {told} told at {line}");
-            *next = number + 1;
-        }
-        let behind: usize = subscriber
-            .due
-            .iter()
-            .map(|due| due.to.unwrap_or_else(|| self.published[due.channel].len()).saturating_sub(next[due.channel]))
-            .sum();
-        assert!(self.limits.slow_consumer == SlowConsumer::Skip || told == 0);
-        if has_all && is_told && !subscriber.has_unsubscribed {
-            assert_eq!(missed + behind, told, "missed and told");
-        } else {
-            assert!(told <= missed + behind, "told {told} of {missed} missed and {behind} behind");
-        }
-    }
-
-    /// What was counted is what happened.
-    fn check_counts(&self) {
-        let counts: Vec<_> = (0..self.hub.hub().shards()).map(|shard| self.hub.counts(shard)).collect();
-        let taken: u64 = self.subscribers.iter().map(|subscriber| subscriber.peer.pipe().taken()).sum();
-        assert_eq!(counts.iter().map(|counts| counts.bytes).sum::<u64>(), taken, "bytes");
-        let writes: u64 = self.subscribers.iter().map(|subscriber| subscriber.peer.pipe().writes()).sum();
-        assert!(counts.iter().map(|counts| counts.sends).sum::<u64>() >= writes, "sends");
-        let is_whole = |subscriber: &Subscriber| {
-            !subscriber.peer.has_left() && !subscriber.peer.pipe().is_gone() && subscriber.peer.end() != End::Aborted
-        };
-        let lines = self.subscribers.iter().flat_map(|subscriber| subscriber.peer.lines());
-        let lines = lines.filter(|line| !line.starts_with(" [throng]")).count() as u64;
-        let deliveries = counts.iter().map(|counts| counts.deliveries).sum::<u64>();
-        if self.subscribers.iter().all(is_whole) {
-            assert_eq!(deliveries, lines, "deliveries");
-        } else {
-            assert!(deliveries >= lines, "{deliveries} deliveries of {lines} lines");
         }
     }
 }

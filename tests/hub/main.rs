@@ -15,5 +15,6 @@ mod log_against_queue;
 mod occupancy;
 mod outbox_against_queue;
 mod presence;
+mod replies;
 mod slow;
 mod tuning;

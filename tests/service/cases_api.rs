@@ -4,6 +4,7 @@ use crate::server::api::{JSON, call, call_with, check_error, result, server, wit
 use crate::tokens;
 use serde_json::json;
 use throng::config::{Config, TokenAlgorithm};
+use throng::protocol::CloseReason;
 
 /// What design.md calls interop: each reader gets data in its own form.
 #[tokio::test]
@@ -103,11 +104,13 @@ async fn batch_replies_to_each_command_in_order() {
         { "channels": {} },
         { "history_remove": { "channel": "a" } },
         { "disconnect": { "client": "0/0.999" } },
+        { "unsubscribe": { "client": "0/0.999", "channel": "a" } },
+        { "refresh": { "client": "0/0.999", "expire_at": 1 } },
     ]);
     let (status, answer) = call(&server, "batch", json!({ "commands": commands, "parallel": true })).await;
     assert_eq!(status, 200);
     let replies = answer["replies"].as_array().unwrap();
-    assert_eq!(replies.len(), 12);
+    assert_eq!(replies.len(), 14);
     assert_eq!((&replies[0]["publish"]["offset"], &replies[1]["publish"]["offset"]), (&json!(1), &json!(2)));
     assert_eq!(replies[2]["history"]["publications"].as_array().unwrap().len(), 2);
     let codes = [3, 4, 5, 7].map(|index| replies[index]["error"]["code"].as_u64().unwrap());
@@ -116,6 +119,7 @@ async fn batch_replies_to_each_command_in_order() {
     assert_eq!(replies[6]["broadcast"]["responses"][0]["result"]["offset"], 3);
     assert_eq!(replies[8]["info"]["nodes"].as_array().unwrap().len(), 1);
     assert_eq!((&replies[9]["channels"]["channels"], &replies[11]["disconnect"]), (&json!({}), &json!({})));
+    assert_eq!((&replies[12]["unsubscribe"], &replies[13]["refresh"]), (&json!({}), &json!({})));
 }
 
 #[tokio::test]
@@ -150,6 +154,58 @@ async fn disconnect_of_a_user_closes_all_its_connections_and_no_other() {
     result(&server, "disconnect", json!({ "user": "nobody" })).await;
     other.send("still here").await;
     assert_eq!(other.line().await, "still here");
+}
+
+/// A connection of /ws has one channel, so the end of its subscription is its own end.
+#[tokio::test]
+async fn unsubscribe_closes_those_that_are_in_the_channel_and_no_other() {
+    let keys = tokens::config(&tokens::table(TokenAlgorithm::Hs256, None)).token_keys;
+    let server = with(|config| config.token_keys = keys).await;
+    let path = |user, channel| format!("/ws?channel={channel}&token={}", tokens::token(&tokens::claims(user)));
+    let mut of_user = server.connect(&path("42", "news")).await;
+    let mut elsewhere = server.connect(&path("42", "sport")).await;
+    let mut other = server.connect(&path("43", "news")).await;
+    let mut anonymous = server.connect("/ws?channel=news").await;
+    result(&server, "unsubscribe", json!({ "user": "42", "channel": "news" })).await;
+    assert_eq!(of_user.closed().await, Some((4510, "unsubscribed".to_owned())));
+    // Neither its channel nor its user, nor a connection that there may be.
+    result(&server, "unsubscribe", json!({ "client": "0/3.0", "channel": "sport" })).await;
+    result(&server, "unsubscribe", json!({ "client": "0/3.0", "user": "43", "channel": "news" })).await;
+    result(&server, "unsubscribe", json!({ "client": "63/0.0", "channel": "news" })).await;
+    for (client, text) in [(&mut elsewhere, "one"), (&mut other, "two"), (&mut anonymous, "two")] {
+        client.send(text).await;
+        assert!(client.line().await.starts_with(text));
+    }
+    result(&server, "unsubscribe", json!({ "client": "0/3.0", "channel": "news" })).await;
+    assert_eq!(anonymous.closed().await.map(|(code, _)| code), Some(4510));
+    server.closed(CloseReason::Unsubscribed, 2).await;
+}
+
+/// A backend extends or ends what a token began, without a new connection.
+#[tokio::test]
+async fn refresh_moves_the_end_of_connections_with_a_token() {
+    let keys = tokens::config(&tokens::table(TokenAlgorithm::Hs256, None)).token_keys;
+    let server = with(|config| config.token_keys = keys).await;
+    let expiring = |user, seconds: u64| {
+        let mut claims = tokens::claims(user);
+        claims["exp"] = (tokens::now() + seconds).into();
+        format!("/ws?token={}", tokens::token(&claims))
+    };
+    let mut extended = server.connect(&expiring("42", 2)).await;
+    let mut ended = server.connect(&expiring("42", 2)).await;
+    let mut cut = server.connect(&expiring("43", 3600)).await;
+    let mut anonymous = server.connect("/ws").await;
+    result(&server, "refresh", json!({ "client": "0/0.0", "expire_at": tokens::now() + 3600 })).await;
+    assert_eq!(ended.closed().await, Some((4005, "token expired".to_owned())));
+    result(&server, "refresh", json!({ "user": "43", "expired": true })).await;
+    assert_eq!(cut.closed().await.map(|(code, _)| code), Some(4005));
+    // One without a token has no end that could be moved.
+    result(&server, "refresh", json!({ "client": "0/3.0", "expired": true })).await;
+    anonymous.send("still here").await;
+    assert_eq!(anonymous.line().await, "still here");
+    assert_eq!(extended.line().await, "still here");
+    result(&server, "refresh", json!({ "user": "42", "expire_at": 1 })).await;
+    assert_eq!(extended.closed().await.map(|(code, _)| code), Some(4005));
 }
 
 #[tokio::test]
@@ -207,6 +263,21 @@ async fn every_wrong_request_is_told_the_field_the_value_and_the_rule() {
         ("disconnect", r#"{"user":""}"#.to_owned(), "user: it is empty"),
         ("disconnect", r#"{"client":"x"}"#.to_owned(), "client: \"x\" is not the id of a connection such as 0/17.3"),
         ("disconnect", r#"{"client":"0/0.0","disconnect":{"code":1000}}"#.to_owned(), "disconnect.code: 1000 is not"),
+        (
+            "unsubscribe",
+            r#"{"channel":"a"}"#.to_owned(),
+            "client or user: one of them has to name what is unsubscribed",
+        ),
+        ("unsubscribe", r#"{"client":"0/0.0"}"#.to_owned(), "missing field `channel`"),
+        ("unsubscribe", r#"{"channel":"","client":"0/0.0"}"#.to_owned(), "channel: channel name is empty"),
+        ("refresh", "{}".to_owned(), "client or user: one of them has to name what is refreshed"),
+        ("refresh", r#"{"user":"a","expire_at":-1}"#.to_owned(), "expire_at: invalid value: integer `-1`"),
+        (
+            "refresh",
+            r#"{"user":"a","expire_at":1700000000000}"#.to_owned(),
+            "expire_at: 1700000000000 is after the year",
+        ),
+        ("refresh", r#"{"user":"a","expired":1}"#.to_owned(), "expired: invalid type: integer `1`"),
         ("batch", r#"{"commands":{}}"#.to_owned(), "commands: invalid type: map, expected a sequence"),
         ("batch", "{}".to_owned(), "missing field `commands`"),
     ];

@@ -79,6 +79,8 @@ async fn key_of_a_table_may_do_what_its_scopes_say() {
         ("publisher-12", "publish_stream", &*publish, 200),
         ("publisher-12", "info", "{}", 403),
         ("publisher-12", "disconnect", r#"{"client":"0/0.0"}"#, 403),
+        ("publisher-12", "unsubscribe", r#"{"client":"0/0.0","channel":"a"}"#, 403),
+        ("reader-12345", "refresh", r#"{"client":"0/0.0"}"#, 403),
         ("reader-12345", "info", "{}", 200),
         ("reader-12345", "history", r#"{"channel":"a"}"#, 200),
         ("reader-12345", "presence", r#"{"channel":"a"}"#, 200),
@@ -383,5 +385,5 @@ async fn description_is_served_without_a_key_and_names_every_method() {
     let answer = get(server.addr, "/api/openapi.json").await;
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
     let paths = parse(&answer)["paths"].as_object().unwrap().len();
-    assert_eq!(paths, 11);
+    assert_eq!(paths, 14);
 }

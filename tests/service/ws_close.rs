@@ -103,7 +103,9 @@ async fn provoke(reason: CloseReason) -> (Closed, Closed) {
             let mut client = server.connect(&format!("/ws?token={}", tokens::token(&claims))).await;
             (client.closed().await, closed(4005, "token expired"))
         }
+        CloseReason::Unsubscribed => (closed_by_a_backend(reason).await, closed(4510, "unsubscribed")),
         CloseReason::Disconnected(_) => (closed_by_a_backend(reason).await, closed(4503, "force disconnect")),
+        CloseReason::Centrifuge(_) => (closed_by_a_backend(reason).await, closed(3501, "bad request")),
         CloseReason::Internal => (failed_shard().await, closed(1011, "internal error")),
     }
 }

@@ -6,7 +6,7 @@ use super::json;
 use super::method::Method;
 use super::publish::PublishRequest;
 use super::reply::Reply;
-use super::{broadcast, channels, disconnect, dispatch, history, info, presence};
+use super::{broadcast, channels, disconnect, dispatch, history, info, presence, refresh, subscribe, unsubscribe};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -64,6 +64,18 @@ struct Command<'a> {
     #[serde(borrow, default)]
     #[schemars(with = "Option<disconnect::DisconnectRequest>")]
     disconnect: Option<&'a RawValue>,
+    /// A subscription to make.
+    #[serde(borrow, default)]
+    #[schemars(with = "Option<subscribe::SubscribeRequest<'static>>")]
+    subscribe: Option<&'a RawValue>,
+    /// A subscription to end.
+    #[serde(borrow, default)]
+    #[schemars(with = "Option<unsubscribe::UnsubscribeRequest<'static>>")]
+    unsubscribe: Option<&'a RawValue>,
+    /// A connection whose end is moved.
+    #[serde(borrow, default)]
+    #[schemars(with = "Option<refresh::RefreshRequest>")]
+    refresh: Option<&'a RawValue>,
 }
 
 /// A reply for each command, in order.
@@ -92,9 +104,20 @@ pub(super) async fn batch(call: &Call<'_>, body: &[u8]) -> Result<BatchResult, A
 impl<'a> Command<'a> {
     /// Returns what a command asks for.
     fn read(command: &'a RawValue) -> Result<(Method, &'a RawValue), ApiError> {
-        let command: Self = json::read(command.get().as_bytes())?;
-        let Self { publish, broadcast, history, history_remove, presence, presence_stats, channels, info, disconnect } =
-            command;
+        let Self {
+            publish,
+            broadcast,
+            history,
+            history_remove,
+            presence,
+            presence_stats,
+            channels,
+            info,
+            disconnect,
+            subscribe,
+            unsubscribe,
+            refresh,
+        } = json::read(command.get().as_bytes())?;
         let fields = [
             publish.map(|body| (Method::Publish, body)),
             broadcast.map(|body| (Method::Broadcast, body)),
@@ -105,6 +128,9 @@ impl<'a> Command<'a> {
             channels.map(|body| (Method::Channels, body)),
             info.map(|body| (Method::Info, body)),
             disconnect.map(|body| (Method::Disconnect, body)),
+            subscribe.map(|body| (Method::Subscribe, body)),
+            unsubscribe.map(|body| (Method::Unsubscribe, body)),
+            refresh.map(|body| (Method::Refresh, body)),
         ];
         let mut given = fields.into_iter().flatten();
         match (given.next(), given.next()) {
@@ -114,7 +140,8 @@ impl<'a> Command<'a> {
             }
             (None, _) => {
                 let text = "a command has one field, named like its method: publish, broadcast, history, \
-                    history_remove, presence, presence_stats, channels, info or disconnect";
+                    history_remove, presence, presence_stats, channels, info, disconnect, subscribe, unsubscribe or \
+                    refresh";
                 Err(ApiError::new(ErrorKind::UnknownMethod, text))
             }
         }

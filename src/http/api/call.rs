@@ -3,11 +3,13 @@
 use super::error::{ApiError, ErrorKind};
 use super::method::Method;
 use crate::config::ChannelOptions;
+use crate::hub::Command;
+use crate::net::socket::SocketSink;
 use crate::operation::api_key::Scopes;
 use crate::operation::state::State;
 use crate::protocol::ChannelName;
 use std::sync::Arc;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 /// One request.
 #[derive(Debug)]
@@ -35,6 +37,21 @@ impl Call<'_> {
     pub(super) fn count(&self, method: Method, error: Option<&ApiError>) {
         let code = error.map_or(0, |error| error.kind.code());
         self.state.hub().metrics().api.count(method as usize, code);
+    }
+
+    /// Waits for something that shards have to take, until the deadline. `undone` says what was not done then.
+    pub(super) async fn within<T>(&self, work: impl Future<Output = T>, undone: &str) -> Result<T, ApiError> {
+        let Some(deadline) = self.deadline else { return Ok(work.await) };
+        timeout_at(deadline, work).await.map_err(|_| {
+            let waited = humantime::format_duration(self.state.settings.load().api.publish_timeout);
+            let text = format!("too many requests: shards had no room for --publish-timeout {waited}; {undone}");
+            ApiError::new(ErrorKind::Busy, text)
+        })
+    }
+
+    /// Sends a command to a shard.
+    pub(super) async fn send(&self, shard: usize, command: Command<SocketSink>) -> Result<(), ApiError> {
+        self.within(self.state.hub().inbox(shard).send(command), "the connections after it are as they were").await
     }
 
     /// Returns a channel and the options of its namespace.

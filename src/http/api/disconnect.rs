@@ -1,11 +1,10 @@
 //! `disconnect`: closes a connection, or all connections of a user.
 
 use super::call::Call;
+use super::connections;
 use super::error::ApiError;
 use super::json;
-use crate::auth::UserId;
-use crate::hub::{Command, ConnectionId};
-use crate::operation::state::State;
+use crate::hub::Command;
 use crate::protocol::{CloseCode, CloseReason};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,7 +19,7 @@ const CODES: std::ops::RangeInclusive<u16> = 4000..=4999;
 pub(super) struct DisconnectRequest {
     /// Id of a connection, as `/admin/connections` shows it.
     #[serde(default, deserialize_with = "json::text")]
-    #[schemars(with = "String", regex(pattern = "^([0-9]|[1-5][0-9]|6[0-3])/[0-9]{1,7}\\.[0-9]{1,9}$"))]
+    #[schemars(with = "String", regex(pattern = connections::ID_PATTERN))]
     client: Option<String>,
     /// Name of a user, as tokens have it in `sub`.
     #[serde(default, deserialize_with = "json::text")]
@@ -56,32 +55,12 @@ pub(super) async fn disconnect(call: &Call<'_>, request: &DisconnectRequest) -> 
         }
     };
     let hub = call.state.hub();
-    for id in connections(call.state, request)? {
+    let (client, user) = (request.client.as_deref(), request.user.as_deref());
+    for id in connections::find(call.state, client, user, "disconnected")? {
         // A hub with fewer shards has no such connection.
         if id.shard() < hub.shards() {
-            hub.inbox(id.shard()).send(Command::Close { id, reason: CloseReason::Disconnected(code) }).await;
+            call.send(id.shard(), Command::Close { id, reason: CloseReason::Disconnected(code) }).await?;
         }
     }
     Ok(DisconnectResult {})
-}
-
-/// Returns the connections that a request names.
-fn connections(state: &State, request: &DisconnectRequest) -> Result<Vec<ConnectionId>, ApiError> {
-    let client = request.client.as_deref().map(connection_id).transpose()?;
-    let Some(name) = request.user.as_deref() else {
-        let rule = "client or user: one of them has to name what is disconnected".to_owned();
-        return client.map(|client| vec![client]).ok_or_else(|| ApiError::bad_request(rule));
-    };
-    let rule = || ApiError::bad_request("user: it is empty; anonymous clients are disconnected by client".to_owned());
-    let user = UserId::new(name).ok_or_else(rule)?;
-    let of_user = state.users.of(&user).into_iter();
-    Ok(of_user.filter(|id| client.is_none_or(|client| client == *id)).collect())
-}
-
-fn connection_id(text: &str) -> Result<ConnectionId, ApiError> {
-    let rule = || {
-        let rule = "is not the id of a connection such as 0/17.3, see /admin/connections";
-        ApiError::bad_request(format!("client: {text:.40?} {rule}"))
-    };
-    ConnectionId::parse(text).ok_or_else(rule)
 }

@@ -18,12 +18,16 @@ mod routes;
 mod batch;
 mod broadcast;
 mod channels;
+mod connections;
 mod disconnect;
 mod history;
 mod info;
 mod payload;
 mod presence;
 mod publish;
+mod refresh;
 mod stream;
+mod subscribe;
+mod unsubscribe;
 
 pub(super) use routes::respond;

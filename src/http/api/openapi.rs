@@ -11,6 +11,9 @@ use super::json::Answer;
 use super::method::Method;
 use super::presence::{PresenceRequest, PresenceResult, PresenceStatsResult};
 use super::publish::{PublishRequest, PublishResult};
+use super::refresh::{RefreshRequest, RefreshResult};
+use super::subscribe::{SubscribeRequest, SubscribeResult};
+use super::unsubscribe::{UnsubscribeRequest, UnsubscribeResult};
 use bytes::Bytes;
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
@@ -103,6 +106,13 @@ fn path(method: Method, types: &mut SchemaGenerator) -> Value {
         Method::Disconnect => {
             (types.subschema_for::<DisconnectRequest>(), types.subschema_for::<Answer<DisconnectResult>>())
         }
+        Method::Subscribe => {
+            (types.subschema_for::<SubscribeRequest<'static>>(), types.subschema_for::<Answer<SubscribeResult>>())
+        }
+        Method::Unsubscribe => {
+            (types.subschema_for::<UnsubscribeRequest<'static>>(), types.subschema_for::<Answer<UnsubscribeResult>>())
+        }
+        Method::Refresh => (types.subschema_for::<RefreshRequest>(), types.subschema_for::<Answer<RefreshResult>>()),
         Method::Batch => (types.subschema_for::<BatchRequest<'static>>(), types.subschema_for::<BatchResult>()),
     };
     // A line of JSON each: OpenAPI 3.1 has no schema for lines.

@@ -43,7 +43,7 @@ impl Input<'_> {
         };
         if let Some(tags) = self.tags.filter(|tags| !tags.is_empty()) {
             let tags = tags.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-            payload.details = Some(Arc::new(Details { tags }));
+            payload.details = Some(Arc::new(Details { tags, info: None }));
         }
         let bytes = payload.len() + payload.details.as_ref().map_or(0, |details| details.bytes());
         if bytes > bytes_max {

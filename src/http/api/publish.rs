@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use tokio::time::timeout_at;
 
 /// Longest idempotency key in bytes: a UUID has 36.
 pub(super) const KEY_BYTES_MAX: usize = 255;
@@ -110,21 +109,13 @@ pub(super) async fn to_channel(
     let (name, options) = call.channel(channel)?;
     let publish = async {
         let publish = call.state.engine.publish_to(&name, &options, payload);
-        let published = match call.deadline {
-            Some(deadline) => timeout_at(deadline, publish).await.map_err(|_| busy(call))?,
-            None => publish.await,
-        };
-        published.map_err(|full| ApiError::new(ErrorKind::Limit, format!("limit exceeded: channel {channel}: {full}")))
+        call.within(publish, "nothing was published")
+            .await?
+            .map_err(|full| ApiError::new(ErrorKind::Limit, format!("limit exceeded: channel {channel}: {full}")))
     };
     let published = match key {
         Some(key) => call.state.idempotency.once(channel, key, publish).await,
         None => publish.await,
     };
     published.map(PublishResult::from)
-}
-
-fn busy(call: &Call<'_>) -> ApiError {
-    let waited = humantime::format_duration(call.state.settings.load().api.publish_timeout);
-    let text = format!("too many requests: shards had no room for --publish-timeout {waited}; nothing was published");
-    ApiError::new(ErrorKind::Busy, text)
 }

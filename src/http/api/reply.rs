@@ -9,6 +9,9 @@ use super::info::InfoResult;
 use super::json::{self, Answer};
 use super::presence::{PresenceResult, PresenceStatsResult};
 use super::publish::PublishResult;
+use super::refresh::RefreshResult;
+use super::subscribe::SubscribeResult;
+use super::unsubscribe::UnsubscribeResult;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -26,6 +29,9 @@ pub(super) enum Reply {
     Channels(ChannelsResult),
     Info(InfoResult),
     Disconnect(DisconnectResult),
+    Subscribe(SubscribeResult),
+    Unsubscribe(UnsubscribeResult),
+    Refresh(RefreshResult),
 }
 
 impl Reply {
@@ -42,6 +48,9 @@ impl Reply {
             Self::Channels(result) => json::write(out, &Answer::Result(result)),
             Self::Info(result) => json::write(out, &Answer::Result(result)),
             Self::Disconnect(result) => json::write(out, &Answer::Result(result)),
+            Self::Subscribe(result) => json::write(out, &Answer::Result(result)),
+            Self::Unsubscribe(result) => json::write(out, &Answer::Result(result)),
+            Self::Refresh(result) => json::write(out, &Answer::Result(result)),
         }
     }
 }

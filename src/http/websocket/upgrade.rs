@@ -10,14 +10,16 @@ use crate::http::host::HostRules;
 use crate::http::response::{HttpResponse, ResponseBody, set_header};
 use crate::hub::{ConnectionId, Hub, MessageShape, Since, SlotReservation};
 use crate::net::address::ClientAddress;
-use crate::net::admission::{Identity, Permit, UserPermit};
+use crate::net::admission::Permit;
 use crate::net::reader::Reader;
 use crate::net::socket::{Socket, SocketSink};
 use crate::operation::lifecycle::Stage;
 use crate::operation::memory::Pressure;
 use crate::operation::state::State;
+use crate::protocol::centrifuge::Format;
 use crate::protocol::{ChannelName, ClientInfo, Encoding};
 use crate::session::permission::{self, Action, ClientOfChannel, Who};
+use crate::session::users::{Identity, UserPermit};
 use crate::session::{OpenOptions, Protocol, Session};
 use bytes::Bytes;
 use hyper::{Request, header};
@@ -35,41 +37,58 @@ pub(crate) struct Client {
     pub(crate) is_counted: bool,
 }
 
+/// What speaks at a path.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Route {
+    /// Messages of one channel.
+    Channel(Protocol),
+    /// Commands of the Centrifuge protocol.
+    Centrifuge,
+}
+
 /// An accepted handshake, until the response is sent and the socket can be taken over.
 #[derive(Debug)]
 pub(crate) struct PendingUpgrade {
     engine: Engine<SocketSink>,
     slot: SlotReservation,
-    channel: ChannelName,
-    options: OpenOptions,
+    start: Start,
     client: IpAddr,
     permit: Permit,
 }
 
-/// Checks a handshake, reserves a slot for the connection, and returns the 101. A plain GET gets the answer that would
-/// refuse a handshake for the same address, or 426 if it would be accepted.
+/// How the session begins.
+#[derive(Debug)]
+enum Start {
+    Channel { name: ChannelName, options: OpenOptions },
+    Centrifuge { format: Format, is_rate_limited: bool, state: Arc<State> },
+}
+
+/// What a request asks for.
+#[derive(Debug)]
+enum Asked {
+    Chat { channel: Option<ChannelName>, shape: MessageShape, since: Since },
+    Echo,
+    Centrifuge(Format),
+}
+
+/// Checks a handshake, reserves a slot for the connection, and returns the 101. A plain GET gets the answer that refuses
+/// a handshake for the same address, or 426 if none would.
 ///
 /// The checks are in this order so that a malformed request is told what is wrong with it, also while the hub stops,
 /// and so that only requests that could be accepted count for the limits of their address.
 pub(crate) fn accept<B>(
-    state: &State,
+    state: &Arc<State>,
     request: &mut Request<B>,
-    protocol: Protocol,
+    route: Route,
     client: Client,
 ) -> Result<(HttpResponse, PendingUpgrade), RequestError> {
-    let State { engine, settings, .. } = state;
-    let hub = engine.hub();
-    let settings = settings.load();
+    let settings = state.settings.load();
     let hosts = HostRules { allowed: &settings.access.allowed_hosts, is_loopback: client.is_loopback };
     let wanted = handshake::check(request, hosts, &settings.access.allowed_origins)?;
-    let query = request.uri().query();
-    let requested = handshake::channel(query)?;
-    let token = if state.tokens.are_used() { credentials::token(request)? } else { None };
-    let (subprotocol, encoding) = credentials::subprotocol(request.headers())?;
-    let (shape, since) = match protocol {
-        Protocol::Chat => (handshake::shape(query, encoding)?, handshake::since(query, encoding)?),
-        Protocol::Echo => (MessageShape { encoding: Encoding::Frames, ..MessageShape::default() }, Since::default()),
-    };
+    let (asked, subprotocol) = asked(request, route)?;
+    // A client of the Centrifuge protocol says who it is with its first command.
+    let has_token = route != Route::Centrifuge;
+    let token = if has_token && state.tokens.are_used() { credentials::token(request)? } else { None };
     if state.lifecycle.stage() > Stage::NotReady {
         return Err(RequestError::Stopping);
     }
@@ -78,27 +97,13 @@ pub(crate) fn accept<B>(
     }
     let address = state.admission.admit(client.addr, client.is_counted, &settings)?;
     // After the rates, because a signature is the most expensive step.
-    let claims = verify(state, token, settings.tokens.token_required)?;
-    let slot = hub.reserve_slot().ok_or(RequestError::Full)?;
+    let claims = verify(state, token, has_token && settings.tokens.token_required)?;
+    let slot = state.hub().reserve_slot().ok_or(RequestError::Full)?;
     let user = claims.as_ref().map(|claims| admit_user(state, claims, slot.id())).transpose()?;
-    let channel = match protocol {
-        Protocol::Chat => requested.map_or_else(|| handshake::default_channel(claims.as_ref()), Ok)?,
-        Protocol::Echo => ChannelName::private("echo", slot.id()),
-    };
-    let is_rate_limited = address.is_some();
-    let options = match protocol {
-        Protocol::Chat => permitted(state, &channel, claims.as_ref(), OpenRequest { shape, since, is_rate_limited })?,
-        Protocol::Echo => OpenOptions {
-            protocol,
-            shape,
-            since,
-            is_rate_limited,
-            channel: Arc::clone(hub.default_options()),
-            info: None,
-            publish_bytes_max: None,
-        },
-    };
-    check_room(hub, &channel, &options.channel)?;
+    let start = start(state, asked, slot.id(), claims.as_ref(), address.is_some())?;
+    if let Start::Channel { name, options } = &start {
+        check_room(state.hub(), name, &options.channel)?;
+    }
     if wanted == Wanted::Reason {
         return Err(RequestError::UpgradeRequired);
     }
@@ -110,8 +115,60 @@ pub(crate) fn accept<B>(
     if let Some(subprotocol) = subprotocol {
         set_header(&mut response, header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
     }
-    let (engine, client, permit) = (engine.clone(), client.addr.addr, Permit::new(address, user));
-    Ok((response, PendingUpgrade { engine, slot, channel, options, client, permit }))
+    let (engine, client, permit) = (state.engine.clone(), client.addr.addr, Permit::new(address, user));
+    Ok((response, PendingUpgrade { engine, slot, start, client, permit }))
+}
+
+/// Returns what a request asks for, and the subprotocol to choose.
+fn asked<B>(request: &Request<B>, route: Route) -> Result<(Asked, Option<&'static str>), RequestError> {
+    let query = request.uri().query();
+    let protocol = match route {
+        Route::Channel(protocol) => protocol,
+        Route::Centrifuge => {
+            let (subprotocol, format) = credentials::centrifuge_format(request);
+            return Ok((Asked::Centrifuge(format), subprotocol));
+        }
+    };
+    let channel = handshake::channel(query)?;
+    let (subprotocol, encoding) = credentials::subprotocol(request.headers())?;
+    let asked = match protocol {
+        Protocol::Chat => {
+            let (shape, since) = (handshake::shape(query, encoding)?, handshake::since(query, encoding)?);
+            Asked::Chat { channel, shape, since }
+        }
+        Protocol::Echo => Asked::Echo,
+    };
+    Ok((asked, subprotocol))
+}
+
+/// Returns how the session of an admitted client begins.
+fn start(
+    state: &Arc<State>,
+    asked: Asked,
+    id: ConnectionId,
+    claims: Option<&Claims>,
+    is_rate_limited: bool,
+) -> Result<Start, RequestError> {
+    match asked {
+        Asked::Chat { channel, shape, since } => {
+            let name = channel.map_or_else(|| handshake::default_channel(claims), Ok)?;
+            let options = permitted(state, &name, claims, OpenRequest { shape, since, is_rate_limited })?;
+            Ok(Start::Channel { name, options })
+        }
+        Asked::Echo => {
+            let options = OpenOptions {
+                protocol: Protocol::Echo,
+                shape: MessageShape { encoding: Encoding::Frames, ..MessageShape::default() },
+                since: Since::default(),
+                is_rate_limited,
+                channel: Arc::clone(state.hub().default_options()),
+                info: None,
+                publish_bytes_max: None,
+            };
+            Ok(Start::Channel { name: ChannelName::private("echo", id), options })
+        }
+        Asked::Centrifuge(format) => Ok(Start::Centrifuge { format, is_rate_limited, state: Arc::clone(state) }),
+    }
 }
 
 /// What a client of the chat protocol asks for.
@@ -186,14 +243,20 @@ fn admit_user(state: &State, claims: &Claims, id: ConnectionId) -> Result<UserPe
 
 /// Takes the socket over from HTTP once the response is sent, together with the bytes that hyper read past the request.
 pub(crate) async fn complete(socket: Socket, prefetched: Bytes, pending: PendingUpgrade) {
-    let PendingUpgrade { engine, slot, channel, options, client, permit } = pending;
+    let PendingUpgrade { engine, slot, start, client, permit } = pending;
     tracing::debug!(%client, id = ?slot.id(), "connected");
     let mut prefetched = Vec::from(prefetched);
     // hyper's bytes come first: TLS decrypted the others after them.
     prefetched.extend(socket.prefetched());
     let socket = Arc::new(socket.with_client(client));
     let sink = SocketSink::new(Arc::clone(&socket));
-    match Session::open(engine, slot, sink, options, &channel).await {
+    let session = match start {
+        Start::Channel { name, options } => Session::open(engine, slot, sink, options, &name).await,
+        Start::Centrifuge { format, is_rate_limited, state } => {
+            Ok(Session::open_centrifuge(engine, slot, sink, format, is_rate_limited, state).await)
+        }
+    };
+    match session {
         Ok(session) => Reader::start(socket, prefetched, session, permit),
         Err(full) => tracing::warn!("cannot open a session after the handshake: {full}"),
     }

@@ -8,7 +8,7 @@ use crate::config::HubLimits;
 use crate::hub::channel_key::ChannelKey;
 use crate::hub::command::Command;
 use crate::hub::id::{ConnectionId, Slot};
-use crate::hub::{Channel, MessageShape, Sent, Sink};
+use crate::hub::{Channel, MessageShape, ReplyPermit, Sent, Sink};
 use crate::protocol::backlog::Backlog;
 use crate::protocol::encoding::Control;
 use crate::protocol::{CloseReason, PresenceEvent, Publication, chat};
@@ -22,12 +22,16 @@ impl<S: Sink> Shard<S> {
             Command::Publish { channel, publication } => return self.append(channel, &publication),
             Command::Connect { id, sink, shape } => self.connect(id, sink, shape),
             Command::Disconnect { id } => self.disconnect(id),
-            Command::Subscribe { id, channel, backlog } => self.subscribe(id, channel, &backlog),
+            Command::Subscribe { id, channel, backlog, permit } => self.subscribe(id, channel, &backlog, permit),
+            Command::Hold { id } => self.hold(id),
+            Command::Release { id } => self.release(id),
+            Command::Reply { id, frames, permit } => self.reply_to(id, &frames, permit),
             Command::Unsubscribe { id, channel } => self.unsubscribe_from(id, channel),
             Command::Announce { channel, subscribers, events } => return self.announce(channel, subscribers, &events),
             Command::Ping { id, body } => self.answer_ping(id, &body),
             Command::Pong { id } => self.note_pong(id),
             Command::Close { id, reason } => self.close(id, reason),
+            Command::CloseSubscriber { id, channel, reason } => self.close_subscriber(id, channel, reason),
             Command::CloseSome { count, reason } => self.close_some(count, reason),
             Command::Limits(limits) => self.apply_limits(&limits),
             Command::Inspect(inspection) => self.inspect(inspection),
@@ -100,7 +104,7 @@ impl<S: Sink> Shard<S> {
         }
     }
 
-    fn subscribe(&mut self, id: ConnectionId, channel: Arc<Channel>, backlog: &Backlog) {
+    fn subscribe(&mut self, id: ConnectionId, channel: Arc<Channel>, backlog: &Backlog, permit: Option<ReplyPermit>) {
         let Some(connection) = self.connections.find(id) else { return };
         if connection.phase != Phase::Open || connection.is_abandoned {
             return;
@@ -113,29 +117,59 @@ impl<S: Sink> Shard<S> {
             channel.subscriptions.push(Subscription { cursor: channel.log.head(), slot: id.slot() });
         }
         if !backlog.wire.is_empty() {
-            self.reply(id.slot(), &backlog.wire);
+            self.reply(id.slot(), &backlog.wire, permit);
             self.counts.deliveries += backlog.publications as u64;
         }
     }
 
     /// What has not left yet is dropped: the client does not want it any more.
     fn unsubscribe_from(&mut self, id: ConnectionId, channel: ChannelKey) {
+        let Some(at) = self.find_subscription(id, channel) else { return };
         let Some(connection) = self.connections.find(id) else { return };
+        let removed = connection.subscriptions.swap_remove(at);
+        self.unsubscribe(removed);
+    }
+
+    /// Returns which of a connection's subscriptions is that to a channel.
+    fn find_subscription(&mut self, id: ConnectionId, channel: ChannelKey) -> Option<usize> {
+        let connection = self.connections.find(id)?;
         let is_of =
             |known: &SubscriptionRef| self.channels.get(known.channel).is_some_and(|one| one.channel.key() == channel);
-        if let Some(at) = connection.subscriptions.iter().position(is_of) {
-            let removed = connection.subscriptions.swap_remove(at);
-            self.unsubscribe(removed);
+        connection.subscriptions.iter().position(is_of)
+    }
+
+    /// Leaves a connection alone as if its socket were full: what it gets waits.
+    fn hold(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.find(id) {
+            (connection.is_held, connection.is_parked) = (true, true);
         }
     }
 
-    /// Sends whole frames that belong before what is published from here on.
-    fn reply(&mut self, slot: Slot, wire: &Bytes) {
+    fn release(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.find(id) {
+            // If the socket is full, the flush finds out.
+            (connection.is_held, connection.is_parked) = (false, false);
+            self.todo.to_flush.push(id.slot());
+        }
+    }
+
+    fn reply_to(&mut self, id: ConnectionId, frames: &Bytes, permit: ReplyPermit) {
+        if self.connections.find(id).is_some_and(|connection| connection.phase <= Phase::Flushing) {
+            self.reply(id.slot(), frames, Some(permit));
+        }
+    }
+
+    /// Sends whole frames that belong before what is published from here on. The permit goes back once they have left.
+    fn reply(&mut self, slot: Slot, wire: &Bytes, permit: Option<ReplyPermit>) {
         let Some(connection) = self.connections.get_mut(slot) else { return };
         if connection.takes_publications() {
-            return self.send_at_once(slot, wire);
+            self.send_at_once(slot, wire);
+            if let Some(control) = self.connections.get_mut(slot).and_then(|connection| connection.control.as_mut()) {
+                control.hold(permit);
+            }
+            return;
         }
-        connection.control_mut().push_reply(wire);
+        connection.control_mut().push_reply(wire, permit);
         self.todo.to_flush.push(slot);
     }
 
@@ -174,14 +208,24 @@ impl<S: Sink> Shard<S> {
     }
 
     fn note_pong(&mut self, id: ConnectionId) {
-        if let Some(connection) = self.connections.find(id) {
-            connection.heartbeat = Heartbeat::Alive;
+        let Some(connection) = self.connections.find(id) else { return };
+        let was_asked = connection.heartbeat != Heartbeat::Alive;
+        connection.heartbeat = Heartbeat::Alive;
+        // RFC 6455 section 5.5.3 allows a pong without a ping; other protocols may not.
+        if let Some(reason) = connection.shape.encoding.stray_pong().filter(|_| !was_asked) {
+            self.close(id, reason);
         }
     }
 
     fn close(&mut self, id: ConnectionId, reason: CloseReason) {
         if self.connections.find(id).is_some() {
             self.todo.exits.push((id.slot(), Exit::Close(reason)));
+        }
+    }
+
+    fn close_subscriber(&mut self, id: ConnectionId, channel: ChannelKey, reason: CloseReason) {
+        if self.find_subscription(id, channel).is_some() {
+            self.close(id, reason);
         }
     }
 

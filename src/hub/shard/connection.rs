@@ -42,6 +42,8 @@ impl Phase {
 /// State of the peer since the last ping.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Heartbeat {
+    /// It is not pinged yet, because its protocol has it speak first.
+    NotBegun,
     /// It answered, or was not pinged yet.
     Alive,
     /// It is pinged with the next flush.
@@ -74,6 +76,7 @@ impl SubscriptionRef {
 ///
 /// One cache line: an idle connection holds nothing beyond it.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, asked one by one")]
 pub(super) struct Connection<S> {
     pub(super) sink: S,
     /// Only a parked, closing or waiting connection has one.
@@ -87,6 +90,8 @@ pub(super) struct Connection<S> {
     pub(super) phase: Phase,
     /// The sink is full and will call back.
     pub(super) is_parked: bool,
+    /// It is parked until it is released, whatever its socket takes.
+    pub(super) is_held: bool,
     pub(super) heartbeat: Heartbeat,
     /// On the list of those whose deadlines the tick checks.
     pub(super) is_watched: bool,
@@ -107,7 +112,8 @@ impl<S> Connection<S> {
             born,
             phase: Phase::Open,
             is_parked: false,
-            heartbeat: Heartbeat::Alive,
+            is_held: false,
+            heartbeat: if shape.encoding.waits_for_client() { Heartbeat::NotBegun } else { Heartbeat::Alive },
             is_watched: false,
             is_abandoned: false,
             shape,

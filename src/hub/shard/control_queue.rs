@@ -4,10 +4,12 @@
 //! pong (only the newest ping is answered, which RFC 6455 section 5.5.3 allows), one ping, one notice, one close frame;
 //! and replies, whose client is not read while they wait.
 
+use crate::hub::ReplyPermit;
 use crate::hub::inbox::SlotWaker;
 use crate::protocol::encoding::Control;
 use crate::protocol::{CloseReason, Encoding};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +22,8 @@ pub struct ControlQueue {
     ping: Bytes,
     /// Whole frames that belong before what is published later.
     replies: Bytes,
+    /// Pays for the replies, and for the rest of one, until all of them have left.
+    permit: Option<ReplyPermit>,
     /// Publications skipped by the policy `skip`, of whose notice no byte has left yet.
     missed: u64,
     /// Notices of a channel that were skipped in the same way, which tell who has joined and left.
@@ -57,11 +61,26 @@ impl ControlQueue {
     }
 
     /// Queues whole frames behind those that wait.
-    pub fn push_reply(&mut self, frames: &Bytes) {
-        self.replies = match self.replies.is_empty() {
-            true => frames.clone(),
-            false => [&self.replies[..], frames].concat().into(),
-        };
+    pub fn push_reply(&mut self, frames: &Bytes, permit: Option<ReplyPermit>) {
+        self.hold(permit);
+        if self.replies.is_empty() {
+            self.replies = frames.clone();
+            return;
+        }
+        // Grown in place, so that many small replies are not copied for each one that follows.
+        let waiting = mem::take(&mut self.replies);
+        let mut all = waiting.try_into_mut().unwrap_or_else(|waiting| BytesMut::from(&waiting[..]));
+        all.extend_from_slice(frames);
+        self.replies = all.freeze();
+    }
+
+    /// Keeps what pays for bytes that wait here.
+    pub(super) fn hold(&mut self, permit: Option<ReplyPermit>) {
+        match (&mut self.permit, permit) {
+            (Some(held), Some(permit)) => held.merge(permit),
+            (held @ None, permit) => *held = permit,
+            (Some(_), None) => {}
+        }
     }
 
     /// Queues the close frame; nothing leaves after it.
@@ -132,6 +151,9 @@ impl ControlQueue {
         }
         if !rest.is_empty() {
             self.rest = rest;
+        }
+        if self.rest.is_empty() && self.replies.is_empty() {
+            self.permit = None;
         }
         written
     }

@@ -7,19 +7,17 @@
 
 mod addresses;
 mod handshakes;
-mod users;
 
 use super::address::{AddressKey, ClientAddress, is_in};
 use crate::config::Config;
 use crate::metrics::Refusal;
 use crate::rate::{Quota, TokenBucket};
+use crate::session::users::UserPermit;
 use addresses::{AddressExcess, AddressTable};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-
-pub(crate) use users::{Identity, UserPermit, Users};
 
 pub(crate) use handshakes::{HandshakeGuard, HandshakeQuota, Handshakes, Turn};
 

@@ -4,8 +4,8 @@ use super::{Peer, SimulatedHub};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use throng::protocol::ChannelName;
 
-/// About the longest line of an event: of an id and a short name.
-const EVENT_BYTES: usize = 80;
+/// More than an event takes in any encoding: with an id and a short name.
+const EVENT_BYTES: usize = 120;
 
 /// Who is in which channel, by the rules alone.
 #[derive(Default)]

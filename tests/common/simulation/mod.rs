@@ -3,12 +3,14 @@
 #![allow(dead_code, unused_imports, reason = "each test uses its part")]
 #![expect(clippy::panic, clippy::unwrap_used, reason = "what fails here fails the test")]
 
+pub(crate) mod lines;
 pub(crate) mod lives;
 pub(crate) mod members;
 pub(crate) mod peer;
 pub(crate) mod pipe;
 pub(crate) mod simulated_hub;
 
+pub(crate) use lines::published_line;
 pub(crate) use lives::{Life, Line};
 pub(crate) use members::{Members, View};
 pub(crate) use peer::Peer;

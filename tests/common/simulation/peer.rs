@@ -2,10 +2,13 @@
 
 use super::simulated_hub::SimulatedHub;
 use super::{End, Pipe};
+use prost::Message as _;
+use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use throng::hub::{Channel, Command, ConnectionId, MessageShape, Since};
+use throng::protocol::centrifuge::close::disconnect_code;
 use throng::protocol::position::Start;
 use throng::protocol::{ClientInfo, CloseReason};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
@@ -68,14 +71,22 @@ impl Reader {
     fn read(&mut self) {
         while self.close.is_none() {
             match self.socket.read() {
-                Ok(Message::Text(text)) => self.texts.push(text.to_string()),
+                // The ping of the Centrifuge protocol is an empty message.
+                Ok(Message::Text(text)) if text == "{}" => self.pings += 1,
+                Ok(Message::Binary(body)) if body[..] == [0] => self.pings += 1,
+                Ok(Message::Text(text)) => self.texts.push(with_events(&text)),
+                Ok(Message::Binary(body)) => self.texts.push(pushes(&body)),
                 Ok(Message::Ping(_)) => self.pings += 1,
                 Ok(Message::Pong(body)) => self.pongs.push(body.to_vec()),
                 Ok(Message::Close(frame)) => {
                     let code = frame.as_ref().map(|frame| u16::from(frame.code));
                     let text = frame.map_or(String::new(), |frame| frame.reason.to_string());
-                    let is_it =
-                        |reason: &CloseReason| reason.code().map(|code| code.as_u16()) == code && reason.text() == text;
+                    let is_it = |reason: &CloseReason| {
+                        let of_chat = (reason.code().map(|code| code.as_u16()), reason.text());
+                        let of_centrifuge = disconnect_code(*reason).map(|code| (Some(code.number()), code.text()));
+                        let received = (code, text.as_str());
+                        received == of_chat || Some(received) == of_centrifuge
+                    };
                     let known = CloseReason::ALL.into_iter().find(is_it);
                     self.close = Some(known.unwrap_or_else(|| panic!("closed with {code:?} {text:?}")));
                 }
@@ -85,6 +96,81 @@ impl Reader {
             }
         }
     }
+}
+
+/// Reads pushes from Protobuf, and returns them as JSON has them: one per line.
+fn pushes(mut body: &[u8]) -> String {
+    let mut lines = vec![];
+    while !body.is_empty() {
+        let Push { channel, publication, join, leave } =
+            Reply::decode_length_delimited(&mut body).unwrap().push.unwrap();
+        let info =
+            |event: Presence| event.info.map(|info| json!({ "user": info.user, "client": info.client })).unwrap();
+        lines.push(match (publication, join, leave) {
+            (Some(Publication { data, offset }), None, None) => {
+                let data: Value = serde_json::from_slice(&data).unwrap();
+                json!({ "push": { "channel": channel, "pub": { "offset": offset, "data": data } } }).to_string()
+            }
+            (None, Some(join), None) => format!(" [throng] joined {}", info(join)),
+            (None, None, Some(leave)) => format!(" [throng] left {}", info(leave)),
+            other => panic!("{other:?}"),
+        });
+    }
+    lines.join("\n")
+}
+
+/// Returns the lines of a message, those of joins and leaves as the chat protocol has them.
+fn with_events(text: &str) -> String {
+    let line = |line: &str| {
+        let push = line.strip_prefix(r#"{"push":"#).and_then(|_| serde_json::from_str::<Value>(line).ok());
+        let event = push.and_then(|push| {
+            let words = [("join", "joined"), ("leave", "left")];
+            let found = words.into_iter().find(|(kind, _)| push["push"][kind].is_object());
+            found.map(|(kind, word)| format!(" [throng] {word} {}", push["push"][kind]["info"]))
+        });
+        event.unwrap_or_else(|| line.to_owned())
+    };
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[derive(prost::Message)]
+struct Reply {
+    #[prost(message, optional, tag = "4")]
+    push: Option<Push>,
+}
+
+#[derive(prost::Message)]
+struct Push {
+    #[prost(string, tag = "2")]
+    channel: String,
+    #[prost(message, optional, tag = "4")]
+    publication: Option<Publication>,
+    #[prost(message, optional, tag = "5")]
+    join: Option<Presence>,
+    #[prost(message, optional, tag = "6")]
+    leave: Option<Presence>,
+}
+
+#[derive(prost::Message)]
+struct Presence {
+    #[prost(message, optional, tag = "1")]
+    info: Option<Info>,
+}
+
+#[derive(prost::Message)]
+struct Info {
+    #[prost(string, tag = "1")]
+    user: String,
+    #[prost(string, tag = "2")]
+    client: String,
+}
+
+#[derive(prost::Message)]
+struct Publication {
+    #[prost(bytes = "vec", tag = "4")]
+    data: Vec<u8>,
+    #[prost(uint64, tag = "6")]
+    offset: u64,
 }
 
 impl Peer {
@@ -97,6 +183,11 @@ impl Peer {
     /// Subscribes; the peer gets what the channel keeps first, as far as it asks for it.
     pub(crate) fn subscribe_since(&self, channel: &str, since: Since) -> Start {
         self.hub.subscribe(self, channel, since)
+    }
+
+    /// Notes a subscription that was made for the peer.
+    pub(crate) fn note_subscription(&self, name: &str, channel: Arc<Channel>) {
+        self.hub.note_subscription(self, name, channel);
     }
 
     /// Gets no more of a channel.

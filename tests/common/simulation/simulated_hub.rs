@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use throng::config::{ChannelOptions, HubLimits, NamespaceOptions, TuningConfig};
+use throng::engine::replies::ReplyBudget;
 use throng::hub::inbox::{CREDIT_BYTES, CREDITS};
 use throng::hub::{
     Channel, Command, Hub, MessageShape, NoCredit, PublishError, Published, Shard, Since, SubscribeError,
@@ -15,6 +16,7 @@ use throng::hub::{
 };
 use throng::metrics::{Metrics, ShardCounts};
 use throng::protocol::position::Start;
+use throng::protocol::websocket::frame::{self, Opcode};
 use throng::protocol::{ChannelName, CloseReason, Payload};
 
 /// Longest step of the simulated clock: shards look at it as often as a busy process would.
@@ -81,6 +83,9 @@ impl SimulatedHub {
         self.make_room(id.shard(), 0);
         let credit = self.hub().inbox(id.shard()).try_credit(0).unwrap();
         self.hub().connect(seat, pipe.clone(), shape, credit);
+        if shape.encoding.waits_for_client() {
+            self.push(id.shard(), Command::Pong { id });
+        }
         let state = Rc::new(State::new(id, pipe, shape));
         self.parts.peers.borrow_mut().push(Rc::clone(&state));
         Peer { hub: self.clone(), state }
@@ -105,9 +110,13 @@ impl SimulatedHub {
                 subscribed => break subscribed.unwrap(),
             }
         };
-        peer.state.channels.borrow_mut().push(Arc::clone(&subscribed.channel));
-        self.parts.channels.borrow_mut().insert(name.to_owned(), subscribed.channel);
+        self.note_subscription(peer, name, subscribed.channel);
         subscribed.start
+    }
+
+    pub(super) fn note_subscription(&self, peer: &Peer, name: &str, channel: Arc<Channel>) {
+        peer.state.channels.borrow_mut().push(Arc::clone(&channel));
+        self.parts.channels.borrow_mut().insert(name.to_owned(), channel);
     }
 
     pub(super) fn unsubscribe(&self, peer: &Peer, name: &str) {
@@ -189,6 +198,16 @@ impl SimulatedHub {
         self.make_room(shard, 0);
         let inbox = self.hub().inbox(shard);
         inbox.try_credit(0).unwrap().push(command);
+    }
+
+    /// Sends a text message to a peer as a reply, unless too many bytes of them wait for it.
+    pub(crate) fn try_reply(&self, peer: &Peer, budget: &ReplyBudget, text: &str) -> bool {
+        let frames = frame::encode(Opcode::Text, text.as_bytes());
+        let Some(permit) = budget.try_acquire(frames.len()) else { return false };
+        self.make_room(peer.id().shard(), frames.len());
+        let credit = self.hub().inbox(peer.id().shard()).try_credit(frames.len()).unwrap();
+        credit.push(Command::Reply { id: peer.id(), frames, permit });
+        true
     }
 
     pub(crate) fn close(&self, peer: &Peer, reason: CloseReason) {
@@ -302,7 +321,8 @@ impl SimulatedHub {
             assert_eq!((shard.connections(), shard.channels()), (0, 0), "connections and channels of {index}");
             let inbox = self.hub().inbox(index);
             assert_eq!(inbox.depth(), 0);
-            assert!(inbox.try_credit(CREDITS * CREDIT_BYTES).is_some(), "credits of {index}");
+            let all = inbox.try_credit(CREDITS * CREDIT_BYTES);
+            assert!(all.is_some() && inbox.try_credit(0).is_none(), "credits of {index}");
             assert_eq!((self.counts(index).connections, self.counts(index).parked), (0, 0));
         }
     }

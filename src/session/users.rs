@@ -8,42 +8,60 @@ use crate::hub::ConnectionId;
 use dashmap::DashMap;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Who a client is, and until when, as its token says.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Identity {
+pub struct Identity {
     /// `None` for an anonymous client.
-    pub(crate) user: Option<UserId>,
+    pub user: Option<UserId>,
     /// In seconds since the Unix epoch; `None` if the connection does not expire.
-    pub(crate) expires_at: Option<u64>,
+    pub expires_at: Option<u64>,
 }
 
 /// The connections of users, and those that expire.
 #[derive(Debug, Default)]
-pub(crate) struct Users {
+pub struct Users {
     connections: DashMap<UserId, SmallVec<[ConnectionId; 1]>>,
-    /// In the order of their expiry, so that one task finds those that are due without looking at the others.
-    expiries: Mutex<BTreeSet<(u64, ConnectionId)>>,
+    expiries: Mutex<Expiries>,
+}
+
+/// When clients expire. In seconds since the Unix epoch.
+#[derive(Debug, Default)]
+struct Expiries {
+    /// Those of every client with a token; `None` for one that does not expire.
+    times: HashMap<ConnectionId, Option<u64>>,
+    /// In order, so that one task finds those that are due without looking at the others.
+    due: BTreeSet<(u64, ConnectionId)>,
+}
+
+impl Expiries {
+    /// Sets when a client expires that is there.
+    fn set(&mut self, id: ConnectionId, at: Option<u64>) {
+        self.remove(id);
+        self.times.insert(id, at);
+        self.due.extend(at.map(|at| (at, id)));
+    }
+
+    fn remove(&mut self, id: ConnectionId) {
+        if let Some(Some(at)) = self.times.remove(&id) {
+            self.due.remove(&(at, id));
+        }
+    }
 }
 
 /// A connection that is in the index until this is dropped.
 #[derive(Debug)]
-pub(crate) struct UserPermit {
+pub struct UserPermit {
     users: Arc<Users>,
     id: ConnectionId,
-    identity: Identity,
+    user: Option<UserId>,
 }
 
 impl Users {
     /// Adds a connection. Returns `None` if its user has `connections_max` already.
-    pub(crate) fn admit(
-        self: &Arc<Self>,
-        id: ConnectionId,
-        identity: Identity,
-        connections_max: usize,
-    ) -> Option<UserPermit> {
+    pub fn admit(self: &Arc<Self>, id: ConnectionId, identity: Identity, connections_max: usize) -> Option<UserPermit> {
         if let Some(user) = &identity.user {
             let mut connections = self.connections.entry(user.clone()).or_default();
             if connections.len() >= connections_max {
@@ -51,34 +69,40 @@ impl Users {
             }
             connections.push(id);
         }
-        if let Some(at) = identity.expires_at {
-            self.expiries.lock().insert((at, id));
-        }
-        Some(UserPermit { users: Arc::clone(self), id, identity })
+        self.expiries.lock().set(id, identity.expires_at);
+        Some(UserPermit { users: Arc::clone(self), id, user: identity.user })
     }
 
     /// Returns the connections of a user.
-    pub(crate) fn of(&self, user: &UserId) -> Vec<ConnectionId> {
+    pub fn of(&self, user: &UserId) -> Vec<ConnectionId> {
         self.connections.get(user).map(|connections| connections.to_vec()).unwrap_or_default()
     }
 
     /// Returns the number of users that are connected.
-    pub(crate) fn len(&self) -> usize {
+    pub fn connected(&self) -> usize {
         self.connections.len()
     }
 
     /// Returns the connections that are still there although they have expired.
-    pub(crate) fn expired(&self, now: u64) -> Vec<ConnectionId> {
-        self.expiries.lock().iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id).collect()
+    pub fn expired(&self, now: u64) -> Vec<ConnectionId> {
+        self.expiries.lock().due.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id).collect()
+    }
+
+    /// Changes when a client with a token expires. Returns whether it is there.
+    pub fn set_expiry(&self, id: ConnectionId, at: Option<u64>) -> bool {
+        let expiries = &mut *self.expiries.lock();
+        let is_there = expiries.times.contains_key(&id);
+        if is_there {
+            expiries.set(id, at);
+        }
+        is_there
     }
 }
 
 impl Drop for UserPermit {
     fn drop(&mut self) {
-        if let Some(at) = self.identity.expires_at {
-            self.users.expiries.lock().remove(&(at, self.id));
-        }
-        if let Some(user) = &self.identity.user {
+        self.users.expiries.lock().remove(self.id);
+        if let Some(user) = &self.user {
             // In one step: a user whose last connection leaves may be connecting again.
             self.users.connections.remove_if_mut(user, |_, connections| {
                 connections.retain(|id| *id != self.id);
@@ -139,6 +163,21 @@ mod tests {
         assert_eq!(users.expired(u64::MAX), [id(1)]);
     }
 
+    /// A backend moves the end of a connection, and never that of one that is gone.
+    #[test]
+    fn expiry_is_moved_while_the_connection_is_there() {
+        let users = Arc::new(Users::default());
+        let permit = users.admit(id(0), identity("a", Some(10)), 9).unwrap();
+        assert!(users.set_expiry(id(0), Some(30)));
+        assert_eq!((users.expired(29), users.expired(30)), (vec![], vec![id(0)]));
+        assert!(users.set_expiry(id(0), None));
+        assert_eq!(users.expired(u64::MAX), []);
+        assert!(users.set_expiry(id(0), Some(1)));
+        drop(permit);
+        assert!(!users.set_expiry(id(0), Some(1)));
+        assert_eq!(users.expired(u64::MAX), []);
+    }
+
     proptest! {
         /// Whatever comes and goes, the index is what is there, and nothing is left at the end.
         #[test]
@@ -166,7 +205,7 @@ mod tests {
                 prop_assert_eq!(users.expired(2).len(), due);
             }
             drop(there);
-            prop_assert_eq!((users.len(), users.expired(u64::MAX).len()), (0, 0));
+            prop_assert_eq!((users.connected(), users.expired(u64::MAX).len()), (0, 0));
         }
     }
 }
