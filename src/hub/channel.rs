@@ -35,6 +35,7 @@ pub struct ChannelStats {
 }
 
 /// What the lock protects.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, of one byte each")]
 #[derive(Debug)]
 pub(super) struct Order {
     /// Number of the newest publication; the first is 1.

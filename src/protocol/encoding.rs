@@ -155,8 +155,8 @@ impl Encoding {
         matches!(self, Self::Lines | Self::NumberedLines)
     }
 
-    /// Returns whether a connection gets nothing, and no ping either, until its client has connected by the protocol. SDKs
-    /// do not answer pings before.
+    /// Returns whether a connection gets nothing, and no ping either, until its client has connected by the protocol.
+    /// SDKs do not answer pings before.
     pub fn waits_for_client(self) -> bool {
         matches!(self, Self::Centrifuge(_))
     }

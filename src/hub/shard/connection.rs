@@ -75,6 +75,7 @@ impl SubscriptionRef {
 /// The write side of one connection.
 ///
 /// One cache line: an idle connection holds nothing beyond it.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, of one byte each")]
 #[derive(Debug)]
 pub(super) struct Connection<S> {
     pub(super) sink: S,
