@@ -1,4 +1,5 @@
-//! What does it cost to encode: the head of a flush, a plain line, a whole text frame, a push of the Centrifuge protocol?
+//! What does it cost to encode: the head of a flush, a plain line, a whole text frame, a push of the Centrifuge
+//! protocol?
 //!
 //! Not measured: the flush itself, `fan_out.rs`.
 
