@@ -106,8 +106,8 @@ fn subscribe_frame(id: u64, channel: &str) -> Vec<u8> {
     frame(0x81, json!({ "id": id, "subscribe": { "channel": channel } }).to_string().as_bytes())
 }
 
-/// docs/threats.md, row 15: a client that asks and does not read is not read either, while others are served; and
-/// gets every reply once it reads.
+/// docs/threats.md, row 15: a client that asks and does not read is not read either, while others are served; and gets
+/// every reply once it reads.
 #[tokio::test]
 async fn client_that_does_not_read_its_replies_is_not_read() {
     let server = start(|config| {

@@ -75,6 +75,7 @@ impl SubscriptionRef {
 /// The write side of one connection.
 ///
 /// One cache line: an idle connection holds nothing beyond it.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, of one byte each")]
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, asked one by one")]
 pub(super) struct Connection<S> {

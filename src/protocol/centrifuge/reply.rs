@@ -84,6 +84,7 @@ pub struct ConnectResult {
 }
 
 /// A subscription.
+#[expect(clippy::struct_excessive_bools, reason = "the fields of the protocol")]
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "the fields of the protocol")]
 pub struct SubscribeResult {

@@ -61,6 +61,7 @@ pub(crate) struct ConnectRequest {
     pub(crate) headers: BTreeMap<String, String>,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "the fields of the protocol")]
 #[derive(Clone, Deserialize, PartialEq, prost::Message)]
 #[serde(default)]
 #[expect(clippy::struct_excessive_bools, reason = "the fields of the protocol")]

@@ -72,6 +72,7 @@ pub(crate) struct ConnectResult {
     pub(crate) pong: bool,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "the fields of the protocol")]
 #[derive(Clone, PartialEq, prost::Message)]
 #[cfg_attr(test, derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 #[expect(clippy::struct_excessive_bools, reason = "the fields of the protocol")]
