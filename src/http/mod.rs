@@ -1,5 +1,6 @@
 //! The HTTP layer: requests and responses, up to the upgrade to a WebSocket.
 
+pub(crate) mod hooks;
 pub(crate) mod jwks;
 pub(crate) mod progress;
 pub(crate) mod service;
@@ -16,6 +17,7 @@ mod process_metrics;
 mod client_address;
 mod error;
 mod host;
+mod outbound;
 mod methods;
 mod response;
 mod trace;

@@ -7,6 +7,7 @@ mod chat;
 mod client;
 mod echo;
 mod flow;
+pub mod hooks;
 pub mod permission;
 pub mod users;
 
