@@ -21,6 +21,7 @@ pub use stop::Stop;
 
 use crate::config::{Address, Config, Namespaces};
 use crate::engine::Engine;
+use crate::http::hooks::HttpHooks;
 use crate::http::jwks;
 use crate::hub::{Hub, Shard};
 use crate::metrics::Metrics;
@@ -40,6 +41,7 @@ use crate::operation::operator_key::KeyCheck;
 use crate::operation::state::State;
 use crate::operation::tokens::{self, Tokens};
 use crate::operation::watchdog::Watchdog;
+use crate::session::hooks::Hooks;
 use arc_swap::ArcSwap;
 use listener::Listener;
 use std::convert::Infallible;
@@ -82,6 +84,7 @@ use tokio::time::{Instant, timeout_at};
 pub struct Server {
     listeners: Vec<Listener>,
     state: Arc<State>,
+    hooks: Arc<HttpHooks>,
     shards: Vec<Shard<SocketSink>>,
 }
 
@@ -107,6 +110,7 @@ impl Server {
             listeners.extend(listen(address, Endpoint::new(address, true, certificates.as_ref()), config).await?);
         }
         let metrics = Arc::new(Metrics::new(config.shards()));
+        let hooks = Arc::new(HttpHooks::new(&config.hooks, Arc::clone(&metrics)));
         let (hub, shards) = Hub::tuned(&config.limits, &config.tuning, metrics);
         hub.set_socket_limits(config.sockets.clone());
         let state = State {
@@ -117,6 +121,7 @@ impl Server {
             keys: KeyCheck::new(),
             tokens,
             users: Arc::default(),
+            hooks: Arc::clone(&hooks) as Arc<dyn Hooks>,
             api_keys: ApiKeyCheck::new(),
             idempotency: Idempotency::new(),
             handshakes: Handshakes::new(),
@@ -125,7 +130,7 @@ impl Server {
             watchdog: Watchdog::default(),
             certificates,
         };
-        Ok(Self { listeners, state: Arc::new(state), shards })
+        Ok(Self { listeners, state: Arc::new(state), hooks, shards })
     }
 
     /// Returns the first address for clients that is TCP, with the port that the system chose for port 0.
@@ -145,7 +150,7 @@ impl Server {
 
     /// Returns a handle that works while the server runs.
     pub fn handle(&self) -> ServerHandle {
-        ServerHandle::new(Arc::clone(&self.state))
+        ServerHandle::new(Arc::clone(&self.state), Arc::clone(&self.hooks))
     }
 
     /// Returns the hub, to publish without a client or to read its metrics.
@@ -163,7 +168,7 @@ impl Server {
     ///
     /// Not cancel safe: dropping the future ends the shards, and leaves their connections open without service.
     pub async fn run(self, stop: impl Future<Output = Stop>) -> Result<(), ServerError> {
-        let Self { listeners, state, shards } = self;
+        let Self { listeners, state, shards, .. } = self;
         let started = Instant::from_std(state.hub().metrics().started());
         let mut drivers = JoinSet::new();
         for shard in shards {
@@ -207,7 +212,7 @@ impl Server {
 /// Starts what tokens need while the server runs.
 fn watch_tokens(monitors: &mut JoinSet<()>, state: &Arc<State>) {
     let (config, watched) = (state.settings.load(), Arc::clone(state));
-    monitors.spawn(async move { expiry::close_expired(watched.hub(), &watched.users).await });
+    monitors.spawn(async move { expiry::watch(&watched).await });
     if let Some(url) = config.tokens.jwks_url.clone() {
         monitors.spawn(jwks::keep_fresh(Arc::clone(state), url));
     }

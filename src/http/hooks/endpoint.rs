@@ -8,6 +8,7 @@ use crate::session::hooks::Asker;
 use bytes::Bytes;
 use hyper::HeaderMap;
 use hyper::header::HeaderValue;
+use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
@@ -21,7 +22,7 @@ pub(super) enum Failure {
     #[error("{0} requests were under way for the whole timeout; raise requests_max, or answer faster")]
     Busy(usize),
     #[error("there was no answer within {}", humantime::format_duration(*.0))]
-    Timeout(std::time::Duration),
+    Timeout(Duration),
     #[error("{0}")]
     Post(#[from] PostError),
     #[error("the answer is not one of the documented ones: {0}")]
@@ -87,5 +88,27 @@ impl Endpoint {
             }
         }
         headers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::hub::ConnectionId;
+
+    /// A client that waits in vain is told that it may try again. docs/threats.md, row 41.
+    #[tokio::test(start_paused = true)]
+    async fn request_that_gets_no_turn_is_refused_after_the_timeout() {
+        let text = "[[hook]]\nname = \"rpc\"\nurl = \"http://127.0.0.1:1/\"\nrequests_max = 1\ntimeout = \"700ms\"\n";
+        let endpoint = Endpoint::new(&Config::from_toml(text).unwrap().hooks[0]);
+        let _turn = endpoint.turns.acquire().await.unwrap();
+        let id = ConnectionId::parse("0/1.1").unwrap();
+        let asker = Asker { id, user: None, format: None, headers: Vec::new() };
+        let began = Instant::now();
+        let failure = endpoint.ask(&HttpClient::new(), &asker, Bytes::new()).await.unwrap_err();
+        assert_eq!((failure.outcome(), failure.code()), (HookOutcome::Busy, ErrorCode::TooManyRequests));
+        assert_eq!(began.elapsed().as_millis(), 700);
+        assert!(failure.to_string().contains("raise requests_max"), "{failure}");
     }
 }

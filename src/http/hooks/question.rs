@@ -75,7 +75,9 @@ impl<'a> Question<'a> {
         let Some(Payload { content, data, .. }) = data else { return self };
         self.data = match content {
             Content::Json | Content::Binary => serde_json::from_slice(data).ok(),
-            Content::Line | Content::Text => to_raw_value(&String::from_utf8_lossy(data)).ok(),
+            // Without the newline that ends a line.
+            Content::Line => to_raw_value(String::from_utf8_lossy(data).trim_end()).ok(),
+            Content::Text => to_raw_value(&String::from_utf8_lossy(data)).ok(),
         };
         if self.data.is_none() {
             (self.encoding, self.b64data) = ("binary", Some(STANDARD.encode(data)));

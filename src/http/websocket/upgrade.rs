@@ -2,7 +2,7 @@
 
 use super::{credentials, handshake};
 use crate::auth::{Claims, TokenError, UserId};
-use crate::config::ChannelOptions;
+use crate::config::{ChannelOptions, HookName};
 use crate::engine::Engine;
 use crate::http::error::RequestError;
 use crate::http::host::HostRules;
@@ -77,7 +77,7 @@ pub(crate) fn accept<B>(
     }
     let address = state.admission.admit(client.addr, client.is_counted, &settings)?;
     // After the rates, because a signature is the most expensive step.
-    let claims = verify(state, token, settings.tokens.token_required)?;
+    let claims = verify(state, token, settings.tokens.token_required || settings.has_hook(HookName::Connect))?;
     let slot = hub.reserve_slot().ok_or(RequestError::Full)?;
     let user = claims.as_ref().map(|claims| admit_user(state, claims, slot.id())).transpose()?;
     let channel = match protocol {
