@@ -1,11 +1,13 @@
-//! What does it cost to encode: the head of a flush, a plain line, a whole text frame?
+//! What does it cost to encode: the head of a flush, a plain line, a whole text frame, a push of the Centrifuge protocol?
 //!
 //! Not measured: the flush itself, `fan_out.rs`.
 
 use criterion::{Criterion, Throughput};
 use std::hint::black_box;
-use throng::protocol::chat;
+use throng::protocol::centrifuge::Format;
+use throng::protocol::encoding::Encoded;
 use throng::protocol::websocket::frame::{self, Head, Opcode};
+use throng::protocol::{ChannelName, Encoding, Payload, Publication, chat};
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
@@ -30,6 +32,23 @@ fn main() {
     group.bench_function("text_frame_of_64_bytes", |bencher| {
         bencher.iter(|| assert_eq!(frame::encode(Opcode::Text, black_box(&body)).len(), 66));
     });
+
+    let channel = ChannelName::parse("news:sport").expect("it is valid");
+    let payload = Payload::line(&body).expect("it is text");
+    let json = Payload::json(&format!("{:?}", "x".repeat(62)));
+    for (name, format) in [("json", Format::Json), ("protobuf", Format::Protobuf)] {
+        let encoding = Encoding::Centrifuge(format);
+        let start = encoding.start(&channel);
+        for (of, payload) in [("line", &payload), ("value", &json)] {
+            let publication = Publication { offset: 1_000_000, at: 0, payload: payload.clone() };
+            group.bench_function(format!("{name}_push_of_a_{of}_of_64_bytes"), |bencher| {
+                bencher.iter(|| match encoding.encode(&start, black_box(&publication)) {
+                    Encoded::Push(prefix, data, _) => assert!(prefix.len() > 20 && data.len() >= 64),
+                    Encoded::AsPublished | Encoded::Framed(..) => unreachable!("it is a push"),
+                });
+            });
+        }
+    }
 
     group.finish();
     criterion.final_summary();

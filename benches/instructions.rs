@@ -16,8 +16,9 @@ use throng::config::{ChannelOptions, Config, HubLimits};
 use throng::hub::shard::log::Log;
 use throng::hub::{Channel, HistoryOptions, Hub, MessageShape, Shard, SubscribeOptions};
 use throng::metrics::Metrics;
+use throng::protocol::centrifuge::Format;
 use throng::protocol::websocket::frame::{self, Head, Opcode};
-use throng::protocol::{ChannelName, DecoderLimits, Event, FrameDecoder, Payload};
+use throng::protocol::{ChannelName, DecoderLimits, Encoding, Event, FrameDecoder, Payload};
 
 /// Bytes of a message.
 const LEN: usize = 64;
@@ -31,13 +32,15 @@ const SUBSCRIBERS: usize = 1_000;
 /// A name, and what runs it and returns how many units its count is divided by.
 type Case = (&'static str, fn() -> usize);
 
-const CASES: [Case; 7] = [
+const CASES: [Case; 9] = [
     ("decoder", decoder),
     ("frame", encode_frame),
     ("log_append", log_append),
     ("publish", publish),
     ("publish_kept", publish_kept),
     ("apply", apply),
+    ("apply_json", || apply_as(Encoding::Centrifuge(Format::Json))),
+    ("apply_protobuf", || apply_as(Encoding::Centrifuge(Format::Protobuf))),
     ("fan_out", fan_out),
 ];
 
@@ -111,7 +114,12 @@ fn publish_kept() -> usize {
 
 /// Per publication that one pass takes for a single subscriber.
 fn apply() -> usize {
-    let mut stage = Stage::new(1);
+    apply_as(Encoding::Lines)
+}
+
+/// The same for a subscriber of another protocol.
+fn apply_as(encoding: Encoding) -> usize {
+    let mut stage = Stage::with(1, HistoryOptions::default(), encoding);
     stage.publish(BATCH);
     counted(|| stage.pass());
     assert_eq!(stage.deliveries(), BATCH as u64);
@@ -144,9 +152,14 @@ impl Stage {
     }
 
     fn with_history(subscribers: usize, history: HistoryOptions) -> Self {
+        Self::with(subscribers, history, Encoding::Lines)
+    }
+
+    fn with(subscribers: usize, history: HistoryOptions, encoding: Encoding) -> Self {
+        let shape = MessageShape { encoding, ..MessageShape::default() };
         let mut channel = ChannelOptions::default();
         (channel.options.history_size, channel.options.history_ttl) = (history.size, history.ttl);
-        let options = SubscribeOptions { channel: Arc::new(channel), ..SubscribeOptions::default() };
+        let options = SubscribeOptions { channel: Arc::new(channel), shape, ..SubscribeOptions::default() };
         let limits = HubLimits { connections_max: subscribers, ..Config::default().limits };
         let (hub, mut shards) = Hub::new(&limits, Arc::new(Metrics::new(1)));
         let shard = shards.pop().expect("one was asked for");
@@ -154,7 +167,7 @@ impl Stage {
         let mut channel = None;
         for _ in 0..subscribers {
             let credit = || hub.inbox(0).try_credit(0).expect("they fit the inbox");
-            let id = hub.connect(hub.reserve_slot().expect("there is room"), Null, MessageShape::default(), credit());
+            let id = hub.connect(hub.reserve_slot().expect("there is room"), Null, shape, credit());
             channel = hub.subscribe(id, &name, &options, credit()).ok().map(|subscribed| subscribed.channel);
         }
         let mut stage = Self { hub, shard, channel: channel.expect("there is a subscriber") };

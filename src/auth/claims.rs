@@ -43,6 +43,8 @@ pub struct Claims {
     /// The channels that the token names, of `channels` and then of `subs`. The client begins in the first one, and
     /// may enter all of them.
     pub channels: Vec<String>,
+    /// The only channel of a token for one subscription.
+    pub channel: Option<String>,
     /// What others may know of the client, of `info`: JSON without white space between its parts.
     pub info: Option<Arc<str>>,
     /// The same for single channels, of `subs`.
@@ -79,6 +81,7 @@ impl Claims {
                 None => Some(expires),
             },
             channels: [claims.texts("channels")?, claims.names("subs")].concat(),
+            channel: claims.text("channel")?.map(str::to_owned),
             info: claims.0.get("info").map(json),
             channel_infos: claims.channel_infos(),
             not_before: claims.time("nbf")?,

@@ -1,6 +1,6 @@
 //! `throng check-token`: what is in a token, and whether a hub with these settings accepts it now.
 
-use super::exit::{EXIT_FAILURE, EXIT_USAGE, fail_with, fail_with_load_error};
+use super::exit::{EXIT_FAILURE, EXIT_USAGE, fail_with};
 use super::token_sources;
 use crate::auth::parts::Parts;
 use crate::auth::{Claims, TokenError, Verifier};
@@ -33,13 +33,10 @@ struct Options {
 
 /// Checks a token.
 pub(super) fn check_token(arguments: Vec<OsString>, variables: Vec<(OsString, OsString)>) -> ExitCode {
-    let options = match Options::try_parse_from(arguments) {
-        Ok(options) => options,
-        Err(error) => return token_sources::fail_with_usage(&error),
-    };
-    let config = match token_sources::load(options.config.as_deref(), variables) {
-        Ok(config) => config,
-        Err(error) => return fail_with_load_error(&error),
+    let sources = token_sources::read(arguments, variables, |options: &Options| options.config.as_deref());
+    let (options, config) = match sources {
+        Ok(sources) => sources,
+        Err(code) => return code,
     };
     let token = match read(&options.token) {
         Ok(token) => token,

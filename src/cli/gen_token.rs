@@ -1,6 +1,6 @@
 //! `throng gen-token`: makes a token with a secret of the settings, to try a hub without an issuer.
 
-use super::exit::{EXIT_USAGE, fail_with, fail_with_load_error, print_text};
+use super::exit::{EXIT_USAGE, fail_with, print_text};
 use super::token_sources;
 use crate::auth::sign::sign;
 use crate::config::{Config, TokenKeyConfig};
@@ -43,13 +43,10 @@ struct Options {
 
 /// Prints a token.
 pub(super) fn gen_token(arguments: Vec<OsString>, variables: Vec<(OsString, OsString)>) -> ExitCode {
-    let options = match Options::try_parse_from(arguments) {
-        Ok(options) => options,
-        Err(error) => return token_sources::fail_with_usage(&error),
-    };
-    let config = match token_sources::load(options.config.as_deref(), variables) {
-        Ok(config) => config,
-        Err(error) => return fail_with_load_error(&error),
+    let sources = token_sources::read(arguments, variables, |options: &Options| options.config.as_deref());
+    let (options, config) = match sources {
+        Ok(sources) => sources,
+        Err(code) => return code,
     };
     let Some((key, secret)) = secret(&config, options.kid.as_deref()) else {
         return fail_with(EXIT_USAGE, &no_secret(options.kid.as_deref()));

@@ -17,8 +17,7 @@ section! {
     /// has the questions and the answers, which are those of Centrifugo's proxy.
     pub struct HookConfig in "hook" (Repeated) {
         /// What is asked, one table for each: `connect` (who a client without a token is), `refresh` (whether a
-        /// connection that expires goes on), `subscribe`, `publish` (whether a client may), `sub_refresh` (whether a
-        /// subscription that expires goes on), or `rpc` (a call of a client).
+        /// connection that expires goes on), `subscribe`, `publish` (whether a client may), or `rpc` (a call of a client).
         ///
         /// `subscribe` and `publish` are asked in namespaces with `allow_subscribe` or `allow_publish` = `hook`. Clients
         /// of /ws are asked about for `refresh` only; without a token they get 401 if there is a hook `connect`.
@@ -61,8 +60,6 @@ choice! {
         Refresh = "refresh",
         /// Whether a client may subscribe.
         Subscribe = "subscribe",
-        /// Whether a subscription that expires goes on.
-        SubRefresh = "sub_refresh",
         /// Whether a client may publish, and what.
         Publish = "publish",
         /// A call.
@@ -72,8 +69,7 @@ choice! {
 
 impl HookName {
     /// Every question, in the order of [`HookName::WORDS`].
-    pub const ALL: [Self; 6] =
-        [Self::Connect, Self::Refresh, Self::Subscribe, Self::SubRefresh, Self::Publish, Self::Rpc];
+    pub const ALL: [Self; 5] = [Self::Connect, Self::Refresh, Self::Subscribe, Self::Publish, Self::Rpc];
 
     /// Returns the word of the configuration.
     pub const fn word(self) -> &'static str {
@@ -108,7 +104,7 @@ pub(super) fn check(
             HookName::Subscribe => asks_subscribe,
             HookName::Publish => asks_publish,
             HookName::Refresh => expires || has(HookName::Connect),
-            HookName::Connect | HookName::SubRefresh | HookName::Rpc => true,
+            HookName::Connect | HookName::Rpc => true,
         };
         let fault = hook.fault(&hooks[..number], is_asked);
         if let Some((key, text)) = fault {

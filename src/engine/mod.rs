@@ -7,12 +7,12 @@ pub mod replies;
 
 use crate::config::ChannelOptions;
 use crate::hub::{
-    Channel, Command, ConnectionId, Credits, DirectoryFull, Full, HistoryPage, HistoryQuery, Hub, Members, NoCredit,
-    Opening, PresenceStats, PublishError, Published, Sink, SubscribeError, SubscribeOptions, Subscribed, UnknownPosition,
+    Channel, Command, ConnectionId, Credits, DirectoryFull, EncodeOpening, Full, HistoryPage, HistoryQuery, Hub,
+    Members, NoCredit, Opening, PresenceStats, PublishError, Published, Sink, SubscribeError, SubscribeOptions,
+    Subscribed, UnknownPosition,
 };
 use crate::metrics::Metrics;
-use crate::protocol::position::Start;
-use crate::protocol::{ChannelName, Payload, Publication};
+use crate::protocol::{ChannelName, Payload};
 use bytes::Bytes;
 use replies::ReplyBudget;
 use std::fmt;
@@ -22,6 +22,15 @@ use tokio::time::Instant;
 
 /// Bytes that a reply to a subscription without publications has at most, but for data that its token asks for.
 const REPLY_OF_SUBSCRIBE: usize = 512;
+
+/// Why a subscription was not made.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NotSubscribed {
+    /// There is no place for it.
+    Full(Full),
+    /// Its client does not want it: it cannot get everything that it missed.
+    Declined,
+}
 
 /// Where the order of the channels is decided. Cloning counts a reference.
 pub enum Engine<S: Sink> {
@@ -70,6 +79,8 @@ impl<S: Sink> Engine<S> {
                 Ok(subscribed) => return Ok(subscribed),
                 Err(SubscribeError::Full(full)) => return Err(full),
                 Err(SubscribeError::Credit { bytes: needed }) => bytes = needed,
+                // Only an opening can be declined, and there is none.
+                Err(SubscribeError::Declined) => bytes = 0,
             }
         }
     }
@@ -79,7 +90,7 @@ impl<S: Sink> Engine<S> {
     ///
     /// # Errors
     ///
-    /// As [`Engine::subscribe`].
+    /// [`NotSubscribed`] says why there is no place for it, or that the client does not want it.
     ///
     /// # Cancel safety
     ///
@@ -90,8 +101,8 @@ impl<S: Sink> Engine<S> {
         name: &ChannelName,
         mut options: SubscribeOptions,
         budget: &ReplyBudget,
-        encode: &(dyn Fn(Start, &mut dyn Iterator<Item = Publication>) -> Bytes + Send + Sync),
-    ) -> Result<Subscribed, Full> {
+        encode: EncodeOpening<'_>,
+    ) -> Result<Subscribed, NotSubscribed> {
         let mut bytes = REPLY_OF_SUBSCRIBE;
         loop {
             // The permit first, because it waits for the client: nothing of a shard may be held meanwhile.
@@ -100,7 +111,8 @@ impl<S: Sink> Engine<S> {
             options.now = self.time_of_day();
             match self.hub().subscribe_with(id, name, &options, Some(Opening { encode, permit }), credit) {
                 Ok(subscribed) => return Ok(subscribed),
-                Err(SubscribeError::Full(full)) => return Err(full),
+                Err(SubscribeError::Full(full)) => return Err(NotSubscribed::Full(full)),
+                Err(SubscribeError::Declined) => return Err(NotSubscribed::Declined),
                 Err(SubscribeError::Credit { bytes: needed }) => bytes = needed,
             }
         }

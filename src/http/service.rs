@@ -6,7 +6,7 @@ use super::host::{self, HostRules};
 use super::progress::Progress;
 use super::response::{HttpResponse, ResponseFuture, set_header, text};
 use super::websocket::handshake;
-use super::websocket::upgrade::{self, Client, PendingUpgrade};
+use super::websocket::upgrade::{self, Client, PendingUpgrade, Route};
 use super::{admin, api, health, methods, metrics, pages, trace};
 use crate::config::{HostPort, MetricsAccess};
 use crate::net::address::{ClientAddress, is_in};
@@ -54,14 +54,15 @@ impl HttpService {
 
     fn respond(&self, request: Request<Incoming>) -> ResponseFuture {
         let is_for_operators = self.endpoint.is_internal || self.state.settings.load().internal_addr.is_none();
-        let protocol = match request.uri().path() {
+        let route = match request.uri().path() {
             _ if self.endpoint.is_internal => None,
-            "/ws" => Some(Protocol::Chat),
-            "/echo" if self.state.settings.load().echo => Some(Protocol::Echo),
+            "/ws" => Some(Route::Channel(Protocol::Chat)),
+            "/connection/websocket" => Some(Route::Centrifuge),
+            "/echo" if self.state.settings.load().echo => Some(Route::Channel(Protocol::Echo)),
             _ => None,
         };
-        if let Some(protocol) = protocol {
-            let response = self.upgrade(request, protocol).unwrap_or_else(|error| {
+        if let Some(route) = route {
+            let response = self.upgrade(request, route).unwrap_or_else(|error| {
                 let mut response = error.respond(&self.state, self.peer.addr.addr);
                 set_header(&mut response, header::SEC_WEBSOCKET_VERSION, "13");
                 response
@@ -128,7 +129,7 @@ impl HttpService {
     }
 
     /// Accepts a WebSocket, keeps what it needs after the response, and returns the 101.
-    fn upgrade(&self, mut request: Request<Incoming>, protocol: Protocol) -> Result<HttpResponse, RequestError> {
+    fn upgrade(&self, mut request: Request<Incoming>, route: Route) -> Result<HttpResponse, RequestError> {
         if request.method() == Method::OPTIONS {
             self.check_host(&request)?;
             return Ok(methods::options(handshake::METHODS));
@@ -136,7 +137,7 @@ impl HttpService {
         let is_loopback = self.is_loopback(request.headers());
         let addr = self.client_address(request.headers());
         let client = Client { addr, is_loopback, is_counted: self.peer.is_counted };
-        let (response, pending) = upgrade::accept(&self.state, &mut request, protocol, client)?;
+        let (response, pending) = upgrade::accept(&self.state, &mut request, route, client)?;
         self.pending_upgrade.replace(Some(pending));
         Ok(response)
     }

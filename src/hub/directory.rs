@@ -69,7 +69,7 @@ impl Directory {
 
     /// Returns the epoch of the channel with this key.
     pub(super) fn epoch(&self, key: ChannelKey) -> Epoch {
-        Epoch::new(self.seed.hash_one(key))
+        Epoch::new(self.seed.hash_one(key).max(1))
     }
 
     /// Returns whether the channel exists or may be created. Only a hint: the answer may change before the channel is

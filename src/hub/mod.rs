@@ -42,4 +42,4 @@ pub use read::{HistoryPage, HistoryQuery, UnknownPosition};
 pub use reply::ReplyPermit;
 pub use shard::Shard;
 pub use sink::{Sent, Sink, Wire};
-pub use subscribe::{Full, Opening, Since, SubscribeError, SubscribeOptions, Subscribed};
+pub use subscribe::{EncodeOpening, Full, Opening, Since, SubscribeError, SubscribeOptions, Subscribed};

@@ -39,6 +39,8 @@ pub enum Since {
         /// When not everything is there: the newest publications, as many as there are up to this number.
         or_newest: usize,
     },
+    /// What was published after an offset of an incarnation that it does not name.
+    Offset(u64),
 }
 
 impl Since {
@@ -47,6 +49,7 @@ impl Since {
         match self {
             Self::Now | Self::Newest(_) => Self::Now,
             Self::After { position, .. } => Self::After { position, or_newest: 0 },
+            Self::Offset(offset) => Self::Offset(offset),
         }
     }
 }
@@ -103,12 +106,18 @@ pub enum SubscribeError {
         /// Bytes to pay for.
         bytes: usize,
     },
+    /// It does not want to begin where it would, see [`Opening`].
+    #[error("the position cannot be recovered")]
+    Declined,
 }
+
+/// Makes the frames of where a subscriber begins and what it gets first; `None` if it does not want to begin like that.
+pub type EncodeOpening<'a> = &'a (dyn Fn(Start, &mut dyn Iterator<Item = Publication>) -> Option<Bytes> + Send + Sync);
 
 /// What a subscriber gets first instead of what its encoding says: a reply of its protocol.
 pub struct Opening<'a> {
-    /// Makes the frames of where it begins and what it gets first.
-    pub encode: &'a (dyn Fn(Start, &mut dyn Iterator<Item = Publication>) -> Bytes + Send + Sync),
+    /// Makes its frames.
+    pub encode: EncodeOpening<'a>,
     /// Pays for them.
     pub permit: ReplyPermit,
 }
@@ -121,6 +130,7 @@ enum Attempt<'a, S> {
     /// The channel was closed meanwhile.
     Closed(Credit<'a, S>),
     Credit(usize),
+    Declined,
 }
 
 impl fmt::Debug for Opening<'_> {
@@ -185,6 +195,7 @@ impl<S: Sink> Hub<S> {
                     let max = options.channel.subscribers_max();
                     return Err(SubscribeError::Full(Full::Channel { max }));
                 }
+                Attempt::Declined => return Err(SubscribeError::Declined),
                 Attempt::Credit(bytes) => return Err(SubscribeError::Credit { bytes }),
                 Attempt::Closed(unspent) => credit = unspent,
             }
@@ -257,8 +268,9 @@ fn add_subscriber<'a, S: Sink>(
     if !order.has_room(&options.channel) {
         return Attempt::Full;
     }
-    let (backlog, start) = match begin(order, options, opening.as_ref(), |bytes| credit.covers(bytes)) {
-        Ok(begun) => begun,
+    let (backlog, start) = match begin(order, channel.name(), options, opening.as_ref(), |bytes| credit.covers(bytes)) {
+        Ok(Some(begun)) => begun,
+        Ok(None) => return Attempt::Declined,
         Err(bytes) => return Attempt::Credit(bytes),
     };
     // What stands in front of data, and its escapes, may be longer than was reckoned with.
@@ -275,17 +287,19 @@ fn add_subscriber<'a, S: Sink>(
 }
 
 /// Returns what a subscriber gets first, and where it begins; fails with the bytes that it takes when these are not
-/// `paid`.
+/// `paid`, and returns nothing if it does not want to begin like that.
 fn begin(
     order: &Order,
+    channel: &ChannelName,
     options: &SubscribeOptions,
     opening: Option<&Opening<'_>>,
     paid: impl FnOnce(usize) -> bool,
-) -> Result<(Backlog, Start), usize> {
+) -> Result<Option<(Backlog, Start)>, usize> {
     let tells_position = options.channel.options.recovery || options.channel.options.positioning;
     let position = order.position().filter(|_| tells_position);
     let recoverable = order.history.as_ref().and_then(|history| recoverable(history, options));
-    let is_recovered = matches!(options.since, Since::After { .. }).then_some(recoverable.is_some());
+    let is_recovery = matches!(options.since, Since::After { .. } | Since::Offset(_));
+    let is_recovered = is_recovery.then_some(recoverable.is_some());
     let count = match &order.history {
         Some(history) => recoverable.unwrap_or_else(|| newest(history, options)),
         None => 0,
@@ -293,34 +307,38 @@ fn begin(
     let start = Start { position, publications: count, is_recovered };
     let MessageShape { encoding, is_split, .. } = options.shape;
     let encode = |publications: &mut dyn Iterator<Item = Publication>| match opening {
-        Some(opening) => Backlog { wire: (opening.encode)(start, publications), publications: count },
-        None => encoding.backlog(start, publications, is_split),
+        Some(opening) => (opening.encode)(start, publications).map(|wire| Backlog { wire, publications: count }),
+        None => Some(encoding.backlog(channel, start, publications, is_split)),
     };
     let Some(history) = order.history.as_ref().filter(|_| count > 0) else {
-        return Ok((encode(&mut std::iter::empty()), start));
+        return Ok(encode(&mut std::iter::empty()).map(|backlog| (backlog, start)));
     };
     let bytes = BACKLOG_START_MAX + history.newest_bytes(count) + count * BACKLOG_HEAD_MAX;
     if !paid(bytes) {
         return Err(bytes);
     }
-    Ok((encode(&mut history.newest(count)), start))
+    Ok(encode(&mut history.newest(count)).map(|backlog| (backlog, start)))
 }
 
 /// Returns how many of the newest publications are all that a subscriber missed; `None` when not all are here, or when
 /// they are too many.
 fn recoverable(history: &History, options: &SubscribeOptions) -> Option<usize> {
-    let Since::After { position, .. } = options.since else { return None };
-    if position.epoch != history.epoch() || !options.channel.options.recovery {
+    let (epoch, offset) = match options.since {
+        Since::After { position, .. } => (position.epoch, position.offset),
+        Since::Offset(offset) => (history.epoch(), offset),
+        Since::Now | Since::Newest(_) => return None,
+    };
+    if epoch != history.epoch() || !options.channel.options.recovery {
         return None;
     }
-    let missed = history.count_since(position.offset)?;
+    let missed = history.count_since(offset)?;
     (missed <= RECOVERED_MAX && history.fitting(missed, options.bytes_max) == missed).then_some(missed)
 }
 
 /// Returns how many of the newest publications a subscriber gets that asked for some.
 fn newest(history: &History, options: &SubscribeOptions) -> usize {
     let wanted = match options.since {
-        Since::Now => 0,
+        Since::Now | Since::Offset(_) => 0,
         Since::Newest(wanted) | Since::After { or_newest: wanted, .. } => wanted,
     };
     history.fitting(wanted.min(RECOVERED_MAX), options.bytes_max)

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The questions to the application.
-pub const HOOKS: [&str; 6] = ["connect", "refresh", "subscribe", "sub_refresh", "publish", "rpc"];
+pub const HOOKS: [&str; 5] = ["connect", "refresh", "subscribe", "publish", "rpc"];
 
 /// How a question ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -79,7 +79,7 @@ mod tests {
         let counters = HookCounters::default();
         counters.count(1, HookOutcome::Timeout, Duration::from_secs(1));
         counters.count(1, HookOutcome::Timeout, Duration::from_secs(1));
-        counters.count(5, HookOutcome::Malformed, Duration::ZERO);
+        counters.count(4, HookOutcome::Malformed, Duration::ZERO);
         assert_eq!(counters.outcomes(), [("refresh", "timeout", 2), ("rpc", "malformed", 1)]);
         let times = counters.times();
         assert_eq!(times.iter().map(|(hook, times)| (*hook, times.sum)).collect::<Vec<_>>(), [("refresh", 2_000_000), ("rpc", 1)]);

@@ -110,7 +110,17 @@ impl Reader {
 
     /// Returns whether only bytes are waited for, without a time limit.
     fn is_idle(&self, outcome: &ReadOutcome) -> bool {
-        matches!(outcome, ReadOutcome::All) && self.deadline.is_none()
+        matches!(outcome, ReadOutcome::All) && self.next_deadline().is_none()
+    }
+
+    /// Returns when the connection is closed, and why, if nothing comes until then: the rest of a message, or what its
+    /// protocol demands.
+    fn next_deadline(&self) -> Option<(Instant, CloseReason)> {
+        let message = self.deadline.map(|at| (at, CloseReason::Protocol(ProtocolError::MessageTimeout)));
+        match (message, self.session.deadline()) {
+            (Some(message), Some(session)) => Some(if message.0 <= session.0 { message } else { session }),
+            (message, session) => message.or(session),
+        }
     }
 
     /// Waits for bytes and feeds them, until something else has to be waited for.
@@ -127,9 +137,9 @@ impl Reader {
     /// Waits for what is not just the next bytes. Returns the reader when those are next, and `None` at the end.
     async fn continue_slowly(mut self, mut outcome: ReadOutcome) -> Option<Self> {
         let reason = loop {
-            outcome = match (outcome, self.deadline) {
+            outcome = match (outcome, self.next_deadline()) {
                 (ReadOutcome::All, None) => return Some(self),
-                (ReadOutcome::All, Some(deadline)) => self.read_until(deadline).await,
+                (ReadOutcome::All, Some((deadline, reason))) => self.read_until(deadline, reason).await,
                 (ReadOutcome::Unread(unread), _) => self.resume(*unread).await,
                 (ReadOutcome::Failed(reason), _) => break Some(reason),
                 (ReadOutcome::End, _) => break None,
@@ -139,11 +149,11 @@ impl Reader {
         None
     }
 
-    /// Waits for more of a message under way and feeds it.
-    async fn read_until(&mut self, deadline: Instant) -> ReadOutcome {
+    /// Waits for bytes and feeds them; fails for that reason when none come in time.
+    async fn read_until(&mut self, deadline: Instant, reason: CloseReason) -> ReadOutcome {
         match timeout_at(deadline, self.readable()).await {
             Ok(()) => self.read_once(),
-            Err(_) => ReadOutcome::Failed(CloseReason::Protocol(ProtocolError::MessageTimeout)),
+            Err(_) => ReadOutcome::Failed(reason),
         }
     }
 
@@ -168,8 +178,10 @@ impl Reader {
     /// Completes what was pending, then feeds the bytes that came after it.
     async fn resume(&mut self, unread: Unread) -> ReadOutcome {
         let Unread { pending, mut rest } = unread;
-        self.session.complete(pending).await;
-        self.feed(&mut rest)
+        match self.session.complete(pending).await {
+            Ok(()) => self.feed(&mut rest),
+            Err(reason) => ReadOutcome::Failed(reason),
+        }
     }
 
     /// Decodes bytes and hands the events to the session. A panic in here ends this connection and no other.

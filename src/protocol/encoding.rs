@@ -3,6 +3,8 @@
 //! The hub knows what has to be said; only an encoding knows frames. A publication is encoded once per shard and
 //! encoding, while it is copied into the log.
 
+use super::centrifuge::{DisconnectCode, Format, close, publication as push};
+use super::channel_name::ChannelName;
 use super::close::CloseReason;
 use super::close_code::CloseCode;
 use super::presence::PresenceEvent;
@@ -29,6 +31,9 @@ pub enum Encoding {
     NumberedLines,
     /// Whole frames: a range is wire bytes already, and messages stay separate. The echo protocol.
     Frames,
+    /// Pushes of the Centrifuge protocol. In JSON each is ended by `\n`, and a range is the body of one text message
+    /// without its last `\n`; in Protobuf a length stands before each, and a range is the body of one binary message.
+    Centrifuge(Format),
 }
 
 /// How a publication stands in a log.
@@ -38,6 +43,8 @@ pub enum Encoded {
     AsPublished,
     /// Some bytes in front of a body.
     Framed(Prefix, Bytes),
+    /// A push: what stands before the data, the data, and what stands after it.
+    Push(Vec<u8>, Bytes, &'static [u8]),
 }
 
 /// What stands in front of a body: a frame's head, or an offset and a time.
@@ -61,43 +68,60 @@ pub enum Control<'a> {
 }
 
 impl Encoding {
-    /// Encodes a publication for a log.
+    /// Returns what every publication to a channel begins with: to be made once per log, for [`Encoding::encode`].
+    pub fn start(self, channel: &ChannelName) -> Box<[u8]> {
+        match self {
+            Self::Centrifuge(format) => push::start(format, channel.as_str()),
+            Self::Lines | Self::NumberedLines | Self::Frames => Box::default(),
+        }
+    }
+
+    /// Encodes a publication for a log. `start` is that of the channel.
     ///
     /// # Hot path
     ///
     /// Once per publication, shard and encoding. A line for connections that get lines is left as it is.
     #[inline]
-    pub fn encode(self, publication: &Publication) -> Encoded {
+    pub fn encode(self, start: &[u8], publication: &Publication) -> Encoded {
         match (self, publication.payload.content) {
             (Self::Lines, Content::Line) => Encoded::AsPublished,
-            _ => self.encode_anew(publication),
+            _ => self.encode_anew(start, publication),
         }
     }
 
-    fn encode_anew(self, publication: &Publication) -> Encoded {
+    fn encode_anew(self, start: &[u8], publication: &Publication) -> Encoded {
         match self {
             Self::Lines => Encoded::Framed(Prefix::EMPTY, as_line(publication)),
             Self::NumberedLines => Encoded::Framed(Prefix::number(publication), as_line(publication)),
             Self::Frames => as_frame(publication),
+            Self::Centrifuge(format) => {
+                let (prefix, data, suffix) = push::encode(format, start, publication);
+                Encoded::Push(prefix, data, suffix)
+            }
         }
     }
 
     /// Returns the frame head for a range of `bytes` of a log, and the bytes of the range that follow it.
     pub fn frame(self, bytes: usize) -> (Head, usize) {
         match self {
-            Self::Lines | Self::NumberedLines => (Head::new(Opcode::Text, bytes - 1), bytes - 1),
+            Self::Lines | Self::NumberedLines | Self::Centrifuge(Format::Json) => {
+                (Head::new(Opcode::Text, bytes - 1), bytes - 1)
+            }
             Self::Frames => (Head::EMPTY, bytes),
+            Self::Centrifuge(Format::Protobuf) => (Head::new(Opcode::Binary, bytes), bytes),
         }
     }
 
     /// Encodes what the hub has to tell; nothing where the protocol has no room for it.
     pub fn control(self, control: Control<'_>) -> Bytes {
         match (self, control) {
+            (Self::Centrifuge(format), Control::Ping) => close::ping(format),
+            (Self::Centrifuge(_), Control::Close(reason, code)) => close::frame(reason, code),
             (_, Control::Ping) => frame::ping(),
             (_, Control::Pong(body)) => frame::pong(body),
             (_, Control::Close(reason, code)) => frame::close(reason, code),
             (Self::Lines | Self::NumberedLines, Control::Missed(publications)) => chat::skipped(publications),
-            (Self::Frames, Control::Missed(_)) => Bytes::new(),
+            (Self::Frames | Self::Centrifuge(_), Control::Missed(_)) => Bytes::new(),
         }
     }
 
@@ -116,7 +140,7 @@ impl Encoding {
     pub fn presence_event(self, _channel: &str, event: &PresenceEvent, out: &mut Vec<u8>) {
         match self {
             Self::NumberedLines => chat::presence_event(event, out),
-            Self::Lines | Self::Frames => {}
+            Self::Lines | Self::Frames | Self::Centrifuge(_) => {}
         }
     }
 
@@ -127,7 +151,18 @@ impl Encoding {
 
     /// Returns whether a connection can be told what it missed. The echo protocol returns the client's own bytes only.
     pub fn tells_missed(self) -> bool {
-        self != Self::Frames
+        matches!(self, Self::Lines | Self::NumberedLines)
+    }
+
+    /// Returns why a connection is closed that answers a ping that was not sent; `None` if it is not.
+    pub fn stray_pong(self) -> Option<CloseReason> {
+        matches!(self, Self::Centrifuge(_)).then_some(CloseReason::Centrifuge(DisconnectCode::BadRequest))
+    }
+
+    /// Returns whether a connection may miss something and go on. A client of the Centrifuge protocol cannot be told:
+    /// it connects again, and gets what it missed.
+    pub fn may_skip(self) -> bool {
+        !matches!(self, Self::Centrifuge(_))
     }
 }
 
@@ -189,9 +224,11 @@ mod tests {
 
     fn encoded(encoding: Encoding, offset: u64, payload: Payload) -> Vec<u8> {
         let publication = Publication { offset, at: 5_999, payload };
-        match encoding.encode(&publication) {
+        let start = encoding.start(&ChannelName::parse("news").unwrap());
+        match encoding.encode(&start, &publication) {
             Encoded::AsPublished => publication.payload.data.to_vec(),
             Encoded::Framed(prefix, body) => [prefix.as_slice(), &body].concat(),
+            Encoded::Push(prefix, data, suffix) => [&prefix, &data[..], suffix].concat(),
         }
     }
 
@@ -220,6 +257,28 @@ mod tests {
         ] {
             let text = String::from_utf8_lossy(expected);
             assert_eq!(encoded(encoding, 7, payload), expected, "{encoding:?} {text:?}");
+        }
+        for (payload, in_json, in_protobuf) in [
+            (Payload::line(b"hello").unwrap(), r#""hello""#, &b"\"hello\""[..]),
+            (payload(Content::Text, b"two\nlines"), r#""two\nlines""#, b"\"two\\nlines\""),
+            (payload(Content::Json, b"[1,2]"), "[1,2]", b"[1,2]"),
+            (payload(Content::Binary, b"\xff"), r#"{"b64data":"/w=="}"#, b"\xff"),
+        ] {
+            let line = format!("{{\"push\":{{\"channel\":\"news\",\"pub\":{{\"offset\":7,\"data\":{in_json}}}}}}}\n");
+            assert_eq!(encoded(Encoding::Centrifuge(Format::Json), 7, payload.clone()), line.as_bytes());
+            let data = u8::try_from(in_protobuf.len()).unwrap();
+            let lengths =
+                [data + 14, b'\"', data + 12, 0x12, 4, b'n', b'e', b'w', b's', b'\"', data + 4, b'0', 7, b'\"', data];
+            assert_eq!(encoded(Encoding::Centrifuge(Format::Protobuf), 7, payload), [&lengths, in_protobuf].concat());
+        }
+    }
+
+    /// A range leaves as it stands: one message, of which JSON has no last newline.
+    #[test]
+    fn any_range_of_whole_pushes_is_one_message() {
+        for (format, opcode, left) in [(Format::Json, 0x81, 99), (Format::Protobuf, 0x82, 100)] {
+            let (head, body) = Encoding::Centrifuge(format).frame(100);
+            assert_eq!((head.as_slice(), body), (&[opcode, left][..], usize::from(left)), "{format:?}");
         }
     }
 

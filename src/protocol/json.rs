@@ -2,25 +2,41 @@
 
 use super::chat;
 use bytes::Bytes;
+use serde::Serialize;
+use serde_json::value::RawValue;
 
 /// Returns a JSON value without the white space between its parts. Inside of strings there is no newline, so the result
 /// has none either.
 pub fn compact(value: &str) -> Bytes {
     let mut compact = Vec::with_capacity(value.len());
+    compact.extend(without_space(value));
+    compact.into()
+}
+
+/// Returns whether these bytes are one JSON value without white space between its parts.
+pub fn is_compact(bytes: &[u8]) -> bool {
+    let value: Result<&RawValue, _> = serde_json::from_slice(bytes);
+    value.is_ok_and(|value| without_space(value.get()).count() == bytes.len())
+}
+
+/// Appends a value as JSON.
+pub fn write<T: ?Sized + Serialize>(out: &mut Vec<u8>, value: &T) {
+    let written = serde_json::to_writer(out, value);
+    debug_assert!(written.is_ok(), "texts and numbers are JSON, and memory takes everything");
+}
+
+fn without_space(value: &str) -> impl Iterator<Item = u8> {
     let (mut is_in_string, mut is_escaped) = (false, false);
-    for byte in value.bytes() {
-        let is_space = matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
-        if is_in_string || !is_space {
-            compact.push(byte);
-        }
+    value.bytes().filter(move |byte| {
+        let is_kept = is_in_string || !matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
         match byte {
             _ if is_escaped => is_escaped = false,
             b'\\' => is_escaped = is_in_string,
             b'"' => is_in_string = !is_in_string,
             _ => {}
         }
-    }
-    compact.into()
+        is_kept
+    })
 }
 
 /// Returns a JSON value as a line: a string as its text, any other value as it is.

@@ -34,6 +34,9 @@ pub struct Start {
 pub struct PositionError;
 
 impl Epoch {
+    /// Stands for an epoch that is not one of ours: no incarnation has it.
+    pub const UNKNOWN: Self = Self(0);
+
     /// Returns the epoch with this number, which should be random.
     pub const fn new(number: u64) -> Self {
         Self(number)

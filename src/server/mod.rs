@@ -42,6 +42,7 @@ use crate::operation::state::State;
 use crate::operation::tokens::{self, Tokens};
 use crate::operation::watchdog::Watchdog;
 use crate::session::hooks::Hooks;
+use crate::session::centrifuge::clients::Clients;
 use arc_swap::ArcSwap;
 use listener::Listener;
 use std::convert::Infallible;
@@ -122,6 +123,7 @@ impl Server {
             tokens,
             users: Arc::default(),
             hooks: Arc::clone(&hooks) as Arc<dyn Hooks>,
+            clients: Clients::default(),
             api_keys: ApiKeyCheck::new(),
             idempotency: Idempotency::new(),
             handshakes: Handshakes::new(),

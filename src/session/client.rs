@@ -2,7 +2,7 @@
 
 use super::flow::{Flow, OpenOptions, Pending};
 use crate::engine::Engine;
-use crate::hub::{Channel, Command, ConnectionId, Full, Sink, SlotReservation, SubscribeOptions};
+use crate::hub::{Channel, Command, ConnectionId, Full, MessageShape, Sink, SlotReservation, SubscribeOptions};
 use crate::protocol::{ChannelName, CloseReason, Payload};
 use crate::rate::{FixedWindow, MessageQuota, MessageRate};
 use bytes::Bytes;
@@ -23,11 +23,17 @@ pub(super) struct Client<S: Sink> {
 
 impl<S: Sink> Client<S> {
     /// Hands the connection to its shard.
-    pub(super) async fn connect(engine: Engine<S>, slot: SlotReservation, sink: S, options: &OpenOptions) -> Self {
+    pub(super) async fn connect(
+        engine: Engine<S>,
+        slot: SlotReservation,
+        sink: S,
+        shape: MessageShape,
+        is_rate_limited: bool,
+    ) -> Self {
         let credit = engine.hub().inbox(slot.id().shard()).credit(0).await;
-        let id = engine.hub().connect(slot, sink, options.shape, credit);
+        let id = engine.hub().connect(slot, sink, shape, credit);
         let now = Instant::now();
-        let rate = options.is_rate_limited.then(|| Box::new(MessageRate::new(now)));
+        let rate = is_rate_limited.then(|| Box::new(MessageRate::new(now)));
         Self { id, control: FixedWindow::new(now), rate, engine }
     }
 
@@ -67,6 +73,29 @@ impl<S: Sink> Client<S> {
         rate.acquire(Instant::now(), bytes, limits)
     }
 
+    /// Counts a command with so many bytes, and waits for as long as the client is not to be read because of it.
+    pub(super) async fn throttle(&mut self, bytes: usize) -> Result<(), CloseReason> {
+        match self.count(bytes) {
+            Some(Duration::ZERO) => Ok(()),
+            Some(wait) => {
+                sleep(wait).await;
+                Ok(())
+            }
+            None => Err(CloseReason::TooManyRequests),
+        }
+    }
+
+    /// Tells the shard that the client is alive.
+    pub(super) async fn pong(&self) {
+        self.submit(Command::Pong { id: self.id }).await;
+    }
+
+    /// Counts a frame that means nothing to the client's protocol.
+    pub(super) fn receive_stray_pong(&mut self) -> Flow<S> {
+        let is_allowed = self.control.try_count(Instant::now(), self.engine.hub().socket_limits().control_rate_max);
+        if is_allowed { Flow::Done } else { Flow::Fail(CloseReason::TooManyRequests) }
+    }
+
     pub(super) fn receive_ping(&mut self, body: &[u8]) -> Flow<S> {
         self.control(Command::Ping { id: self.id, body: Bytes::copy_from_slice(body) })
     }
@@ -97,6 +126,8 @@ impl<S: Sink> Client<S> {
     pub(super) async fn complete(&self, channel: &Arc<Channel>, pending: Pending<S>) {
         match pending {
             Pending::Command(command) => self.submit(command).await,
+            // Sessions of one channel have no frames of commands.
+            Pending::Frame(_) => {}
             Pending::Throttled(wait, payload) => {
                 sleep(wait).await;
                 self.engine.publish(channel, &payload).await;
@@ -115,7 +146,7 @@ impl<S: Sink> Client<S> {
         self.submit(Command::Disconnect { id: self.id }).await;
     }
 
-    async fn submit(&self, command: Command<S>) {
+    pub(super) async fn submit(&self, command: Command<S>) {
         self.engine.hub().inbox(self.id.shard()).send(command).await;
     }
 }

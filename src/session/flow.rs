@@ -2,7 +2,9 @@
 
 use crate::config::ChannelOptions;
 use crate::hub::{Command, MessageShape, Since};
+use crate::protocol::centrifuge::Format;
 use crate::protocol::{ClientInfo, CloseReason, Payload};
+use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +36,17 @@ pub struct OpenOptions {
     pub publish_bytes_max: Option<u32>,
 }
 
+/// How a client of the Centrifuge protocol begins.
+#[derive(Clone, Debug)]
+pub struct CentrifugeOptions {
+    /// What its messages are written in.
+    pub format: Format,
+    /// Whether the limits on messages and bytes per second apply to the client.
+    pub is_rate_limited: bool,
+    /// Headers of its handshake that the application gets.
+    pub headers: Vec<(String, Bytes)>,
+}
+
 /// Result of an event.
 #[derive(Debug)]
 pub enum Flow<S> {
@@ -52,6 +65,8 @@ pub enum Pending<S> {
     Publication(Payload),
     /// A message of a client over its rate, which has to wait for this long first.
     Throttled(Duration, Payload),
+    /// A frame of commands.
+    Frame(Box<[u8]>),
     /// A command for the connection's own shard.
     Command(Command<S>),
 }

@@ -11,6 +11,7 @@ use crate::protocol::{CloseCode, Payload};
 use bytes::Bytes;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 
 /// An answer that comes.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Decision<T>> + Send + 'a>>;
@@ -28,9 +29,6 @@ pub trait Hooks: fmt::Debug + Send + Sync {
 
     /// Asks whether a client may subscribe.
     fn subscribe<'a>(&'a self, asker: &'a Asker, request: &'a Subscribe) -> Answer<'a, Subscription>;
-
-    /// Asks whether a subscription that expires goes on.
-    fn sub_refresh<'a>(&'a self, asker: &'a Asker, channel: &'a str) -> Answer<'a, Renewal>;
 
     /// Asks whether a client may publish. The answer may be data to publish instead.
     fn publish<'a>(&'a self, asker: &'a Asker, channel: &'a str, data: &'a Payload) -> Answer<'a, Option<Payload>>;
@@ -71,45 +69,27 @@ pub struct Admission {
     /// When the connection expires, in seconds since 1970; `None` if it does not.
     pub expires_at: Option<u64>,
     /// What others may know of it: one JSON value without white space between its parts.
-    pub info: Option<Bytes>,
+    pub info: Option<Arc<str>>,
     /// What the client gets.
     pub data: Option<Payload>,
-    /// The channels that it is subscribed to.
-    pub subscriptions: Vec<ServerSubscription>,
-}
-
-/// A channel that the application subscribes a client to.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ServerSubscription {
-    /// Its name.
-    pub channel: String,
-    /// What others in it may know of the client, as [`Admission::info`].
-    pub info: Option<Bytes>,
-    /// What the client gets with it.
-    pub data: Option<Payload>,
+    /// The channels that it may subscribe to, as those that a token names.
+    pub channels: Vec<String>,
 }
 
 /// A subscription that the application allows.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Subscription {
-    /// When it expires, in seconds since 1970; `None` if it does not.
-    pub expires_at: Option<u64>,
     /// What others in the channel may know of the client, as [`Admission::info`].
-    pub info: Option<Bytes>,
+    pub info: Option<Arc<str>>,
     /// What the client gets.
     pub data: Option<Payload>,
 }
 
-/// What becomes of a connection or a subscription that expires.
-#[derive(Clone, Debug, Eq, PartialEq)]
+/// What becomes of a connection that expires.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Renewal {
     /// It ends.
     Expired,
-    /// It goes on.
-    Until {
-        /// When it expires the next time, in seconds since 1970; `None` if it does not.
-        expires_at: Option<u64>,
-        /// What others may know of the client from now on; `None` for what they knew.
-        info: Option<Bytes>,
-    },
+    /// It goes on until then, in seconds since 1970; `None` if it does not expire any more.
+    Until(Option<u64>),
 }

@@ -3,22 +3,28 @@
 //! Everything is tried at once, without waiting. What has to wait for the credits of a shard is returned as
 //! [`Pending`], and while the reader [completes](Session::complete) it the socket is not read.
 
+pub mod centrifuge;
 mod chat;
 mod client;
 mod echo;
+pub mod environment;
 mod flow;
 pub mod hooks;
 pub mod permission;
 pub mod users;
 
+pub use centrifuge::Centrifuge;
 pub use chat::Chat;
 pub use echo::Echo;
-pub use flow::{Flow, OpenOptions, Pending, Protocol};
+pub use environment::{Environment, TokenRefusal};
+pub use flow::{CentrifugeOptions, Flow, OpenOptions, Pending, Protocol};
 
 use crate::engine::Engine;
-use crate::hub::{ConnectionId, Full, Hub, Sink, SlotReservation};
-use crate::protocol::{ChannelName, CloseReason, Event};
+use crate::hub::{ConnectionId, Full, Hub, MessageShape, Sink, SlotReservation};
+use crate::protocol::{ChannelName, CloseReason, Encoding, Event};
 use client::Client;
+use std::sync::Arc;
+use tokio::time::Instant;
 
 /// One client, in the protocol that it speaks.
 #[derive(Debug)]
@@ -27,6 +33,8 @@ pub enum Session<S: Sink> {
     Chat(Chat<S>),
     /// Its own messages back.
     Echo(Echo<S>),
+    /// Commands and their replies. Boxed, because it is larger.
+    Centrifuge(Box<Centrifuge<S>>),
 }
 
 impl<S: Sink> Session<S> {
@@ -47,7 +55,7 @@ impl<S: Sink> Session<S> {
         options: OpenOptions,
         name: &ChannelName,
     ) -> Result<Self, Full> {
-        let client = Client::connect(engine, slot, sink, &options).await;
+        let client = Client::connect(engine, slot, sink, options.shape, options.is_rate_limited).await;
         match client.subscribe(name, &options).await {
             Ok(channel) => Ok(match options.protocol {
                 Protocol::Chat => Self::Chat(Chat::new(client, channel, options.publish_bytes_max)),
@@ -65,6 +73,24 @@ impl<S: Sink> Session<S> {
         }
     }
 
+    /// Connects a client of the Centrifuge protocol, which says later who it is and what it wants.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Session::open`].
+    pub async fn open_centrifuge(
+        engine: Engine<S>,
+        slot: SlotReservation,
+        sink: S,
+        options: CentrifugeOptions,
+        environment: Arc<dyn Environment<S>>,
+    ) -> Self {
+        let CentrifugeOptions { format, is_rate_limited, headers } = options;
+        let shape = MessageShape { encoding: Encoding::Centrifuge(format), ..MessageShape::default() };
+        let client = Client::connect(engine, slot, sink, shape, is_rate_limited).await;
+        Self::Centrifuge(Box::new(Centrifuge::new(client, format, headers, environment)))
+    }
+
     /// Acts on what the client sent.
     ///
     /// # Hot path
@@ -75,22 +101,45 @@ impl<S: Sink> Session<S> {
             Event::Message { kind, body } => match self {
                 Self::Chat(chat) => chat.receive(body),
                 Self::Echo(echo) => echo.receive(kind, body),
+                Self::Centrifuge(centrifuge) => centrifuge.receive(body),
             },
             Event::Ping(body) => self.client_mut().receive_ping(body),
-            Event::Pong => self.client_mut().receive_pong(),
+            Event::Pong => match self {
+                // Its pings and pongs are messages.
+                Self::Centrifuge(centrifuge) => centrifuge.client.receive_stray_pong(),
+                Self::Chat(_) | Self::Echo(_) => self.client_mut().receive_pong(),
+            },
             Event::Close(code) => Flow::Fail(CloseReason::Peer(code)),
         }
     }
 
     /// Does what is pending, as soon as it can be done.
     ///
+    /// # Errors
+    ///
+    /// The reason why the client is closed, if it broke a rule.
+    ///
     /// # Cancel safety
     ///
     /// Dropping the future gives the collected credits back; what is pending is lost.
-    pub async fn complete(&self, pending: Pending<S>) {
+    pub async fn complete(&mut self, pending: Pending<S>) -> Result<(), CloseReason> {
+        match (self, pending) {
+            (Self::Chat(chat), pending) => chat.client.complete(&chat.channel, pending).await,
+            (Self::Echo(echo), pending) => echo.client.complete(&echo.channel, pending).await,
+            // Boxed, so that what waits in other protocols stays small.
+            (Self::Centrifuge(centrifuge), Pending::Frame(frame)) => return Box::pin(centrifuge.run(&frame)).await,
+            (Self::Centrifuge(centrifuge), Pending::Command(command)) => centrifuge.client.submit(command).await,
+            // Its publications are commands.
+            (Self::Centrifuge(_), Pending::Publication(_) | Pending::Throttled(..)) => {}
+        }
+        Ok(())
+    }
+
+    /// Returns when the client is closed, and why, if it does not go on until then.
+    pub fn deadline(&self) -> Option<(Instant, CloseReason)> {
         match self {
-            Self::Chat(chat) => chat.client.complete(&chat.channel, pending).await,
-            Self::Echo(echo) => echo.client.complete(&echo.channel, pending).await,
+            Self::Centrifuge(centrifuge) => centrifuge.deadline(),
+            Self::Chat(_) | Self::Echo(_) => None,
         }
     }
 
@@ -109,7 +158,10 @@ impl<S: Sink> Session<S> {
     ///
     /// Not cancel safe: a future that is dropped leaves the connection's slot taken.
     pub async fn end(self) {
-        let (Self::Chat(Chat { client, channel, .. }) | Self::Echo(Echo { client, channel })) = self;
+        let (client, channel) = match self {
+            Self::Chat(Chat { client, channel, .. }) | Self::Echo(Echo { client, channel }) => (client, channel),
+            Self::Centrifuge(centrifuge) => return Box::pin(centrifuge.end()).await,
+        };
         client.engine().leave(client.id(), &channel);
         client.disconnect().await;
     }
@@ -125,12 +177,16 @@ impl<S: Sink> Session<S> {
     }
 
     fn client(&self) -> &Client<S> {
-        let (Self::Chat(Chat { client, .. }) | Self::Echo(Echo { client, .. })) = self;
-        client
+        match self {
+            Self::Chat(Chat { client, .. }) | Self::Echo(Echo { client, .. }) => client,
+            Self::Centrifuge(centrifuge) => &centrifuge.client,
+        }
     }
 
     fn client_mut(&mut self) -> &mut Client<S> {
-        let (Self::Chat(Chat { client, .. }) | Self::Echo(Echo { client, .. })) = self;
-        client
+        match self {
+            Self::Chat(Chat { client, .. }) | Self::Echo(Echo { client, .. }) => client,
+            Self::Centrifuge(centrifuge) => &mut centrifuge.client,
+        }
     }
 }

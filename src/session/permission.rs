@@ -88,6 +88,17 @@ pub enum Denied {
     },
 }
 
+impl Denied {
+    /// Returns whether the client may if the application says so.
+    pub const fn asks_application(&self) -> bool {
+        matches!(
+            self,
+            Self::Subscribe { group: SubscriberGroup::Hook, .. }
+                | Self::Other { group: ClientGroup::Hook, action: Action::Publish, .. }
+        )
+    }
+}
+
 impl Action {
     /// Returns the key of the setting that decides it.
     pub const fn setting(self) -> &'static str {

@@ -6,7 +6,7 @@
 
 #![expect(clippy::panic, reason = "what fails here fails the test")]
 
-use crate::simulation::{End, Peer, SimulatedHub};
+use crate::simulation::{End, Peer, SimulatedHub, published_line};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::collections::HashMap;
@@ -15,6 +15,7 @@ use std::time::Duration;
 use throng::config::{HubLimits, SlowConsumer, TuningConfig};
 use throng::engine::replies::{REPLY_BYTES_MAX, ReplyBudget};
 use throng::hub::{Command, HistoryOptions, MessageShape, Published, Since};
+use throng::protocol::centrifuge::Format;
 use throng::protocol::{CloseReason, Encoding, Epoch, Position};
 
 /// Enough for every kind of event to meet every other, and a few seconds of a debug build.
@@ -27,6 +28,15 @@ const CHANNELS: [&str; 3] = ["a", "b", "c"];
 
 /// What replies begin with.
 const REPLY: &str = " [reply] ";
+
+/// How somebody may get a channel.
+const ENCODINGS: [Encoding; 5] = {
+    use Encoding::{Centrifuge, Frames, Lines, NumberedLines};
+    [Lines, NumberedLines, Frames, Centrifuge(Format::Json), Centrifuge(Format::Protobuf)]
+};
+
+/// More than the bytes of a push besides its text.
+const PUSH_BYTES: usize = 64;
 
 /// Most publications of a recovery.
 const RECOVERED_MAX: usize = 300;
@@ -161,7 +171,7 @@ impl World {
     }
 
     fn connect(&mut self) {
-        let encoding = [Encoding::Lines, Encoding::NumberedLines, Encoding::Frames][self.random.random_range(0..3)];
+        let encoding = ENCODINGS[self.random.random_range(0..ENCODINGS.len())];
         let is_split = self.random.random_ratio(1, 5);
         let mut peer = self.hub.connect_as(MessageShape { encoding, is_split, has_signs_of_life: false });
         let is_mute = self.random.random_ratio(1, 10);
@@ -232,6 +242,7 @@ impl World {
         match since {
             Since::Now => assert_eq!((start.publications, start.is_recovered), (0, None)),
             Since::Newest(wanted) => assert!(start.publications <= wanted && start.is_recovered.is_none()),
+            Since::Offset(_) => unreachable!("its own test"),
             Since::After { position, or_newest } => {
                 let is_recoverable = Some(position.epoch) == epoch && self.keeps_since(channel, position);
                 assert_eq!(start.is_recovered, Some(is_recoverable), "{position}");
@@ -359,7 +370,8 @@ impl World {
         match reason {
             None => {}
             Some(CloseReason::SlowConsumer) => {
-                assert!(subscriber.was_slow && self.limits.slow_consumer == SlowConsumer::Close);
+                let is_closed = self.limits.slow_consumer == SlowConsumer::Close || !subscriber.encoding.may_skip();
+                assert!(subscriber.was_slow && is_closed);
                 self.check_had_its_time(subscriber);
             }
             Some(CloseReason::NoPong) => assert!(subscriber.was_slow || subscriber.is_mute),
@@ -379,7 +391,8 @@ impl World {
         let HubLimits { outbox_bytes_max, outbox_stall_max, .. } = self.limits;
         let published = |due: &Due| {
             let lines = &self.published[due.channel];
-            lines[due.from..due.to.unwrap_or(lines.len())].iter().map(|line| line.text.len() + 1).sum::<usize>()
+            let besides = if subscriber.encoding.may_skip() { 1 } else { PUSH_BYTES };
+            lines[due.from..due.to.unwrap_or(lines.len())].iter().map(|line| line.text.len() + besides).sum::<usize>()
         };
         let most = subscriber.due.iter().map(published).max().unwrap_or(0);
         let time = self.hub.now() - subscriber.since;
@@ -412,16 +425,7 @@ impl World {
                 told += notice.split(' ').next().and_then(|count| count.parse().ok()).unwrap_or(0);
                 continue;
             }
-            let (offset, line) = match subscriber.encoding {
-                Encoding::NumberedLines => {
-                    let mut parts = line.splitn(3, ' ');
-                    let offset: u64 =
-                        parts.next().and_then(|offset| offset.parse().ok()).expect("a line has an offset");
-                    assert!(parts.next().is_some_and(|time| time.parse::<u64>().is_ok()), "{line}");
-                    (Some(offset), parts.next().unwrap_or("").to_owned())
-                }
-                Encoding::Lines | Encoding::Frames => (None, line),
-            };
+            let (offset, line) = published_line(subscriber.encoding, line);
             let mut parts = line.split(':');
             let (channel, number) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
             let number: usize = number.parse().unwrap_or_else(|_| panic!("not ours: {line}"));

@@ -1,9 +1,11 @@
 //! The history of a channel: what those get who come late or were away, and what bounds it.
 
 use crate::simulation::{Peer, SimulatedHub};
+use serde_json::Value;
 use std::time::Duration;
 use throng::config::HubLimits;
 use throng::hub::{MessageShape, Since};
+use throng::protocol::centrifuge::Format;
 use throng::protocol::position::Start;
 use throng::protocol::{Encoding, Position};
 
@@ -238,20 +240,42 @@ fn backlog_that_does_not_fit_the_socket_waits_and_stays_in_order() {
 #[test]
 fn subscribers_of_every_encoding_share_one_order() {
     let hub = hub_that_keeps(10);
-    let shapes = [Encoding::Lines, Encoding::NumberedLines, Encoding::Frames];
+    let (json, protobuf) = (Encoding::Centrifuge(Format::Json), Encoding::Centrifuge(Format::Protobuf));
+    let shapes = [Encoding::Lines, Encoding::NumberedLines, Encoding::Frames, json, protobuf];
     let shapes = shapes.map(|encoding| MessageShape { encoding, ..MessageShape::default() });
-    let [plain, numbered, frames] = shapes.map(|shape| hub.connect_as(shape).subscribe("lobby"));
+    let [plain, numbered, frames, json, protobuf] = shapes.map(|shape| hub.connect_as(shape).subscribe("lobby"));
     publish(&hub, 1..=4);
     assert_eq!(read(&hub, &numbered), lines(1..=4));
     assert_eq!(plain.lines(), ["1", "2", "3", "4"]);
     assert_eq!(frames.texts(), ["1", "2", "3", "4"], "one message each");
+    let push = |number| format!(r#"{{"push":{{"channel":"lobby","pub":{{"offset":{number},"data":"{number}"}}}}}}"#);
+    assert_eq!(json.texts(), [(1..=4).map(push).collect::<Vec<_>>().join("\n")], "one message for all");
+    let values =
+        |peer: &Peer| peer.lines().iter().map(|line| serde_json::from_str(line).expect("JSON")).collect::<Vec<Value>>();
+    assert_eq!(protobuf.texts().len(), 1, "one message for all");
+    assert_eq!(values(&protobuf), values(&json));
     // Each encoding goes with its last subscriber, in any order.
-    for gone in [&numbered, &plain] {
+    for gone in [&json, &numbered, &protobuf, &plain] {
         gone.leave();
         publish(&hub, 5..=5);
         hub.run_until_idle();
     }
-    assert_eq!(frames.texts().len(), 6);
+    assert_eq!(frames.texts().len(), 8);
+}
+
+/// What JSON escapes is longer than what was published, and is paid for all the same.
+#[test]
+fn backlog_that_grows_as_json_is_paid_for() {
+    let hub = hub_that_keeps(10);
+    let text = "\u{1}".repeat(1000);
+    hub.publish_to("lobby", &text);
+    let json = hub.connect_as(MessageShape { encoding: Encoding::Centrifuge(Format::Json), ..MessageShape::default() });
+    json.subscribe_since("lobby", Since::Newest(1));
+    hub.run_until_idle();
+    let [push] = &json.lines()[..] else { panic!("not one push") };
+    let push: Value = serde_json::from_str(push).expect("JSON");
+    assert_eq!(push["push"]["pub"]["data"], text);
+    hub.end();
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Replies: they stand where they belong, are bounded for a client that does not read, and pay back what they took.
 
 use crate::simulation::{Peer, SimulatedHub};
-use bytes::Bytes;
 use std::iter;
 use throng::config::HubLimits;
 use throng::engine::replies::{REPLY_BYTES_MAX, ReplyBudget};
@@ -92,7 +91,7 @@ fn replies_of_a_connection_that_ends_are_paid_back() {
 /// Subscribes a peer whose reply is this text.
 fn subscribe(hub: &SimulatedHub, peer: &Peer, budget: &ReplyBudget, text: &str, bytes: usize) -> Result<(), usize> {
     let encode =
-        |_: Start, _: &mut dyn Iterator<Item = Publication>| -> Bytes { frame::encode(Opcode::Text, text.as_bytes()) };
+        |_: Start, _: &mut dyn Iterator<Item = Publication>| Some(frame::encode(Opcode::Text, text.as_bytes()));
     let permit = budget.try_acquire(bytes).expect("little waits");
     let opening = Opening { encode: &encode, permit };
     let credit = hub.hub().inbox(0).try_credit(bytes).expect("little waits");
@@ -103,7 +102,7 @@ fn subscribe(hub: &SimulatedHub, peer: &Peer, budget: &ReplyBudget, text: &str, 
             Ok(())
         }
         Err(SubscribeError::Credit { bytes }) => Err(bytes),
-        Err(SubscribeError::Full(full)) => unreachable!("{full}"),
+        Err(refused) => unreachable!("{refused}"),
     }
 }
 

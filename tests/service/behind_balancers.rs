@@ -266,7 +266,7 @@ async fn connections(addr: SocketAddr) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rolling_deploy_behind_haproxy_is_one_declared_interruption_for_two_thousand_clients() {
+async fn rolling_deploy_behind_haproxy_is_one_declared_interruption_for_2000_clients() {
     rolling_deploy(Kind::HaProxy, 2_000).await;
 }
 

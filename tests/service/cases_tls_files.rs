@@ -193,7 +193,7 @@ fn byte_order_marks_line_ends_text_and_one_file_for_both_are_accepted() {
 
 /// Every client refuses a certificate that is not valid yet: check-config and a reload have to, and the start warns.
 #[tokio::test]
-async fn certificate_of_the_future_is_refused_by_check_config_and_by_a_reload_and_the_start_warns() {
+async fn certificate_of_the_future_is_refused_by_check_and_reload_and_the_start_warns() {
     let identity = tls::Identity::new();
     let files = [identity.chain(), identity.key()].map(|path| path.to_str().expect("it is text").to_owned());
     let arguments = ["--addr", "tls+127.0.0.1:0", "--tls-certificate", &files[0], "--tls-key", &files[1]];

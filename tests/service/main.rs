@@ -27,6 +27,7 @@ mod cases_signals;
 mod cases_tls_files;
 mod cases_token_commands;
 mod cases_tokens;
+mod centrifuge_commands;
 mod config_process;
 mod http_pages;
 mod server_drain;

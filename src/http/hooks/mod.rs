@@ -17,7 +17,9 @@ use crate::protocol::Payload;
 use crate::protocol::centrifuge::{Connect, Error, ErrorCode, Rpc, Subscribe};
 use crate::session::hooks::{Admission, Answer, Asker, Decision, Hooks, Renewal, Subscription};
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use endpoint::{Endpoint, Failure};
+use hyper::header::{HeaderMap, HeaderName};
 use question::Question;
 use reply::{ConnectReply, DataReply, HookResult, RefreshReply, SubscribeReply};
 use std::sync::Arc;
@@ -74,6 +76,13 @@ impl HttpHooks {
     }
 }
 
+/// Returns the headers of a handshake that some hook passes on.
+pub(crate) fn passed_headers(headers: &HeaderMap, hooks: &[HookConfig]) -> Vec<(String, Bytes)> {
+    let is_passed = |name: &HeaderName| hooks.iter().flat_map(|hook| &hook.headers).any(|one| one.name == name);
+    let passed = headers.iter().filter(|(name, _)| is_passed(name));
+    passed.map(|(name, value)| (name.as_str().to_owned(), Bytes::copy_from_slice(value.as_bytes()))).collect()
+}
+
 fn refuse<T>(code: ErrorCode) -> Decision<T> {
     let message = code.text().into();
     Decision::Refused(Error { code: code.number(), message, is_temporary: code.is_temporary() })
@@ -94,10 +103,6 @@ impl Hooks for HttpHooks {
 
     fn subscribe<'a>(&'a self, asker: &'a Asker, request: &'a Subscribe) -> Answer<'a, Subscription> {
         self.ask::<SubscribeReply>(HookName::Subscribe, asker, Question::subscribe(asker, request))
-    }
-
-    fn sub_refresh<'a>(&'a self, asker: &'a Asker, channel: &'a str) -> Answer<'a, Renewal> {
-        self.ask::<RefreshReply>(HookName::SubRefresh, asker, Question::channel(asker, channel))
     }
 
     fn publish<'a>(&'a self, asker: &'a Asker, channel: &'a str, data: &'a Payload) -> Answer<'a, Option<Payload>> {

@@ -54,7 +54,7 @@ impl<'a> Question<'a> {
         Self { client, transport: "websocket", protocol, encoding: "json", user: Some(user), ..Self::default() }
     }
 
-    pub(super) fn channel(asker: &'a Asker, channel: &'a str) -> Self {
+    fn channel(asker: &'a Asker, channel: &'a str) -> Self {
         Self { channel: Some(channel), ..Self::about(asker) }
     }
 

@@ -5,15 +5,14 @@
 use crate::auth::UserId;
 use crate::protocol::centrifuge::Error;
 use crate::protocol::{CloseCode, Payload, Content, json};
-use crate::session::hooks::{Admission, Decision, Renewal, ServerSubscription, Subscription};
+use crate::session::hooks::{Admission, Decision, Renewal, Subscription};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
-use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 /// Codes of errors that applications may choose, the Centrifuge protocol.
 const ERRORS: RangeInclusive<u32> = 400..=1999;
@@ -104,8 +103,9 @@ fn time(expire_at: Option<u64>) -> Result<Option<u64>, String> {
     }
 }
 
-fn info(value: Option<Box<RawValue>>) -> Option<Bytes> {
-    value.map(|value| json::compact(value.get()))
+fn info(value: Option<Box<RawValue>>) -> Option<Arc<str>> {
+    // Compact JSON is text, as the JSON that it was made of.
+    value.and_then(|value| std::str::from_utf8(&json::compact(value.get())).ok().map(Arc::from))
 }
 
 /// Returns the data of a reply, which has it as JSON or in base64.
@@ -130,58 +130,37 @@ pub(super) struct ConnectReply {
     data: Option<Box<RawValue>>,
     b64data: Option<String>,
     channels: Option<Vec<String>>,
-    subs: Option<BTreeMap<String, SubscriptionReply>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SubscriptionReply {
-    info: Option<Box<RawValue>>,
-    data: Option<Box<RawValue>>,
-    b64data: Option<String>,
 }
 
 impl HookResult for ConnectReply {
     type Approval = Admission;
 
     fn approve(self) -> Result<Admission, String> {
-        let mut subscriptions = Vec::new();
-        for (channel, SubscriptionReply { info: about, data: json, b64data }) in self.subs.unwrap_or_default() {
-            subscriptions.push(ServerSubscription { channel, info: info(about), data: data(json, b64data)? });
-        }
-        for channel in self.channels.unwrap_or_default() {
-            if subscriptions.iter().all(|one| one.channel != channel) {
-                subscriptions.push(ServerSubscription { channel, info: None, data: None });
-            }
-        }
         Ok(Admission {
             user: UserId::new(&self.user),
             expires_at: time(self.expire_at)?,
             info: info(self.info),
             data: data(self.data, self.b64data)?,
-            subscriptions,
+            channels: self.channels.unwrap_or_default(),
         })
     }
 }
 
-/// The result of `refresh` and of `sub_refresh`.
+/// The result of `refresh`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RefreshReply {
     #[serde(default)]
     expired: bool,
     expire_at: Option<u64>,
-    info: Option<Box<RawValue>>,
 }
 
 impl HookResult for RefreshReply {
     type Approval = Renewal;
 
     fn approve(self) -> Result<Renewal, String> {
-        if self.expired {
-            return Ok(Renewal::Expired);
-        }
-        Ok(Renewal::Until { expires_at: time(self.expire_at)?, info: info(self.info) })
+        let until = time(self.expire_at)?;
+        Ok(if self.expired { Renewal::Expired } else { Renewal::Until(until) })
     }
 }
 
@@ -189,7 +168,6 @@ impl HookResult for RefreshReply {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SubscribeReply {
-    expire_at: Option<u64>,
     info: Option<Box<RawValue>>,
     data: Option<Box<RawValue>>,
     b64data: Option<String>,
@@ -199,8 +177,7 @@ impl HookResult for SubscribeReply {
     type Approval = Subscription;
 
     fn approve(self) -> Result<Subscription, String> {
-        let data = data(self.data, self.b64data)?;
-        Ok(Subscription { expires_at: time(self.expire_at)?, info: info(self.info), data })
+        Ok(Subscription { info: info(self.info), data: data(self.data, self.b64data)? })
     }
 }
 

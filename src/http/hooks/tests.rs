@@ -6,7 +6,6 @@ use crate::config::Config;
 use crate::hub::ConnectionId;
 use crate::protocol::centrifuge::Format;
 use crate::protocol::{CloseCode, Content};
-use crate::session::hooks::ServerSubscription;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -141,7 +140,6 @@ async fn every_question_has_its_documented_form() {
     hooks.refresh(&asker).await;
     let subscribe = Subscribe { channel: "chat:1".to_owned(), data: json_data("[]"), ..Subscribe::default() };
     hooks.subscribe(&asker, &subscribe).await;
-    hooks.sub_refresh(&asker, "chat:1").await;
     hooks.publish(&asker, "chat:1", &Payload::new(Content::Binary, Bytes::from_static(b"\xff\0"))).await;
     hooks.publish(&asker, "chat:1", &Payload::new(Content::Binary, Bytes::from_static(b"{\"x\":1}"))).await;
     hooks.publish(&asker, "chat:1", &Payload::line(b"hello \"you\"").unwrap()).await;
@@ -158,7 +156,6 @@ async fn every_question_has_its_documented_form() {
         ("connect", first),
         ("refresh", about.clone()),
         ("subscribe", with(json!({ "channel": "chat:1", "data": [] }))),
-        ("sub_refresh", with(json!({ "channel": "chat:1" }))),
         ("publish", with(json!({ "channel": "chat:1", "encoding": "binary", "b64data": "/wA=" }))),
         ("publish", with(json!({ "channel": "chat:1", "data": { "x": 1 } }))),
         ("publish", with(json!({ "channel": "chat:1", "data": "hello \"you\"" }))),
@@ -179,31 +176,27 @@ async fn every_answer_is_what_the_session_gets() {
     let answers = |result: Value| backend.answers(ok(&json!({ "result": result }).to_string()));
     answers(json!({
         "user": "56", "expire_at": 4_000_000_000_u64, "info": { "n": "Ann" }, "data": [1], "channels": ["a", "b"],
-        "subs": { "b": { "info": 1, "b64data": "AQI=" } },
     }));
-    let subscription = |channel: &str, info: Option<&'static [u8]>, data: Option<Payload>| {
-        ServerSubscription { channel: channel.to_owned(), info: info.map(Bytes::from_static), data }
-    };
     let bytes = Payload::new(Content::Binary, Bytes::from_static(&[1, 2]));
     let admission = Admission {
         user: UserId::new("56"),
         expires_at: Some(4_000_000_000),
-        info: Some(Bytes::from_static(br#"{"n":"Ann"}"#)),
+        info: Some(r#"{"n":"Ann"}"#.into()),
         data: json_data("[1]"),
-        subscriptions: vec![subscription("b", Some(b"1"), Some(bytes.clone())), subscription("a", None, None)],
+        channels: vec!["a".to_owned(), "b".to_owned()],
     };
     assert_eq!(hooks.connect(&asker, &Connect::default()).await, Decision::Allowed(admission));
     answers(json!({ "user": "", "channels": null, "expire_at": 0 }));
     assert_eq!(hooks.connect(&asker, &Connect::default()).await, Decision::Allowed(Admission::default()));
     answers(json!({ "expire_at": 99 }));
-    let until = |expires_at| Decision::Allowed(Renewal::Until { expires_at, info: None });
+    let until = |at| Decision::Allowed(Renewal::Until(at));
     assert_eq!(hooks.refresh(&asker).await, until(Some(99)));
     answers(json!({}));
     assert_eq!(hooks.refresh(&asker).await, until(None));
     answers(json!({ "expired": true }));
-    assert_eq!(hooks.sub_refresh(&asker, "a").await, Decision::Allowed(Renewal::Expired));
-    answers(json!({ "data": { "t": 1 }, "expire_at": 5 }));
-    let allowed = Subscription { expires_at: Some(5), info: None, data: json_data(r#"{"t":1}"#) };
+    assert_eq!(hooks.refresh(&asker).await, Decision::Allowed(Renewal::Expired));
+    answers(json!({ "data": { "t": 1 }, "info": "x" }));
+    let allowed = Subscription { info: Some(r#""x""#.into()), data: json_data(r#"{"t":1}"#) };
     assert_eq!(hooks.subscribe(&asker, &Subscribe::default()).await, Decision::Allowed(allowed));
     answers(json!({ "b64data": "AQI=" }));
     assert_eq!(hooks.publish(&asker, "a", &bytes).await, Decision::Allowed(Some(bytes.clone())));
@@ -240,6 +233,7 @@ async fn answers_that_are_not_documented_are_temporary_errors() {
         ("malformed", ok("<html>sorry</html>")),
         ("malformed", ok(r#"{"result":{}} {}"#)),
         ("malformed", ok(r#"{"result":{"allowed":false}}"#)),
+        ("malformed", ok(r#"{"result":null}"#)),
         ("malformed", ok(r#"{"result":{},"status":"denied"}"#)),
         ("malformed", ok(r#"{"result":{},"error":{"code":403,"message":"no"}}"#)),
         ("malformed", ok(r#"{"error":{"code":103,"message":"no"}}"#)),

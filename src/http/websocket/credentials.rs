@@ -8,6 +8,7 @@
 use crate::http::admin::bearer;
 use crate::http::error::RequestError;
 use crate::protocol::Encoding;
+use crate::protocol::centrifuge::Format;
 use hyper::{HeaderMap, Request, header};
 
 /// The subprotocol of the chat protocol.
@@ -15,6 +16,9 @@ const CHAT: &str = "throng.chat";
 
 /// The subprotocol in which each line begins with its offset and its time.
 const NUMBERED: &str = "throng.numbered";
+
+/// The subprotocols of the Centrifuge protocol.
+const CENTRIFUGE: [(&str, Format); 2] = [("centrifuge-json", Format::Json), ("centrifuge-protobuf", Format::Protobuf)];
 
 /// What begins a subprotocol that is a token.
 const TOKEN: &str = "throng.token.";
@@ -49,6 +53,20 @@ pub(crate) fn subprotocol(headers: &HeaderMap) -> Result<(Option<&'static str>, 
         ));
     }
     Ok((None, Encoding::Lines))
+}
+
+/// Returns the subprotocol of the Centrifuge protocol to choose, if one is offered, and the format of the messages: that
+/// of the subprotocol or of the query, and JSON otherwise.
+pub(crate) fn centrifuge_format<B>(request: &Request<B>) -> (Option<&'static str>, Format) {
+    let is_named = |name| CENTRIFUGE.into_iter().find(|(known, _)| *known == name);
+    let chosen = offered(request.headers()).find_map(is_named);
+    let mut query = request.uri().query().unwrap_or_default().split('&');
+    let is_protobuf = query.any(|pair| matches!(pair, "cf_protocol=protobuf" | "format=protobuf"));
+    match chosen {
+        Some((name, format)) if format == Format::Protobuf || !is_protobuf => (Some(name), format),
+        _ if is_protobuf => (None, Format::Protobuf),
+        _ => (None, Format::Json),
+    }
 }
 
 /// Returns the subprotocols that a client offers, in its order.
@@ -89,6 +107,22 @@ mod tests {
         ] {
             let request = request(target, headers);
             assert_eq!(token(&request).map_err(|_| ()), expected, "{target} {headers:?}");
+        }
+    }
+
+    #[test]
+    fn format_is_that_of_the_subprotocol_or_of_the_query() {
+        for (target, offered, expected) in [
+            ("/", "", (None, Format::Json)),
+            ("/?cf_protocol_version=v2", "centrifuge-json", (Some("centrifuge-json"), Format::Json)),
+            ("/", "centrifuge-protobuf", (Some("centrifuge-protobuf"), Format::Protobuf)),
+            ("/", "x, centrifuge-protobuf, centrifuge-json", (Some("centrifuge-protobuf"), Format::Protobuf)),
+            ("/?cf_protocol=protobuf", "", (None, Format::Protobuf)),
+            ("/?a=b&format=protobuf", "centrifuge-protobuf", (Some("centrifuge-protobuf"), Format::Protobuf)),
+            ("/?format=json", "", (None, Format::Json)),
+        ] {
+            let request = request(target, &[("sec-websocket-protocol", offered)]);
+            assert_eq!(centrifuge_format(&request), expected, "{target} {offered}");
         }
     }
 

@@ -2,9 +2,10 @@
 
 use super::{credentials, handshake};
 use crate::auth::{Claims, TokenError, UserId};
-use crate::config::{ChannelOptions, HookName};
+use crate::config::{ChannelOptions, Config, HookName};
 use crate::engine::Engine;
 use crate::http::error::RequestError;
+use crate::http::hooks;
 use crate::http::host::HostRules;
 use crate::http::response::{HttpResponse, ResponseBody, set_header};
 use crate::hub::{ConnectionId, Hub, MessageShape, Since, SlotReservation};
@@ -15,10 +16,11 @@ use crate::net::socket::{Socket, SocketSink};
 use crate::operation::lifecycle::Stage;
 use crate::operation::memory::Pressure;
 use crate::operation::state::State;
+use crate::protocol::centrifuge::Format;
 use crate::protocol::{ChannelName, ClientInfo, Encoding};
 use crate::session::permission::{self, Action, ClientOfChannel, Who};
 use crate::session::users::{Identity, UserPermit};
-use crate::session::{OpenOptions, Protocol, Session};
+use crate::session::{CentrifugeOptions, OpenOptions, Protocol, Session};
 use bytes::Bytes;
 use hyper::{Request, header};
 use std::net::IpAddr;
@@ -35,15 +37,38 @@ pub(crate) struct Client {
     pub(crate) is_counted: bool,
 }
 
+/// What speaks at a path.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Route {
+    /// Messages of one channel.
+    Channel(Protocol),
+    /// Commands of the Centrifuge protocol.
+    Centrifuge,
+}
+
 /// An accepted handshake, until the response is sent and the socket can be taken over.
 #[derive(Debug)]
 pub(crate) struct PendingUpgrade {
     engine: Engine<SocketSink>,
     slot: SlotReservation,
-    channel: ChannelName,
-    options: OpenOptions,
+    start: Start,
     client: IpAddr,
     permit: Permit,
+}
+
+/// How the session begins.
+#[derive(Debug)]
+enum Start {
+    Channel { name: ChannelName, options: OpenOptions },
+    Centrifuge { options: CentrifugeOptions, state: Arc<State> },
+}
+
+/// What a request asks for.
+#[derive(Debug)]
+enum Wanted {
+    Chat { channel: Option<ChannelName>, shape: MessageShape, since: Since },
+    Echo,
+    Centrifuge { format: Format, headers: Vec<(String, Bytes)> },
 }
 
 /// Checks a handshake, reserves a slot for the connection, and returns the 101.
@@ -51,24 +76,18 @@ pub(crate) struct PendingUpgrade {
 /// The checks are in this order so that a malformed request is told what is wrong with it, also while the hub stops,
 /// and so that only requests that could be accepted count for the limits of their address.
 pub(crate) fn accept<B>(
-    state: &State,
+    state: &Arc<State>,
     request: &mut Request<B>,
-    protocol: Protocol,
+    route: Route,
     client: Client,
 ) -> Result<(HttpResponse, PendingUpgrade), RequestError> {
-    let State { engine, settings, .. } = state;
-    let hub = engine.hub();
-    let settings = settings.load();
+    let settings = state.settings.load();
     let hosts = HostRules { allowed: &settings.access.allowed_hosts, is_loopback: client.is_loopback };
     handshake::check(request, hosts, &settings.access.allowed_origins)?;
-    let query = request.uri().query();
-    let requested = handshake::channel(query)?;
-    let token = if state.tokens.are_used() { credentials::token(request)? } else { None };
-    let (subprotocol, encoding) = credentials::subprotocol(request.headers())?;
-    let (shape, since) = match protocol {
-        Protocol::Chat => (handshake::shape(query, encoding)?, handshake::since(query, encoding)?),
-        Protocol::Echo => (MessageShape { encoding: Encoding::Frames, ..MessageShape::default() }, Since::default()),
-    };
+    let (wanted, subprotocol) = wanted(request, route, &settings)?;
+    // A client of the Centrifuge protocol says who it is with its first command.
+    let has_token = route != Route::Centrifuge;
+    let token = if has_token && state.tokens.are_used() { credentials::token(request)? } else { None };
     if state.lifecycle.stage() > Stage::NotReady {
         return Err(RequestError::Stopping);
     }
@@ -77,27 +96,14 @@ pub(crate) fn accept<B>(
     }
     let address = state.admission.admit(client.addr, client.is_counted, &settings)?;
     // After the rates, because a signature is the most expensive step.
-    let claims = verify(state, token, settings.tokens.token_required || settings.has_hook(HookName::Connect))?;
-    let slot = hub.reserve_slot().ok_or(RequestError::Full)?;
+    let is_required = settings.tokens.token_required || settings.has_hook(HookName::Connect);
+    let claims = verify(state, token, has_token && is_required)?;
+    let slot = state.hub().reserve_slot().ok_or(RequestError::Full)?;
     let user = claims.as_ref().map(|claims| admit_user(state, claims, slot.id())).transpose()?;
-    let channel = match protocol {
-        Protocol::Chat => requested.map_or_else(|| handshake::default_channel(claims.as_ref()), Ok)?,
-        Protocol::Echo => ChannelName::private("echo", slot.id()),
-    };
-    let is_rate_limited = address.is_some();
-    let options = match protocol {
-        Protocol::Chat => permitted(state, &channel, claims.as_ref(), OpenRequest { shape, since, is_rate_limited })?,
-        Protocol::Echo => OpenOptions {
-            protocol,
-            shape,
-            since,
-            is_rate_limited,
-            channel: Arc::clone(hub.default_options()),
-            info: None,
-            publish_bytes_max: None,
-        },
-    };
-    check_room(hub, &channel, &options.channel)?;
+    let start = start(state, wanted, slot.id(), claims.as_ref(), address.is_some())?;
+    if let Start::Channel { name, options } = &start {
+        check_room(state.hub(), name, &options.channel)?;
+    }
     // The future that fastwebsockets returns would pass the socket through a channel and an 8 KiB buffer. It is
     // dropped, and the server takes the bare socket from hyper.
     let (response, _) = fastwebsockets::upgrade::upgrade(request)
@@ -106,8 +112,68 @@ pub(crate) fn accept<B>(
     if let Some(subprotocol) = subprotocol {
         set_header(&mut response, header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
     }
-    let (engine, client, permit) = (engine.clone(), client.addr.addr, Permit::new(address, user));
-    Ok((response, PendingUpgrade { engine, slot, channel, options, client, permit }))
+    let (engine, client, permit) = (state.engine.clone(), client.addr.addr, Permit::new(address, user));
+    Ok((response, PendingUpgrade { engine, slot, start, client, permit }))
+}
+
+/// Returns what a request asks for, and the subprotocol to choose.
+fn wanted<B>(
+    request: &Request<B>,
+    route: Route,
+    settings: &Config,
+) -> Result<(Wanted, Option<&'static str>), RequestError> {
+    let query = request.uri().query();
+    let protocol = match route {
+        Route::Channel(protocol) => protocol,
+        Route::Centrifuge => {
+            let (subprotocol, format) = credentials::centrifuge_format(request);
+            let headers = hooks::passed_headers(request.headers(), &settings.hooks);
+            return Ok((Wanted::Centrifuge { format, headers }, subprotocol));
+        }
+    };
+    let channel = handshake::channel(query)?;
+    let (subprotocol, encoding) = credentials::subprotocol(request.headers())?;
+    let wanted = match protocol {
+        Protocol::Chat => {
+            let (shape, since) = (handshake::shape(query, encoding)?, handshake::since(query, encoding)?);
+            Wanted::Chat { channel, shape, since }
+        }
+        Protocol::Echo => Wanted::Echo,
+    };
+    Ok((wanted, subprotocol))
+}
+
+/// Returns how the session of an admitted client begins.
+fn start(
+    state: &Arc<State>,
+    wanted: Wanted,
+    id: ConnectionId,
+    claims: Option<&Claims>,
+    is_rate_limited: bool,
+) -> Result<Start, RequestError> {
+    match wanted {
+        Wanted::Chat { channel, shape, since } => {
+            let name = channel.map_or_else(|| handshake::default_channel(claims), Ok)?;
+            let options = permitted(state, &name, claims, OpenRequest { shape, since, is_rate_limited })?;
+            Ok(Start::Channel { name, options })
+        }
+        Wanted::Echo => {
+            let options = OpenOptions {
+                protocol: Protocol::Echo,
+                shape: MessageShape { encoding: Encoding::Frames, ..MessageShape::default() },
+                since: Since::default(),
+                is_rate_limited,
+                channel: Arc::clone(state.hub().default_options()),
+                info: None,
+                publish_bytes_max: None,
+            };
+            Ok(Start::Channel { name: ChannelName::private("echo", id), options })
+        }
+        Wanted::Centrifuge { format, headers } => {
+            let options = CentrifugeOptions { format, is_rate_limited, headers };
+            Ok(Start::Centrifuge { options, state: Arc::clone(state) })
+        }
+    }
 }
 
 /// What a client of the chat protocol asks for.
@@ -182,14 +248,20 @@ fn admit_user(state: &State, claims: &Claims, id: ConnectionId) -> Result<UserPe
 
 /// Takes the socket over from HTTP once the response is sent, together with the bytes that hyper read past the request.
 pub(crate) async fn complete(socket: Socket, prefetched: Bytes, pending: PendingUpgrade) {
-    let PendingUpgrade { engine, slot, channel, options, client, permit } = pending;
+    let PendingUpgrade { engine, slot, start, client, permit } = pending;
     tracing::debug!(%client, id = ?slot.id(), "connected");
     let mut prefetched = Vec::from(prefetched);
     // hyper's bytes come first: TLS decrypted the others after them.
     prefetched.extend(socket.prefetched());
     let socket = Arc::new(socket.with_client(client));
     let sink = SocketSink::new(Arc::clone(&socket));
-    match Session::open(engine, slot, sink, options, &channel).await {
+    let session = match start {
+        Start::Channel { name, options } => Session::open(engine, slot, sink, options, &name).await,
+        Start::Centrifuge { options, state } => {
+            Ok(Session::open_centrifuge(engine, slot, sink, options, state).await)
+        }
+    };
+    match session {
         Ok(session) => Reader::start(socket, prefetched, session, permit),
         Err(full) => tracing::warn!("cannot open a session after the handshake: {full}"),
     }

@@ -191,8 +191,12 @@ impl<S: Sink> Shard<S> {
     }
 
     fn note_pong(&mut self, id: ConnectionId) {
-        if let Some(connection) = self.connections.find(id) {
-            connection.heartbeat = Heartbeat::Alive;
+        let Some(connection) = self.connections.find(id) else { return };
+        let was_asked = connection.heartbeat != Heartbeat::Alive;
+        connection.heartbeat = Heartbeat::Alive;
+        // RFC 6455 section 5.5.3 allows a pong without a ping; other protocols may not.
+        if let Some(reason) = connection.shape.encoding.stray_pong().filter(|_| !was_asked) {
+            self.close(id, reason);
         }
     }
 

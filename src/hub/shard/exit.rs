@@ -120,12 +120,16 @@ impl<S: Sink> Shard<S> {
     }
 }
 
-/// Returns what happens to a connection that cannot keep up: it is closed if one of its channels says so.
+/// Returns what happens to a connection that cannot keep up: it is closed if one of its channels says so, or if its
+/// protocol has no way to go on.
 pub(super) fn slow_consumer<S>(
     limits: &HubLimits,
     channels: &ShardChannels,
     connection: &Connection<S>,
 ) -> SlowConsumer {
+    if !connection.shape.encoding.may_skip() {
+        return SlowConsumer::Close;
+    }
     let channels = connection.subscriptions.iter().filter_map(|one| channels.get(one.channel));
     let mut policies = channels.map(|one| one.channel.options().slow_consumer.unwrap_or(limits.slow_consumer));
     match policies.next() {

@@ -11,7 +11,8 @@
 //! # Invariants
 //!
 //! - `tail <= every cursor <= head`, and all of them are message edges.
-//! - A publication spans chunks only when it is shared and has a prefix, which stands at the end of the chunk before.
+//! - A publication spans chunks only when it is shared and something stands before or after it, which is in the chunks
+//!   next to it.
 
 pub use crate::protocol::encoding::WINDOW_MAX;
 use bytes::Bytes;
@@ -123,6 +124,34 @@ impl Log {
             self.head += prefix.len() as u64;
         }
         self.push(body);
+    }
+
+    /// Appends an encoded publication whose data stands between two parts: after `prefix`, which ends up with all of a
+    /// small one, and before `suffix`.
+    ///
+    /// # Hot path
+    ///
+    /// As [`Log::push`].
+    #[inline(never)]
+    pub fn push_parts(&mut self, mut prefix: Vec<u8>, data: &Bytes, suffix: &[u8]) {
+        if data.len() < SHARED_MIN {
+            prefix.extend_from_slice(data);
+            prefix.extend_from_slice(suffix);
+            self.push_part(&prefix);
+        } else {
+            self.push_part(&prefix);
+            self.chunks.push_back(Chunk { start: self.head, bytes: ChunkBytes::Shared(data.clone()) });
+            self.head += data.len() as u64;
+            self.push_part(suffix);
+        }
+        self.ends.push_back(self.head);
+    }
+
+    fn push_part(&mut self, part: &[u8]) {
+        if !part.is_empty() {
+            self.push_copy(part);
+            self.head += part.len() as u64;
+        }
     }
 
     #[inline(always)]

@@ -25,6 +25,8 @@ pub(super) struct Subscription {
 pub(super) struct ShardChannel {
     pub(super) channel: Arc<Channel>,
     pub(super) encoding: Encoding,
+    /// What every publication begins with.
+    start: Box<[u8]>,
     /// The same channel in another encoding, if somebody gets it in one.
     pub(super) sibling: Option<ChannelIndex>,
     pub(super) log: Log,
@@ -43,9 +45,10 @@ impl ShardChannel {
     /// Appends a publication to the log.
     #[inline]
     pub(super) fn append(&mut self, publication: &Publication) {
-        match self.encoding.encode(publication) {
+        match self.encoding.encode(&self.start, publication) {
             Encoded::AsPublished => self.log.push(&publication.payload.data),
             Encoded::Framed(prefix, body) => self.log.push_framed(prefix.as_slice(), &body),
+            Encoded::Push(prefix, data, suffix) => self.log.push_parts(prefix, &data, suffix),
         }
     }
 
@@ -137,8 +140,10 @@ impl ShardChannels {
             return known;
         }
         let key = channel.key();
+        let start = encoding.start(channel.name());
         let index = ChannelIndex::new(self.all.insert(ShardChannel {
             channel,
+            start,
             encoding,
             sibling: first,
             log: Log::default(),

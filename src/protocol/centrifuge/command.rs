@@ -2,7 +2,11 @@
 //!
 //! Fields that this hub has no use for are not here, and are ignored where a client sends them.
 
-use crate::protocol::Payload;
+use super::format::Format;
+use super::value;
+use super::wire::command as wire;
+use crate::protocol::{Content, Payload};
+use bytes::Bytes;
 
 /// What a client asks for.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -146,4 +150,103 @@ pub struct SubRefresh {
     pub token: String,
     /// What kind of request it is; 0 for a new token.
     pub kind: i32,
+}
+
+/// Bit of `flag` that asks for an error instead of a subscription that has missed something.
+const REJECT_UNRECOVERED: i64 = 2;
+
+impl Command {
+    /// Makes a command of what a client sent in that format.
+    pub(super) fn new(command: wire::Command, format: Format) -> Self {
+        let id = command.id;
+        let has_ping = command.ping.is_some();
+        let request = Request::new(command, format);
+        let nothing = if id == 0 && !has_ping { Request::Pong } else { Request::Unknown };
+        Self { id, request: request.unwrap_or(nothing) }
+    }
+}
+
+impl Request {
+    /// Returns the first request of a command.
+    fn new(command: wire::Command, format: Format) -> Option<Self> {
+        let wire::Command { connect, subscribe, unsubscribe, publish, presence, presence_stats, history, .. } = command;
+        let wire::Command { send, rpc, refresh, sub_refresh, .. } = command;
+        None.or_else(|| connect.map(|one| Self::Connect(Connect::new(one, format))))
+            .or_else(|| subscribe.map(|one| Self::Subscribe(Subscribe::new(one, format))))
+            .or_else(|| unsubscribe.map(|one| Self::Unsubscribe(one.channel)))
+            .or_else(|| publish.map(|one| Self::Publish(Publish::new(one, format))))
+            .or_else(|| presence.map(|one| Self::Presence(one.channel)))
+            .or_else(|| presence_stats.map(|one| Self::PresenceStats(one.channel)))
+            .or_else(|| history.map(|one| Self::History(one.into())))
+            .or_else(|| send.map(|one| Self::Send(payload(one.data, format))))
+            .or_else(|| rpc.map(|one| Self::Rpc(Rpc { method: one.method, data: payload(one.data, format) })))
+            .or_else(|| refresh.map(|one| Self::Refresh(Refresh { token: one.token })))
+            .or_else(|| sub_refresh.map(|one| Self::SubRefresh(one.into())))
+    }
+}
+
+impl Connect {
+    fn new(request: wire::ConnectRequest, format: Format) -> Self {
+        let position = |one: wire::SubscribeRequest| one.recover.then_some((one.epoch, one.offset));
+        Self {
+            token: request.token,
+            data: payload(request.data, format),
+            subs: request.subs.into_iter().map(|(channel, one)| (channel, position(one).map(Into::into))).collect(),
+            name: request.name,
+            version: request.version,
+            headers: request.headers.into_iter().collect(),
+        }
+    }
+}
+
+impl Subscribe {
+    fn new(request: wire::SubscribeRequest, format: Format) -> Self {
+        Self {
+            channel: request.channel,
+            token: request.token,
+            data: payload(request.data, format),
+            recover: request.recover.then(|| (request.epoch, request.offset).into()),
+            positioned: request.positioned,
+            recoverable: request.recoverable,
+            join_leave: request.join_leave,
+            rejects_unrecovered: request.flag & REJECT_UNRECOVERED != 0,
+            delta: request.delta,
+            has_filter: request.tf.is_some(),
+            kind: request.r#type,
+        }
+    }
+}
+
+impl Publish {
+    fn new(request: wire::PublishRequest, format: Format) -> Self {
+        Self { channel: request.channel, data: payload(request.data, format), kind: request.r#type }
+    }
+}
+
+impl From<wire::HistoryRequest> for History {
+    fn from(request: wire::HistoryRequest) -> Self {
+        let since = request.since.map(|since| (since.epoch, since.offset).into());
+        Self { channel: request.channel, limit: request.limit, since, reverse: request.reverse }
+    }
+}
+
+impl From<wire::SubRefreshRequest> for SubRefresh {
+    fn from(request: wire::SubRefreshRequest) -> Self {
+        Self { channel: request.channel, token: request.token, kind: request.r#type }
+    }
+}
+
+impl From<(String, u64)> for StreamPosition {
+    fn from((epoch, offset): (String, u64)) -> Self {
+        Self { epoch, offset }
+    }
+}
+
+/// Returns what a client sent as data; `None` for nothing.
+fn payload(data: Bytes, format: Format) -> Option<Payload> {
+    let payload = |data| match format {
+        Format::Json => Payload::new(Content::Json, data),
+        Format::Protobuf => value::payload(data),
+    };
+    (!data.is_empty()).then(|| payload(data))
 }

@@ -6,25 +6,25 @@
 
 pub mod codes;
 mod command;
+mod format;
+mod frame;
 mod reply;
+
+pub mod close;
+mod json;
+mod protobuf;
+pub mod publication;
+mod value;
+mod wire;
+
+#[cfg(test)]
+mod tests;
 
 pub use codes::{DisconnectCode, ErrorCode, UnsubscribeCode};
 pub use command::{Command, Connect, History, Publish, Refresh, Request, Rpc, StreamPosition, SubRefresh, Subscribe};
+pub use format::{Format, Malformed};
+pub use frame::{Commands, commands, push, reply};
 pub use reply::{
     ConnectResult, Disconnect, Error, Expiry, HistoryResult, Push, PushBody, RefreshResult, Reply, ReplyBody,
     ServerSubscription, SubscribeResult, Unsubscribe,
 };
-
-/// What the messages of a connection are written in.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Format {
-    /// Text messages of JSON objects, one per line.
-    Json,
-    /// Binary messages of Protobuf messages, each after its length.
-    Protobuf,
-}
-
-/// A frame that is not made of commands.
-#[derive(Clone, Copy, Debug, Eq, thiserror::Error, PartialEq)]
-#[error("not a command of the Centrifuge protocol")]
-pub struct Malformed;

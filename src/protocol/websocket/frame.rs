@@ -62,9 +62,14 @@ pub fn encode(opcode: Opcode, body: &[u8]) -> Bytes {
 /// Encodes a close frame: a code and the reason's text, or an empty body where there is no code.
 pub fn close(reason: CloseReason, code: Option<CloseCode>) -> Bytes {
     match code {
-        Some(code) => concat(Opcode::Close, &[&code.as_u16().to_be_bytes(), reason.text().as_bytes()]),
+        Some(code) => close_with(code, reason.text()),
         None => encode(Opcode::Close, &[]),
     }
+}
+
+/// Encodes a close frame with a text of at most 123 bytes.
+pub fn close_with(code: CloseCode, text: &str) -> Bytes {
+    concat(Opcode::Close, &[&code.as_u16().to_be_bytes(), text.as_bytes()])
 }
 
 /// Encodes the answer to a ping with this body, RFC 6455 section 5.5.3.

@@ -102,6 +102,11 @@ impl<S: Stream> Client<S> {
         self.lines(1).await.remove(0)
     }
 
+    /// Lines received and not looked at.
+    pub(crate) fn kept(&self) -> &VecDeque<String> {
+        &self.lines
+    }
+
     fn keep(&mut self, text: &str) {
         self.lines.extend(text.split('\n').map(str::to_owned));
     }

@@ -12,6 +12,7 @@
 
 pub(crate) mod api;
 pub(crate) mod balancer;
+pub(crate) mod centrifuge;
 pub(crate) mod client;
 pub(crate) mod clock;
 pub(crate) mod config_file;

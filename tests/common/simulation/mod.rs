@@ -1,12 +1,14 @@
 //! A simulated hub: shards, sockets and peers in one thread, with a clock that moves when it is told to.
 
-#![allow(dead_code, reason = "each test uses its part")]
+#![allow(dead_code, unused_imports, reason = "each test uses its part")]
 #![expect(clippy::panic, clippy::unwrap_used, reason = "what fails here fails the test")]
 
+pub(crate) mod lines;
 pub(crate) mod peer;
 pub(crate) mod pipe;
 pub(crate) mod simulated_hub;
 
+pub(crate) use lines::published_line;
 pub(crate) use peer::Peer;
 pub(crate) use pipe::{End, Pipe};
 pub(crate) use simulated_hub::SimulatedHub;

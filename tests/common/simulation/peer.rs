@@ -2,10 +2,13 @@
 
 use super::simulated_hub::SimulatedHub;
 use super::{End, Pipe};
+use prost::Message as _;
+use serde_json::json;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use throng::hub::{Channel, Command, ConnectionId, MessageShape, Since};
+use throng::protocol::centrifuge::close::disconnect_code;
 use throng::protocol::position::Start;
 use throng::protocol::{ClientInfo, CloseReason};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
@@ -68,14 +71,22 @@ impl Reader {
     fn read(&mut self) {
         while self.close.is_none() {
             match self.socket.read() {
+                // The ping of the Centrifuge protocol is an empty message.
+                Ok(Message::Text(text)) if text == "{}" => self.pings += 1,
+                Ok(Message::Binary(body)) if body[..] == [0] => self.pings += 1,
                 Ok(Message::Text(text)) => self.texts.push(text.to_string()),
+                Ok(Message::Binary(body)) => self.texts.push(pushes(&body)),
                 Ok(Message::Ping(_)) => self.pings += 1,
                 Ok(Message::Pong(body)) => self.pongs.push(body.to_vec()),
                 Ok(Message::Close(frame)) => {
                     let code = frame.as_ref().map(|frame| u16::from(frame.code));
                     let text = frame.map_or(String::new(), |frame| frame.reason.to_string());
-                    let is_it =
-                        |reason: &CloseReason| reason.code().map(|code| code.as_u16()) == code && reason.text() == text;
+                    let is_it = |reason: &CloseReason| {
+                        let of_chat = (reason.code().map(|code| code.as_u16()), reason.text());
+                        let of_centrifuge = disconnect_code(*reason).map(|code| (Some(code.number()), code.text()));
+                        let received = (code, text.as_str());
+                        received == of_chat || Some(received) == of_centrifuge
+                    };
                     let known = CloseReason::ALL.into_iter().find(is_it);
                     self.close = Some(known.unwrap_or_else(|| panic!("closed with {code:?} {text:?}")));
                 }
@@ -85,6 +96,41 @@ impl Reader {
             }
         }
     }
+}
+
+/// Reads pushes of publications from Protobuf, and returns them as JSON has them: one per line.
+fn pushes(mut body: &[u8]) -> String {
+    let mut lines = vec![];
+    while !body.is_empty() {
+        let reply = Reply::decode_length_delimited(&mut body).unwrap();
+        let Push { channel, publication } = reply.push.unwrap();
+        let Publication { data, offset } = publication.unwrap();
+        let data: serde_json::Value = serde_json::from_slice(&data).unwrap();
+        lines.push(json!({ "push": { "channel": channel, "pub": { "offset": offset, "data": data } } }).to_string());
+    }
+    lines.join("\n")
+}
+
+#[derive(prost::Message)]
+struct Reply {
+    #[prost(message, optional, tag = "4")]
+    push: Option<Push>,
+}
+
+#[derive(prost::Message)]
+struct Push {
+    #[prost(string, tag = "2")]
+    channel: String,
+    #[prost(message, optional, tag = "4")]
+    publication: Option<Publication>,
+}
+
+#[derive(prost::Message)]
+struct Publication {
+    #[prost(bytes = "vec", tag = "4")]
+    data: Vec<u8>,
+    #[prost(uint64, tag = "6")]
+    offset: u64,
 }
 
 impl Peer {

@@ -316,7 +316,8 @@ impl SimulatedHub {
             assert_eq!((shard.connections(), shard.channels()), (0, 0), "connections and channels of {index}");
             let inbox = self.hub().inbox(index);
             assert_eq!(inbox.depth(), 0);
-            assert!(inbox.try_credit(CREDITS * CREDIT_BYTES).is_some(), "credits of {index}");
+            let all = inbox.try_credit(CREDITS * CREDIT_BYTES);
+            assert!(all.is_some() && inbox.try_credit(0).is_none(), "credits of {index}");
             assert_eq!((self.counts(index).connections, self.counts(index).parked), (0, 0));
         }
     }

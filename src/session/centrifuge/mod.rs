@@ -1,0 +1,208 @@
+//! The Centrifuge protocol: commands in strict order, each with its reply, and several subscriptions per connection.
+//!
+//! The first command says who the client is. Replies are joined to frames until a subscription is made: its own reply
+//! goes with it, so that it stands before the first publication. Replies that wait for a client are bounded, and it is
+//! not read meanwhile ([`ReplyBudget`](crate::engine::replies::ReplyBudget)).
+
+mod caller;
+pub mod clients;
+pub mod connect;
+mod failure;
+mod history;
+mod messages;
+mod publish;
+mod refresh;
+mod rpc;
+mod subscribe;
+
+use super::client::Client;
+use super::environment::Environment;
+use super::flow::{Flow, Pending};
+use super::hooks::Asker;
+use super::users::UserPermit;
+use crate::engine::replies::ReplyBudget;
+use crate::hub::Sink;
+use crate::protocol::CloseReason;
+use crate::protocol::centrifuge::{
+    self, Command, Connect, DisconnectCode, ErrorCode, Format, Reply, ReplyBody, Request,
+};
+use bytes::Bytes;
+use caller::Caller;
+use clients::ConnectedClient;
+use connect::Admitted;
+use failure::Failure;
+use messages::Messages;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Time in which a client has to connect, as in Centrifugo.
+const STALE_AFTER: Duration = Duration::from_secs(10);
+
+const BAD_REQUEST: CloseReason = CloseReason::Centrifuge(DisconnectCode::BadRequest);
+
+/// A client of the Centrifuge protocol.
+#[derive(Debug)]
+pub struct Centrifuge<S: Sink> {
+    pub(super) client: Client<S>,
+    format: Format,
+    environment: Arc<dyn Environment<S>>,
+    /// Headers of the handshake for the application, until the client is connected.
+    headers: Vec<(String, Bytes)>,
+    state: State<S>,
+}
+
+/// How far a client has come.
+#[derive(Debug)]
+enum State<S: Sink> {
+    /// It has to connect until then.
+    New { until: Instant },
+    /// Its connect got an error: it may do nothing more.
+    Refused { until: Instant },
+    /// It is connected.
+    Connected { client: Arc<ConnectedClient<S>>, _permit: Option<UserPermit> },
+}
+
+impl<S: Sink> Centrifuge<S> {
+    pub(super) fn new(
+        client: Client<S>,
+        format: Format,
+        headers: Vec<(String, Bytes)>,
+        environment: Arc<dyn Environment<S>>,
+    ) -> Self {
+        Self { client, format, environment, headers, state: State::New { until: Instant::now() + STALE_AFTER } }
+    }
+
+    /// Takes a frame. The answer to a ping, which every client sends again and again, is done at once.
+    pub(super) fn receive(&mut self, frame: &[u8]) -> Flow<S> {
+        let pong: &[u8] = match self.format {
+            Format::Json => b"{}",
+            Format::Protobuf => &[0],
+        };
+        match &self.state {
+            State::Connected { .. } if frame == pong => self.client.receive_pong(),
+            _ => Flow::Wait(Pending::Frame(frame.into())),
+        }
+    }
+
+    /// Returns when the client is closed, and why, if it does not go on.
+    pub(super) fn deadline(&self) -> Option<(Instant, CloseReason)> {
+        match &self.state {
+            State::New { until } | State::Refused { until } => {
+                Some((*until, CloseReason::Centrifuge(DisconnectCode::Stale)))
+            }
+            State::Connected { .. } => None,
+        }
+    }
+
+    /// Carries out the commands of a frame, in their order.
+    pub(super) async fn run(&mut self, frame: &[u8]) -> Result<(), CloseReason> {
+        let mut messages = Messages::new(self.format);
+        let done = self.run_commands(frame, &mut messages).await;
+        // What was done before a command that ends the connection has its replies.
+        self.send(&mut messages).await;
+        done
+    }
+
+    async fn run_commands(&mut self, frame: &[u8], messages: &mut Messages) -> Result<(), CloseReason> {
+        let mut bytes = frame.len();
+        if bytes == 0 {
+            return Err(BAD_REQUEST);
+        }
+        for command in centrifuge::commands(self.format, frame) {
+            let Command { id, request } = command.map_err(|_| BAD_REQUEST)?;
+            self.client.throttle(std::mem::take(&mut bytes)).await?;
+            match self.execute(id, request, messages).await {
+                Ok(None) => {}
+                Ok(Some(body)) => messages.reply(&Reply { id, result: Ok(body) }),
+                Err(Failure::Error(error)) => messages.reply(&Reply { id, result: Err(error) }),
+                Err(Failure::Close(reason)) => return Err(reason),
+            }
+            if messages.are_many() {
+                self.send(messages).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Carries out one command. Returns its reply, unless that has gone another way.
+    async fn execute(
+        &mut self,
+        id: u32,
+        request: Request,
+        messages: &mut Messages,
+    ) -> Result<Option<ReplyBody>, Failure> {
+        let (client, request) = match (&self.state, request) {
+            (State::New { .. }, Request::Connect(request)) if id > 0 => return self.connect(&request).await.map(Some),
+            (State::Connected { .. }, Request::Pong) => {
+                self.client.pong().await;
+                return Ok(None);
+            }
+            (State::Connected { .. }, Request::Send(_)) => return Err(DisconnectCode::NotAvailable.into()),
+            (State::Connected { client, .. }, request) if id > 0 => (Arc::clone(client), request),
+            _ => return Err(Failure::Close(BAD_REQUEST)),
+        };
+        let caller = Caller { client: &client, environment: &*self.environment };
+        Ok(Some(match request {
+            Request::Subscribe(request) => {
+                // The reply to it overtakes no other.
+                send(&client, messages).await;
+                caller.subscribe(id, &request).await?;
+                return Ok(None);
+            }
+            Request::Unsubscribe(channel) => caller.unsubscribe(&channel).await?,
+            Request::Publish(request) => caller.publish(request).await?,
+            Request::History(request) => caller.history(&request).await?,
+            Request::Presence(channel) => caller.presence(&channel).await?,
+            Request::PresenceStats(channel) => caller.presence_stats(&channel).await?,
+            Request::Refresh(request) => caller.refresh(&request)?,
+            Request::Rpc(request) => caller.rpc(&request).await?,
+            Request::SubRefresh(_) => return Err(ErrorCode::NotAvailable.into()),
+            Request::Unknown => return Err(ErrorCode::MethodNotFound.into()),
+            Request::Connect(_) | Request::Send(_) | Request::Pong => return Err(Failure::Close(BAD_REQUEST)),
+        }))
+    }
+
+    async fn connect(&mut self, request: &Connect) -> Result<ReplyBody, Failure> {
+        let (id, format, headers) = (self.client.id(), self.format, std::mem::take(&mut self.headers));
+        let asker = Asker { id, user: None, format: Some(format), headers };
+        match connect::connect(self.client.engine(), &*self.environment, format, asker, request).await {
+            Ok(Admitted { client, permit, result }) => {
+                self.state = State::Connected { client, _permit: permit };
+                Ok(ReplyBody::Connect(result))
+            }
+            Err(failure) => {
+                if let State::New { until } = self.state {
+                    self.state = State::Refused { until };
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// Sends what was collected.
+    async fn send(&self, messages: &mut Messages) {
+        if let State::Connected { client, .. } = &self.state {
+            return send(client, messages).await;
+        }
+        // A client that is not let in gets one reply at most.
+        if let Some(frame) = messages.take() {
+            self.client.engine().reply(self.client.id(), frame, &ReplyBudget::default()).await;
+        }
+    }
+
+    /// Ends the session after its socket has ended.
+    pub(super) async fn end(self) {
+        if let State::Connected { client, .. } = &self.state {
+            self.environment.clients().remove(client.id());
+            client.end().await;
+        }
+        self.client.disconnect().await;
+    }
+}
+
+async fn send<S: Sink>(client: &ConnectedClient<S>, messages: &mut Messages) {
+    if let Some(frame) = messages.take() {
+        client.reply(frame).await;
+    }
+}

@@ -1,0 +1,33 @@
+//! `publish`.
+
+use super::caller::{Caller, Permission};
+use super::failure::Failure;
+use crate::hub::Sink;
+use crate::protocol::Details;
+use crate::protocol::centrifuge::{ErrorCode, Publish, ReplyBody};
+use crate::session::permission::Action;
+use std::sync::Arc;
+
+impl<S: Sink> Caller<'_, S> {
+    /// Publishes, and waits until every shard with subscribers has room.
+    pub(super) async fn publish(&self, request: Publish) -> Result<ReplyBody, Failure> {
+        let (channel, permission) = self.permitted(Action::Publish, &request.channel).await?;
+        if request.kind != 0 {
+            return Err(ErrorCode::NotAvailable.into());
+        }
+        let mut payload = request.data.ok_or(ErrorCode::BadRequest)?;
+        if permission == Permission::OfApplication {
+            let (hooks, asker) = (self.environment.hooks(), self.client.asker());
+            let instead = hooks.publish(&asker, &request.channel, &payload).await.allowed()?;
+            payload = instead.unwrap_or(payload);
+        }
+        if payload.len() > channel.options.publish_bytes_max() {
+            return Err(ErrorCode::LimitExceeded.into());
+        }
+        let info = Some(Arc::clone(&self.client.publisher));
+        payload.details = Some(Arc::new(Details { info, ..Details::default() }));
+        let published = self.client.engine.publish_to(&channel.name, &channel.options, &payload).await;
+        published.map_err(|_| ErrorCode::LimitExceeded)?;
+        Ok(ReplyBody::Publish)
+    }
+}
