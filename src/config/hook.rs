@@ -155,7 +155,8 @@ mod tests {
 
     #[test]
     fn table_has_a_name_and_a_url_and_defaults() {
-        let text = format!("[[hook]]\nname = \"rpc\"\nurl = \"http://backend:3000/rpc\"\nstatic_headers = [\"{SECRET}\"]\n");
+        let text =
+            format!("[[hook]]\nname = \"rpc\"\nurl = \"http://backend:3000/rpc\"\nstatic_headers = [\"{SECRET}\"]\n");
         let config = Config::from_toml(&text).unwrap();
         let hook = &config.hooks[0];
         assert_eq!((hook.timeout.as_millis(), hook.requests_max, hook.headers.len()), (1000, 256, 0));
@@ -171,7 +172,10 @@ mod tests {
             (hook("subscribe"), "[[hook]] subscribe: nothing asks it: set allow_subscribe = \"hook\""),
             (hook("publish"), "[[hook]] publish: nothing asks it: set allow_publish = \"hook\""),
             (hook("refresh"), "[[hook]] refresh: nothing asks it, because no connection expires"),
-            ("[default_namespace]\nallow_publish = \"hook\"\n".to_owned(), "allow_publish is hook, and there is no [[hook]]"),
+            (
+                "[default_namespace]\nallow_publish = \"hook\"\n".to_owned(),
+                "allow_publish is hook, and there is no [[hook]]",
+            ),
             (
                 "[[namespace]]\nname = \"a\"\nallow_subscribe = \"hook\"\n".to_owned(),
                 "allow_subscribe is hook, and there is no [[hook]]",

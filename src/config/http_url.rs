@@ -76,7 +76,10 @@ mod tests {
             ("http://[::1]/x", "[::1]:80", "/x", false),
         ] {
             let url = text.parse::<HttpUrl>().unwrap();
-            assert_eq!((url.authority().as_str(), url.target.as_str(), url.is_encrypted), (authority, target, is_encrypted));
+            assert_eq!(
+                (url.authority().as_str(), url.target.as_str(), url.is_encrypted),
+                (authority, target, is_encrypted)
+            );
             assert_eq!(url.as_str(), text);
         }
         for text in ["", "backend:3000", "ftp://x/", "https://", "http://user:pass@x/", "/hooks", "unix:/x"] {

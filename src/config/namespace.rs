@@ -171,7 +171,8 @@ impl NamespaceOptions {
         }
         let groups = [("allow_presence", self.allow_presence), ("allow_history", self.allow_history)];
         if let Some((key, _)) = groups.into_iter().find(|(_, group)| *group == ClientGroup::Hook) {
-            let text = format!("{} cannot be hook: the application is not asked about it; give another word", name(key));
+            let text =
+                format!("{} cannot be hook: the application is not asked about it; give another word", name(key));
             return Some((key, text));
         }
         if self.publish_bytes_max > message_bytes_max {

@@ -1,5 +1,6 @@
 //! The HTTP layer: requests and responses, up to the upgrade to a WebSocket.
 
+pub(crate) mod events;
 pub(crate) mod hooks;
 pub(crate) mod jwks;
 pub(crate) mod progress;
@@ -17,7 +18,7 @@ mod process_metrics;
 mod client_address;
 mod error;
 mod host;
-mod outbound;
 mod methods;
+mod outbound;
 mod response;
 mod trace;

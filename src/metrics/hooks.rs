@@ -82,7 +82,10 @@ mod tests {
         counters.count(4, HookOutcome::Malformed, Duration::ZERO);
         assert_eq!(counters.outcomes(), [("refresh", "timeout", 2), ("rpc", "malformed", 1)]);
         let times = counters.times();
-        assert_eq!(times.iter().map(|(hook, times)| (*hook, times.sum)).collect::<Vec<_>>(), [("refresh", 2_000_000), ("rpc", 1)]);
+        assert_eq!(
+            times.iter().map(|(hook, times)| (*hook, times.sum)).collect::<Vec<_>>(),
+            [("refresh", 2_000_000), ("rpc", 1)]
+        );
         assert_eq!(HookOutcome::Malformed.word(), "malformed");
     }
 }

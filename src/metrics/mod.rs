@@ -16,8 +16,8 @@ mod hub;
 
 pub use api::{API_CODES, API_METHODS, ApiCounters};
 pub use counters::{Labels, Metric, MetricKind, Read};
-pub use hub::Metrics;
 pub use hooks::{HOOKS, HookCounters, HookOutcome};
+pub use hub::Metrics;
 pub use latency::{LATENCY_BOUNDS, LatencyHistogram};
 pub use process::{ProcessCounters, ProcessCounts};
 pub use refusal::Refusal;

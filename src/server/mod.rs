@@ -21,6 +21,7 @@ pub use stop::Stop;
 
 use crate::config::{Address, Config, Namespaces};
 use crate::engine::Engine;
+use crate::http::events::{self, EventSender};
 use crate::http::hooks::HttpHooks;
 use crate::http::jwks;
 use crate::hub::{Hub, Shard};
@@ -41,8 +42,8 @@ use crate::operation::operator_key::KeyCheck;
 use crate::operation::state::State;
 use crate::operation::tokens::{self, Tokens};
 use crate::operation::watchdog::Watchdog;
-use crate::session::hooks::Hooks;
 use crate::session::centrifuge::clients::Clients;
+use crate::session::hooks::Hooks;
 use arc_swap::ArcSwap;
 use listener::Listener;
 use std::convert::Infallible;
@@ -86,6 +87,8 @@ pub struct Server {
     listeners: Vec<Listener>,
     state: Arc<State>,
     hooks: Arc<HttpHooks>,
+    /// `None` if no events are sent.
+    events: Option<EventSender>,
     shards: Vec<Shard<SocketSink>>,
 }
 
@@ -114,6 +117,11 @@ impl Server {
         let hooks = Arc::new(HttpHooks::new(&config.hooks, Arc::clone(&metrics)));
         let (hub, shards) = Hub::tuned(&config.limits, &config.tuning, metrics);
         hub.set_socket_limits(config.sockets.clone());
+        let users = Arc::default();
+        let events = events::channel(&config.events, &users, hub.metrics()).map(|(queue, sender)| {
+            hub.set_observer(queue);
+            sender
+        });
         let state = State {
             engine: Engine::Memory(hub),
             settings: ArcSwap::from_pointee(config.clone()),
@@ -121,7 +129,7 @@ impl Server {
             lifecycle: Arc::new(Lifecycle::new()),
             keys: KeyCheck::new(),
             tokens,
-            users: Arc::default(),
+            users,
             hooks: Arc::clone(&hooks) as Arc<dyn Hooks>,
             clients: Clients::default(),
             api_keys: ApiKeyCheck::new(),
@@ -132,7 +140,7 @@ impl Server {
             watchdog: Watchdog::default(),
             certificates,
         };
-        Ok(Self { listeners, state: Arc::new(state), hooks, shards })
+        Ok(Self { listeners, state: Arc::new(state), hooks, events, shards })
     }
 
     /// Returns the first address for clients that is TCP, with the port that the system chose for port 0.
@@ -170,7 +178,7 @@ impl Server {
     ///
     /// Not cancel safe: dropping the future ends the shards, and leaves their connections open without service.
     pub async fn run(self, stop: impl Future<Output = Stop>) -> Result<(), ServerError> {
-        let Self { listeners, state, shards, .. } = self;
+        let Self { listeners, state, events, shards, .. } = self;
         let started = Instant::from_std(state.hub().metrics().started());
         let mut drivers = JoinSet::new();
         for shard in shards {
@@ -187,6 +195,10 @@ impl Server {
         let monitored = Arc::clone(&state);
         monitors.spawn(async move { monitored.watchdog.watch(monitored.hub()).await });
         watch_tokens(&mut monitors, &state);
+        let unsent = events.as_ref().map(EventSender::unsent);
+        if let Some(sender) = events {
+            monitors.spawn(sender.run());
+        }
 
         let serving = async {
             let requested = tokio::select! {
@@ -206,6 +218,9 @@ impl Server {
         if timeout_at(deadline, stop::end(&state)).await.is_err() {
             let connections = state.hub().placement().taken();
             tracing::warn!(connections, "stopped before every connection had ended");
+        }
+        if let Some(unsent) = unsent {
+            stop::flush_events(&unsent, deadline).await;
         }
         requested.map(drop)
     }

@@ -20,6 +20,7 @@ pub use environment::{Environment, TokenRefusal};
 pub use flow::{CentrifugeOptions, Flow, OpenOptions, Pending, Protocol};
 
 use crate::engine::Engine;
+use crate::hub::observer::Change;
 use crate::hub::{ConnectionId, Full, Hub, MessageShape, Sink, SlotReservation};
 use crate::protocol::{ChannelName, CloseReason, Encoding, Event};
 use client::Client;
@@ -56,6 +57,7 @@ impl<S: Sink> Session<S> {
         name: &ChannelName,
     ) -> Result<Self, Full> {
         let client = Client::connect(engine, slot, sink, options.shape, options.is_rate_limited).await;
+        client.engine().hub().observe(Change::Connected(client.id()));
         match client.subscribe(name, &options).await {
             Ok(channel) => Ok(match options.protocol {
                 Protocol::Chat => Self::Chat(Chat::new(client, channel, options.publish_bytes_max)),
@@ -66,6 +68,7 @@ impl<S: Sink> Session<S> {
                     Full::Directory(_) => CloseReason::TooManyChannels,
                     Full::Channel { .. } => CloseReason::ChannelFull,
                 };
+                client.engine().hub().observe(Change::Disconnected(client.id()));
                 client.close(reason).await;
                 client.disconnect().await;
                 Err(full)
@@ -163,6 +166,7 @@ impl<S: Sink> Session<S> {
             Self::Centrifuge(centrifuge) => return Box::pin(centrifuge.end()).await,
         };
         client.engine().leave(client.id(), &channel);
+        client.engine().hub().observe(Change::Disconnected(client.id()));
         client.disconnect().await;
     }
 

@@ -29,6 +29,8 @@ mod cases_token_commands;
 mod cases_tokens;
 mod centrifuge_commands;
 mod config_process;
+mod events;
+mod hooks;
 mod http_pages;
 mod server_drain;
 mod server_jwks;

@@ -4,7 +4,7 @@
 
 use crate::auth::UserId;
 use crate::protocol::centrifuge::Error;
-use crate::protocol::{CloseCode, Payload, Content, json};
+use crate::protocol::{CloseCode, Content, Payload, json};
 use crate::session::hooks::{Admission, Decision, Renewal, Subscription};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -66,10 +66,11 @@ pub(super) trait HookResult: DeserializeOwned {
 /// Reads the reply to a question, or says what is wrong with it.
 pub(super) fn read<T: HookResult>(body: &[u8]) -> Result<Decision<T::Approval>, String> {
     let mut reader = serde_json::Deserializer::from_slice(body);
-    let reply: Reply<T> = serde_path_to_error::deserialize(&mut reader).map_err(|error| match error.path().to_string() {
-        path if path == "." => error.inner().to_string(),
-        path => format!("{path}: {}", error.inner()),
-    })?;
+    let reply: Reply<T> =
+        serde_path_to_error::deserialize(&mut reader).map_err(|error| match error.path().to_string() {
+            path if path == "." => error.inner().to_string(),
+            path => format!("{path}: {}", error.inner()),
+        })?;
     reader.end().map_err(|error| error.to_string())?;
     match (reply.result, reply.error, reply.disconnect) {
         (Some(result), None, None) => result.approve().map(Decision::Allowed),

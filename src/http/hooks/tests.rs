@@ -53,7 +53,8 @@ impl Backend {
             let url = format!("http://{}/{}", self.addr, name.word());
             format!("[[hook]]\nname = \"{}\"\nurl = \"{url}\"\n{more}\n", name.word())
         });
-        let text = format!("[default_namespace]\nallow_subscribe = \"hook\"\nallow_publish = \"hook\"\n{}", tables.concat());
+        let text =
+            format!("[default_namespace]\nallow_subscribe = \"hook\"\nallow_publish = \"hook\"\n{}", tables.concat());
         HttpHooks::new(&Config::from_toml(&text).unwrap().hooks, Arc::new(Metrics::new(1)))
     }
 
@@ -144,7 +145,8 @@ async fn every_question_has_its_documented_form() {
     hooks.publish(&asker, "chat:1", &Payload::new(Content::Binary, Bytes::from_static(b"{\"x\":1}"))).await;
     hooks.publish(&asker, "chat:1", &Payload::line(b"hello \"you\"").unwrap()).await;
     hooks.rpc(&asker, &Rpc { method: "price".to_owned(), data: json_data("12") }).await;
-    let about = json!({ "client": "0/17.3", "transport": "websocket", "protocol": "json", "encoding": "json", "user": "42" });
+    let about =
+        json!({ "client": "0/17.3", "transport": "websocket", "protocol": "json", "encoding": "json", "user": "42" });
     let with = |more: Value| {
         let mut all = about.clone();
         all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -163,7 +165,10 @@ async fn every_question_has_its_documented_form() {
     ];
     for ((head, body), (path, expected)) in backend.requests().into_iter().zip(expected) {
         assert!(head.starts_with(&format!("post /{path} http/1.1")), "{head}");
-        assert!(head.contains("content-type: application/json") && head.contains(&format!("host: {}", backend.addr)), "{head}");
+        assert!(
+            head.contains("content-type: application/json") && head.contains(&format!("host: {}", backend.addr)),
+            "{head}"
+        );
         assert_eq!(body, expected);
     }
     assert_eq!(backend.connections.load(Ordering::Relaxed), 1, "connections are kept");

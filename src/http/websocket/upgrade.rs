@@ -257,9 +257,7 @@ pub(crate) async fn complete(socket: Socket, prefetched: Bytes, pending: Pending
     let sink = SocketSink::new(Arc::clone(&socket));
     let session = match start {
         Start::Channel { name, options } => Session::open(engine, slot, sink, options, &name).await,
-        Start::Centrifuge { options, state } => {
-            Ok(Session::open_centrifuge(engine, slot, sink, options, state).await)
-        }
+        Start::Centrifuge { options, state } => Ok(Session::open_centrifuge(engine, slot, sink, options, state).await),
     };
     match session {
         Ok(session) => Reader::start(socket, prefetched, session, permit),

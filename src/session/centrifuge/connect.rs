@@ -7,9 +7,9 @@ use crate::config::HookName;
 use crate::engine::Engine;
 use crate::engine::replies::ReplyBudget;
 use crate::hub::{ConnectionId, Sink};
-use crate::protocol::{ClientInfo, Payload};
 use crate::protocol::centrifuge::{Connect, ConnectResult, DisconnectCode, Expiry, Format};
 use crate::protocol::publication::ClientInfo as Publisher;
+use crate::protocol::{ClientInfo, Payload};
 use crate::session::environment::Environment;
 use crate::session::hooks::{Admission, Asker};
 use crate::session::users::{Identity, UserPermit};
@@ -94,12 +94,7 @@ pub fn expiry(at: Option<u64>, now: u64) -> Option<Expiry> {
     at.map(|at| Expiry { ttl: ttl(at) })
 }
 
-fn new_client<S: Sink>(
-    engine: Engine<S>,
-    format: Format,
-    asker: Asker,
-    identified: Identified,
-) -> ConnectedClient<S> {
+fn new_client<S: Sink>(engine: Engine<S>, format: Format, asker: Asker, identified: Identified) -> ConnectedClient<S> {
     let Identified { user, info: conn_info, channels, .. } = identified;
     let publisher = Publisher {
         user: user.as_ref().map_or_else(String::new, |user| user.as_str().to_owned()),

@@ -22,6 +22,7 @@ use super::hooks::Asker;
 use super::users::UserPermit;
 use crate::engine::replies::ReplyBudget;
 use crate::hub::Sink;
+use crate::hub::observer::Change;
 use crate::protocol::CloseReason;
 use crate::protocol::centrifuge::{
     self, Command, Connect, DisconnectCode, ErrorCode, Format, Reply, ReplyBody, Request,
@@ -168,6 +169,7 @@ impl<S: Sink> Centrifuge<S> {
         let asker = Asker { id, user: None, format: Some(format), headers };
         match connect::connect(self.client.engine(), &*self.environment, format, asker, request).await {
             Ok(Admitted { client, permit, result }) => {
+                client.engine.hub().observe(Change::Connected(id));
                 self.state = State::Connected { client, _permit: permit };
                 Ok(ReplyBody::Connect(result))
             }
@@ -196,6 +198,7 @@ impl<S: Sink> Centrifuge<S> {
         if let State::Connected { client, .. } = &self.state {
             self.environment.clients().remove(client.id());
             client.end().await;
+            client.engine.hub().observe(Change::Disconnected(client.id()));
         }
         self.client.disconnect().await;
     }
