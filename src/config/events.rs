@@ -5,7 +5,6 @@ use super::http_url::HttpUrl;
 use super::section::section;
 use super::setting::DefaultValue::Unset;
 use super::setting::Kind::{List, Secret, Text};
-use super::setting::text;
 use super::value::choice;
 use super::webhook_secret::WebhookSecret;
 
@@ -26,10 +25,9 @@ section! {
         events_secret: Option<WebhookSecret> = Secret("secret"), Unset, Restart;
 
         /// Which events are sent: `connected` and `disconnected` for clients, `subscribed` and `unsubscribed` for their
-        /// subscriptions, `occupied` and `vacated` for the first subscriber of a channel and after the last one.
-        events_types: Vec<EventType> = List("types"), text(
-            "connected,disconnected,subscribed,unsubscribed,occupied,vacated"
-        ), Restart;
+        /// subscriptions, `occupied` and `vacated` for the first subscriber of a channel and after the last one. Without it
+        /// all are.
+        events_types: Vec<EventType> = List("types"), Unset, Restart;
     }
 }
 
@@ -79,7 +77,7 @@ mod tests {
     fn events_need_a_url_and_a_secret_that_is_one() {
         let valid = format!("[events]\nevents_url = \"http://b/\"\nevents_secret = \"{SECRET}\"\n");
         let config = Config::from_toml(&valid).unwrap();
-        assert_eq!((config.events.events_types.len(), config.events.events_secret.unwrap().key().len()), (6, 24));
+        assert_eq!((config.events.events_types.len(), config.events.events_secret.unwrap().key().len()), (0, 24));
         for (text, expected) in [
             ("events_url = \"http://b/\"".to_owned(), "--events-url needs --events-secret"),
             (format!("events_secret = \"{SECRET}\""), "--events-secret needs --events-url"),

@@ -30,6 +30,7 @@ const QUEUE_MAX: usize = 65_536;
 pub(crate) struct EventQueue {
     queue: mpsc::Sender<Event>,
     queued: Arc<Queued>,
+    /// Empty for all.
     types: Vec<EventType>,
     users: Arc<Users>,
     metrics: Arc<Metrics>,
@@ -71,7 +72,8 @@ impl Observer for EventQueue {
             Change::Occupied(channel) => (EventType::Occupied, None, Some(channel)),
             Change::Vacated(channel) => (EventType::Vacated, None, Some(channel)),
         };
-        if self.types.contains(&kind) && channel.is_none_or(|channel| !channel.is_private()) {
+        let is_sent = self.types.is_empty() || self.types.contains(&kind);
+        if is_sent && channel.is_none_or(|channel| !channel.is_private()) {
             let user = id.and_then(|id| self.users.user_of(id));
             let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             self.put(Event { kind, time, client: id, user, channel: channel.cloned() });
