@@ -39,6 +39,16 @@ pub enum Command<S> {
         /// Pays for it; `None` where it is bounded because a connection subscribes once.
         permit: Option<ReplyPermit>,
     },
+    /// Send a connection nothing until it is released.
+    Hold {
+        /// The connection.
+        id: ConnectionId,
+    },
+    /// Send a connection what has waited.
+    Release {
+        /// The connection.
+        id: ConnectionId,
+    },
     /// Frames that a connection gets before what is published from here on.
     Reply {
         /// The connection.

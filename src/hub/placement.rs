@@ -80,6 +80,14 @@ impl Placement {
         }
     }
 
+    /// Returns whether there is a connection with this id, or will be one next.
+    pub fn is_taken(&self, id: ConnectionId) -> bool {
+        let shards = self.shards.lock();
+        let slots = shards.slots.get(id.shard());
+        let is_current = |slots: &SlotNumbers| slots.generations.get(id.slot().index()) == Some(&id.generation());
+        slots.is_some_and(is_current)
+    }
+
     /// Returns the number of connections, those in their handshake included.
     pub fn taken(&self) -> usize {
         self.shards.lock().taken

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The methods of the API, and one for all that do not exist, so that clients cannot add any.
-pub const API_METHODS: [&str; 12] = [
+pub const API_METHODS: [&str; 13] = [
     "publish",
     "broadcast",
     "publish_stream",
@@ -14,6 +14,7 @@ pub const API_METHODS: [&str; 12] = [
     "channels",
     "info",
     "disconnect",
+    "subscribe",
     "unsubscribe",
     "refresh",
     "batch",
@@ -68,8 +69,8 @@ mod tests {
         let counters = ApiCounters::default();
         counters.count(0, 0);
         counters.count(0, 0);
-        counters.count(10, 107);
-        counters.count(11, 9999);
+        counters.count(11, 107);
+        counters.count(12, 9999);
         assert_eq!(counters.requests(), [("publish", 0, 2), ("batch", 107, 1), ("unknown", 100, 1)]);
         counters.count_time(Duration::from_micros(101));
         assert_eq!((counters.times().buckets[1], counters.times().sum), (1, 101));

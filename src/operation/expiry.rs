@@ -38,6 +38,9 @@ pub(crate) async fn watch(state: &Arc<State>) {
                 renewals.spawn(renew(Arc::clone(state), id));
             }
         }
+        for client in state.clients.due(now) {
+            client.close_if_expired(now, &state.clients).await;
+        }
     }
 }
 

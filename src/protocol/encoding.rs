@@ -3,7 +3,7 @@
 //! The hub knows what has to be said; only an encoding knows frames. A publication is encoded once per shard and
 //! encoding, while it is copied into the log.
 
-use super::centrifuge::{DisconnectCode, Format, close, publication as push};
+use super::centrifuge::{self, DisconnectCode, Format, Push, close, publication as push};
 use super::channel_name::ChannelName;
 use super::close::CloseReason;
 use super::close_code::CloseCode;
@@ -137,16 +137,17 @@ impl Encoding {
 
     /// Encodes for a log of the channel of that name that a client has joined or left, and appends it to `out`; nothing
     /// where the protocol has no room for it.
-    pub fn presence_event(self, _channel: &str, event: &PresenceEvent, out: &mut Vec<u8>) {
+    pub fn presence_event(self, channel: &str, event: &PresenceEvent, out: &mut Vec<u8>) {
         match self {
             Self::NumberedLines => chat::presence_event(event, out),
-            Self::Lines | Self::Frames | Self::Centrifuge(_) => {}
+            Self::Centrifuge(format) => centrifuge::push(format, &Push::presence(channel, event), out),
+            Self::Lines | Self::Frames => {}
         }
     }
 
     /// Returns whether a connection can be told who joins and leaves.
     pub fn tells_presence(self) -> bool {
-        self == Self::NumberedLines
+        matches!(self, Self::NumberedLines | Self::Centrifuge(_))
     }
 
     /// Returns whether a connection can be told what it missed. The echo protocol returns the client's own bytes only.

@@ -1,7 +1,7 @@
 //! A publication: what is published to a channel, before any protocol has laid it out.
 
 use super::ProtocolError;
-use super::{chat, json};
+use super::{chat, json, presence};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -62,6 +62,17 @@ impl Details {
 }
 
 impl ClientInfo {
+    /// Returns what is known of the client of that id.
+    pub fn of(client: &str, known: &presence::ClientInfo) -> Self {
+        let json = |text: &Option<Arc<str>>| text.as_deref().map(|text| Bytes::copy_from_slice(text.as_bytes()));
+        Self {
+            user: known.user().to_owned(),
+            client: client.to_owned(),
+            conn_info: json(&known.conn_info),
+            chan_info: json(&known.chan_info),
+        }
+    }
+
     /// Returns the bytes of everything in it.
     pub fn bytes(&self) -> usize {
         let infos = [&self.conn_info, &self.chan_info].into_iter().flatten().map(Bytes::len);

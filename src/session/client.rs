@@ -85,6 +85,15 @@ impl<S: Sink> Client<S> {
         }
     }
 
+    /// Lets everything wait that the client gets, until it is [released](Client::release).
+    pub(super) async fn hold(&self) {
+        self.submit(Command::Hold { id: self.id }).await;
+    }
+
+    pub(super) async fn release(&self) {
+        self.submit(Command::Release { id: self.id }).await;
+    }
+
     /// Tells the shard that the client is alive.
     pub(super) async fn pong(&self) {
         self.submit(Command::Pong { id: self.id }).await;

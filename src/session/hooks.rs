@@ -72,7 +72,7 @@ pub struct Admission {
     pub info: Option<Arc<str>>,
     /// What the client gets.
     pub data: Option<Payload>,
-    /// The channels that it may subscribe to, as those that a token names.
+    /// The channels that it is subscribed to, as those that a token names.
     pub channels: Vec<String>,
 }
 

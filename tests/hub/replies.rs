@@ -4,7 +4,7 @@ use crate::simulation::{Peer, SimulatedHub};
 use std::iter;
 use throng::config::HubLimits;
 use throng::engine::replies::{REPLY_BYTES_MAX, ReplyBudget};
-use throng::hub::{Opening, SubscribeError, SubscribeOptions};
+use throng::hub::{Command, Opening, SubscribeError, SubscribeOptions};
 use throng::protocol::position::Start;
 use throng::protocol::websocket::frame::{self, Opcode};
 use throng::protocol::{ChannelName, CloseReason, Publication};
@@ -145,4 +145,38 @@ fn reply_to_a_subscription_takes_the_credits_of_its_length() {
     check_is_settled(&hub, &budget);
     assert_eq!(hub.received(&peer), [text]);
     hub.end();
+}
+
+/// What a client gets with its connect stands before every publication, however many subscriptions it begins with.
+#[test]
+fn held_connection_gets_everything_after_its_release_and_its_reply_first() {
+    for is_stalled in [false, true] {
+        let (hub, budget) = (hub(), ReplyBudget::default());
+        let mut peer = hub.connect();
+        hub.run_until_idle();
+        let id = peer.id();
+        hub.push(id.shard(), Command::Hold { id });
+        peer = peer.subscribe("a").subscribe("b");
+        hub.publish("a", "one");
+        hub.publish("b", "two");
+        hub.push(id.shard(), Command::Ping { id, body: "ping".into() });
+        // A runtime may call for nothing.
+        peer.pipe().wake_in_vain();
+        hub.run_until_idle();
+        assert!(hub.received(&peer).is_empty() && peer.pongs().is_empty());
+        if is_stalled {
+            peer = peer.stalled();
+        }
+        assert!(hub.try_reply(&peer, &budget, "connected"));
+        hub.push(id.shard(), Command::Release { id });
+        hub.run_until_idle();
+        peer.resume();
+        hub.run_until_idle();
+        let mut lines = hub.received(&peer);
+        assert_eq!(lines.remove(0), "connected");
+        lines.sort();
+        assert_eq!((lines, peer.pongs().len()), (vec!["one".to_owned(), "two".to_owned()], 1));
+        check_is_settled(&hub, &budget);
+        hub.end();
+    }
 }

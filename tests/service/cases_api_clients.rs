@@ -365,5 +365,5 @@ async fn description_is_served_without_a_key_and_names_every_method() {
     let answer = get(server.addr, "/api/openapi.json").await;
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
     let paths = parse(&answer)["paths"].as_object().unwrap().len();
-    assert_eq!(paths, 11);
+    assert_eq!(paths, 12);
 }

@@ -275,7 +275,7 @@ async fn client_without_a_required_token_and_one_of_too_many_are_disconnected() 
     Centrifuge::connect_with(&server, token).await;
 }
 
-/// docs/threats.md, row 8: a client that says nothing holds its place for ten seconds, whatever it was told before.
+/// docs/threats.md, row 13: a client that says nothing holds its place for ten seconds, whatever it was told before.
 #[tokio::test]
 async fn client_that_does_not_connect_is_stale_after_ten_seconds() {
     let server = server().await;

@@ -6,7 +6,7 @@ use super::json;
 use super::method::Method;
 use super::publish::PublishRequest;
 use super::reply::Reply;
-use super::{broadcast, channels, disconnect, dispatch, history, info, refresh, unsubscribe};
+use super::{broadcast, channels, disconnect, dispatch, history, info, refresh, subscribe, unsubscribe};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -56,6 +56,10 @@ struct Command<'a> {
     #[serde(borrow, default)]
     #[schemars(with = "Option<disconnect::DisconnectRequest>")]
     disconnect: Option<&'a RawValue>,
+    /// A subscription to make.
+    #[serde(borrow, default)]
+    #[schemars(with = "Option<subscribe::SubscribeRequest<'static>>")]
+    subscribe: Option<&'a RawValue>,
     /// A subscription to end.
     #[serde(borrow, default)]
     #[schemars(with = "Option<unsubscribe::UnsubscribeRequest<'static>>")]
@@ -92,8 +96,18 @@ pub(super) async fn batch(call: &Call<'_>, body: &[u8]) -> Result<BatchResult, A
 impl<'a> Command<'a> {
     /// Returns what a command asks for.
     fn read(command: &'a RawValue) -> Result<(Method, &'a RawValue), ApiError> {
-        let Self { publish, broadcast, history, history_remove, channels, info, disconnect, unsubscribe, refresh } =
-            json::read(command.get().as_bytes())?;
+        let Self {
+            publish,
+            broadcast,
+            history,
+            history_remove,
+            channels,
+            info,
+            disconnect,
+            subscribe,
+            unsubscribe,
+            refresh,
+        } = json::read(command.get().as_bytes())?;
         let fields = [
             publish.map(|body| (Method::Publish, body)),
             broadcast.map(|body| (Method::Broadcast, body)),
@@ -102,6 +116,7 @@ impl<'a> Command<'a> {
             channels.map(|body| (Method::Channels, body)),
             info.map(|body| (Method::Info, body)),
             disconnect.map(|body| (Method::Disconnect, body)),
+            subscribe.map(|body| (Method::Subscribe, body)),
             unsubscribe.map(|body| (Method::Unsubscribe, body)),
             refresh.map(|body| (Method::Refresh, body)),
         ];
@@ -113,7 +128,7 @@ impl<'a> Command<'a> {
             }
             (None, _) => {
                 let text = "a command has one field, named like its method: publish, broadcast, history, \
-                    history_remove, channels, info, disconnect, unsubscribe or refresh";
+                    history_remove, channels, info, disconnect, subscribe, unsubscribe or refresh";
                 Err(ApiError::new(ErrorKind::UnknownMethod, text))
             }
         }

@@ -4,7 +4,7 @@ use super::call::Call;
 use super::error::ApiError;
 use super::method::Method;
 use super::reply::Reply;
-use super::{broadcast, channels, disconnect, history, info, json, publish, refresh, unsubscribe};
+use super::{broadcast, channels, disconnect, history, info, json, publish, refresh, subscribe, unsubscribe};
 
 /// Carries out one command, and counts it.
 pub(super) async fn run(call: &Call<'_>, method: Method, body: &[u8]) -> Result<Reply, ApiError> {
@@ -23,6 +23,7 @@ async fn carry_out(call: &Call<'_>, method: Method, body: &[u8]) -> Result<Reply
         Method::Channels => Reply::Channels(channels::list(call, json::read(body)?).await?),
         Method::Info => Reply::Info(info::info(call, &json::read(body)?)),
         Method::Disconnect => Reply::Disconnect(disconnect::disconnect(call, &json::read(body)?).await?),
+        Method::Subscribe => Reply::Subscribe(subscribe::subscribe(call, &json::read(body)?).await?),
         Method::Unsubscribe => Reply::Unsubscribe(unsubscribe::unsubscribe(call, &json::read(body)?).await?),
         Method::Refresh => Reply::Refresh(refresh::refresh(call, &json::read(body)?).await?),
         Method::Batch | Method::PublishStream => {

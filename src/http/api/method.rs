@@ -15,6 +15,7 @@ pub(super) enum Method {
     Channels,
     Info,
     Disconnect,
+    Subscribe,
     Unsubscribe,
     Refresh,
     Batch,
@@ -30,6 +31,7 @@ impl Method {
         Self::Channels,
         Self::Info,
         Self::Disconnect,
+        Self::Subscribe,
         Self::Unsubscribe,
         Self::Refresh,
         Self::Batch,
@@ -66,6 +68,7 @@ impl Method {
             Self::Channels => "Lists the channels that have subscribers",
             Self::Info => "Tells the numbers of the hub",
             Self::Disconnect => "Closes a connection",
+            Self::Subscribe => "Subscribes a connection to a channel",
             Self::Unsubscribe => "Removes a connection from a channel",
             Self::Refresh => "Moves the end of a connection that has a token",
             Self::Batch => "Carries out several commands",
@@ -77,7 +80,9 @@ impl Method {
         match self {
             Self::Publish | Self::Broadcast | Self::PublishStream => Some(ApiScope::Publish),
             Self::History | Self::Channels | Self::Info => Some(ApiScope::Read),
-            Self::HistoryRemove | Self::Disconnect | Self::Unsubscribe | Self::Refresh => Some(ApiScope::Manage),
+            Self::HistoryRemove | Self::Disconnect | Self::Subscribe | Self::Unsubscribe | Self::Refresh => {
+                Some(ApiScope::Manage)
+            }
             Self::Batch => None,
         }
     }

@@ -26,6 +26,7 @@ mod payload;
 mod publish;
 mod refresh;
 mod stream;
+mod subscribe;
 mod unsubscribe;
 
 pub(super) use routes::respond;

@@ -11,6 +11,7 @@ use super::json::Answer;
 use super::method::Method;
 use super::publish::{PublishRequest, PublishResult};
 use super::refresh::{RefreshRequest, RefreshResult};
+use super::subscribe::{SubscribeRequest, SubscribeResult};
 use super::unsubscribe::{UnsubscribeRequest, UnsubscribeResult};
 use bytes::Bytes;
 use schemars::generate::{SchemaGenerator, SchemaSettings};
@@ -97,6 +98,9 @@ fn path(method: Method, types: &mut SchemaGenerator) -> Value {
         Method::Info => (types.subschema_for::<InfoRequest>(), types.subschema_for::<Answer<InfoResult>>()),
         Method::Disconnect => {
             (types.subschema_for::<DisconnectRequest>(), types.subschema_for::<Answer<DisconnectResult>>())
+        }
+        Method::Subscribe => {
+            (types.subschema_for::<SubscribeRequest<'static>>(), types.subschema_for::<Answer<SubscribeResult>>())
         }
         Method::Unsubscribe => {
             (types.subschema_for::<UnsubscribeRequest<'static>>(), types.subschema_for::<Answer<UnsubscribeResult>>())

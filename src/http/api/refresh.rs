@@ -7,6 +7,8 @@ use super::json;
 use crate::hub::Command;
 use crate::operation::tokens::unix_seconds;
 use crate::protocol::CloseReason;
+use crate::session::centrifuge::clients::EXPIRY_GRACE;
+use crate::session::centrifuge::connect::expiry;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -48,8 +50,15 @@ pub(super) async fn refresh(call: &Call<'_>, request: &RefreshRequest) -> Result
     }
     let is_over = *expired || (1..=unix_seconds()).contains(expire_at);
     for id in connections::find(call.state, client.as_deref(), user.as_deref(), "refreshed")? {
-        let at = if is_over { Some(0) } else { Some(*expire_at).filter(|at| *at > 0) };
-        let is_there = call.state.users.set_expiry(id, at);
+        let client = call.state.clients.find(id);
+        let at = Some(*expire_at).filter(|at| *at > 0);
+        let grace = if client.is_some() { EXPIRY_GRACE } else { 0 };
+        let until = if is_over { Some(0) } else { at.map(|at| at.saturating_add(grace)) };
+        let is_there = call.state.users.set_expiry(id, until);
+        if let Some(client) = client.filter(|_| is_there && !is_over) {
+            let told = client.tell_expiry(expiry(at, unix_seconds()));
+            call.within(told, "the connections after it are as they were").await?;
+        }
         if is_there && is_over {
             // The next look at what has expired would find it too.
             call.send(id.shard(), Command::Close { id, reason: CloseReason::Expired }).await?;

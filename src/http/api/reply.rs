@@ -9,6 +9,7 @@ use super::info::InfoResult;
 use super::json::{self, Answer};
 use super::publish::PublishResult;
 use super::refresh::RefreshResult;
+use super::subscribe::SubscribeResult;
 use super::unsubscribe::UnsubscribeResult;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -25,6 +26,7 @@ pub(super) enum Reply {
     Channels(ChannelsResult),
     Info(InfoResult),
     Disconnect(DisconnectResult),
+    Subscribe(SubscribeResult),
     Unsubscribe(UnsubscribeResult),
     Refresh(RefreshResult),
 }
@@ -41,6 +43,7 @@ impl Reply {
             Self::Channels(result) => json::write(out, &Answer::Result(result)),
             Self::Info(result) => json::write(out, &Answer::Result(result)),
             Self::Disconnect(result) => json::write(out, &Answer::Result(result)),
+            Self::Subscribe(result) => json::write(out, &Answer::Result(result)),
             Self::Unsubscribe(result) => json::write(out, &Answer::Result(result)),
             Self::Refresh(result) => json::write(out, &Answer::Result(result)),
         }

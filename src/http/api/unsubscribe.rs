@@ -34,7 +34,8 @@ pub(super) struct UnsubscribeRequest<'a> {
 #[derive(Debug, JsonSchema, Serialize)]
 pub(super) struct UnsubscribeResult {}
 
-/// Removes connections from a channel. A connection of the chat protocol has only one, so it is closed.
+/// Removes connections from a channel. Clients of the Centrifuge protocol stay connected; a connection of the chat
+/// protocol has only one channel, so it is closed.
 pub(super) async fn unsubscribe(
     call: &Call<'_>,
     request: &UnsubscribeRequest<'_>,
@@ -43,6 +44,10 @@ pub(super) async fn unsubscribe(
     let (client, user) = (request.client.as_deref(), request.user.as_deref());
     let hub = call.state.hub();
     for id in connections::find(call.state, client, user, "unsubscribed")? {
+        if let Some(client) = call.state.clients.find(id) {
+            call.within(client.unsubscribe(&name), "the connections after it are as they were").await?;
+            continue;
+        }
         // A hub with fewer shards has no such connection, and a channel that does not exist no subscribers.
         if let Some(channel) = hub.directory().get(&name).filter(|_| id.shard() < hub.shards()) {
             let command = Command::CloseSubscriber { id, channel: channel.key(), reason: CloseReason::Unsubscribed };

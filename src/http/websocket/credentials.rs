@@ -55,8 +55,8 @@ pub(crate) fn subprotocol(headers: &HeaderMap) -> Result<(Option<&'static str>, 
     Ok((None, Encoding::Lines))
 }
 
-/// Returns the subprotocol of the Centrifuge protocol to choose, if one is offered, and the format of the messages: that
-/// of the subprotocol or of the query, and JSON otherwise.
+/// Returns the subprotocol of the Centrifuge protocol to choose, if one is offered, and the format of the messages:
+/// that of the subprotocol or of the query, and JSON otherwise.
 pub(crate) fn centrifuge_format<B>(request: &Request<B>) -> (Option<&'static str>, Format) {
     let is_named = |name| CENTRIFUGE.into_iter().find(|(known, _)| *known == name);
     let chosen = offered(request.headers()).find_map(is_named);
@@ -118,7 +118,7 @@ mod tests {
             ("/", "centrifuge-protobuf", (Some("centrifuge-protobuf"), Format::Protobuf)),
             ("/", "x, centrifuge-protobuf, centrifuge-json", (Some("centrifuge-protobuf"), Format::Protobuf)),
             ("/?cf_protocol=protobuf", "", (None, Format::Protobuf)),
-            ("/?a=b&format=protobuf", "centrifuge-protobuf", (Some("centrifuge-protobuf"), Format::Protobuf)),
+            ("/?format=protobuf", "centrifuge-protobuf", (Some("centrifuge-protobuf"), Format::Protobuf)),
             ("/?format=json", "", (None, Format::Json)),
         ] {
             let request = request(target, &[("sec-websocket-protocol", offered)]);

@@ -23,6 +23,8 @@ impl<S: Sink> Shard<S> {
             Command::Connect { id, sink, shape } => self.connect(id, sink, shape),
             Command::Disconnect { id } => self.disconnect(id),
             Command::Subscribe { id, channel, backlog, permit } => self.subscribe(id, channel, &backlog, permit),
+            Command::Hold { id } => self.hold(id),
+            Command::Release { id } => self.release(id),
             Command::Reply { id, frames, permit } => self.reply_to(id, &frames, permit),
             Command::Unsubscribe { id, channel } => self.unsubscribe_from(id, channel),
             Command::Announce { channel, subscribers, events } => return self.announce(channel, subscribers, &events),
@@ -134,6 +136,21 @@ impl<S: Sink> Shard<S> {
         let is_of =
             |known: &SubscriptionRef| self.channels.get(known.channel).is_some_and(|one| one.channel.key() == channel);
         connection.subscriptions.iter().position(is_of)
+    }
+
+    /// Leaves a connection alone as if its socket were full: what it gets waits.
+    fn hold(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.find(id) {
+            (connection.is_held, connection.is_parked) = (true, true);
+        }
+    }
+
+    fn release(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.find(id) {
+            // If the socket is full, the flush finds out.
+            (connection.is_held, connection.is_parked) = (false, false);
+            self.todo.to_flush.push(id.slot());
+        }
     }
 
     fn reply_to(&mut self, id: ConnectionId, frames: &Bytes, permit: ReplyPermit) {

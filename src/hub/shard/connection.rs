@@ -87,6 +87,8 @@ pub(super) struct Connection<S> {
     pub(super) phase: Phase,
     /// The sink is full and will call back.
     pub(super) is_parked: bool,
+    /// It is parked until it is released, whatever its socket takes.
+    pub(super) is_held: bool,
     pub(super) heartbeat: Heartbeat,
     /// On the list of those whose deadlines the tick checks.
     pub(super) is_watched: bool,
@@ -107,6 +109,7 @@ impl<S> Connection<S> {
             born,
             phase: Phase::Open,
             is_parked: false,
+            is_held: false,
             heartbeat: Heartbeat::Alive,
             is_watched: false,
             is_abandoned: false,

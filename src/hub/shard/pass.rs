@@ -126,7 +126,7 @@ impl<S: Sink> Shard<S> {
         self.inbox.waker().take_writable(&mut writable);
         for slot in writable.drain(..) {
             let Some(connection) = self.connections.get_mut(slot) else { continue };
-            if connection.ask_sink() == Poll::Ready(()) {
+            if !connection.is_held && connection.ask_sink() == Poll::Ready(()) {
                 connection.is_parked = false;
                 self.todo.to_flush.push(slot);
             }

@@ -1,6 +1,7 @@
 //! A reply and a push: what a client gets, whatever format it is written in.
 
 use super::codes::{DisconnectCode, ErrorCode, UnsubscribeCode};
+use crate::protocol::presence::{PresenceEvent, PresenceEventKind};
 use crate::protocol::publication::ClientInfo;
 use crate::protocol::{Payload, Publication};
 use std::borrow::Cow;
@@ -188,6 +189,18 @@ pub struct ServerSubscription {
     pub offset: u64,
     /// Of the backend.
     pub data: Option<Payload>,
+}
+
+impl Push {
+    /// Returns the push of a client that has joined the channel of that name, or left it.
+    pub fn presence(channel: &str, event: &PresenceEvent) -> Self {
+        let client = Arc::new(ClientInfo::of(&event.client, event.info()));
+        let body = match event.kind {
+            PresenceEventKind::Join => PushBody::Join(client),
+            PresenceEventKind::Leave => PushBody::Leave(client),
+        };
+        Self { channel: channel.to_owned(), body }
+    }
 }
 
 impl From<ErrorCode> for Error {

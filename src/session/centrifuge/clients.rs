@@ -5,26 +5,44 @@
 
 use super::messages::push_frame;
 use crate::auth::UserId;
+use crate::config::ChannelOptions;
 use crate::engine::Engine;
 use crate::engine::replies::ReplyBudget;
-use crate::hub::{Channel, ConnectionId, Sink};
-use crate::protocol::centrifuge::{Expiry, Format, Push, PushBody, UnsubscribeCode};
+use crate::hub::{Channel, Command, ConnectionId, MessageShape, Since, Sink, SubscribeOptions};
+use crate::protocol::centrifuge::{DisconnectCode, Expiry, Format, Push, PushBody, UnsubscribeCode};
 use crate::protocol::publication::ClientInfo as Publisher;
-use crate::protocol::{ChannelName, ClientInfo};
+use crate::protocol::{ChannelName, ClientInfo, CloseReason, Encoding};
 use crate::session::hooks::Asker;
 use crate::session::permission::Who;
 use bytes::Bytes;
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use tokio::sync::Mutex as AsyncMutex;
+
+/// Seconds that a client has to send a new token once its old one has expired, as in Centrifugo.
+pub const EXPIRY_GRACE: u64 = 25;
 
 /// Most subscriptions of one client, as in Centrifugo.
 pub const SUBSCRIPTIONS_MAX: usize = 128;
 
 /// The clients that have connected, by connection.
 #[derive(Debug)]
-pub struct Clients<S: Sink>(Mutex<HashMap<ConnectionId, Arc<ConnectedClient<S>>>>);
+pub struct Clients<S: Sink>(Mutex<Index<S>>);
+
+#[derive(Debug)]
+struct Index<S: Sink> {
+    clients: HashMap<ConnectionId, Entry<S>>,
+    /// When clients have to be looked at because a subscription has expired, in seconds since the Unix epoch.
+    due: BTreeSet<(u64, ConnectionId)>,
+}
+
+#[derive(Debug)]
+struct Entry<S: Sink> {
+    client: Arc<ConnectedClient<S>>,
+    /// Its entry in `due`.
+    due: Option<u64>,
+}
 
 /// A client that has said who it is.
 #[derive(Debug)]
@@ -58,6 +76,8 @@ pub(super) struct Subscriptions {
 #[derive(Debug)]
 pub(super) struct Subscription {
     pub(super) channel: Arc<Channel>,
+    /// When its token expires, in seconds since the Unix epoch; `None` without one.
+    pub(super) expires_at: Option<u64>,
 }
 
 impl Subscriptions {
@@ -77,6 +97,16 @@ impl Subscriptions {
     pub(super) fn remove(&mut self, name: &str) -> Option<Subscription> {
         let at = self.all.iter().position(|one| one.channel.name().as_str() == name)?;
         Some(self.all.swap_remove(at))
+    }
+
+    pub(super) fn set_expiry(&mut self, name: &str, at: Option<u64>) {
+        let known = self.all.iter_mut().find(|one| one.channel.name().as_str() == name);
+        known.into_iter().for_each(|one| one.expires_at = at);
+    }
+
+    /// Returns when the first of them has expired and had its grace; `None` if none does.
+    pub(super) fn ends_at(&self) -> Option<u64> {
+        self.all.iter().filter_map(|one| one.expires_at).min().map(|at| at.saturating_add(EXPIRY_GRACE))
     }
 
     fn end(&mut self) -> Vec<Subscription> {
@@ -102,6 +132,31 @@ impl<S: Sink> ConnectedClient<S> {
         self.id
     }
 
+    /// Returns how it subscribes to a channel with these options. `chan_info` is what others there may know of it.
+    pub(super) fn subscribe_options(
+        &self,
+        channel: &Arc<ChannelOptions>,
+        since: Since,
+        chan_info: Option<Arc<str>>,
+    ) -> SubscribeOptions {
+        let info = match chan_info {
+            None => self.info.clone(),
+            chan_info => {
+                let known = self.info.as_deref().unwrap_or(&ClientInfo::ANONYMOUS);
+                Some(Arc::new(ClientInfo { chan_info, ..known.clone() }))
+            }
+        };
+        SubscribeOptions {
+            since,
+            shape: MessageShape { encoding: Encoding::Centrifuge(self.format), ..MessageShape::default() },
+            channel: Arc::clone(channel),
+            now: 0,
+            bytes_max: self.engine.hub().limits().outbox_bytes_max,
+            // Where nobody can ask for it, nobody keeps it.
+            info: info.filter(|_| channel.options.presence),
+        }
+    }
+
     /// Sends a frame of replies as soon as it may wait for the client.
     pub(super) async fn reply(&self, frame: Bytes) {
         self.engine.reply(self.id, frame, &self.budget).await;
@@ -114,10 +169,26 @@ impl<S: Sink> ConnectedClient<S> {
     /// Dropping the future leaves the client subscribed, or unsubscribed and not told of it.
     pub async fn unsubscribe(&self, name: &ChannelName) {
         let mut subscriptions = self.subscriptions.lock().await;
-        let Some(Subscription { channel }) = subscriptions.find(name.as_str()) else { return };
+        let Some(Subscription { channel, .. }) = subscriptions.find(name.as_str()) else { return };
         self.engine.unsubscribe(self.id, channel).await;
         subscriptions.remove(name.as_str());
         self.push(name.as_str(), PushBody::Unsubscribe(UnsubscribeCode::Server.into())).await;
+    }
+
+    /// Closes the client if a subscription has expired. One whose subscriptions change at the moment is not waited for:
+    /// it may take as long as its socket does.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the client open.
+    pub async fn close_if_expired(&self, now: u64, clients: &Clients<S>) {
+        let Ok(subscriptions) = self.subscriptions.try_lock() else { return };
+        let ends_at = subscriptions.ends_at();
+        if ends_at.is_some_and(|at| at <= now) {
+            let reason = CloseReason::Centrifuge(DisconnectCode::SubscriptionExpired);
+            self.engine.hub().inbox(self.id.shard()).send(Command::Close { id: self.id, reason }).await;
+        }
+        clients.set_due(self.id, ends_at);
     }
 
     /// Tells the client when its token ends now.
@@ -136,7 +207,7 @@ impl<S: Sink> ConnectedClient<S> {
 
     /// Ends all subscriptions with the session.
     pub(super) async fn end(&self) {
-        for Subscription { channel } in self.subscriptions.lock().await.end() {
+        for Subscription { channel, .. } in self.subscriptions.lock().await.end() {
             self.engine.leave(self.id, &channel);
         }
     }
@@ -145,20 +216,40 @@ impl<S: Sink> ConnectedClient<S> {
 impl<S: Sink> Clients<S> {
     /// Returns the client of a connection, if it speaks this protocol and is connected.
     pub fn find(&self, id: ConnectionId) -> Option<Arc<ConnectedClient<S>>> {
-        self.0.lock().get(&id).map(Arc::clone)
+        self.0.lock().clients.get(&id).map(|entry| Arc::clone(&entry.client))
     }
 
     pub(super) fn add(&self, client: &Arc<ConnectedClient<S>>) {
-        self.0.lock().insert(client.id, Arc::clone(client));
+        self.0.lock().clients.insert(client.id, Entry { client: Arc::clone(client), due: None });
     }
 
     pub(super) fn remove(&self, id: ConnectionId) {
-        self.0.lock().remove(&id);
+        let index = &mut *self.0.lock();
+        if let Some(Entry { due: Some(at), .. }) = index.clients.remove(&id) {
+            index.due.remove(&(at, id));
+        }
+    }
+
+    /// Sets when a client has to be looked at, if it is there.
+    pub fn set_due(&self, id: ConnectionId, at: Option<u64>) {
+        let Index { clients, due } = &mut *self.0.lock();
+        let Some(entry) = clients.get_mut(&id) else { return };
+        if let Some(before) = std::mem::replace(&mut entry.due, at) {
+            due.remove(&(before, id));
+        }
+        due.extend(at.map(|at| (at, id)));
+    }
+
+    /// Returns the clients that have to be looked at.
+    pub fn due(&self, now: u64) -> Vec<Arc<ConnectedClient<S>>> {
+        let index = self.0.lock();
+        let due = index.due.iter().take_while(|(at, _)| *at <= now);
+        due.filter_map(|(_, id)| index.clients.get(id)).map(|entry| Arc::clone(&entry.client)).collect()
     }
 }
 
 impl<S: Sink> Default for Clients<S> {
     fn default() -> Self {
-        Self(Mutex::default())
+        Self(Mutex::new(Index { clients: HashMap::new(), due: BTreeSet::new() }))
     }
 }

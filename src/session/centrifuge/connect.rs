@@ -1,25 +1,21 @@
 //! `connect`: who a client is, and how its connection goes on.
 
-use super::clients::{ConnectedClient, Subscriptions};
+use super::clients::{ConnectedClient, EXPIRY_GRACE, SUBSCRIPTIONS_MAX, Subscriptions};
 use super::failure::Failure;
 use crate::auth::{Claims, UserId};
-use crate::config::HookName;
+use crate::config::{ChannelOptions, HookName};
 use crate::engine::Engine;
 use crate::engine::replies::ReplyBudget;
 use crate::hub::{ConnectionId, Sink};
-use crate::protocol::centrifuge::{Connect, ConnectResult, DisconnectCode, Expiry, Format};
+use crate::protocol::centrifuge::{Connect, ConnectResult, DisconnectCode, ErrorCode, Expiry, Format};
 use crate::protocol::publication::ClientInfo as Publisher;
-use crate::protocol::{ClientInfo, Payload};
+use crate::protocol::{ChannelName, ClientInfo, Payload};
 use crate::session::environment::Environment;
 use crate::session::hooks::{Admission, Asker};
 use crate::session::users::{Identity, UserPermit};
-use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex as AsyncMutex;
-
-/// Seconds that a client has to send a new token once its old one has expired, as in Centrifugo.
-pub const EXPIRY_GRACE: u64 = 25;
 
 /// A client that is let in.
 #[derive(Debug)]
@@ -28,6 +24,17 @@ pub(super) struct Admitted<S: Sink> {
     /// Counts for its user until the connection is gone; `None` for a client without a token.
     pub(super) permit: Option<UserPermit>,
     pub(super) result: ConnectResult,
+    /// The subscriptions that its token asks for.
+    pub(super) channels: Vec<TokenChannel>,
+}
+
+/// A channel that a token subscribes its client to.
+#[derive(Debug)]
+pub(super) struct TokenChannel {
+    pub(super) name: ChannelName,
+    pub(super) options: Arc<ChannelOptions>,
+    /// What others there may know of the client.
+    pub(super) info: Option<Arc<str>>,
 }
 
 /// Who a client is, as its token or the application says; by default an anonymous one that has neither.
@@ -38,7 +45,8 @@ struct Identified {
     user: Option<UserId>,
     expires_at: Option<u64>,
     info: Option<Arc<str>>,
-    channels: Vec<String>,
+    /// The channels that it is subscribed to, and what others there may know of it.
+    channels: Vec<(String, Option<Arc<str>>)>,
     data: Option<Payload>,
 }
 
@@ -52,10 +60,12 @@ pub(super) async fn connect<S: Sink>(
 ) -> Result<Admitted<S>, Failure> {
     let id = asker.id;
     let mut identified = identify(environment, &asker, request).await?;
-    let is_refreshed_here = environment.hooks().has(HookName::Refresh);
-    let grace = if is_refreshed_here { 0 } else { EXPIRY_GRACE };
+    let channels = token_channels(environment, &identified.channels)?;
+    // The application is asked when it expires; otherwise the client sends a new token, for which it has some time.
+    let is_asked = environment.hooks().has(HookName::Refresh);
+    let grace = if is_asked { 0 } else { EXPIRY_GRACE };
     let permit = identified.is_known.then(|| admit(environment, id, &identified, grace)).transpose()?;
-    let expires_at = identified.expires_at.filter(|_| !is_refreshed_here);
+    let expires_at = identified.expires_at.filter(|_| !is_asked);
     let result = ConnectResult {
         client: id.to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -66,8 +76,7 @@ pub(super) async fn connect<S: Sink>(
         pong: true,
     };
     let client = Arc::new(new_client(engine.clone(), format, asker, identified));
-    environment.clients().add(&client);
-    Ok(Admitted { client, permit, result })
+    Ok(Admitted { client, permit, result, channels })
 }
 
 /// Finds out who a client is: by its token, or else by asking the application.
@@ -77,15 +86,35 @@ async fn identify<S: Sink>(
     request: &Connect,
 ) -> Result<Identified, Failure> {
     if !request.token.is_empty() {
-        let Claims { user, connection_expires, info, channels, .. } = environment.verify(&request.token)?;
-        return Ok(Identified { is_known: true, user, expires_at: connection_expires, info, channels, data: None });
+        let claims = environment.verify(&request.token)?;
+        let channels = claims.channels.iter().map(|name| (name.clone(), claims.channel_info(name))).collect();
+        let Claims { user, connection_expires: expires_at, info, .. } = claims;
+        return Ok(Identified { is_known: true, user, expires_at, info, channels, data: None });
     }
     if environment.hooks().has(HookName::Connect) {
-        let Admission { user, expires_at, info, data, channels } =
-            environment.hooks().connect(asker, request).await.allowed()?;
+        let admission = environment.hooks().connect(asker, request).await.allowed()?;
+        let Admission { user, expires_at, info, data, channels } = admission;
+        let channels = channels.into_iter().map(|name| (name, None)).collect();
         return Ok(Identified { is_known: true, user, expires_at, info, channels, data });
     }
     if environment.is_token_required() { Err(DisconnectCode::BadRequest.into()) } else { Ok(Identified::default()) }
+}
+
+/// Returns the channels that a client is subscribed to as it connects.
+fn token_channels<S: Sink>(
+    environment: &dyn Environment<S>,
+    channels: &[(String, Option<Arc<str>>)],
+) -> Result<Vec<TokenChannel>, Failure> {
+    if channels.len() > SUBSCRIPTIONS_MAX {
+        return Err(ErrorCode::LimitExceeded.into());
+    }
+    let namespaces = environment.namespaces();
+    let channel = |(name, info): &(String, Option<Arc<str>>)| -> Result<TokenChannel, Failure> {
+        let known = ChannelName::parse(name).map_err(|_| ErrorCode::BadRequest)?;
+        let options = namespaces.of(name).map_err(|_| ErrorCode::UnknownChannel)?;
+        Ok(TokenChannel { name: known, options: Arc::clone(options), info: info.clone() })
+    };
+    channels.iter().map(channel).collect()
 }
 
 /// Returns what a client is told of a time at which it expires.
@@ -96,12 +125,6 @@ pub fn expiry(at: Option<u64>, now: u64) -> Option<Expiry> {
 
 fn new_client<S: Sink>(engine: Engine<S>, format: Format, asker: Asker, identified: Identified) -> ConnectedClient<S> {
     let Identified { user, info: conn_info, channels, .. } = identified;
-    let publisher = Publisher {
-        user: user.as_ref().map_or_else(String::new, |user| user.as_str().to_owned()),
-        client: asker.id.to_string(),
-        conn_info: conn_info.as_ref().map(|info| Bytes::copy_from_slice(info.as_bytes())),
-        chan_info: None,
-    };
     let info = ClientInfo { user: user.as_ref().map(UserId::shared), conn_info, chan_info: None };
     ConnectedClient {
         engine,
@@ -110,8 +133,8 @@ fn new_client<S: Sink>(engine: Engine<S>, format: Format, asker: Asker, identifi
         budget: ReplyBudget::default(),
         user,
         headers: asker.headers,
-        token_channels: channels,
-        publisher: Arc::new(publisher),
+        token_channels: channels.into_iter().map(|(name, _)| name).collect(),
+        publisher: Arc::new(Publisher::of(&asker.id.to_string(), &info)),
         info: (info != ClientInfo::ANONYMOUS).then(|| Arc::new(info)),
         subscriptions: AsyncMutex::new(Subscriptions::default()),
     }

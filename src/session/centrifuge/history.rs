@@ -8,7 +8,6 @@ use crate::protocol::centrifuge::{ErrorCode, History, HistoryResult, ReplyBody, 
 use crate::protocol::publication::ClientInfo as Publisher;
 use crate::protocol::{ChannelName, Epoch, Position};
 use crate::session::permission::Action;
-use bytes::Bytes;
 use std::sync::Arc;
 
 impl<S: Sink> Caller<'_, S> {
@@ -72,12 +71,5 @@ impl<S: Sink> Caller<'_, S> {
 }
 
 fn describe(member: &Member) -> Arc<Publisher> {
-    let info = member.info();
-    let json = |text: &Option<Arc<str>>| text.as_deref().map(|text| Bytes::copy_from_slice(text.as_bytes()));
-    Arc::new(Publisher {
-        user: info.user().to_owned(),
-        client: member.id.to_string(),
-        conn_info: json(&info.conn_info),
-        chan_info: json(&info.chan_info),
-    })
+    Arc::new(Publisher::of(&member.id.to_string(), member.info()))
 }

@@ -13,7 +13,9 @@ mod messages;
 mod publish;
 mod refresh;
 mod rpc;
+pub mod server_side;
 mod subscribe;
+mod terms;
 
 use super::client::Client;
 use super::environment::Environment;
@@ -32,7 +34,7 @@ use caller::Caller;
 use clients::ConnectedClient;
 use connect::Admitted;
 use failure::Failure;
-use messages::Messages;
+use messages::{Messages, reply_frame};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -134,7 +136,9 @@ impl<S: Sink> Centrifuge<S> {
         messages: &mut Messages,
     ) -> Result<Option<ReplyBody>, Failure> {
         let (client, request) = match (&self.state, request) {
-            (State::New { .. }, Request::Connect(request)) if id > 0 => return self.connect(&request).await.map(Some),
+            (State::New { .. }, Request::Connect(request)) if id > 0 => {
+                return self.connect(id, &request).await.map(|()| None);
+            }
             (State::Connected { .. }, Request::Pong) => {
                 self.client.pong().await;
                 return Ok(None);
@@ -157,29 +161,51 @@ impl<S: Sink> Centrifuge<S> {
             Request::Presence(channel) => caller.presence(&channel).await?,
             Request::PresenceStats(channel) => caller.presence_stats(&channel).await?,
             Request::Refresh(request) => caller.refresh(&request)?,
+            Request::SubRefresh(request) => caller.sub_refresh(&request).await?,
             Request::Rpc(request) => caller.rpc(&request).await?,
-            Request::SubRefresh(_) => return Err(ErrorCode::NotAvailable.into()),
             Request::Unknown => return Err(ErrorCode::MethodNotFound.into()),
             Request::Connect(_) | Request::Send(_) | Request::Pong => return Err(Failure::Close(BAD_REQUEST)),
         }))
     }
 
-    async fn connect(&mut self, request: &Connect) -> Result<ReplyBody, Failure> {
-        let (id, format, headers) = (self.client.id(), self.format, std::mem::take(&mut self.headers));
-        let asker = Asker { id, user: None, format: Some(format), headers };
-        match connect::connect(self.client.engine(), &*self.environment, format, asker, request).await {
-            Ok(Admitted { client, permit, result }) => {
-                client.engine.hub().observe(Change::Connected(id));
-                self.state = State::Connected { client, _permit: permit };
-                Ok(ReplyBody::Connect(result))
-            }
+    /// Lets the client in, subscribes it as its token says, and replies before the first publication.
+    async fn connect(&mut self, id: u32, request: &Connect) -> Result<(), Failure> {
+        let (engine, environment) = (self.client.engine(), &*self.environment);
+        let headers = std::mem::take(&mut self.headers);
+        let asker = Asker { id: self.client.id(), user: None, format: Some(self.format), headers };
+        let admitted = connect::connect(engine, environment, self.format, asker, request).await;
+        let Admitted { client, permit, mut result, channels } = match admitted {
+            Ok(admitted) => admitted,
             Err(failure) => {
                 if let State::New { until } = self.state {
                     self.state = State::Refused { until };
                 }
-                Err(failure)
+                return Err(failure);
+            }
+        };
+        self.state = State::Connected { client: Arc::clone(&client), _permit: permit };
+        client.engine.hub().observe(Change::Connected(client.id()));
+        if !channels.is_empty() {
+            self.client.hold().await;
+        }
+        for channel in &channels {
+            let name = channel.name.as_str();
+            let recover = request.subs.iter().find(|(known, _)| known == name).and_then(|(_, at)| at.as_ref());
+            match client.subscribe_at_connect(channel, recover).await {
+                Ok(subscribed) => result.subs.push((name.to_owned(), subscribed)),
+                Err(_) => {
+                    self.client.release().await;
+                    return Err(Failure::Close(CloseReason::TooManyChannels));
+                }
             }
         }
+        client.reply(reply_frame(self.format, &Reply { id, result: Ok(ReplyBody::Connect(result)) })).await;
+        if !channels.is_empty() {
+            self.client.release().await;
+        }
+        // From here on a backend can change it.
+        self.environment.clients().add(&client);
+        Ok(())
     }
 
     /// Sends what was collected.

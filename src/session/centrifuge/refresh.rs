@@ -1,7 +1,8 @@
 //! `refresh`: a new token for a connection.
 
 use super::caller::Caller;
-use super::connect::{EXPIRY_GRACE, expiry};
+use super::clients::EXPIRY_GRACE;
+use super::connect::expiry;
 use super::failure::Failure;
 use crate::hub::Sink;
 use crate::protocol::centrifuge::{DisconnectCode, Refresh, RefreshResult, ReplyBody};

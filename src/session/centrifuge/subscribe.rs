@@ -1,34 +1,22 @@
-//! `subscribe` and `unsubscribe`.
+//! `subscribe`, `unsubscribe` and `sub_refresh`.
 
-use super::caller::{Caller, NamedChannel, Permission};
-use super::clients::{SUBSCRIPTIONS_MAX, Subscription};
+use super::caller::{Caller, Permission};
+use super::clients::{SUBSCRIPTIONS_MAX, Subscription, Subscriptions};
+use super::connect::expiry;
 use super::failure::Failure;
 use super::messages::reply_frame;
+use super::terms::Terms;
 use crate::auth::Claims;
 use crate::engine::NotSubscribed;
-use crate::hub::{HistoryOptions, MessageShape, Since, Sink, SubscribeOptions};
+use crate::hub::Sink;
+use crate::protocol::Publication;
 use crate::protocol::centrifuge::{
-    DisconnectCode, ErrorCode, Reply, ReplyBody, StreamPosition, Subscribe, SubscribeResult,
+    DisconnectCode, ErrorCode, Reply, ReplyBody, SubRefresh, Subscribe, SubscribeResult,
 };
 use crate::protocol::position::Start;
-use crate::protocol::{ClientInfo, Encoding, Epoch, Payload, Position, Publication};
 use crate::session::hooks::Subscription as Approved;
 use crate::session::permission::Action;
 use bytes::Bytes;
-use std::sync::Arc;
-
-/// What the reply to a subscription says besides where it begins.
-#[derive(Clone, Copy, Debug)]
-struct Terms<'a> {
-    is_recoverable: bool,
-    is_positioned: bool,
-    /// The position that the client wants to recover from.
-    recover: Option<&'a StreamPosition>,
-    /// An incomplete recovery is an error.
-    rejects_unrecovered: bool,
-    /// Of the application.
-    data: Option<&'a Payload>,
-}
 
 impl<S: Sink> Caller<'_, S> {
     /// Subscribes the client. Its reply goes the way of the subscription, before the first publication.
@@ -52,30 +40,25 @@ impl<S: Sink> Caller<'_, S> {
                 self.environment.hooks().subscribe(&self.client.asker(), request).await.allowed()?
             }
         };
-        let chan_info = approved.info.or_else(|| claims.and_then(|claims| claims.info));
-        let options = &channel.options.options;
-        let has_history = HistoryOptions::of(&channel.options).is_on();
-        let is_recoverable = has_history && options.recovery;
-        let terms = Terms {
-            is_recoverable,
-            is_positioned: has_history && (options.positioning || options.recovery),
-            recover: request.recover.as_ref().filter(|_| is_recoverable),
-            rejects_unrecovered: request.rejects_unrecovered,
-            data: approved.data.as_ref(),
-        };
+        let terms = Terms::new(&channel.options, request.recover.as_ref());
+        let expires_at = claims.as_ref().and_then(|claims| claims.connection_expires);
+        let expires = expiry(expires_at, self.environment.unix_seconds());
+        let terms = terms.rejecting_unrecovered(request.rejects_unrecovered).expiring(expires);
         let format = self.client.format;
         let encode = |start: Start, publications: &mut dyn Iterator<Item = Publication>| -> Option<Bytes> {
-            let result = terms.result(start, publications)?;
+            let result = SubscribeResult { data: approved.data.clone(), ..terms.result(start, publications)? };
             Some(reply_frame(format, &Reply { id, result: Ok(ReplyBody::Subscribe(result)) }))
         };
-        let options = self.subscribe_options(&channel, terms.since(), chan_info);
         let client = self.client;
+        let chan_info = approved.info.or_else(|| claims.and_then(|claims| claims.info));
+        let options = client.subscribe_options(&channel.options, terms.since(), chan_info);
         let subscribed = client.engine.subscribe_with(client.id, &channel.name, options, &client.budget, &encode).await;
         let subscribed = subscribed.map_err(|refusal| match refusal {
             NotSubscribed::Full(_) => ErrorCode::LimitExceeded,
             NotSubscribed::Declined => ErrorCode::UnrecoverablePosition,
         })?;
-        subscriptions.add(Subscription { channel: subscribed.channel });
+        subscriptions.add(Subscription { channel: subscribed.channel, expires_at });
+        self.note_expiries(&subscriptions);
         Ok(())
     }
 
@@ -85,10 +68,36 @@ impl<S: Sink> Caller<'_, S> {
             return Err(DisconnectCode::BadRequest.into());
         }
         let mut subscriptions = self.client.subscriptions.lock().await;
-        if let Some(Subscription { channel }) = subscriptions.remove(name) {
+        if let Some(Subscription { channel, .. }) = subscriptions.remove(name) {
             self.client.engine.unsubscribe(self.client.id, &channel).await;
+            self.note_expiries(&subscriptions);
         }
         Ok(ReplyBody::Unsubscribe)
+    }
+
+    /// Moves the end of a subscription to that of a new token.
+    pub(super) async fn sub_refresh(&self, request: &SubRefresh) -> Result<ReplyBody, Failure> {
+        if request.channel.is_empty() || request.token.is_empty() && request.kind == 0 {
+            return Err(DisconnectCode::BadRequest.into());
+        }
+        // Those of shared polls.
+        if request.kind != 0 {
+            return Err(ErrorCode::NotAvailable.into());
+        }
+        let mut subscriptions = self.client.subscriptions.lock().await;
+        if subscriptions.find(&request.channel).is_none() {
+            return Err(ErrorCode::PermissionDenied.into());
+        }
+        let claims = self.subscription_claims(&request.token, &request.channel)?;
+        let expires_at = claims.and_then(|claims| claims.connection_expires);
+        subscriptions.set_expiry(&request.channel, expires_at);
+        self.note_expiries(&subscriptions);
+        Ok(ReplyBody::SubRefresh(expiry(expires_at, self.environment.unix_seconds())))
+    }
+
+    /// Sets when the client is looked at because a subscription has expired.
+    fn note_expiries(&self, subscriptions: &Subscriptions) {
+        self.environment.clients().set_due(self.client.id, subscriptions.ends_at());
     }
 
     /// Verifies the token of a subscription, which has to be for this user and this channel.
@@ -101,57 +110,5 @@ impl<S: Sink> Caller<'_, S> {
             return Err(DisconnectCode::InvalidToken.into());
         }
         Ok(Some(claims))
-    }
-
-    fn subscribe_options(&self, channel: &NamedChannel, since: Since, chan_info: Option<Arc<str>>) -> SubscribeOptions {
-        let encoding = Encoding::Centrifuge(self.client.format);
-        let info = match chan_info {
-            None => self.client.info.clone(),
-            chan_info => {
-                let known = self.client.info.as_deref().unwrap_or(&ClientInfo::ANONYMOUS);
-                Some(Arc::new(ClientInfo { chan_info, ..known.clone() }))
-            }
-        };
-        SubscribeOptions {
-            since,
-            shape: MessageShape { encoding, ..MessageShape::default() },
-            channel: Arc::clone(&channel.options),
-            now: 0,
-            bytes_max: self.client.engine.hub().limits().outbox_bytes_max,
-            info: info.filter(|_| channel.options.options.presence),
-        }
-    }
-}
-
-impl Terms<'_> {
-    fn since(&self) -> Since {
-        let Some(StreamPosition { epoch, offset }) = self.recover else { return Since::Now };
-        if epoch.is_empty() {
-            return Since::Offset(*offset);
-        }
-        // An epoch that is not one of ours is never the one of a channel.
-        let epoch = Epoch::parse(epoch).unwrap_or(Epoch::UNKNOWN);
-        Since::After { position: Position { epoch, offset: *offset }, or_newest: 0 }
-    }
-
-    /// Returns what the client is told; `None` if it does not want to begin like that.
-    fn result(&self, start: Start, publications: &mut dyn Iterator<Item = Publication>) -> Option<SubscribeResult> {
-        let recovered = start.is_recovered == Some(true);
-        if self.recover.is_some() && !recovered && self.rejects_unrecovered {
-            return None;
-        }
-        let (epoch, top) = start.position.map_or((String::new(), 0), |at| (at.epoch.to_string(), at.offset));
-        Some(SubscribeResult {
-            expires: None,
-            recoverable: self.is_recoverable,
-            positioned: self.is_positioned,
-            epoch,
-            // Its own position: the publications lead from there to the top.
-            offset: self.recover.filter(|_| recovered).map_or(top, |recover| recover.offset),
-            was_recovering: self.recover.is_some(),
-            recovered,
-            publications: publications.collect(),
-            data: self.data.cloned(),
-        })
     }
 }
