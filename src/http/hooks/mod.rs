@@ -53,7 +53,7 @@ impl HttpHooks {
         &'a self,
         name: HookName,
         asker: &'a Asker,
-        question: Question<'_>,
+        question: &Question<'_>,
     ) -> Answer<'a, T::Approval> {
         let body = question.to_body();
         Box::pin(async move {
@@ -94,23 +94,23 @@ impl Hooks for HttpHooks {
     }
 
     fn connect<'a>(&'a self, asker: &'a Asker, request: &'a Connect) -> Answer<'a, Admission> {
-        self.ask::<ConnectReply>(HookName::Connect, asker, Question::connect(asker, request))
+        self.ask::<ConnectReply>(HookName::Connect, asker, &Question::connect(asker, request))
     }
 
     fn refresh<'a>(&'a self, asker: &'a Asker) -> Answer<'a, Renewal> {
-        self.ask::<RefreshReply>(HookName::Refresh, asker, Question::about(asker))
+        self.ask::<RefreshReply>(HookName::Refresh, asker, &Question::about(asker))
     }
 
     fn subscribe<'a>(&'a self, asker: &'a Asker, request: &'a Subscribe) -> Answer<'a, Subscription> {
-        self.ask::<SubscribeReply>(HookName::Subscribe, asker, Question::subscribe(asker, request))
+        self.ask::<SubscribeReply>(HookName::Subscribe, asker, &Question::subscribe(asker, request))
     }
 
     fn publish<'a>(&'a self, asker: &'a Asker, channel: &'a str, data: &'a Payload) -> Answer<'a, Option<Payload>> {
-        self.ask::<DataReply>(HookName::Publish, asker, Question::publish(asker, channel, data))
+        self.ask::<DataReply>(HookName::Publish, asker, &Question::publish(asker, channel, data))
     }
 
     fn rpc<'a>(&'a self, asker: &'a Asker, request: &'a Rpc) -> Answer<'a, Option<Payload>> {
-        self.ask::<DataReply>(HookName::Rpc, asker, Question::rpc(asker, request))
+        self.ask::<DataReply>(HookName::Rpc, asker, &Question::rpc(asker, request))
     }
 }
 
