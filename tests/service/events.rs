@@ -1,5 +1,7 @@
 //! Events: the application learns who comes and goes, in order and for certain, and no client waits for it.
 
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use crate::server::application::{Application, Reply, Request};
 use crate::server::centrifuge::Centrifuge;
 use crate::server::{FrozenClock, TestServer, get, start, within};

@@ -1,5 +1,8 @@
 //! Hooks: what the application decides is what happens to the client, and nothing else happens.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::needless_pass_by_value, reason = "values are made in place")]
+
 use crate::server::application::{Application, Reply, Request};
 use crate::server::centrifuge::{Centrifuge, PATH};
 use crate::server::{FrozenClock, TestServer, exchange, start, within};
