@@ -34,6 +34,8 @@ const NOTICE = " [throng] ";
 const SIGN_OF_LIFE = /^ping (\d+)$/;
 /** How many connections the channel has. */
 const OCCUPANCY = /^here (\d+)$/;
+/** Who has joined or left. The page shows only how many are here, and most of them have no name. */
+const PRESENCE = /^(?:joined|left) \{/;
 /** Where the channel's history stands, how many lines of it follow, and whether these are all that was missed. */
 const POSITION = /^position (?:none|([0-9a-f]+):(\d+)) (\d+)(?: (recovered|incomplete))?$/;
 /** Time by which one may be late: a slow network, a busy tab. */
@@ -141,7 +143,7 @@ export class Connection {
     if (seconds !== undefined) this.#silenceMax = Number(seconds) * 1_000 + LATENESS_MAX_MS;
     else if (position !== null) this.#started(position);
     else if (here !== undefined) this.#handlers.onOccupancy(Number(here));
-    else this.#handlers.onNotice(text);
+    else if (!PRESENCE.test(text)) this.#handlers.onNotice(text);
   }
 
   #started([, epoch, offset, lines, outcome]) {

@@ -226,6 +226,36 @@ def encryption(figures):
     return table(figures, ["load", "plain", "encrypted", "throughput of plain"], rows)
 
 
+def backend_to_websocket(figures):
+    """Returns the p99 to the last subscriber of what a backend publishes, as a multiple of a WebSocket publisher's."""
+    backend, websocket = (figures.get("api_latency", one, "last_p99") for one in ("api", "websocket"))
+    return backend / websocket if backend and websocket else None
+
+
+def backends(figures):
+    def one(text, name, server, key, write, part="median"):
+        return lambda f: (text, show(f.get(name, server, key, part), write), f"`{name}`")
+
+    def rate(text, name, server="throng"):
+        return one(text, name, server, "api_publications_per_s", count)
+
+    rows = [
+        rate("publications/s through the API, one in a request", "api_single"),
+        one("... CPU of the generator, in cores", "api_single", "throng", "generator_cpu", times),
+        rate("publications/s through the API, 100 in a request", "api_batch"),
+        one("... publications that a request had, on average", "api_batch", "throng", "api_batch", count),
+        one("... CPU of the generator, in cores", "api_batch", "throng", "generator_cpu", times),
+        one("1,000/s to 1,000: p99 to the last, WebSocket publisher", "api_latency", "websocket", "last_p99", millis),
+        one("... published through the API", "api_latency", "api", "last_p99", millis),
+        one("10,000 return and recover 100 each: all back", "recovery", "throng", "return_100", seconds),
+        one("... clients that got everything, in the worst run", "recovery", "throng", "recovered", count, "min"),
+        one("... p99 of 1,000 others, as a multiple of before", "recovery", "throng", "others_p99_ratio", times),
+        one("... memory of the server before", "recovery", "throng", "return_rss_before", size),
+        one("... and at its peak", "recovery", "throng", "return_rss_peak", size),
+    ]
+    return table(figures, ["what", "median", "list"], rows)
+
+
 def idle_cpu(figures):
     """Returns the CPU of one idle connection in us per second, pinged every 25 s."""
     share = figures.get("idle_cpu", "throng", "idle_server_cpu")
@@ -251,6 +281,9 @@ def targets(figures):
     def many(name):
         return case("many_channels", name, "hub")
 
+    def rate_of(name):
+        return of(name, "api_publications_per_s")
+
     tls_alone = case("tls_fan_out", "1 of 1024 B", "throughput")
     rows = [
         row("CPU, one message to 1,000", 1.10, times, "`floor_single`", of("floor_single", CPU, "ratio")),
@@ -264,6 +297,10 @@ def targets(figures):
         row("p99, 1,000 members", 20_000, millis, "`claim_chat1000`", of("claim_chat1000", "p99")),
         row("p99, 2,000 members", 50_000, millis, "`claim_chat2000`", of("claim_chat2000", "p99")),
         row("memory per connection", 820, size, "`claim_idle`", of("claim_idle", MEMORY)),
+        row("API, one at a time: publications/s", 10_000, count, "`api_single`", rate_of("api_single"), True),
+        row("... in batches of 100", 40_000, count, "`api_batch`", rate_of("api_batch"), True),
+        row("p99 to the last, API to WebSocket", 1.50, times, "`api_latency`", backend_to_websocket),
+        row("p99 while 10,000 recover, to calm", 2.00, times, "`recovery`", of("recovery", "others_p99_ratio")),
         row("CPU per idle connection and s", 0.5, micros, "`idle_cpu`", idle_cpu),
         row("p99 with 10 % stalled, to calm", 1.10, times, "`claim_slow`", of("claim_slow", "healthy_p99_ratio")),
         row("CPU of 2 shards, to 1", 1.05, times, "`shards`", lambda f: f.get("shards", "2 shards", CPU, "ratio")),
@@ -316,7 +353,7 @@ def generator(figures):
 
 BLOCKS = {
     function.__name__: function
-    for function in (about, readme, claims, floors, encryption, targets, capacity, generator)
+    for function in (about, readme, claims, floors, encryption, backends, targets, capacity, generator)
 }
 
 

@@ -22,8 +22,12 @@ pub(crate) struct Audience {
     /// `channels` only: the first subscriber of each channel, which publishes in it.
     publisher: Vec<Option<usize>>,
     popularity: Option<Popularity>,
-    /// Number of publishers. Except in `channels`, these are the first clients.
+    /// Number of publishers. Except in `channels`, these are the first clients, or connections to the server's API.
     publishers: usize,
+    /// Whether messages are published through the server's API.
+    is_api: bool,
+    /// Whether the publishers take turns in one channel.
+    has_turns: bool,
 }
 
 /// How often a channel is chosen: Zipf's law.
@@ -45,6 +49,7 @@ impl Audience {
     /// Returns the audience of a run.
     pub(crate) fn new(config: &Config) -> Self {
         let name = config.channel.clone();
+        let is_api = config.api.is_some();
         let Load::Channels { channels, subscriptions, zipf, .. } = config.load else {
             let publishers = config.publishers();
             return Self {
@@ -54,6 +59,8 @@ impl Audience {
                 publisher: Vec::new(),
                 popularity: None,
                 publishers,
+                is_api,
+                has_turns: publishers == 1 || is_api,
             };
         };
         let zipf = Zipf::new(channels as f64, zipf).expect("channels and exponent are positive");
@@ -81,7 +88,8 @@ impl Audience {
                 of_client.push(channel);
             }
         }
-        Self { name, of_client, subscriptions, publisher, popularity: Some(popularity), publishers: channels }
+        let popularity = Some(popularity);
+        Self { name, of_client, subscriptions, publisher, popularity, publishers: channels, is_api, has_turns: false }
     }
 
     /// Returns publisher numbers that a client's records may have: those of its channels, or nothing if it hears all.
@@ -100,10 +108,17 @@ impl Audience {
         self.publishers
     }
 
-    /// Returns the client that sends for a publisher number; nothing if its channel is empty.
+    /// Whether the publishers take turns in one channel, and are few.
+    pub(crate) const fn has_turns(&self) -> bool {
+        self.has_turns
+    }
+
+    /// Returns the client that sends for a publisher number, or whose worker does; nothing if its channel is empty.
     pub(crate) fn client_of(&self, publisher: usize) -> Option<usize> {
         match self.popularity {
             Some(_) => self.publisher[publisher],
+            // All connections to the API are in one worker, so that a closed loop can count what is in flight.
+            None if self.is_api => Some(0),
             None => Some(publisher),
         }
     }

@@ -50,11 +50,15 @@ section! {
         positioning: bool = Switch, Unset, NewSubscriptions;
 
         /// Who is in a channel can be asked: its clients, and how many of them there are.
+        ///
+        /// A channel needs 16 to 40 bytes for each of its subscribers then, and for one with a token what the token
+        /// says of it. Switched on by a reload it counts those who were there already, and names those who come.
         presence: bool = Switch, Unset, NewSubscriptions;
 
-        /// Subscribers are told who joins and who leaves. Needs --presence.
+        /// Subscribers are told who joins and who leaves, as far as their protocol has room for it. Needs --presence.
         ///
-        /// Each of them is a message to everyone in the channel, so leave it off where thousands come and go.
+        /// They are told twice a second, all in one message. In a crowd an announcement has 4 to 64 KiB, and what it
+        /// has no room for is told later.
         join_leave: bool = Switch, Unset, NewSubscriptions;
 
         /// Which clients may subscribe: `everyone`, `authenticated` for those with a token of a user, `token` for
@@ -175,6 +179,14 @@ impl NamespaceOptions {
                 format!("{} cannot be hook: the application is not asked about it; give another word", name(key));
             return Some((key, text));
         }
+        if self.join_leave && matches!(self.allow_presence, ClientGroup::Authenticated | ClientGroup::Nobody) {
+            let (own, word) = (name("allow_presence"), self.allow_presence.word());
+            let text = format!(
+                "{join_leave} tells every subscriber what {own} \"{word}\" keeps from some; set {own} to \
+                 \"subscribers\" or turn {join_leave} off"
+            );
+            return Some(("join_leave", text));
+        }
         if self.publish_bytes_max > message_bytes_max {
             let text = format!(
                 "{} {} is more than --message-bytes-max {message_bytes_max}, which holds for every message; lower the \
@@ -233,6 +245,11 @@ mod tests {
             (
                 "allow_history = \"hook\"",
                 "allow_history cannot be hook: the application is not asked about it; give another word",
+            ),
+            (
+                "join_leave = true\npresence = true\nallow_presence = \"nobody\"",
+                "join_leave tells every subscriber what allow_presence \"nobody\" keeps from some; set \
+                allow_presence to \"subscribers\" or turn join_leave off",
             ),
             (
                 "publish_bytes_max = \"1MiB\"",

@@ -6,6 +6,7 @@ use super::metrics_format::{self, Format};
 use super::process_metrics::ProcessMetrics;
 use super::response::{HttpResponse, set_header, text, with_body};
 use crate::metrics::{LATENCY_BOUNDS, LatencyHistogram, Metric, MetricKind, ProcessCounts, Read, ShardCounts};
+use crate::operation::idempotency::IdempotencyCounts;
 use crate::operation::lifecycle::Stage;
 use crate::operation::operator_key::KeyStatus;
 use crate::operation::pace::{Closing, ClosingKind};
@@ -91,6 +92,7 @@ struct Snapshot {
     hooks: Vec<(&'static str, &'static str, u64)>,
     /// Times of the questions, by hook.
     hook_times: Vec<(&'static str, LatencyHistogram)>,
+    idempotency: IdempotencyCounts,
 }
 
 impl Snapshot {
@@ -106,6 +108,7 @@ impl Snapshot {
             api_times: hub.metrics().api.times(),
             hooks: hub.metrics().hooks.outcomes(),
             hook_times: hub.metrics().hooks.times(),
+            idempotency: state.idempotency.counts(),
             placements: hub.placement().taken_by_shard().into_iter().map(|taken| taken as u64).collect(),
         }
     }
@@ -129,9 +132,9 @@ fn gauges(state: &State) -> Vec<StateGauge> {
     let gauge = |name, help, value| StateGauge { name, help, value };
     vec![
         gauge(
-            "api_idempotency_forgotten",
-            "Idempotency keys that were forgotten before their five minutes, because there were too many",
-            state.idempotency.forgotten(),
+            "api_idempotency_keys",
+            "Idempotency keys of the last five minutes, whose answers are kept",
+            state.idempotency.counts().kept,
         ),
         gauge("connections_max", "Limit of connections", hub.placement().max() as u64),
         gauge("channels", "Channels that exist", hub.directory().len() as u64),
@@ -140,6 +143,7 @@ fn gauges(state: &State) -> Vec<StateGauge> {
             "Bytes that all channels together keep of what was published",
             hub.history_bytes() as u64,
         ),
+        gauge("history_bytes_max", "Limit of history_bytes", hub.history_bytes_max() as u64),
         gauge("handshakes", "HTTP connections, handshakes in progress included", state.handshakes.len()),
         gauge("users", "Users that are connected, as their tokens name them", state.users.connected() as u64),
         gauge("tokens_insecure", "1 if the signatures of tokens are not checked", is_insecure),
@@ -341,6 +345,20 @@ fn encode_api(encoder: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::
     for (method, code, count) in &snapshot.api {
         let labels = [("method", (*method).to_owned()), ("code", code.to_string())];
         ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
+    }
+    for (name, help, value) in [
+        (
+            "api_idempotency_repeated",
+            "Publications that were sent again under their idempotency key, and not published again",
+            snapshot.idempotency.repeated,
+        ),
+        (
+            "api_idempotency_forgotten",
+            "Idempotency keys that were forgotten before their five minutes, because there were too many",
+            snapshot.idempotency.forgotten,
+        ),
+    ] {
+        encode_one(encoder, Metadata { name, help, kind: MetricKind::Counter }, value)?;
     }
     let help = "Time from the head of an API request to its answer";
     let family =

@@ -88,7 +88,7 @@ pub enum Command<S> {
         /// Returned in the pong; at most 125 bytes.
         body: Bytes,
     },
-    /// The peer answered our ping.
+    /// The peer answered our ping, or is ready for the first.
     Pong {
         /// The connection that is alive.
         id: ConnectionId,

@@ -159,6 +159,11 @@ impl<S: Sink> Hub<S> {
         self.parts.history.used()
     }
 
+    /// Returns the bytes that all histories may have.
+    pub fn history_bytes_max(&self) -> usize {
+        self.parts.history.max()
+    }
+
     /// Returns what has to be told since the last call: where the subscribers have changed.
     pub fn take_announcements(&self) -> Vec<Announcement> {
         self.parts.changes.take(&self.metrics().process)

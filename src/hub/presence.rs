@@ -117,7 +117,7 @@ impl Presence {
         }
     }
 
-    /// Removes a client. Returns whether it was the last one.
+    /// Removes a client.
     pub(super) fn leave(&mut self, id: ConnectionId, is_heard: bool) {
         match self.members.remove(&id) {
             None => self.unknown = self.unknown.saturating_sub(1),

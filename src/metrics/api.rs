@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The methods of the API, and one for all that do not exist, so that clients cannot add any.
-pub const API_METHODS: [&str; 13] = [
+pub const API_METHODS: [&str; 15] = [
     "publish",
     "broadcast",
     "publish_stream",
     "history",
     "history_remove",
+    "presence",
+    "presence_stats",
     "channels",
     "info",
     "disconnect",
@@ -23,6 +25,9 @@ pub const API_METHODS: [&str; 13] = [
 
 /// The codes of answers; 0 for success.
 pub const API_CODES: [u32; 11] = [0, 100, 101, 102, 103, 104, 106, 107, 108, 111, 112];
+
+/// Codes whose counts are there from the start, so that an alert sees the first one: success, and the hub's own part.
+const CODES_FROM_START: [u32; 4] = [0, 100, 106, 111];
 
 /// What the API did since the process started.
 #[derive(Debug, Default)]
@@ -45,13 +50,13 @@ impl ApiCounters {
         self.time.count(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
     }
 
-    /// Returns the counts above zero, with method and code.
+    /// Returns the counts above zero, and those of [`CODES_FROM_START`], with method and code.
     pub fn requests(&self) -> Vec<(&'static str, u32, u64)> {
         let methods = API_METHODS.into_iter().zip(&self.requests);
         let counts = methods.flat_map(|(method, codes)| {
             API_CODES.into_iter().zip(codes).map(move |(code, count)| (method, code, count.load(Ordering::Relaxed)))
         });
-        counts.filter(|(.., count)| *count > 0).collect()
+        counts.filter(|(_, code, count)| *count > 0 || CODES_FROM_START.contains(code)).collect()
     }
 
     /// Returns the times of requests.
@@ -69,9 +74,12 @@ mod tests {
         let counters = ApiCounters::default();
         counters.count(0, 0);
         counters.count(0, 0);
-        counters.count(11, 107);
-        counters.count(12, 9999);
-        assert_eq!(counters.requests(), [("publish", 0, 2), ("batch", 107, 1), ("unknown", 100, 1)]);
+        counters.count(13, 107);
+        counters.count(14, 9999);
+        let requests = counters.requests();
+        let counted: Vec<_> = requests.iter().filter(|(.., count)| *count > 0).copied().collect();
+        assert_eq!(counted, [("publish", 0, 2), ("batch", 107, 1), ("unknown", 100, 1)]);
+        assert!(requests.contains(&("history", 111, 0)) && !requests.iter().any(|(_, code, _)| *code == 112));
         counters.count_time(Duration::from_micros(101));
         assert_eq!((counters.times().buckets[1], counters.times().sum), (1, 101));
     }

@@ -35,8 +35,18 @@ struct Answers {
     by_key: HashMap<Fingerprint, Answer>,
     /// By age, the oldest first.
     ages: VecDeque<(Instant, Fingerprint)>,
-    /// Answers that were forgotten early.
-    forgotten: u64,
+    counts: IdempotencyCounts,
+}
+
+/// What became of idempotency keys since the process started.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct IdempotencyCounts {
+    /// Publications that were sent again, and not published again.
+    pub(crate) repeated: u64,
+    /// Answers that were forgotten before their time.
+    pub(crate) forgotten: u64,
+    /// Answers that are kept now.
+    pub(crate) kept: u64,
 }
 
 impl Idempotency {
@@ -59,9 +69,10 @@ impl Idempotency {
         answer.get_or_try_init(|| publish).await.copied()
     }
 
-    /// Returns how many answers were forgotten before their time.
-    pub(crate) fn forgotten(&self) -> u64 {
-        self.answers.lock().forgotten
+    /// Returns the counts.
+    pub(crate) fn counts(&self) -> IdempotencyCounts {
+        let answers = self.answers.lock();
+        IdempotencyCounts { kept: answers.by_key.len() as u64, ..answers.counts }
     }
 }
 
@@ -69,10 +80,11 @@ impl Answers {
     fn open(&mut self, key: Fingerprint, now: Instant, answers_max: usize) -> Answer {
         self.expire(now);
         if let Some(answer) = self.by_key.get(&key) {
+            self.counts.repeated += 1;
             return Arc::clone(answer);
         }
         if self.by_key.len() >= answers_max {
-            self.forgotten += 1;
+            self.counts.forgotten += 1;
             self.forget_oldest();
         }
         self.ages.push_back((now, key));
@@ -153,9 +165,11 @@ mod tests {
         for key in 0..10 {
             answers.open([key; 16], now, 4);
         }
-        assert_eq!((answers.by_key.len(), answers.ages.len(), answers.forgotten), (4, 4, 6));
+        assert_eq!((answers.by_key.len(), answers.ages.len(), answers.counts.forgotten), (4, 4, 6));
+        answers.open([9; 16], now, 4);
+        assert_eq!((answers.counts.repeated, answers.counts.forgotten), (1, 6));
         answers.open([20; 16], now + KEPT, 4);
-        assert_eq!((answers.by_key.len(), answers.forgotten), (1, 6));
+        assert_eq!((answers.by_key.len(), answers.counts.forgotten), (1, 6));
     }
 
     #[test]

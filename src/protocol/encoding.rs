@@ -155,6 +155,12 @@ impl Encoding {
         matches!(self, Self::Lines | Self::NumberedLines)
     }
 
+    /// Returns whether a connection gets nothing, and no ping either, until its client has connected by the protocol. SDKs
+    /// do not answer pings before.
+    pub fn waits_for_client(self) -> bool {
+        matches!(self, Self::Centrifuge(_))
+    }
+
     /// Returns why a connection is closed that answers a ping that was not sent; `None` if it is not.
     pub fn stray_pong(self) -> Option<CloseReason> {
         matches!(self, Self::Centrifuge(_)).then_some(CloseReason::Centrifuge(DisconnectCode::BadRequest))

@@ -94,7 +94,7 @@ impl<S: Sink> Client<S> {
         self.submit(Command::Release { id: self.id }).await;
     }
 
-    /// Tells the shard that the client is alive.
+    /// Tells the shard that the client is alive, and may be pinged.
     pub(super) async fn pong(&self) {
         self.submit(Command::Pong { id: self.id }).await;
     }

@@ -15,6 +15,8 @@ pub struct Snapshot {
     pub(super) connections_max: f64,
     pub(super) is_draining: bool,
     pub(super) resident_bytes: f64,
+    pub(super) history_bytes: f64,
+    pub(super) history_bytes_max: f64,
     /// Of all shards together; `None` in the first snapshot.
     pub(super) rates: Option<Rates>,
     pub(super) shards: Vec<ShardRow>,
@@ -32,6 +34,14 @@ pub(super) struct Rates {
     pub(super) bytes: f64,
     pub(super) refusals: f64,
     pub(super) closes: f64,
+    /// Answers of the API, and those of them that are errors.
+    pub(super) api: f64,
+    pub(super) api_errors: f64,
+    /// Publications dropped from histories before their time.
+    pub(super) evicted: f64,
+    /// Clients that got everything that they had missed, and that could not.
+    pub(super) recoveries: f64,
+    pub(super) incomplete: f64,
     pub(super) cores: f64,
     pub(super) p50: Option<f64>,
     pub(super) p99: Option<f64>,
@@ -99,6 +109,8 @@ impl Snapshot {
             connections_max: now.sum("throng_connections_max"),
             is_draining: now.sum("throng_draining") > 0.0,
             resident_bytes: now.sum("process_resident_memory_bytes"),
+            history_bytes: now.sum("throng_history_bytes"),
+            history_bytes_max: now.sum("throng_history_bytes_max"),
             rates: before.map(|before| Rates::new(before, &now)),
             shards: shards(before, &now),
             connections: connections.map(|rows| rows.iter().map(ConnectionRow::new).collect()),
@@ -114,12 +126,20 @@ impl Rates {
         // The counters of a restarted hub begin at zero.
         let rate = |name: &str| ((now.sum(name) - before.sum(name)) / seconds).max(0.0);
         let latency = now.buckets(before, "throng_delivery_seconds", None);
+        let (answers, earlier) = [now, before].map(|sample| sample.by("throng_api_requests_total", "code")).into();
+        let by_code = |code: &String, count: f64| (count - earlier.get(code).copied().unwrap_or(0.0)).max(0.0);
+        let errors = answers.iter().filter(|(code, _)| *code != "0");
         Self {
             deliveries: rate("throng_deliveries_total"),
             sends: rate("throng_sends_total"),
             bytes: rate("throng_bytes_total"),
             refusals: rate("throng_refusals_total"),
             closes: rate("throng_closes_total"),
+            api: rate("throng_api_requests_total"),
+            api_errors: errors.map(|(code, count)| by_code(code, *count)).sum::<f64>() / seconds,
+            evicted: rate("throng_history_evicted_total"),
+            recoveries: rate("throng_recoveries_total"),
+            incomplete: rate("throng_recoveries_incomplete_total"),
             cores: rate("process_cpu_seconds_total"),
             p50: quantile(&latency, 0.5),
             p99: quantile(&latency, 0.99),

@@ -1,7 +1,7 @@
 //! The view: draws a snapshot as tables, on a screen of any size and in the colours of the terminal.
 
 use super::screen::{Medium, Screen};
-use super::snapshot::{ChannelRow, ConnectionRow, ShardRow, Snapshot};
+use super::snapshot::{ChannelRow, ConnectionRow, Rates, ShardRow, Snapshot};
 use super::units;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Position, Rect, Size};
@@ -23,7 +23,7 @@ const WIDE_COLUMNS_FROM: u16 = 58;
 
 const KEYS: &str = "q quit  s c sort  p pause  \u{2191}\u{2193} scroll  ? help";
 
-const HELP: [&str; 15] = [
+const HELP: [&str; 18] = [
     "q, Esc, Ctrl-C   quit",
     "s                sort connections by lag, stall, age",
     "c                sort channels by rate, subscribers, publications",
@@ -33,6 +33,9 @@ const HELP: [&str; 15] = [
     "per write  messages that one write delivers on average",
     "p50, p99   from arrival to the last write, at most: the upper",
     "           bound of the bucket that they fall into",
+    "api        answers to backends; those that are errors",
+    "history    bytes of all histories; coloured while lines go early",
+    "recovered  clients that got all they missed; gaps: that did not",
     "parked     connections whose socket is full",
     "lag        bytes that the slowest client has not got yet",
     "inbox      commands that wait for the shard",
@@ -69,14 +72,15 @@ pub(super) fn draw(buffer: &mut Buffer, screen: &Screen) {
     // A quarter of the screen at most: connections need the space more.
     let channels = listed.clamp(1, (area.height / 4).clamp(1, CHANNELS_SHOWN));
     let parts = [
-        Constraint::Length(3),
+        Constraint::Length(4),
         Constraint::Length(shards + 2),
         Constraint::Fill(1),
         Constraint::Length(channels + 2),
         Constraint::Length(1),
     ];
     let [head, shards, connections, channels, foot] = Layout::vertical(parts).areas(area);
-    let lines = vec![head_line(screen, snapshot), load_line(snapshot), health_line(screen, snapshot)];
+    let (load, health) = (load_line(snapshot), health_line(screen, snapshot));
+    let lines = vec![head_line(screen, snapshot), load, health, backend_line(screen, snapshot)];
     Paragraph::new(lines).render(head, buffer);
     Widget::render(shard_table(screen, snapshot, shards.width), shards, buffer);
     draw_connections(buffer, screen, snapshot, connections);
@@ -131,6 +135,29 @@ fn health_line(screen: &Screen, snapshot: &Snapshot) -> Line<'static> {
         ("memory ", units::bytes(snapshot.resident_bytes), Style::new()),
         ("refused ", rate(refusals), refused),
         ("closed ", rate(rates.map(|rates| rates.closes)), Style::new()),
+    ])
+}
+
+/// Returns what backends do, and what histories hold and give.
+fn backend_line(screen: &Screen, snapshot: &Snapshot) -> Line<'static> {
+    let rates = snapshot.rates.as_ref();
+    let rate = |read: fn(&Rates) -> f64| {
+        let rate = rates.map(read);
+        let is_bad = rate.is_some_and(|rate| rate > 0.0);
+        (rate.map_or_else(|| "-".to_owned(), |rate| units::count(rate) + "/s"), is_bad)
+    };
+    let warned = |(text, is_bad): (String, bool)| (text, if is_bad { screen.warning() } else { Style::new() });
+    let (errors, error_style) = warned(rate(|rates| rates.api_errors));
+    let (incomplete, incomplete_style) = warned(rate(|rates| rates.incomplete));
+    // Evictions say more about a full history than its size, which stays at the limit.
+    let is_evicting = rates.is_some_and(|rates| rates.evicted > 0.0);
+    let used = format!("{} of {}", units::bytes(snapshot.history_bytes), units::bytes(snapshot.history_bytes_max));
+    named_values([
+        ("api ", rate(|rates| rates.api).0, Style::new()),
+        ("errors ", errors, error_style),
+        ("history ", used, if is_evicting { screen.warning() } else { Style::new() }),
+        ("recovered ", rate(|rates| rates.recoveries).0, Style::new()),
+        ("gaps ", incomplete, incomplete_style),
     ])
 }
 

@@ -1,12 +1,12 @@
 //! The hub against a reference model: whatever happens in whatever order, a subscriber sees the channel's one order,
-//! without a gap that it was not told about, and one that returns gets exactly what it missed or is told that it does
-//! not.
+//! without a gap that it was not told about; one that returns gets exactly what it missed or is told that it does not;
+//! and who is there is known exactly.
 //!
 //! A seed decides everything, and a failure prints it. `THRONG_SEED=7` runs that seed, `THRONG_SEEDS=100000` as many.
 
-#![expect(clippy::panic, reason = "what fails here fails the test")]
+mod checks;
 
-use crate::simulation::{End, Peer, SimulatedHub, published_line};
+use crate::simulation::{Life, Line, Members, Peer, SimulatedHub, View};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::collections::HashMap;
@@ -41,26 +41,12 @@ const PUSH_BYTES: usize = 64;
 /// Most publications of a recovery.
 const RECOVERED_MAX: usize = 300;
 
-/// One life of a channel, between which its offsets begin anew: the number of its first line, and how it is named.
-#[derive(Clone, Copy, PartialEq)]
-struct Life {
-    first: usize,
-    epoch: Option<Epoch>,
-}
-
 /// What a subscriber should get of one channel: the lines from here on, up to here once it has left.
 #[derive(Clone, Copy)]
 struct Due {
     channel: &'static str,
     from: usize,
     to: Option<usize>,
-}
-
-/// What was published.
-struct Line {
-    text: String,
-    offset: u64,
-    at: Duration,
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "what happened to it, one by one")]
@@ -80,6 +66,8 @@ struct Subscriber {
     replies: usize,
     /// When it connected, as time since the hub's start.
     since: Duration,
+    /// What it knows of who is there, if it is told.
+    view: Option<View>,
 }
 
 /// The reference model: every channel is a list, every subscriber a range of it.
@@ -91,6 +79,9 @@ struct World {
     lives: HashMap<&'static str, Life>,
     history: HistoryOptions,
     subscribers: Vec<Subscriber>,
+    members: Members,
+    /// Somebody asks after every step who is there. Otherwise hardly anybody does, so that joins and leaves cancel.
+    is_asking: bool,
     is_closing_all: bool,
 }
 
@@ -109,6 +100,7 @@ impl World {
             ping_interval: milliseconds(8000),
             pong_timeout: milliseconds(2000),
             close_timeout: milliseconds(1000),
+            history_bytes_max: [usize::MAX, 100_000, 3000][random.random_range(0..3)],
             ..HubLimits::default()
         };
         let tuning = TuningConfig {
@@ -123,8 +115,13 @@ impl World {
         };
         hub.keep(history.size, history.ttl);
         let published = CHANNELS.into_iter().map(|channel| (channel, Vec::new())).collect();
-        let lives = CHANNELS.into_iter().map(|channel| (channel, Life { first: 0, epoch: None })).collect();
-        Self { hub, limits, random, published, lives, history, subscribers: vec![], is_closing_all: false }
+        let lives = CHANNELS.into_iter().map(|channel| (channel, Life::new(0, None))).collect();
+        let mut members = Members::default();
+        let (is_on, tells) = [(false, false), (true, false), (true, true), (true, true)][random.random_range(0..4)];
+        members.reload(&hub, is_on, tells);
+        let is_asking = random.random();
+        let subscribers = vec![];
+        Self { hub, limits, random, published, lives, history, subscribers, members, is_asking, is_closing_all: false }
     }
 
     fn run(&mut self) {
@@ -133,8 +130,10 @@ impl World {
                 0..10 => self.connect(),
                 10..55 => self.publish(),
                 55..75 => self.pass(),
-                75..92 => self.disturb(),
-                92..94 => self.leave(),
+                75..88 => self.disturb(),
+                88 => self.reload(),
+                89..91 => _ = self.hub.announce(),
+                91..94 => self.leave(),
                 94 => match self.random.random_range(0..4) {
                     0 | 1 => self.unsubscribe(),
                     2 => self.subscribe_again(),
@@ -142,7 +141,7 @@ impl World {
                 },
                 95 => {
                     self.hub.sweep();
-                    self.hub.announce();
+                    self.members.check(&self.hub);
                 }
                 96..98 => {
                     let time = milliseconds(self.random.random_range(1..1500));
@@ -155,18 +154,41 @@ impl World {
                 }
                 _ => self.hub.run_until_idle(),
             }
+            self.check_step();
         }
         if self.random.random() {
             self.hub.close_all(CloseReason::Shutdown);
             self.is_closing_all = true;
         }
         self.subscribers.iter().for_each(|subscriber| subscriber.peer.resume());
+        while self.hub.announce() > 0 {
+            self.hub.run_until_idle();
+        }
         self.hub.advance(milliseconds(COALESCE_DELAY_MAX));
         self.subscribers.iter().for_each(|subscriber| self.check(subscriber));
         self.check_counts();
+        self.members.check(&self.hub);
         self.hub.end();
         for Subscriber { budget, .. } in &self.subscribers {
             assert_eq!(budget.available(), REPLY_BYTES_MAX, "what paid for replies is back");
+        }
+    }
+
+    /// What holds after every step.
+    fn check_step(&self) {
+        self.members.check_count(&self.hub);
+        if self.is_asking {
+            self.members.check(&self.hub);
+        }
+        assert!(self.hub.hub().history_bytes() <= self.limits.history_bytes_max, "the budget of histories");
+    }
+
+    /// Presence, and joins and leaves, are switched on or off. What was told before is no longer complete.
+    fn reload(&mut self) {
+        if self.random.random_ratio(1, 3) {
+            let (is_on, tells) = [(false, false), (true, false), (true, true)][self.random.random_range(0..3)];
+            self.members.reload(&self.hub, is_on, tells);
+            self.subscribers.iter_mut().for_each(|subscriber| subscriber.view = None);
         }
     }
 
@@ -174,6 +196,9 @@ impl World {
         let encoding = ENCODINGS[self.random.random_range(0..ENCODINGS.len())];
         let is_split = self.random.random_ratio(1, 5);
         let mut peer = self.hub.connect_as(MessageShape { encoding, is_split, has_signs_of_life: false });
+        if self.random.random() {
+            peer = peer.user(["a", "b"][self.random.random_range(0..2)]);
+        }
         let is_mute = self.random.random_ratio(1, 10);
         if is_mute {
             peer = peer.mute();
@@ -182,7 +207,11 @@ impl World {
         peer.pipe().keep([0, 0, 1, 16_384][self.random.random_range(0..4)]);
         let (count, first) = (self.random.random_range(1..=2), self.random.random_range(0..3));
         let channels = CHANNELS.into_iter().cycle().skip(first).take(count);
-        let due = channels.map(|channel| self.subscribe(&peer, channel)).collect();
+        let due: Vec<_> = channels.map(|channel| self.subscribe(&peer, channel)).collect();
+        // An event does not say which channel it is of.
+        let is_watching = encoding.tells_presence() && count == 1;
+        let has_asked = self.random.random();
+        let view = if is_watching { self.members.watch(&self.hub, due[0].channel, has_asked) } else { None };
         self.subscribers.push(Subscriber {
             peer,
             due,
@@ -194,6 +223,7 @@ impl World {
             budget: ReplyBudget::default(),
             replies: 0,
             since: self.hub.now(),
+            view,
         });
     }
 
@@ -210,7 +240,10 @@ impl World {
         if let Some(channel) = new.filter(|_| !peer.has_left()) {
             let peer = peer.clone();
             let due = self.subscribe(&peer, channel);
-            self.subscribers[chosen].due.push(due);
+            let subscriber = &mut self.subscribers[chosen];
+            subscriber.due.push(due);
+            // An event does not say which channel it is of.
+            subscriber.view = None;
         }
     }
 
@@ -229,11 +262,12 @@ impl World {
     fn subscribe(&mut self, peer: &Peer, channel: &'static str) -> Due {
         let since = self.since(channel);
         let start = peer.subscribe_since(channel, since);
+        self.members.join(channel, peer);
         let epoch = start.position.map(|position| position.epoch);
         assert_eq!(epoch.is_some(), self.history.is_on());
         let end = self.published[channel].len();
         if start.position.is_some_and(|position| position.offset == 0) {
-            self.lives.insert(channel, Life { first: end, epoch });
+            self.lives.insert(channel, Life::new(end, epoch));
         }
         let life = self.lives[channel];
         if let Some(position) = start.position {
@@ -244,8 +278,14 @@ impl World {
             Since::Newest(wanted) => assert!(start.publications <= wanted && start.is_recovered.is_none()),
             Since::Offset(_) => unreachable!("its own test"),
             Since::After { position, or_newest } => {
-                let is_recoverable = Some(position.epoch) == epoch && self.keeps_since(channel, position);
+                let mut is_recoverable = Some(position.epoch) == epoch && self.keeps_since(channel, position);
+                if is_recoverable && start.is_recovered == Some(false) {
+                    assert!(self.hub.hub().metrics().process.read().history_evicted > 0, "nothing had to give way");
+                    self.lives.get_mut(channel).into_iter().for_each(|life| life.note_eviction(position));
+                    is_recoverable = false;
+                }
                 assert_eq!(start.is_recovered, Some(is_recoverable), "{position}");
+                assert!(!is_recoverable || !self.lives[channel].is_evicted(position), "it was evicted");
                 let missed =
                     end - life.first - usize::try_from(position.offset).unwrap_or(usize::MAX).min(end - life.first);
                 assert!(if is_recoverable { start.publications == missed } else { start.publications <= or_newest });
@@ -272,15 +312,9 @@ impl World {
 
     /// Whether the history has everything after a position, by the rules alone.
     fn keeps_since(&self, channel: &str, position: Position) -> bool {
-        let lines = &self.published[channel][self.lives[channel].first..];
-        let Some(missed) = usize::try_from(position.offset).ok().and_then(|offset| lines.get(offset..)) else {
-            return false;
-        };
-        let bytes: usize = missed.iter().map(|line| line.text.len() + 1).sum();
-        let is_old = |line: &Line| self.hub.now() - line.at >= self.history.ttl;
-        missed.len() <= self.history.size.min(RECOVERED_MAX)
-            && bytes <= self.limits.outbox_bytes_max
-            && !missed.iter().any(is_old)
+        let history = HistoryOptions { size: self.history.size.min(RECOVERED_MAX), ..self.history };
+        let bytes_max = self.limits.outbox_bytes_max;
+        self.lives[channel].keeps_since(&self.published[channel], position, history, bytes_max, self.hub.now())
     }
 
     fn unsubscribe(&mut self) {
@@ -288,6 +322,7 @@ impl World {
         if let Some(subscriber) = self.subscribers.iter_mut().find(is_here) {
             let due = subscriber.due.iter_mut().find(|due| due.to.is_none()).expect("there are two");
             subscriber.peer.unsubscribe(due.channel);
+            self.members.leave(due.channel, &subscriber.peer);
             due.to = Some(self.published[due.channel].len());
             subscriber.has_unsubscribed = true;
         }
@@ -306,7 +341,7 @@ impl World {
             // Nobody is there, and nothing is kept.
             let Some(Published { offset, epoch }) = self.hub.publish_to(channel, &text) else { return };
             if offset == 1 {
-                self.lives.insert(channel, Life { first: number, epoch });
+                self.lives.insert(channel, Life::new(number, epoch));
             }
             let life = self.lives[channel];
             assert_eq!((offset, epoch), ((number - life.first + 1) as u64, life.epoch), "offsets have no gap");
@@ -360,115 +395,10 @@ impl World {
         let subscriber = &mut self.subscribers[chosen];
         subscriber.peer.leave();
         for due in &mut subscriber.due {
-            due.to.get_or_insert_with(|| self.published[due.channel].len());
-        }
-    }
-
-    fn check(&self, subscriber: &Subscriber) {
-        let peer = &subscriber.peer;
-        let reason = peer.closed();
-        match reason {
-            None => {}
-            Some(CloseReason::SlowConsumer) => {
-                let is_closed = self.limits.slow_consumer == SlowConsumer::Close || !subscriber.encoding.may_skip();
-                assert!(subscriber.was_slow && is_closed);
-                self.check_had_its_time(subscriber);
+            if due.to.is_none() {
+                due.to = Some(self.published[due.channel].len());
+                self.members.leave(due.channel, &subscriber.peer);
             }
-            Some(CloseReason::NoPong) => assert!(subscriber.was_slow || subscriber.is_mute),
-            Some(CloseReason::TooManyRequests) => assert!(subscriber.asked_to_close),
-            Some(CloseReason::Shutdown) => assert!(self.is_closing_all),
-            Some(other) => panic!("{other:?} was not asked for"),
-        }
-        assert!(reason.is_none() || peer.pipe().undecoded() == 0, "bytes after the close frame");
-        let was_cut = peer.has_left() || peer.pipe().is_gone() || peer.end() == End::Aborted;
-        let has_all = !was_cut && matches!(reason, None | Some(CloseReason::Shutdown));
-        assert!(!has_all || self.is_closing_all == reason.is_some(), "open although all were closed");
-        self.check_lines(subscriber, has_all);
-    }
-
-    /// A slow consumer lagged by more than memory allows; or by more than its bound, for a while; or stalled for long.
-    fn check_had_its_time(&self, subscriber: &Subscriber) {
-        let HubLimits { outbox_bytes_max, outbox_stall_max, .. } = self.limits;
-        let published = |due: &Due| {
-            let lines = &self.published[due.channel];
-            let besides = if subscriber.encoding.may_skip() { 1 } else { PUSH_BYTES };
-            lines[due.from..due.to.unwrap_or(lines.len())].iter().map(|line| line.text.len() + besides).sum::<usize>()
-        };
-        let most = subscriber.due.iter().map(published).max().unwrap_or(0);
-        let time = self.hub.now() - subscriber.since;
-        let is_over = most > outbox_bytes_max && time >= outbox_stall_max / 10;
-        assert!(most > 8 * outbox_bytes_max || is_over || time >= outbox_stall_max, "{most} bytes in {time:?}");
-    }
-
-    /// No log keeps more than the slowest may lag by, once everything was fanned out and a tick has measured it.
-    fn check_memory(&self, time: Duration) {
-        if time < milliseconds(COALESCE_DELAY_MAX + 50) {
-            return;
-        }
-        let longest = (0..self.hub.hub().shards()).map(|shard| self.hub.counts(shard).lag_bytes).max();
-        assert!(longest <= Some(8 * self.limits.outbox_bytes_max as u64), "a log of {longest:?} bytes");
-    }
-
-    /// Order, no gap that was not told exactly, no duplicate, nothing of another channel.
-    fn check_lines(&self, subscriber: &Subscriber, has_all: bool) {
-        let mut next: HashMap<_, _> = subscriber.due.iter().map(|due| (due.channel, due.from)).collect();
-        let (mut told, mut missed, mut replies) = (0, 0, 0);
-        let is_single = subscriber.due.len() == 1;
-        let is_told = subscriber.encoding.tells_missed();
-        for line in subscriber.peer.lines() {
-            if let Some(reply) = line.strip_prefix(REPLY) {
-                assert!(reply.starts_with(&format!("{replies} ")), "replies come in order, each once: {line}");
-                replies += 1;
-                continue;
-            }
-            if let Some(notice) = line.strip_prefix(" [throng] ") {
-                told += notice.split(' ').next().and_then(|count| count.parse().ok()).unwrap_or(0);
-                continue;
-            }
-            let (offset, line) = published_line(subscriber.encoding, line);
-            let mut parts = line.split(':');
-            let (channel, number) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
-            let number: usize = number.parse().unwrap_or_else(|_| panic!("not ours: {line}"));
-            let next = next.get_mut(channel).unwrap_or_else(|| panic!("not subscribed to: {line}"));
-            assert!(number >= *next, "{line} again or late, expected {next}");
-            let published = &self.published[channel][number];
-            assert_eq!(line, published.text);
-            assert!(offset.is_none_or(|offset| offset == published.offset), "{offset:?}: {line}");
-            missed += number - *next;
-            assert!(!is_single || !is_told || missed == told, "{missed} missed and {told} told at {line}");
-            *next = number + 1;
-        }
-        assert!(!has_all || replies == subscriber.replies, "{replies} of {} replies", subscriber.replies);
-        let behind: usize = subscriber
-            .due
-            .iter()
-            .map(|due| due.to.unwrap_or_else(|| self.published[due.channel].len()).saturating_sub(next[due.channel]))
-            .sum();
-        assert!(self.limits.slow_consumer == SlowConsumer::Skip || told == 0);
-        if has_all && is_told && !subscriber.has_unsubscribed {
-            assert_eq!(missed + behind, told, "missed and told");
-        } else {
-            assert!(told <= missed + behind, "told {told} of {missed} missed and {behind} behind");
-        }
-    }
-
-    /// What was counted is what happened.
-    fn check_counts(&self) {
-        let counts: Vec<_> = (0..self.hub.hub().shards()).map(|shard| self.hub.counts(shard)).collect();
-        let taken: u64 = self.subscribers.iter().map(|subscriber| subscriber.peer.pipe().taken()).sum();
-        assert_eq!(counts.iter().map(|counts| counts.bytes).sum::<u64>(), taken, "bytes");
-        let writes: u64 = self.subscribers.iter().map(|subscriber| subscriber.peer.pipe().writes()).sum();
-        assert!(counts.iter().map(|counts| counts.sends).sum::<u64>() >= writes, "sends");
-        let is_whole = |subscriber: &Subscriber| {
-            !subscriber.peer.has_left() && !subscriber.peer.pipe().is_gone() && subscriber.peer.end() != End::Aborted
-        };
-        let lines = self.subscribers.iter().flat_map(|subscriber| subscriber.peer.lines());
-        let lines = lines.filter(|line| !line.starts_with(" [throng]") && !line.starts_with(REPLY)).count() as u64;
-        let deliveries = counts.iter().map(|counts| counts.deliveries).sum::<u64>();
-        if self.subscribers.iter().all(is_whole) {
-            assert_eq!(deliveries, lines, "deliveries");
-        } else {
-            assert!(deliveries >= lines, "{deliveries} deliveries of {lines} lines");
         }
     }
 }

@@ -257,6 +257,8 @@ async fn every_wrong_request_is_told_the_field_the_value_and_the_rule() {
         ("history", r#"{"channel":"a","since":{"offset":-1,"epoch":""}}"#.to_owned(), "since.offset: invalid value"),
         ("history", r#"{"channel":"a","since":[1,""]}"#.to_owned(), "since: invalid type: sequence"),
         ("history_remove", "{}".to_owned(), "missing field `channel`"),
+        ("presence", "{}".to_owned(), "missing field `channel`"),
+        ("presence_stats", r#"{"channel":"a b"}"#.to_owned(), "channel: "),
         ("disconnect", "{}".to_owned(), "client or user: one of them has to name what is disconnected"),
         ("disconnect", r#"{"user":""}"#.to_owned(), "user: it is empty"),
         ("disconnect", r#"{"client":"x"}"#.to_owned(), "client: \"x\" is not the id of a connection such as 0/17.3"),
@@ -303,6 +305,9 @@ async fn answers_that_are_errors_have_status_200_or_their_own() {
             108,
             "set history_size and history_ttl of [[namespace]] plain",
         ),
+        ("presence", r#"{"channel":"none:a"}"#, 404, 102, "channel none:a: there is no namespace \"none\""),
+        ("presence", r#"{"channel":"plain:a"}"#, 404, 108, "channel plain:a: its namespace has no presence"),
+        ("presence_stats", r#"{"channel":"a"}"#, 404, 108, "set presence of [default_namespace]"),
         ("history", since, 416, 112, "since: 00000000000000fe:5 is not in this history"),
         ("history", r#"{"channel":"a","since":{"offset":5,"epoch":"x"}}"#, 416, 112, "since: x:5"),
     ] {

@@ -83,6 +83,9 @@ async fn key_of_a_table_may_do_what_its_scopes_say() {
         ("reader-12345", "refresh", r#"{"client":"0/0.0"}"#, 403),
         ("reader-12345", "info", "{}", 200),
         ("reader-12345", "history", r#"{"channel":"a"}"#, 200),
+        ("reader-12345", "presence", r#"{"channel":"a"}"#, 200),
+        ("publisher-12", "presence", r#"{"channel":"a"}"#, 403),
+        ("publisher-12", "presence_stats", r#"{"channel":"a"}"#, 403),
         ("reader-12345", "publish", &*publish, 403),
         ("reader-12345", "publish_stream", &*publish, 403),
         ("reader-12345", "history_remove", r#"{"channel":"a"}"#, 403),
@@ -365,5 +368,5 @@ async fn description_is_served_without_a_key_and_names_every_method() {
     let answer = get(server.addr, "/api/openapi.json").await;
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
     let paths = parse(&answer)["paths"].as_object().unwrap().len();
-    assert_eq!(paths, 12);
+    assert_eq!(paths, 14);
 }

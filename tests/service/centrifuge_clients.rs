@@ -196,6 +196,31 @@ async fn pings_and_pongs_are_messages() {
     drop(clock);
 }
 
+/// An SDK ignores pings before the reply to its connect, and would be closed for the missing pong.
+#[tokio::test]
+async fn client_is_not_pinged_before_it_has_connected() {
+    let server = start(|config| {
+        config.limits.ping_interval = Duration::from_millis(300);
+        config.limits.pong_timeout = Duration::from_millis(200);
+    })
+    .await;
+    let clock = FrozenClock::new();
+    let hello = frame(0x81, br#"{"id":1,"connect":{}}"#);
+    let mut late = Raw::connect(server.addr, PATH, b"").await;
+    let mut other = Raw::connect(server.addr, PATH, &hello).await;
+    assert!(clock.pass_until(other.judge.text()).await.contains("\"connect\""));
+    // Each ping of this one is one of everybody.
+    for _ in 0..4 {
+        assert_eq!(clock.pass_until(other.judge.text()).await, "{}");
+        other.send(&frame(0x81, b"{}")).await;
+    }
+    late.send(&hello).await;
+    assert!(clock.pass_until(late.judge.text()).await.contains("\"connect\""), "its first message");
+    assert_eq!(clock.pass_until(late.judge.text()).await, "{}");
+    assert_eq!(clock.pass_until(late.closed()).await, Some((3012, "no pong".to_owned())));
+    drop(clock);
+}
+
 /// What a client missed stands in its reply, and what is published meanwhile comes after it, each once.
 #[tokio::test]
 async fn client_that_returns_gets_what_it_missed_or_is_told_that_it_does_not() {

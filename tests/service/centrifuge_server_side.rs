@@ -147,7 +147,7 @@ async fn subscription_tells_when_its_token_ends_and_takes_a_new_one() {
 
 /// docs/threats.md, row 20: the grace of 25 seconds is not a way to stay.
 #[tokio::test]
-async fn client_is_disconnected_when_a_subscription_has_expired_and_was_not_refreshed() {
+async fn client_is_disconnected_when_a_subscription_has_expired() {
     let server = server().await;
     let mut claims = tokens::claims("42");
     claims["channel"] = "$a".into();

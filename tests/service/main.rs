@@ -4,8 +4,6 @@
 
 #[path = "../common/server/mod.rs"]
 mod server;
-#[path = "../common/simulation/mod.rs"]
-mod simulation;
 #[path = "../common/tokens/mod.rs"]
 mod tokens;
 
@@ -23,6 +21,7 @@ mod cases_command_line;
 mod cases_config;
 mod cases_http;
 mod cases_namespaces;
+mod cases_presence;
 mod cases_signals;
 mod cases_tls_files;
 mod cases_token_commands;

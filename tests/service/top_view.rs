@@ -14,10 +14,17 @@ fn page(deliveries: u32) -> Sample {
          throng_connections{{shard=\"0\"}} 600\nthrong_connections{{shard=\"1\"}} 634\n\
          throng_deliveries_total{{shard=\"0\"}} {deliveries}\nthrong_deliveries_total{{shard=\"1\"}} 0\n\
          throng_sends_total{{shard=\"0\"}} {}\nthrong_sends_total{{shard=\"1\"}} 0\n\
+         throng_history_bytes 2097152\nthrong_history_bytes_max 67108864\n\
+         throng_api_requests_total{{method=\"publish\",code=\"0\"}} {deliveries}\n\
+         throng_api_requests_total{{method=\"batch\",code=\"107\"}} {}\n\
+         throng_recoveries_total {}\nthrong_recoveries_incomplete_total {}\n\
          throng_parked{{shard=\"0\"}} 3\nthrong_lag_bytes{{shard=\"0\"}} 204800\n\
          throng_delivery_seconds_bucket{{le=\"0.005\",shard=\"0\"}} {deliveries}\n\
          throng_delivery_seconds_bucket{{le=\"+Inf\",shard=\"0\"}} {deliveries}\n",
-        deliveries / 16
+        deliveries / 16,
+        deliveries / 100,
+        deliveries / 10,
+        deliveries / 1000,
     ))
 }
 
@@ -53,6 +60,7 @@ fn everything_that_matters_is_on_the_screen_at_every_size() {
             "p99 5.00ms",
             "50.0 MiB",
             "refused 0/s",
+            "history 2.00 MiB of 64.0 MiB",
             "200 KiB",
             "1.50s",
             "12.3ms",
@@ -64,9 +72,13 @@ fn everything_that_matters_is_on_the_screen_at_every_size() {
         ] {
             assert!(text.contains(part), "{part} is not on {size:?}:\n{text}");
         }
+        // The rates are over the time between two samples, which is not known; their ratios are.
+        let backends = text.lines().nth(3).unwrap_or_default();
+        assert!(["api ", "errors ", "recovered ", "gaps "].iter().all(|name| backends.contains(name)), "{backends}");
+        assert!(!backends.contains(" 0/s"), "{backends}");
         assert!(text.lines().count() <= usize::from(size.1) && text.lines().any(|line| line.starts_with("q quit")));
         let rows = text.lines().filter(|line| line.contains("2001:db8::1234")).count();
-        assert!(rows + 17 >= usize::from(size.1), "{rows} connections on {size:?}:\n{text}");
+        assert!(rows + 18 >= usize::from(size.1), "{rows} connections on {size:?}:\n{text}");
         assert_eq!(text.contains("0/1.0"), size.0 >= 110, "a wide screen shows names");
     }
 }

@@ -17,6 +17,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         return Err(ConfigError::EncryptedMetrics(metrics.clone()));
     }
     let clients = config.clients;
+    check_api(config)?;
     match config.load {
         Load::Idle { clients_low: low } if low >= clients => Err(ConfigError::OneSize { low, clients }),
         Load::Idle { .. } if config.server_pid.is_none() => Err(ConfigError::NoServerPid),
@@ -29,6 +30,20 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         Load::Channels { channels, subscriptions, .. } => check_channels(config, channels, subscriptions),
         _ => Ok(()),
     }
+}
+
+/// Checks that the load is one that a backend can make.
+fn check_api(config: &Config) -> Result<(), ConfigError> {
+    let why = match (&config.api, &config.load) {
+        (None, _) => return Ok(()),
+        (_, Load::Idle { .. }) => ("idle", "it sends no messages; omit --publish"),
+        (_, Load::Chat { .. }) => {
+            ("chat", "its members publish themselves; for a backend use fanout with a higher --rate")
+        }
+        _ => return Ok(()),
+    };
+    let (scenario, why) = why;
+    Err(ConfigError::NoApi { scenario, why })
 }
 
 fn check_channels(config: &Config, channels: usize, subscriptions: usize) -> Result<(), ConfigError> {

@@ -37,8 +37,16 @@ pub(crate) enum ValueError {
     Duration,
     #[error("must be above 0")]
     NoTime,
+    #[error("must be 1 to 256: each receiver keeps a number for each connection")]
+    ApiConnections,
+    #[error("must be 1 to 4096")]
+    Batch,
+    #[error("must be printable ASCII without spaces: it is sent in a header")]
+    Key,
     #[error("must be 1 to 200 letters, digits, or _ - . :")]
     Channel,
+    #[error("must be one name of letters, digits, and !#$%&'*+-.^_`|~")]
+    Subprotocol,
 }
 
 /// Why values that are fine one by one are refused together.
@@ -74,6 +82,19 @@ pub(crate) enum ConfigError {
     UnusedChannel { channel: String, url: Box<Target> },
     #[error("{flag} would have no effect: {why}; omit it")]
     Unused { flag: &'static str, why: &'static str },
+    #[error(
+        "--leavers {leavers} is not below --clients {clients}; some have to stay, to see what the return costs them"
+    )]
+    NobodyStays { leavers: usize, clients: usize },
+    #[error("recovery needs --protocol numbered, whose clients know their positions; omit --protocol")]
+    NoPositions,
+    #[error(
+        "--publish api needs a channel: put {CHANNEL} into --url {0} where the server expects it, or name one with \
+             --channel"
+    )]
+    ApiWithoutChannel(Target),
+    #[error("--publish api in the scenario {scenario}: {why}")]
+    NoApi { scenario: &'static str, why: &'static str },
     #[error("--source-addresses has no effect with --url {0}: IPv6 has one loopback address; use 127.0.0.1")]
     OneSourceAddress(Target),
     #[error("--server-metrics {0} is read without TLS; use an address of the server without TLS")]

@@ -1,6 +1,6 @@
 //! The scenarios as subcommands: what each measures.
 
-use super::args::disturbance::{ChurnArgs, SlowArgs, StormArgs};
+use super::args::disturbance::{ChurnArgs, RecoveryArgs, SlowArgs, StormArgs};
 use super::args::scale::{ChannelsArgs, IdleArgs, RampArgs};
 use super::args::steady::{BurstArgs, ChatArgs, FanoutArgs, SaturateArgs, SoakArgs};
 use super::check::check;
@@ -67,6 +67,15 @@ pub(crate) enum ScenarioCommand {
     /// from the first message they receive to the last.
     #[command(args_override_self = true)]
     Churn(ChurnArgs),
+    /// What does it cost when many clients return and ask for what they missed?
+    ///
+    /// A calm phase; then --leavers of the clients are cut off, --missed messages are published, and all of them return
+    /// at random moments of --within, each with its position (subprotocol throng.numbered, ?since=EPOCH:OFFSET). Each
+    /// must get exactly what it missed, once and in order. Compares the latency of the clients that stay, and reports
+    /// when all were back and the server's memory before and at its peak. The second phase lasts twice --within. The
+    /// channel must keep what is missed: throng --history-size 300.
+    #[command(args_override_self = true)]
+    Recovery(RecoveryArgs),
     /// How much load until latency exceeds a limit?
     ///
     /// Raises the clients (or, with --by rate, the messages per second) step by step from --from by --step, measures
@@ -102,6 +111,7 @@ impl ScenarioCommand {
             Self::Slow(_) => "slow",
             Self::Storm(_) => "storm",
             Self::Churn(_) => "churn",
+            Self::Recovery(_) => "recovery",
             Self::Ramp(_) => "ramp",
             Self::Channels(_) => "channels",
             Self::Soak(_) => "soak",
@@ -123,6 +133,7 @@ impl ScenarioCommand {
             Self::Slow(args) => args.into_config(),
             Self::Storm(args) => args.into_config(),
             Self::Churn(args) => args.into_config(),
+            Self::Recovery(args) => args.into_config(),
             Self::Ramp(args) => args.into_config(),
             Self::Channels(args) => args.into_config(),
             Self::Soak(args) => args.into_config(),

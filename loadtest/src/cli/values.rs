@@ -5,6 +5,12 @@ use crate::report::asserts::{Assert, AssertError};
 use crate::wire::record::{SIZE_MAX, SIZE_MIN};
 use std::time::Duration;
 
+/// Connections to the API. Each receiver keeps a sequence number for each.
+const CONNECTIONS_MAX: usize = 256;
+
+/// Publications of a request. With 64 bytes each, it has some 400 kB.
+const BATCH_MAX: usize = 4096;
+
 pub(super) fn positive(text: &str) -> Result<usize, ValueError> {
     match text.parse().map_err(|_| ValueError::NotWhole)? {
         0 => Err(ValueError::Zero),
@@ -17,6 +23,27 @@ pub(super) fn processes(text: &str) -> Result<usize, ValueError> {
         value @ 1..=64 => Ok(value),
         _ => Err(ValueError::Processes),
     }
+}
+
+/// Parses a number of connections to the API; each is a publisher of its own.
+pub(super) fn connections(text: &str) -> Result<usize, ValueError> {
+    match positive(text)? {
+        value @ 1..=CONNECTIONS_MAX => Ok(value),
+        _ => Err(ValueError::ApiConnections),
+    }
+}
+
+pub(super) fn batch(text: &str) -> Result<usize, ValueError> {
+    match positive(text)? {
+        value @ 1..=BATCH_MAX => Ok(value),
+        _ => Err(ValueError::Batch),
+    }
+}
+
+/// Parses a key, which goes into a header as it is.
+pub(super) fn key(text: &str) -> Result<String, ValueError> {
+    let is_good = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_good { Ok(text.to_owned()) } else { Err(ValueError::Key) }
 }
 
 pub(super) fn rate(text: &str) -> Result<f64, ValueError> {
@@ -74,6 +101,12 @@ pub(super) fn channel(text: &str) -> Result<String, ValueError> {
         return Ok(text.to_owned());
     }
     Err(ValueError::Channel)
+}
+
+/// Parses the name of a subprotocol, RFC 6455 section 4.1: a token of HTTP, which goes into a header as it is.
+pub(super) fn subprotocol(text: &str) -> Result<String, ValueError> {
+    let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if !text.is_empty() && text.bytes().all(is_good) { Ok(text.to_owned()) } else { Err(ValueError::Subprotocol) }
 }
 
 /// Checks a condition, so that a wrong one is refused now and not after an hour of load.

@@ -25,7 +25,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(15);
 const OWN_FLAGS: [&str; 8] = ["face", "html", "json", "protocol", "quiet", "server-metrics", "server-pid", "url"];
 
 /// Flags that make the load. Servers with different ones are not compared under the same test.
-const LOAD_FLAGS: [&str; 19] = [
+const LOAD_FLAGS: [&str; 22] = [
     "burst",
     "by",
     "channels",
@@ -36,6 +36,8 @@ const LOAD_FLAGS: [&str; 19] = [
     "every",
     "from",
     "jitter",
+    "leavers",
+    "missed",
     "p99-max",
     "rate",
     "size",
@@ -44,6 +46,7 @@ const LOAD_FLAGS: [&str; 19] = [
     "steps",
     "subscriptions",
     "window",
+    "within",
     "zipf",
 ];
 

@@ -16,6 +16,7 @@ pub(crate) enum Scenario {
     Slow,
     Storm,
     Churn,
+    Recovery,
     Ramp,
     Channels,
     Soak,
@@ -40,6 +41,9 @@ pub(crate) enum Load {
     Storm { rate: f64, jitter: Duration },
     /// One publisher, while the last `churners` clients disconnect and reconnect, `churn_rate` per second.
     Churn { rate: f64, churn_rate: f64, churners: usize },
+    /// One publisher, while the last `leavers` clients are away: `missed` messages are published before they return
+    /// within `within` and ask for them.
+    Recovery { rate: f64, leavers: usize, missed: usize, within: Duration },
     /// Steps of more clients or more messages, until p99 passes a limit.
     Ramp(RampLoad),
     /// Many channels, whose popularity follows Zipf's law with the exponent `zipf`; `subscriptions` is per client.
@@ -86,6 +90,7 @@ impl Load {
             Self::Slow { .. } => Scenario::Slow,
             Self::Storm { .. } => Scenario::Storm,
             Self::Churn { .. } => Scenario::Churn,
+            Self::Recovery { .. } => Scenario::Recovery,
             Self::Ramp(_) => Scenario::Ramp,
             Self::Channels { .. } => Scenario::Channels,
             Self::Soak { .. } => Scenario::Soak,
@@ -100,5 +105,10 @@ impl Load {
     /// Returns the number of clients, the last of the run, that disconnect and reconnect.
     pub(crate) const fn churners(&self) -> usize {
         if let Self::Churn { churners, .. } = self { *churners } else { 0 }
+    }
+
+    /// Returns the number of clients, the last of the run, that leave and recover what they missed.
+    pub(crate) const fn leavers(&self) -> usize {
+        if let Self::Recovery { leavers, .. } = self { *leavers } else { 0 }
     }
 }

@@ -31,6 +31,12 @@ struct LoadRecord {
     channels: usize,
     subscriptions: usize,
     zipf: f64,
+    #[serde(default)]
+    leavers: usize,
+    #[serde(default)]
+    missed: usize,
+    #[serde(default, with = "seconds")]
+    within: Duration,
 }
 
 /// Writes a load as its record.
@@ -54,6 +60,7 @@ impl From<Load> for LoadRecord {
             Load::Slow { rate, stalled } => Self { rate, stalled, ..unused },
             Load::Storm { rate, jitter } => Self { rate, jitter, ..unused },
             Load::Churn { rate, churn_rate, churners } => Self { rate, churn_rate, churners, ..unused },
+            Load::Recovery { rate, leavers, missed, within } => Self { rate, leavers, missed, within, ..unused },
             Load::Ramp(RampLoad { axis, from, step, steps_max, p99_max, rate }) => {
                 Self { axis, ramp_from: from, ramp_step: step, ramp_steps: steps_max, p99_max, rate, ..unused }
             }
@@ -76,6 +83,9 @@ impl From<LoadRecord> for Load {
             Scenario::Slow => Self::Slow { rate, stalled: record.stalled },
             Scenario::Storm => Self::Storm { rate, jitter: record.jitter },
             Scenario::Churn => Self::Churn { rate, churn_rate, churners },
+            Scenario::Recovery => {
+                Self::Recovery { rate, leavers: record.leavers, missed: record.missed, within: record.within }
+            }
             Scenario::Ramp => Self::Ramp(RampLoad {
                 axis: record.axis,
                 from: record.ramp_from,
@@ -108,6 +118,7 @@ mod tests {
             Load::Slow { rate: 2.0, stalled: 3 },
             Load::Storm { rate: 2.0, jitter: second },
             Load::Churn { rate: 2.0, churn_rate: 4.0, churners: 5 },
+            Load::Recovery { rate: 2.0, leavers: 5, missed: 3, within: second },
             Load::Ramp(RampLoad { axis, from: 1.0, step: 2.0, steps_max: 3, p99_max: second, rate: 9.0 }),
             Load::Channels { rate: 2.0, channels: 9, subscriptions: 2, zipf: 1.5 },
             Load::Soak { rate: 5.0 },
@@ -124,6 +135,6 @@ mod tests {
         let record = serde_json::to_value(LoadRecord::from(Load::Fanout { rate: 20.0 })).unwrap();
         assert_eq!(record["window"], 0);
         assert_eq!(record["p99_max"], 0.0);
-        assert_eq!(record.as_object().map(serde_json::Map::len), Some(18));
+        assert_eq!(record.as_object().map(serde_json::Map::len), Some(21));
     }
 }

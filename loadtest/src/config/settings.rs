@@ -1,5 +1,6 @@
 //! The settings of a run: its load, and everything that all scenarios have.
 
+use super::api::Api;
 use super::load::Load;
 use super::{record, seconds};
 use crate::wire::protocol::Protocol;
@@ -16,6 +17,9 @@ pub(crate) struct Config {
     pub(crate) url: Target,
     #[serde(rename = "face")]
     pub(crate) protocol: Protocol,
+    /// Present if messages are published through the server's API and not by clients.
+    #[serde(default)]
+    pub(crate) api: Option<Api>,
     /// The channel; in `channels` the prefix of their names. Empty if nothing that is sent contains it.
     pub(crate) channel: String,
     /// Receivers, or members of a chat.
@@ -69,7 +73,7 @@ impl Config {
 
     /// Whether the first connection publishes what all others receive.
     pub(crate) const fn has_own_publisher(&self) -> bool {
-        !matches!(self.load, Load::Idle { .. } | Load::Chat { .. } | Load::Channels { .. })
+        self.api.is_none() && !matches!(self.load, Load::Idle { .. } | Load::Chat { .. } | Load::Channels { .. })
     }
 
     /// Whether both make the same load, so that their figures can be compared. How long it lasts, and which client
@@ -78,13 +82,15 @@ impl Config {
         self.load == other.load && (self.clients, self.size) == (other.clients, other.size)
     }
 
-    /// Returns how many publisher numbers there are: those of the first connections, or of the channels.
+    /// Returns how many publisher numbers there are: those of the first connections, of the channels, or of the
+    /// connections to the API.
     pub(crate) const fn publishers(&self) -> usize {
-        match self.load {
-            Load::Idle { .. } => 0,
-            Load::Chat { .. } => self.clients,
-            Load::Channels { channels, .. } => channels,
-            _ => 1,
+        match (&self.load, &self.api) {
+            (Load::Idle { .. }, _) => 0,
+            (Load::Chat { .. }, _) => self.clients,
+            (Load::Channels { channels, .. }, _) => *channels,
+            (_, Some(api)) => api.connections,
+            (_, None) => 1,
         }
     }
 }

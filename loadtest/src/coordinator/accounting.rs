@@ -23,6 +23,7 @@ impl Coordinator {
             return Ok(());
         }
         let received = self.ask_remaining(&Request::Received, Event::received)?;
+        let refused: u64 = received.iter().map(|part| part.unaccepted).sum();
         let unaccepted = self.exclude_unaccepted(&received);
         let missing = self.ask_remaining(&Request::Missing { sent: self.sent.clone() }, Event::missing)?;
         let missing = missing.iter().fold(Missing::default(), |sum, part| Missing {
@@ -30,6 +31,7 @@ impl Coordinator {
             closed: sum.closed + part.closed,
         });
         self.findings.accounting = totals(&received, missing, unaccepted);
+        self.findings.accounting.unaccepted_by_api = refused;
         self.findings.closes = CloseCount::sum(received.iter().flat_map(|part| part.closes.clone()));
         let mut refusals = BTreeMap::new();
         for refusal in received.iter().flat_map(|part| &part.refusals) {

@@ -52,7 +52,9 @@ impl Fleet {
             fleet.workers.push(Worker { child, input });
             let sender = sender.clone();
             std::thread::spawn(move || listen(index, output, &sender));
-            let job = Job { config: config.clone(), share: Share { index, of: config.processes } };
+            let share = Share { index, of: config.processes };
+            let api_key = config.api.as_ref().and_then(|api| api.key.clone());
+            let job = Job { config: config.clone(), share, api_key };
             fleet.write(index, &serde_json::to_vec(&job)?);
         }
         Ok(fleet)

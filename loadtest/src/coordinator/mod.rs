@@ -18,4 +18,4 @@ mod progress;
 mod timeline;
 
 pub(crate) use run::Coordinator;
-pub(crate) use window::Window;
+pub(crate) use window::{Window, time_of};

@@ -11,8 +11,8 @@ use crate::observe::metrics::{Counters, fetch};
 use crate::observe::server::ServerProcess;
 use crate::observe::syscalls::Count;
 use crate::observe::watch::Moment;
-use crate::results::{Churn, GeneratorUse, Phase, ServerUse};
-use crate::worker::messages::{Drive, Edge, Event, Loaded, Request, TimedLoad};
+use crate::results::{ApiAnswers, Churn, GeneratorUse, Phase, Recovery, ServerUse};
+use crate::worker::messages::{Drive, Edge, Event, Loaded, Recoveries, Request, TimedLoad};
 use anyhow::Result;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -32,6 +32,15 @@ pub(crate) struct Window {
     pub(crate) duration: Duration,
     /// Connections that come and go per second.
     pub(crate) churn_rate: f64,
+    /// Time from its opening within which the clients that left return; 0 if they stay away.
+    pub(crate) return_within: Duration,
+}
+
+impl Window {
+    /// Returns a window in which no client comes or goes.
+    pub(crate) const fn new(name: &'static str, drive: Drive, warmup: Duration, duration: Duration) -> Self {
+        Self { name, drive, warmup, duration, churn_rate: 0.0, return_within: Duration::ZERO }
+    }
 }
 
 /// The counters that the coordinator itself reads at one end of the window.
@@ -49,7 +58,7 @@ impl Coordinator {
     /// As [`Self::measure`].
     pub(crate) fn measure_load(&mut self, name: &'static str, drive: Drive) -> Result<()> {
         let (warmup, duration) = (self.config.warmup, self.config.duration);
-        let phase = self.measure(&Window { name, drive, warmup, duration, churn_rate: 0.0 })?;
+        let phase = self.measure(&Window::new(name, drive, warmup, duration))?;
         self.findings.phases.push(phase);
         Ok(())
     }
@@ -72,6 +81,7 @@ impl Coordinator {
             end_ns,
             patience_ns: nanos(self.config.drain),
             churn_rate: window.churn_rate,
+            return_ns: nanos(window.return_within),
         }))?;
         self.stage("warm-up", Some(window.warmup));
         self.run_until(open_ns)?;
@@ -97,10 +107,14 @@ impl Coordinator {
             kernel_tcp_peak,
             ..between(window.name, &loaded, &before.moment, &after.moment)
         };
+        phase.api = api_answers(&loaded, phase.seconds);
         phase.syscalls_per_delivery = count.and_then(Count::per_second).map(|rate| rate / phase.deliveries_per_second);
         add_counters(&mut phase, before, after);
         if window.churn_rate > 0.0 {
             self.note_arrivals(window, &loaded, &phase);
+        }
+        if !window.return_within.is_zero() {
+            self.note_returns(&loaded)?;
         }
         if let Err(gone) = self.check_gone() {
             // The figures until then are reported too.
@@ -155,6 +169,28 @@ impl Coordinator {
         Ok((Histogram::merged(&parts), first, last))
     }
 
+    /// Records the returns of the clients that had left in the findings.
+    fn note_returns(&mut self, loaded: &[Loaded]) -> Result<()> {
+        let parts: Vec<_> = loaded.iter().filter_map(|loaded| loaded.returned.as_ref()).collect();
+        let returns = Histogram::merged(parts.iter().map(|part| &part.returns));
+        let left = parts.iter().map(|part| part.clients).sum();
+        let sum = |figure: fn(&Recoveries) -> u64| loaded.iter().map(|loaded| figure(&loaded.recoveries)).sum();
+        self.findings.recovery = Some(Recovery {
+            stayed: self.config.connections() - self.config.load.leavers(),
+            left,
+            back: usize::try_from(returns.count())?,
+            back_99_s: time_of(&returns, left, 99),
+            back_100_s: time_of(&returns, left, 100),
+            returns: returns.summary(),
+            attempts: parts.iter().map(|part| part.attempts).sum(),
+            recovered: sum(|recoveries| recoveries.complete),
+            incomplete: sum(|recoveries| recoveries.incomplete),
+            lines: sum(|recoveries| recoveries.lines),
+            ..Recovery::default()
+        });
+        Ok(())
+    }
+
     /// Records the arrivals in the findings.
     fn note_arrivals(&mut self, window: &Window, loaded: &[Loaded], phase: &Phase) {
         let arrivals: u64 = loaded.iter().map(|loaded| loaded.arrivals).sum();
@@ -170,6 +206,26 @@ impl Coordinator {
             server_rss_per_arrival: is_known.then(|| growth / arrivals as f64),
         });
     }
+}
+
+/// Returns the answers of the API to all workers, if they publish through it.
+fn api_answers(loaded: &[Loaded], window_s: f64) -> Option<ApiAnswers> {
+    let parts: Vec<_> = loaded.iter().filter_map(|loaded| loaded.api.as_ref()).collect();
+    let answers: u64 = parts.iter().map(|part| part.answers).sum();
+    let accepted: u64 = parts.iter().map(|part| part.accepted).sum();
+    (!parts.is_empty()).then(|| ApiAnswers {
+        answers_per_second: answers as f64 / window_s,
+        accepted_per_second: accepted as f64 / window_s,
+        batch: accepted as f64 / answers.max(1) as f64,
+        answer_time: Histogram::merged(parts.iter().map(|part| &part.answer_time)).summary(),
+    })
+}
+
+/// Returns after which time a share of all `clients` was back, in seconds; nothing if it never was.
+pub(crate) fn time_of(returns: &Histogram, clients: usize, percent: usize) -> Option<f64> {
+    let back = returns.count() as f64;
+    let wanted = (clients * percent).div_ceil(100) as f64;
+    (clients > 0 && back >= wanted).then(|| returns.quantile(wanted / back).as_secs_f64())
 }
 
 /// Merges a worker's figures by message into those of all.

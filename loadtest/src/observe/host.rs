@@ -84,12 +84,23 @@ impl Environment {
             kernel: fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned(),
             cores: cpus.lines().filter(|line| line.starts_with("processor")).count(),
             cores_allowed: std::thread::available_parallelism().map_or(0, usize::from),
-            command: std::env::args().collect::<Vec<_>>().join(" "),
+            command: without_key(std::env::args()),
             commit: commit.map(|commit| commit.trim().to_owned()),
             unix_time_s: std::time::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs()),
             settings: settings(),
         }
     }
+}
+
+/// Returns the words of a command line, with the key of an API replaced: reports are passed around.
+fn without_key(words: impl Iterator<Item = String>) -> String {
+    let mut is_key = false;
+    let words = words.map(|word| match word.split_once('=') {
+        _ if std::mem::replace(&mut is_key, word == "--api-key") => "KEY".to_owned(),
+        Some(("--api-key", _)) => "--api-key=KEY".to_owned(),
+        _ => word,
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// Reads settings that explain differences between two machines.
@@ -110,4 +121,16 @@ fn settings() -> BTreeMap<String, String> {
     ];
     let kernel = kernel.map(|(name, path)| (name.to_owned(), read(path)));
     kernel.into_iter().filter(|(_, value)| !value.is_empty()).chain([("nofile".to_owned(), descriptors)]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn key_is_in_no_report() {
+        let words = ["loadtest", "fanout", "--api-key", "secret", "--publish", "api", "--api-key=secret"];
+        let line = without_key(words.map(str::to_owned).into_iter());
+        assert_eq!(line, "loadtest fanout --api-key KEY --publish api --api-key=KEY");
+    }
 }

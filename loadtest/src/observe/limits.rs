@@ -25,7 +25,8 @@ pub(crate) fn check(config: &Config) -> Result<(), RunError> {
         );
         return Err(RunError::Limits(text));
     }
-    let each = connections.div_ceil(config.processes) as u64 + config.validators as u64;
+    let to_api = config.api.as_ref().map_or(0, |api| api.connections);
+    let each = connections.div_ceil(config.processes) as u64 + (config.validators + to_api) as u64;
     let wanted = each + DESCRIPTORS_SPARE;
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_none_or(|current| current >= wanted) {

@@ -90,6 +90,16 @@ impl ServerProcess {
         self.sum(rss)
     }
 
+    /// Returns the largest resident memory since the process began.
+    pub(crate) fn rss_peak_bytes(&self) -> Option<u64> {
+        let peak = |pid: &u32| {
+            let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+            line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib * 1024)
+        };
+        self.sum(peak)
+    }
+
     /// Returns resident memory with shared pages divided among the processes that share them; walks all pages.
     pub(crate) fn pss_bytes(&self) -> Option<u64> {
         let pss = |pid: &u32| {

@@ -67,6 +67,11 @@ impl Watch {
         self.server.as_ref().and_then(ServerProcess::rss_bytes).unwrap_or_default()
     }
 
+    /// Returns the largest resident memory that the server ever had; 0 if its process is not known.
+    pub(crate) fn rss_peak_ever(&self) -> u64 {
+        self.server.as_ref().and_then(ServerProcess::rss_peak_bytes).unwrap_or_default()
+    }
+
     /// Returns the peaks (RSS, kernel TCP memory) since the last call, and begins anew.
     pub(crate) fn take_peaks(&mut self) -> (u64, u64) {
         self.sample();

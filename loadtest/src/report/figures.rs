@@ -124,6 +124,21 @@ pub(crate) const OF_PHASE: &[Figure<Phase>] = &[
     figure("late_p99", "sent late p99", Unit::Latency, Better::Lower, |p| {
         (p.lateness.count > 0).then_some(p.lateness.p99_us as f64)
     }),
+    figure("api_publications_per_s", "API publications/s", Unit::PerSecond, Better::Higher, |p| {
+        p.api.as_ref().map(|api| api.accepted_per_second)
+    }),
+    figure("api_answers_per_s", "API answers/s", Unit::PerSecond, Better::Higher, |p| {
+        p.api.as_ref().map(|api| api.answers_per_second)
+    }),
+    figure("api_batch", "API publications/answer", Unit::Each, Better::Neither, |p| {
+        p.api.as_ref().map(|api| api.batch)
+    }),
+    figure("api_p50", "API answer p50", Unit::Latency, Better::Lower, |p| {
+        p.api.as_ref().map(|api| api.answer_time.p50_us as f64)
+    }),
+    figure("api_p99", "API answer p99", Unit::Latency, Better::Lower, |p| {
+        p.api.as_ref().map(|api| api.answer_time.p99_us as f64)
+    }),
     figure("server_cpu", "server CPU", Unit::Share, Better::Lower, |p| p.server.map(|server| server.cpu_share)),
     figure("server_cpu_per_delivery", "server CPU/delivery", Unit::Cpu, Better::Lower, |p| {
         p.server.map(|server| server.cpu_us_per_delivery)
@@ -225,6 +240,29 @@ pub(crate) const OF_RUN: &[Figure<Findings>] = &[
     }),
     figure("storm_rss_peak", "server RSS peak in the storm", Unit::Bytes, Better::Lower, |f| {
         known(f.storm.as_ref()?.rounds.iter().map(|round| round.server_rss_peak).max()?)
+    }),
+    figure("recovered", "recovered completely", Unit::Count, Better::Higher, |f| {
+        f.recovery.as_ref().map(|recovery| recovery.recovered as f64)
+    }),
+    figure("incomplete", "recovered incompletely", Unit::Count, Better::Lower, |f| {
+        f.recovery.as_ref().map(|recovery| recovery.incomplete as f64)
+    }),
+    figure("recovered_lines", "messages recovered", Unit::Count, Better::Neither, |f| {
+        f.recovery.as_ref().map(|recovery| recovery.lines as f64)
+    }),
+    figure("return_99", "99 % back", Unit::Seconds, Better::Lower, |f| f.recovery.as_ref()?.back_99_s),
+    figure("return_100", "all back", Unit::Seconds, Better::Lower, |f| f.recovery.as_ref()?.back_100_s),
+    figure("others_p50_ratio", "others' p50, return/calm", Unit::Times, Better::Lower, |f| {
+        f.recovery.as_ref().map(|recovery| recovery.p50_ratio)
+    }),
+    figure("others_p99_ratio", "others' p99, return/calm", Unit::Times, Better::Lower, |f| {
+        f.recovery.as_ref().map(|recovery| recovery.p99_ratio)
+    }),
+    figure("return_rss_before", "server RSS before the return", Unit::Bytes, Better::Lower, |f| {
+        known(f.recovery.as_ref()?.server_rss_before)
+    }),
+    figure("return_rss_peak", "server RSS peak in the return", Unit::Bytes, Better::Lower, |f| {
+        known(f.recovery.as_ref()?.server_rss_peak)
     }),
     figure("arrivals_per_s", "arrivals/s", Unit::PerSecond, Better::Neither, |f| {
         f.churn.as_ref().map(|churn| churn.arrivals_per_second)

@@ -1,11 +1,23 @@
 //! The headline of a report: the load in one line.
 
-use crate::config::{Axis, Config, Load};
+use crate::config::{Api, Axis, Config, Load};
 use crate::units::{count, rate};
 use humantime::format_duration;
 
 /// Returns the load of a run in one line.
 pub(super) fn headline(config: &Config) -> String {
+    let load = of_load(config);
+    match &config.api {
+        None => load,
+        Some(Api { connections, batch, .. }) => {
+            let connections =
+                if *connections == 1 { "1 connection".to_owned() } else { format!("{connections} connections") };
+            format!("{load}; through the API over {connections}, up to {batch} in a request")
+        }
+    }
+}
+
+fn of_load(config: &Config) -> String {
     let size = config.size;
     let (clients, duration, warmup) =
         (count(config.clients as u64), format_duration(config.duration), format_duration(config.warmup));
@@ -41,6 +53,14 @@ pub(super) fn headline(config: &Config) -> String {
             "churn: {clients} receivers, {} messages/s of {size} B, {duration} calm, {duration} with {} arrivals/s",
             rate(*per_second),
             rate(*churn_rate)
+        ),
+        Load::Recovery { rate: per_second, leavers, missed, within } => format!(
+            "recovery: {clients} receivers, {} messages/s of {size} B, {duration} calm; {} leave, miss {}, and return \
+             within {}",
+            rate(*per_second),
+            count(*leavers as u64),
+            count(*missed as u64),
+            format_duration(*within)
         ),
         Load::Ramp(ramp) => format!(
             "ramp: {} from {} by {}, {duration} a step, until p99 is above {}",

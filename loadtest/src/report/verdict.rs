@@ -104,6 +104,14 @@ fn faults(findings: &Findings) -> Vec<String> {
     ];
     let counted = kinds.into_iter().filter(|(number, _)| *number > 0);
     let mut faults: Vec<String> = counted.map(|(number, kind)| format!("{} {kind}", count(number))).collect();
+    let refused = findings.accounting.unaccepted_by_api;
+    if refused > 0 {
+        faults.push(format!("{} not accepted by the API", count(refused)));
+    }
+    let incomplete = findings.recovery.as_ref().map_or(0, |recovery| recovery.incomplete);
+    if incomplete > 0 {
+        faults.push(format!("{} recovered incompletely", count(incomplete)));
+    }
     for CloseCount { code, reason, count, .. } in &findings.closes {
         let reason = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
         faults.push(format!("{count} closed with {code}{reason}"));
@@ -119,6 +127,10 @@ fn shortcomings(config: &Config, findings: &Findings) -> Vec<String> {
             let missing = count((round.clients - round.back) as u64);
             faults.push(format!("{missing} of {} never came back", count(round.clients as u64)));
         }
+    }
+    if let Some(recovery) = findings.recovery.as_ref().filter(|recovery| recovery.back < recovery.left) {
+        let missing = count((recovery.left - recovery.back) as u64);
+        faults.push(format!("{missing} of {} never came back", count(recovery.left as u64)));
     }
     if findings.ramp.as_ref().is_some_and(|ramp| ramp.held.is_none()) {
         faults.push("the first step did not hold".to_owned());

@@ -2,7 +2,7 @@
 
 use super::phase::Phase;
 use super::sample::Sample;
-use super::scenario::{Channels, Churn, Idle, Ramp, Slow, Soak, Storm};
+use super::scenario::{Channels, Churn, Idle, Ramp, Recovery, Slow, Soak, Storm};
 use crate::measure::histogram::Summary;
 use crate::measure::{CloseCount, Counts, Refusal};
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,8 @@ pub(crate) struct Findings {
     pub(crate) storm: Option<Storm>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) churn: Option<Churn>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) recovery: Option<Recovery>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ramp: Option<Ramp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,6 +61,9 @@ pub(crate) struct Accounting {
     pub(crate) undelivered_closed: u64,
     /// Messages, not deliveries, of publishers that the server closed, which reached no client.
     pub(crate) unaccepted: u64,
+    /// Messages that the API had not accepted when the wait for it was over. They reached no client either.
+    #[serde(default)]
+    pub(crate) unaccepted_by_api: u64,
     /// Deliveries that fastwebsockets' client saw too.
     pub(crate) validated: u64,
     /// The start of the first line that was not a record.

@@ -8,6 +8,6 @@ mod sample;
 mod scenario;
 
 pub(crate) use findings::{Accounting, Connections, Findings};
-pub(crate) use phase::{GENERATOR_CPU_SHARE_MAX, GeneratorUse, Phase, ServerUse};
+pub(crate) use phase::{ApiAnswers, GENERATOR_CPU_SHARE_MAX, GeneratorUse, Phase, ServerUse};
 pub(crate) use sample::Sample;
-pub(crate) use scenario::{Channels, Churn, Idle, Ramp, Round, Slow, Soak, Step, Storm};
+pub(crate) use scenario::{Channels, Churn, Idle, Ramp, Recovery, Round, Slow, Soak, Step, Storm};

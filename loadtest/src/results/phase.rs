@@ -36,6 +36,21 @@ pub(crate) struct Phase {
     pub(crate) sends_per_delivery: Option<f64>,
     /// Counted by `perf`.
     pub(crate) syscalls_per_delivery: Option<f64>,
+    /// Present if messages were published through the API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) api: Option<ApiAnswers>,
+}
+
+/// The answers of the API.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct ApiAnswers {
+    pub(crate) answers_per_second: f64,
+    /// Publications that they accepted.
+    pub(crate) accepted_per_second: f64,
+    /// Publications that an answer accepted, on average.
+    pub(crate) batch: f64,
+    /// From the request to its answer.
+    pub(crate) answer_time: Summary,
 }
 
 /// What the generator used.

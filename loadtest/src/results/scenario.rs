@@ -82,6 +82,33 @@ pub(crate) struct Churn {
     pub(crate) server_rss_per_arrival: Option<f64>,
 }
 
+/// The return of many clients that ask for what they missed.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct Recovery {
+    pub(crate) stayed: usize,
+    pub(crate) left: usize,
+    /// Messages that were published while they were away.
+    pub(crate) missed: usize,
+    pub(crate) back: usize,
+    /// Seconds from the first possible return until 99 % and 100 % were back; absent if they never were.
+    pub(crate) back_99_s: Option<f64>,
+    pub(crate) back_100_s: Option<f64>,
+    pub(crate) returns: Summary,
+    /// Attempts in all; more than left if some were refused.
+    pub(crate) attempts: u64,
+    /// Clients to which the server said that everything they missed follows, and that it cannot.
+    pub(crate) recovered: u64,
+    pub(crate) incomplete: u64,
+    /// Lines that the server announced to the recovered ones.
+    pub(crate) lines: u64,
+    /// Return over calm, of the latency of those that stayed.
+    pub(crate) p50_ratio: f64,
+    pub(crate) p99_ratio: f64,
+    /// Before the return, and its peak until everything had come; 0 if it could not be read.
+    pub(crate) server_rss_before: u64,
+    pub(crate) server_rss_peak: u64,
+}
+
 /// A search for the knee.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Ramp {

@@ -1,6 +1,6 @@
 //! Dispatch: from a load to the scenario that applies it.
 
-use super::{channels, idle, ramp, soak, storm, two_phases};
+use super::{channels, idle, ramp, recovery, soak, storm, two_phases};
 use crate::clock::nanos;
 use crate::config::Load;
 use crate::coordinator::Coordinator;
@@ -22,6 +22,7 @@ pub(crate) fn run(run: &mut Coordinator) -> Result<()> {
         Load::Slow { rate, .. } => two_phases::slow(run, rate),
         Load::Storm { rate, jitter } => storm::run(run, rate, jitter),
         Load::Churn { rate, churn_rate, .. } => two_phases::churn(run, rate, churn_rate),
+        Load::Recovery { rate, missed, within, .. } => recovery::run(run, rate, missed, within),
         Load::Ramp(load) => ramp::run(run, &load),
         Load::Channels { rate, channels, subscriptions, .. } => channels::run(run, rate, channels, subscriptions),
         Load::Soak { rate } => soak::run(run, rate),

@@ -6,6 +6,7 @@ mod channels;
 mod dispatch;
 mod idle;
 mod ramp;
+mod recovery;
 mod soak;
 mod storm;
 mod two_phases;

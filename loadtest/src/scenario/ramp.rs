@@ -30,8 +30,8 @@ pub(super) fn run(run: &mut Coordinator, load: &RampLoad) -> Result<()> {
             Axis::Clients => (whole(value), load.rate),
             Axis::Rate => (config.clients, value),
         };
-        // The publisher comes on top.
-        let total = clients + 1;
+        // A publisher of the run's own comes on top.
+        let total = clients + usize::from(config.has_own_publisher());
         if total > run.findings.connections.opened {
             match run.connect_to(total) {
                 Ok(connections) => run.findings.connections = connections,
@@ -42,7 +42,7 @@ pub(super) fn run(run: &mut Coordinator, load: &RampLoad) -> Result<()> {
         }
         let (drive, duration) = (Drive::Rate(rate), config.duration);
         let warmup = config.warmup;
-        let phase = run.measure(&Window { name: "step", drive, warmup, duration, churn_rate: 0.0 })?;
+        let phase = run.measure(&Window::new("step", drive, warmup, duration))?;
         let end = end(&phase, p99_max_us, run.lost, run.closed);
         let bound = generator_bound(&phase, config.generator_waiting_max);
         let is_within = end.is_none() && bound.is_none();

@@ -4,7 +4,7 @@
 //! at a random moment within the jitter. After each round a short load proves that the clients receive again.
 
 use crate::clock::{nanos, now_ns};
-use crate::coordinator::{Coordinator, Window};
+use crate::coordinator::{Coordinator, Window, time_of};
 use crate::measure::histogram::Histogram;
 use crate::results::{Round, Storm};
 use crate::worker::messages::{Drive, Event, Request};
@@ -34,7 +34,7 @@ pub(super) fn run(run: &mut Coordinator, rate: f64, jitter: Duration) -> Result<
             break;
         }
         let drive = Drive::Rate(rate);
-        let phase = Window { name, drive, warmup: Duration::ZERO, duration: run.config.warmup, churn_rate: 0.0 };
+        let phase = Window::new(name, drive, Duration::ZERO, run.config.warmup);
         let phase = run.measure(&phase)?;
         run.findings.phases.push(phase);
     }
@@ -60,15 +60,11 @@ fn round(run: &mut Coordinator, name: &'static str, jitter: Duration) -> Result<
     let cpu = run.watch.moment().cpu_seconds_since(&before);
     let back = usize::try_from(returns.count())?;
     let (server_rss_peak, _) = run.watch.take_peaks();
-    // Of all clients that were cut, not only of those that came back.
-    let share_back = |percent: usize| {
-        let wanted = (clients * percent).div_ceil(100);
-        (clients > 0 && back >= wanted).then(|| returns.quantile(wanted as f64 / back as f64).as_secs_f64())
-    };
     Ok(Round {
         jitter_s: jitter.as_secs_f64(),
-        back_99_s: share_back(99),
-        back_100_s: share_back(100),
+        // Of all clients that were cut, not only of those that came back.
+        back_99_s: time_of(&returns, clients, 99),
+        back_100_s: time_of(&returns, clients, 100),
         back,
         clients,
         returns: returns.summary(),

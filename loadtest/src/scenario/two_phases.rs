@@ -60,7 +60,8 @@ fn calm(run: &mut Coordinator, rate: f64) -> Result<bool> {
 /// Measures the disturbed phase. It needs no warm-up: messages flow already.
 fn disturbed(run: &mut Coordinator, name: &'static str, rate: f64, churn_rate: f64) -> Result<()> {
     let (warmup, duration) = (Duration::ZERO, run.config.duration);
-    let phase = run.measure(&Window { name, drive: Drive::Rate(rate), warmup, duration, churn_rate })?;
+    let window = Window { churn_rate, ..Window::new(name, Drive::Rate(rate), warmup, duration) };
+    let phase = run.measure(&window)?;
     run.findings.phases.push(phase);
     Ok(())
 }

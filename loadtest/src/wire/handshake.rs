@@ -22,16 +22,17 @@ pub(crate) enum Answer {
     Foreign(String),
 }
 
-/// Returns the bytes of the request.
-pub(crate) fn request(host: &str, path: &str) -> String {
+/// Returns the bytes of the request, which asks for a subprotocol if there is one.
+pub(crate) fn request(host: &str, path: &str, subprotocol: Option<&str>) -> String {
+    let subprotocol = subprotocol.map_or_else(String::new, |name| format!("Sec-WebSocket-Protocol: {name}\r\n"));
     format!(
         "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+         Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n{subprotocol}\r\n"
     )
 }
 
-/// Judges an answer, RFC 6455 section 4.1.
-pub(crate) fn judge(bytes: &[u8]) -> Answer {
+/// Judges an answer, RFC 6455 section 4.1, to a request with this subprotocol.
+pub(crate) fn judge(bytes: &[u8], subprotocol: Option<&str>) -> Answer {
     let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
         return match bytes.len() {
             0..ANSWER_MAX if b"HTTP/1.1 ".starts_with(&bytes[..bytes.len().min(9)]) => Answer::Unfinished,
@@ -47,11 +48,21 @@ pub(crate) fn judge(bytes: &[u8]) -> Answer {
     if !status.starts_with("HTTP/1.1 101") {
         return Answer::Refused(format!("answered {status:?}"));
     }
-    let mut headers = lines.filter_map(|line| line.split_once(':'));
-    match headers.find(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-accept")) {
-        Some((_, value)) if value.trim() == ACCEPT => Answer::Agreed(end + 4),
-        Some((_, value)) => Answer::Foreign(format!("answered with a wrong Sec-WebSocket-Accept {:?}", value.trim())),
-        None => Answer::Foreign("answered 101 without Sec-WebSocket-Accept".to_owned()),
+    let headers: Vec<_> = lines.filter_map(|line| line.split_once(':')).collect();
+    let value = |wanted: &str| {
+        let mut found = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        found.next().map(|(_, value)| value.trim())
+    };
+    match value("sec-websocket-accept") {
+        Some(ACCEPT) => {}
+        Some(value) => return Answer::Foreign(format!("answered with a wrong Sec-WebSocket-Accept {value:?}")),
+        None => return Answer::Foreign("answered 101 without Sec-WebSocket-Accept".to_owned()),
+    }
+    match subprotocol {
+        Some(name) if value("sec-websocket-protocol") != Some(name) => {
+            Answer::Foreign(format!("does not speak the subprotocol {name}"))
+        }
+        _ => Answer::Agreed(end + 4),
     }
 }
 
@@ -65,18 +76,33 @@ mod tests {
     #[test]
     fn answer_is_judged_when_it_is_whole() {
         for cut in 0..GOOD.len() {
-            assert_eq!(judge(&GOOD.as_bytes()[..cut]), Answer::Unfinished, "cut at {cut}");
+            assert_eq!(judge(&GOOD.as_bytes()[..cut], None), Answer::Unfinished, "cut at {cut}");
         }
-        assert_eq!(judge(format!("{GOOD}\u{1}").as_bytes()), Answer::Agreed(GOOD.len()), "a frame may follow at once");
+        assert_eq!(
+            judge(format!("{GOOD}\u{1}").as_bytes(), None),
+            Answer::Agreed(GOOD.len()),
+            "a frame may follow at once"
+        );
     }
 
     #[test]
     fn other_answers_are_refused() {
-        let foreign = |answer: &str| matches!(judge(answer.as_bytes()), Answer::Foreign(_));
-        assert!(matches!(judge(b"HTTP/1.1 503 Service Unavailable\r\n\r\n"), Answer::Refused(_)));
+        let foreign = |answer: &str| matches!(judge(answer.as_bytes(), None), Answer::Foreign(_));
+        assert!(matches!(judge(b"HTTP/1.1 503 Service Unavailable\r\n\r\n", None), Answer::Refused(_)));
         assert!(foreign("SSH-2.0-OpenSSH_9.2\r\n"));
         assert!(foreign(&GOOD.replace("s3pP", "s3pp")));
         assert!(foreign("HTTP/1.1 101 Switching Protocols\r\n\r\n"));
         assert!(foreign(&format!("HTTP/1.1 200 OK\r\nx: {}", "y".repeat(ANSWER_MAX))));
+    }
+
+    #[test]
+    fn subprotocol_has_to_be_the_one_that_was_asked_for() {
+        let asked = |answer: &str| judge(answer.as_bytes(), Some("throng.numbered"));
+        let chosen = GOOD.replace("\r\n\r\n", "\r\nSec-WebSocket-Protocol: throng.numbered\r\n\r\n");
+        assert_eq!(asked(&chosen), Answer::Agreed(chosen.len()));
+        assert!(request("h", "/", Some("a.b")).ends_with("\r\nSec-WebSocket-Protocol: a.b\r\n\r\n"));
+        for other in [GOOD.to_owned(), chosen.replace("numbered", "chat")] {
+            assert_eq!(asked(&other), Answer::Foreign("does not speak the subprotocol throng.numbered".to_owned()));
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! | protocol | after the handshake | a message | what comes |
 //! |---|---|---|---|
 //! | `plain` | nothing | the record | lines, each a record: anything else is a fault |
+//! | `numbered` | nothing; a line of the server says where it begins | the record | offset, time, record; other lines |
 //! | `centrifuge` | connect and subscribe (client protocol v2, JSON) | a publish command | pushes, replies and pings |
 //! | `custom` | `--hello` | `--publish` with `{record}` | whatever it is, records are looked for in each line |
 
@@ -21,6 +22,8 @@ pub(crate) enum Protocol {
     /// As the chat example of gorilla/websocket: every message to all clients, lines joined by newlines.
     #[default]
     Plain,
+    /// As `plain`, with the subprotocol `throng.numbered`.
+    Numbered,
     /// The Centrifuge client protocol, version 2, JSON: Centrifugo and its relatives.
     Centrifuge,
     /// Anything else that takes and gives text.
@@ -30,6 +33,8 @@ pub(crate) enum Protocol {
 /// The texts of a custom protocol.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Custom {
+    /// The subprotocol that every client offers, and that the server has to choose.
+    pub(crate) subprotocol: Option<String>,
     /// Sent by every client after the handshake.
     pub(crate) hello: Option<String>,
     /// A client counts as connected once a line with this has come.
@@ -47,26 +52,65 @@ pub(crate) enum Meaning {
     Nothing,
     /// One of the answers that [`Protocol::answers`] waits for.
     Ready,
+    /// As `Ready`; the client stands here.
+    At(Start),
     /// Answer this at once.
     Reply(&'static str),
     /// The server refuses this client, for this reason.
     Refused(String),
 }
 
+/// Where a connection begins in the history of its channel.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Start {
+    /// The incarnation of the history, and the number of its newest message; absent if the channel keeps none.
+    pub(crate) position: Option<(String, u64)>,
+    /// Messages of the past that follow.
+    pub(crate) follow: u64,
+    /// Whether these are all that was missed; absent if the client did not ask.
+    pub(crate) is_recovered: Option<bool>,
+}
+
+impl Start {
+    /// Reads `position EPOCH:OFFSET N` or `position none 0`, followed by `recovered`, `incomplete` or nothing.
+    fn parse(text: &str) -> Option<Self> {
+        let mut words = text.strip_prefix(" [throng] position ")?.split(' ');
+        let position = match words.next()? {
+            "none" => None,
+            position => {
+                let (epoch, offset) = position.split_once(':')?;
+                Some((epoch.to_owned(), offset.parse().ok()?))
+            }
+        };
+        let follow = words.next()?.parse().ok()?;
+        let is_recovered = words.next().map(|word| word == "recovered");
+        Some(Self { position, follow, is_recovered })
+    }
+}
+
 impl Protocol {
     /// Whether the texts that are sent after the handshake contain the channel.
     pub(crate) fn names_channel(&self) -> bool {
         match self {
-            Self::Plain => false,
+            Self::Plain | Self::Numbered => false,
             Self::Centrifuge => true,
             Self::Custom(custom) => custom.hello.iter().chain([&custom.publish]).any(|text| text.contains(CHANNEL)),
+        }
+    }
+
+    /// Returns the subprotocol that clients offer in the handshake, if any.
+    pub(crate) fn subprotocol(&self) -> Option<&str> {
+        match self {
+            Self::Plain | Self::Centrifuge => None,
+            Self::Numbered => Some("throng.numbered"),
+            Self::Custom(custom) => custom.subprotocol.as_deref(),
         }
     }
 
     /// Returns the text to send after the handshake, if any.
     pub(crate) fn hello(&self, channels: &[String]) -> Option<String> {
         match self {
-            Self::Plain => None,
+            Self::Plain | Self::Numbered => None,
             Self::Centrifuge => {
                 let connect = r#"{"id":1,"connect":{"name":"loadtest"}}"#.to_owned();
                 let subscribe = channels
@@ -87,6 +131,7 @@ impl Protocol {
     pub(crate) const fn answers(&self, channels: usize) -> usize {
         match self {
             Self::Plain => 0,
+            Self::Numbered => 1,
             Self::Centrifuge => 1 + channels,
             Self::Custom(custom) => custom.ready.is_some() as usize,
         }
@@ -95,7 +140,7 @@ impl Protocol {
     /// Returns what goes before and after a record when it is published.
     pub(crate) fn wrapping(&self, channel: &str) -> (String, String) {
         let publish = match self {
-            Self::Plain => RECORD.to_owned(),
+            Self::Plain | Self::Numbered => RECORD.to_owned(),
             Self::Centrifuge => format!(r#"{{"id":1000,"publish":{{"channel":"{channel}","data":"{RECORD}"}}}}"#),
             Self::Custom(custom) => custom.publish.replace(CHANNEL, channel),
         };
@@ -108,7 +153,7 @@ impl Protocol {
     pub(crate) fn marker(&self) -> Option<&str> {
         match self {
             Self::Plain => None,
-            Self::Centrifuge => Some(""),
+            Self::Numbered | Self::Centrifuge => Some(""),
             Self::Custom(custom) => Some(&custom.marker),
         }
     }
@@ -118,6 +163,10 @@ impl Protocol {
         let has = |text: &str| memchr::memmem::find(line, text.as_bytes()).is_some();
         match self {
             Self::Plain => Meaning::Nothing,
+            Self::Numbered => {
+                let start = std::str::from_utf8(line).ok().and_then(Start::parse);
+                start.map_or(Meaning::Nothing, Meaning::At)
+            }
             Self::Centrifuge if line.trim_ascii() == b"{}" => Meaning::Reply("{}"),
             Self::Centrifuge if has(r#""error":"#) => {
                 Meaning::Refused(String::from_utf8_lossy(&line[..line.len().min(200)]).into_owned())
@@ -164,8 +213,24 @@ mod tests {
     }
 
     #[test]
+    fn position_of_a_numbered_connection_is_read() {
+        let meaning = |line: &str| Protocol::Numbered.meaning(line.as_bytes());
+        let at = |position: Option<(&str, u64)>, follow, is_recovered| {
+            let position = position.map(|(epoch, offset)| (epoch.to_owned(), offset));
+            Meaning::At(Start { position, follow, is_recovered })
+        };
+        assert_eq!(meaning(" [throng] position 8c1f:41 0"), at(Some(("8c1f", 41)), 0, None));
+        assert_eq!(meaning(" [throng] position 8c1f:41 7 recovered"), at(Some(("8c1f", 41)), 7, Some(true)));
+        assert_eq!(meaning(" [throng] position 8c1f:41 0 incomplete"), at(Some(("8c1f", 41)), 0, Some(false)));
+        assert_eq!(meaning(" [throng] position none 0"), at(None, 0, None));
+        assert_eq!(meaning(" [throng] here 3"), Meaning::Nothing);
+        assert_eq!(meaning("42 1764320000123 hello"), Meaning::Nothing);
+    }
+
+    #[test]
     fn custom_texts_take_the_channel() {
         let custom = Custom {
+            subprotocol: None,
             hello: Some("SUB {channel} 1".to_owned()),
             ready: Some("+OK".to_owned()),
             publish: "PUB {channel} 64 {record}!".to_owned(),

@@ -28,6 +28,8 @@ const HEADER_MAX: usize = 10;
 pub(crate) trait Sink {
     /// Takes a line of the record's size; false if it is not a record, which includes anything with a newline in it.
     fn record(&mut self, line: &[u8]) -> bool;
+    /// Takes what stood before a record in its line, in a protocol that wraps records.
+    fn before(&mut self, text: &[u8]);
     /// Counts a line that is not a record: its length, and as much of its start as a record has.
     fn unexpected(&mut self, len: usize, start: &[u8]);
     /// Takes a line without a record, in a protocol that has such lines.
@@ -77,7 +79,7 @@ impl Shape {
             None => sink.unexpected(rest.len(), rest),
             Some((record, _)) if !sink.record(record) => sink.unexpected(self.size, record),
             Some((_, after)) if finder.find(after).is_some() => sink.unexpected(rest.len(), after),
-            Some(_) => {}
+            Some(_) => sink.before(&line[..at]),
         }
     }
 }

@@ -7,6 +7,8 @@ use super::*;
 struct Found(Vec<String>);
 
 impl Sink for Found {
+    fn before(&mut self, _: &[u8]) {}
+
     fn record(&mut self, line: &[u8]) -> bool {
         let is_record = !line.starts_with(b"x") && !line.contains(&b'\n');
         if is_record {

@@ -54,6 +54,12 @@ impl Target {
         let slash = if path.starts_with('/') { "" } else { "/" };
         Ok(Self { text: text.to_owned(), is_encrypted, address, path: format!("{slash}{path}"), host })
     }
+
+    /// Returns another path of the same server, as `http://` unless it is encrypted.
+    pub(crate) fn with_path(&self, path: &str) -> Self {
+        let scheme = if self.is_encrypted { "wss" } else { "http" };
+        Self { text: format!("{scheme}://{}{path}", self.host), path: path.to_owned(), ..self.clone() }
+    }
 }
 
 impl fmt::Display for Target {

@@ -91,8 +91,14 @@ impl Connector {
         Ok(())
     }
 
-    /// Sends the request once the TCP handshake is over.
-    pub(super) fn connected(&mut self, pool: &mut Pool, index: usize, audience: &Audience) -> Result<()> {
+    /// Sends the request once the TCP handshake is over; a client that names its `position` asks for what it missed.
+    pub(super) fn connected(
+        &mut self,
+        pool: &mut Pool,
+        index: usize,
+        audience: &Audience,
+        position: Option<String>,
+    ) -> Result<()> {
         let stream = pool[index].stream.as_ref().context("a connecting client has a socket")?;
         if let Err(error) = stream.socket().take_error().and_then(|error| error.map_or(Ok(()), Err)) {
             return self.fail(pool, index, self.unreachable(index, &error));
@@ -104,7 +110,11 @@ impl Connector {
         let url = &self.config.url;
         // One channel per connection, where the address names it.
         let channel = audience.channels(self.share.global(index)).swap_remove(0);
-        let request = request(&url.host, &url.path.replace(CHANNEL, &channel));
+        let mut path = url.path.replace(CHANNEL, &channel);
+        if let Some(position) = position {
+            path += &format!("{}since={position}", if path.contains('?') { '&' } else { '?' });
+        }
+        let request = request(&url.host, &path, self.config.protocol.subprotocol());
         let client = &mut pool[index];
         client.queue_raw(request.as_bytes());
         client.flush();
@@ -119,6 +129,7 @@ impl Connector {
         let Client { stream: Some(stream), state: State::Shaking(answer), .. } = &mut pool[index] else {
             return Ok(None);
         };
+        let subprotocol = self.config.protocol.subprotocol();
         let mut buffer = [0; 4096];
         loop {
             match stream.read(&mut buffer) {
@@ -132,11 +143,11 @@ impl Connector {
                 }
             }
             // The rest belongs to the reader.
-            if judge(answer) != Answer::Unfinished {
+            if judge(answer, subprotocol) != Answer::Unfinished {
                 break;
             }
         }
-        let why = match judge(answer) {
+        let why = match judge(answer, subprotocol) {
             Answer::Agreed(end) => return Ok(Some(answer.split_off(end))),
             Answer::Unfinished if !is_closing => return Ok(None),
             Answer::Unfinished if answer.is_empty() => "closed without an answer to the handshake".to_owned(),

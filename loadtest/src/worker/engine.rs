@@ -14,6 +14,7 @@
 //!   was full.
 
 use super::arrivals::Arrivals;
+use super::backend::Backend;
 use super::client::State;
 use super::close_log::CloseLog;
 use super::connector::Connector;
@@ -98,7 +99,10 @@ impl Engine {
     ///
     /// Fails when the process has no descriptor left.
     pub(crate) fn new(job: Job) -> Result<Self> {
-        let Job { config, share } = job;
+        let Job { mut config, share, api_key } = job;
+        if let Some(api) = &mut config.api {
+            api.key = api_key;
+        }
         let config = Arc::new(config);
         let poll = Poll::new()?;
         let link = CoordinatorLink::listen(mio::Waker::new(poll.registry(), REQUEST)?);
@@ -106,8 +110,10 @@ impl Engine {
         let audience = Audience::new(&config);
         let format = Format::new(config.size, config.seed);
         // The last clients of the run are there to be slow or to leave, and are not timed.
-        let timed = config.connections() - config.load.stalled().max(config.load.churners());
+        let load = &config.load;
+        let timed = config.connections() - load.stalled().max(load.churners()).max(load.leavers());
         let timer = Timer::new(&poll, TIMER)?;
+        let backend = config.api.clone().map(|api| Backend::new(api, poll.registry().try_clone()?)).transpose()?;
         Ok(Self {
             share,
             requests: Requests::new(link),
@@ -115,7 +121,7 @@ impl Engine {
             pool: Pool::new(share.count(config.connections())),
             connector,
             arrivals: Arrivals::default(),
-            publisher: Publisher::new(share, config.protocol.clone(), audience.publishers()),
+            publisher: Publisher::new(share, config.protocol.clone(), audience.publishers(), backend),
             reading: Reading {
                 buffer: vec![0; READ_BUFFER].into_boxed_slice(),
                 shape: Shape::new(&config.protocol, config.size),
@@ -147,7 +153,7 @@ impl Engine {
     ///
     /// Fails when the server refuses a handshake or breaks the protocol, and when the coordinator is gone.
     pub(super) fn turn(&mut self, until_ns: u64) -> Result<()> {
-        self.publisher.send_due(&mut self.pool, &self.tally);
+        self.publisher.send_due(&mut self.pool, &self.tally)?;
         self.connector.connect_due(&mut self.pool)?;
         self.arrivals.turn_due(&mut self.pool, &mut self.connector)?;
         let mut events = self.wait(until_ns)?;
@@ -155,6 +161,7 @@ impl Engine {
             match event.token() {
                 TIMER => {}
                 REQUEST => self.requests.take()?,
+                Token(token) if Backend::owns(token) => self.publisher.answered(token, &self.tally)?,
                 Token(index) => self.handle(index, event)?,
             }
         }
@@ -172,7 +179,8 @@ impl Engine {
         let Polling { poll, events, timer } = &mut self.polling;
         let now = now_ns();
         let due = self.publisher.due_ns();
-        timer.arm(due.min(self.connector.retries.due_ns()).min(self.arrivals.due_ns()), now)?;
+        let resume = self.publisher.resume_ns();
+        timer.arm(due.min(resume).min(self.connector.retries.due_ns()).min(self.arrivals.due_ns()), now)?;
         let wait = match due {
             // It fell due just now.
             due if due <= now && !self.publisher.is_held_back() => Duration::ZERO,
@@ -207,20 +215,25 @@ impl Engine {
         }
         let is_news = event.is_readable() || event.is_error();
         match client.state {
-            State::Connecting => self.connector.connected(&mut self.pool, index, &self.tally.audience)?,
+            State::Connecting => {
+                let position = self.tally.positions.of(index);
+                self.connector.connected(&mut self.pool, index, &self.tally.audience, position)?;
+            }
             State::Shaking(_) if is_news => self.shake(index, event.is_read_closed())?,
             State::Open | State::Greeting(_) if is_news => self.read(index, event.is_read_closed())?,
             _ => {}
         }
-        self.publisher.send_due(&mut self.pool, &self.tally);
-        Ok(())
+        self.publisher.send_due(&mut self.pool, &self.tally)
     }
 
     /// Reads the response to a client's handshake and, if that is over, what came right after it.
     fn shake(&mut self, index: usize, is_closing: bool) -> Result<()> {
         let Some(early) = self.connector.shake(&mut self.pool, index, is_closing)? else { return Ok(()) };
-        // While messages flow it is unknown which of them a new connection receives first.
-        self.tally.open(index, self.publisher.is_quiet.then_some(&self.publisher.sent[..]));
+        // A client that asks for what it missed goes on where it was. While messages flow it is unknown which of them a
+        // new one receives first.
+        if self.tally.positions.of(index).is_none() {
+            self.tally.open(index, self.publisher.is_quiet.then_some(&self.publisher.sent[..]));
+        }
         let channels = self.tally.audience.channels(self.share.global(index));
         self.connector.greet(&mut self.pool, index, &channels);
         self.reading.buffer[..early.len()].copy_from_slice(&early);
@@ -289,6 +302,10 @@ impl Engine {
                 Note::Line(line) => match self.config.protocol.meaning(&line) {
                     Meaning::Nothing => {}
                     Meaning::Ready => self.connector.greeted(&mut self.pool, index),
+                    Meaning::At(start) => {
+                        self.tally.positions.begin(index, &start);
+                        self.connector.greeted(&mut self.pool, index);
+                    }
                     Meaning::Reply(text) => client.say(text),
                     Meaning::Refused(why) => {
                         self.connector.refuse(&mut self.pool, index, format!("answered {why}"))?;

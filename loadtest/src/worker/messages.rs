@@ -18,6 +18,8 @@ use std::net::SocketAddr;
 pub(crate) struct Job {
     pub(crate) config: Config,
     pub(crate) share: Share,
+    /// The key of the API, which the configuration loses on its way into any JSON.
+    pub(crate) api_key: Option<String>,
 }
 
 /// A request of the coordinator.
@@ -33,6 +35,8 @@ pub(crate) enum Request {
     Stall,
     /// Read those to their ends.
     ReadOut { patience_ns: u64 },
+    /// Cut the clients that are configured to leave.
+    Leave,
     /// Cut all connections at `at_ns` and bring them back, the first attempts spread over `jitter_ns`.
     Storm { at_ns: u64, jitter_ns: u64, give_up_ns: u64 },
     /// Report everything that was received.
@@ -55,6 +59,8 @@ pub(crate) struct TimedLoad {
     pub(crate) patience_ns: u64,
     /// Connections that come and go per second, in the whole run.
     pub(crate) churn_rate: f64,
+    /// Time from the opening of the window within which the clients that left return; 0 if they stay away.
+    pub(crate) return_ns: u64,
 }
 
 /// The pace of the publishers.
@@ -80,6 +86,8 @@ pub(crate) enum Event {
     Drained(Drained),
     Stalled(Vec<(usize, SocketAddr)>),
     ReadOut(Vec<CloseCount>),
+    /// Clients that were cut.
+    Left(usize),
     Returned(Returned),
     Received(Received),
     Missing(Missing),
@@ -107,6 +115,7 @@ answers! {
     drained: Drained -> Drained,
     stalled: Stalled -> Vec<(usize, SocketAddr)>,
     read_out: ReadOut -> Vec<CloseCount>,
+    left: Left -> usize,
     returned: Returned -> Returned,
     received: Received -> Received,
     missing: Missing -> Missing,
@@ -144,6 +153,33 @@ pub(crate) struct Loaded {
     pub(crate) lateness: Buckets,
     pub(crate) arrivals: u64,
     pub(crate) arrival_handshake: Buckets,
+    /// Present if this worker publishes through the API.
+    pub(crate) api: Option<ApiUse>,
+    /// Present if clients that had left returned.
+    pub(crate) returned: Option<Returned>,
+    /// Over the whole run.
+    pub(crate) recoveries: Recoveries,
+}
+
+/// What servers said to clients that returned and named their position.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct Recoveries {
+    /// Everything that was missed follows.
+    pub(crate) complete: u64,
+    /// Something of it cannot be given.
+    pub(crate) incomplete: u64,
+    /// Lines that follow, of the complete ones.
+    pub(crate) lines: u64,
+}
+
+/// The answers of the API within a window.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct ApiUse {
+    pub(crate) answers: u64,
+    /// Publications that they accepted.
+    pub(crate) accepted: u64,
+    /// From the request to its answer.
+    pub(crate) answer_time: Buckets,
 }
 
 /// One end of the measured window.
@@ -160,7 +196,7 @@ pub(crate) struct Edge {
 pub(crate) struct Drained {
     pub(crate) latency: Buckets,
     /// Microseconds to the first and to the last receiver, by message of the window; a message that reached no client
-    /// has `u32::MAX` and 0. Empty unless there is a single publisher in an open loop.
+    /// has `u32::MAX` and 0. Empty unless all publish in one channel, in turn, in an open loop.
     pub(crate) first_us: Vec<u32>,
     pub(crate) last_us: Vec<u32>,
     /// Deliveries lost and connections closed over the whole run, so far.
@@ -173,7 +209,7 @@ pub(crate) struct Drained {
 /// The returns after a cut.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Returned {
-    /// From the cut to the end of the handshake.
+    /// From the cut, or from the first moment of a return, to the end of the handshake.
     pub(crate) returns: Buckets,
     pub(crate) attempts: u64,
     pub(crate) clients: usize,
@@ -189,6 +225,8 @@ pub(crate) struct Received {
     pub(crate) closes: Vec<CloseCount>,
     pub(crate) refusals: Vec<Refusal>,
     pub(crate) first_unexpected: Option<String>,
+    /// Messages that the API did not accept before their load was given up.
+    pub(crate) unaccepted: u64,
     /// Publishers whose connection has ended.
     pub(crate) ended: Vec<usize>,
     /// The sequence number that comes next, of the client that is furthest, by publisher.

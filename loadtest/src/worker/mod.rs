@@ -26,11 +26,14 @@ mod stream;
 mod tls;
 
 // Sending.
+mod api_connection;
+mod backend;
 mod publisher;
 mod source;
 
 // Accounting of deliveries.
 mod gaps;
+mod positions;
 mod read_tally;
 mod spread;
 mod tally;

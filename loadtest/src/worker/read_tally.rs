@@ -31,6 +31,8 @@ pub(crate) struct ReadTally<'a> {
     pub(super) first_unexpected: &'a mut Option<String>,
     pub(super) client: usize,
     pub(super) now_ns: u64,
+    /// The newest line that the client has, where lines are numbered.
+    pub(super) offset: Option<&'a mut u64>,
     pub(super) notes: &'a mut Vec<Note>,
     pub(super) batch: Batch,
 }
@@ -116,9 +118,17 @@ impl Sink for ReadTally<'_> {
                 self.batch.intended_ns = record.intended_ns;
             }
             self.batch.count += 1;
-            self.spread.record(record.sequence, latency);
+            self.spread.record(record.publisher, record.sequence, latency);
         }
         true
+    }
+
+    #[inline]
+    fn before(&mut self, text: &[u8]) {
+        if let Some(offset) = &mut self.offset {
+            let digits = text.iter().take_while(|byte| byte.is_ascii_digit());
+            **offset = digits.fold(0, |number, digit| number * 10 + u64::from(digit - b'0'));
+        }
     }
 
     #[cold]

@@ -68,6 +68,7 @@ fn carry_out(engine: &mut Engine, request: Request) -> Result<Event> {
         Request::Drain { sent, patience_ns } => Event::Drained(drain::run(engine, &sent, patience_ns)?),
         Request::Stall => Event::Stalled(stall::stall(engine)),
         Request::ReadOut { patience_ns } => Event::ReadOut(stall::read_out(engine, patience_ns)?),
+        Request::Leave => Event::Left(storm::leave(engine)?),
         Request::Storm { at_ns, jitter_ns, give_up_ns } => {
             Event::Returned(storm::run(engine, at_ns, jitter_ns, give_up_ns)?)
         }

@@ -112,7 +112,7 @@ mod tests {
     fn schedules(drive: Drive, seconds: u64, workers: usize) -> (Audience, Vec<Schedule>) {
         let audience = Audience::new(&config("loadtest chat --clients 5"));
         let end_ns = 7 + nanos(Duration::from_secs(seconds));
-        let load = TimedLoad { drive, start_ns: 7, open_ns: 7, end_ns, patience_ns: 0, churn_rate: 0.0 };
+        let load = TimedLoad { drive, start_ns: 7, open_ns: 7, end_ns, patience_ns: 0, churn_rate: 0.0, return_ns: 0 };
         let sources = (0..workers).map(|index| Source::new(&load, Share { index, of: workers }, &audience));
         let schedules = sources.map(|source| match source {
             Source::Clock(schedule) => schedule,

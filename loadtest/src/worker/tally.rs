@@ -5,6 +5,7 @@
 //! are kept only where something is missing. A client that connects during a load begins with the first one it sees.
 
 use super::gaps::Gaps;
+use super::positions::Positions;
 use super::read_tally::{Batch, Note, ReadTally, UNSEEN};
 use super::share::Share;
 use super::spread::Spread;
@@ -22,6 +23,7 @@ pub(crate) struct Tally {
     /// The next sequence number by client, then publisher.
     next: Vec<u32>,
     gaps: Gaps,
+    pub(crate) positions: Positions,
     pub(crate) counts: Counts,
     /// Of the records intended within the measured window.
     pub(crate) latency: Histogram,
@@ -46,6 +48,7 @@ impl Tally {
             share,
             next: Vec::new(),
             gaps: Gaps::default(),
+            positions: Positions::default(),
             counts: Counts::default(),
             latency: Histogram::new(),
             warm_up: Histogram::new(),
@@ -113,6 +116,7 @@ impl Tally {
             first_unexpected: &mut self.first_unexpected,
             client,
             now_ns,
+            offset: self.positions.offset(client),
             notes,
             batch: Batch::default(),
         }

@@ -197,7 +197,7 @@ fn take(
         let Note::Line(line) = note else { continue };
         match config.protocol.meaning(&line) {
             Meaning::Reply(reply) => replies.push(reply.to_owned()),
-            Meaning::Ready => *answers = answers.saturating_sub(1),
+            Meaning::Ready | Meaning::At(_) => *answers = answers.saturating_sub(1),
             // The engine's own clients are refused as well, and report it.
             Meaning::Nothing | Meaning::Refused(_) => {}
         }
@@ -214,12 +214,13 @@ async fn connect(config: &Config, channels: &[String]) -> Result<Connection> {
         None => Box::new(socket),
     };
     let channel = channels.first().map_or("", String::as_str);
-    stream.write_all(request(&config.url.host, &config.url.path.replace(CHANNEL, channel)).as_bytes()).await?;
+    let path = config.url.path.replace(CHANNEL, channel);
+    stream.write_all(request(&config.url.host, &path, config.protocol.subprotocol()).as_bytes()).await?;
     let mut answer = Vec::new();
     loop {
         // Byte by byte: what follows the answer belongs to the library.
         answer.push(stream.read_u8().await.context("closed during the handshake")?);
-        match judge(&answer) {
+        match judge(&answer, config.protocol.subprotocol()) {
             Answer::Unfinished => {}
             Answer::Agreed(_) => break,
             Answer::Refused(why) | Answer::Foreign(why) => bail!(why),

@@ -6,7 +6,7 @@ use super::json;
 use super::method::Method;
 use super::publish::PublishRequest;
 use super::reply::Reply;
-use super::{broadcast, channels, disconnect, dispatch, history, info, refresh, subscribe, unsubscribe};
+use super::{broadcast, channels, disconnect, dispatch, history, info, presence, refresh, subscribe, unsubscribe};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -44,6 +44,14 @@ struct Command<'a> {
     #[serde(borrow, default)]
     #[schemars(with = "Option<history::HistoryRemoveRequest<'static>>")]
     history_remove: Option<&'a RawValue>,
+    /// A channel whose clients are listed.
+    #[serde(borrow, default)]
+    #[schemars(with = "Option<presence::PresenceRequest<'static>>")]
+    presence: Option<&'a RawValue>,
+    /// A channel whose clients are counted.
+    #[serde(borrow, default)]
+    #[schemars(with = "Option<presence::PresenceRequest<'static>>")]
+    presence_stats: Option<&'a RawValue>,
     /// Channels to list.
     #[serde(borrow, default)]
     #[schemars(with = "Option<channels::ChannelsRequest<'static>>")]
@@ -101,6 +109,8 @@ impl<'a> Command<'a> {
             broadcast,
             history,
             history_remove,
+            presence,
+            presence_stats,
             channels,
             info,
             disconnect,
@@ -113,6 +123,8 @@ impl<'a> Command<'a> {
             broadcast.map(|body| (Method::Broadcast, body)),
             history.map(|body| (Method::History, body)),
             history_remove.map(|body| (Method::HistoryRemove, body)),
+            presence.map(|body| (Method::Presence, body)),
+            presence_stats.map(|body| (Method::PresenceStats, body)),
             channels.map(|body| (Method::Channels, body)),
             info.map(|body| (Method::Info, body)),
             disconnect.map(|body| (Method::Disconnect, body)),
@@ -128,7 +140,8 @@ impl<'a> Command<'a> {
             }
             (None, _) => {
                 let text = "a command has one field, named like its method: publish, broadcast, history, \
-                    history_remove, channels, info, disconnect, subscribe, unsubscribe or refresh";
+                    history_remove, presence, presence_stats, channels, info, disconnect, subscribe, unsubscribe or \
+                    refresh";
                 Err(ApiError::new(ErrorKind::UnknownMethod, text))
             }
         }

@@ -4,7 +4,7 @@ use super::call::Call;
 use super::error::ApiError;
 use super::method::Method;
 use super::reply::Reply;
-use super::{broadcast, channels, disconnect, history, info, json, publish, refresh, subscribe, unsubscribe};
+use super::{broadcast, channels, disconnect, history, info, json, presence, publish, refresh, subscribe, unsubscribe};
 
 /// Carries out one command, and counts it.
 pub(super) async fn run(call: &Call<'_>, method: Method, body: &[u8]) -> Result<Reply, ApiError> {
@@ -20,6 +20,8 @@ async fn carry_out(call: &Call<'_>, method: Method, body: &[u8]) -> Result<Reply
         Method::Broadcast => Reply::Broadcast(broadcast::broadcast(call, &json::read(body)?).await?),
         Method::History => Reply::History(history::read(call, &json::read(body)?)?),
         Method::HistoryRemove => Reply::HistoryRemove(history::remove(call, &json::read(body)?)?),
+        Method::Presence => Reply::Presence(presence::list(call, &json::read(body)?).await?),
+        Method::PresenceStats => Reply::PresenceStats(presence::stats(call, &json::read(body)?).await?),
         Method::Channels => Reply::Channels(channels::list(call, json::read(body)?).await?),
         Method::Info => Reply::Info(info::info(call, &json::read(body)?)),
         Method::Disconnect => Reply::Disconnect(disconnect::disconnect(call, &json::read(body)?).await?),

@@ -12,6 +12,8 @@ pub(super) enum Method {
     PublishStream,
     History,
     HistoryRemove,
+    Presence,
+    PresenceStats,
     Channels,
     Info,
     Disconnect,
@@ -28,6 +30,8 @@ impl Method {
         Self::PublishStream,
         Self::History,
         Self::HistoryRemove,
+        Self::Presence,
+        Self::PresenceStats,
         Self::Channels,
         Self::Info,
         Self::Disconnect,
@@ -65,6 +69,8 @@ impl Method {
             Self::PublishStream => "Publishes line by line: a publication per line in, an answer per line out",
             Self::History => "Reads what a channel keeps",
             Self::HistoryRemove => "Drops what a channel keeps",
+            Self::Presence => "Lists who is in a channel",
+            Self::PresenceStats => "Counts who is in a channel",
             Self::Channels => "Lists the channels that have subscribers",
             Self::Info => "Tells the numbers of the hub",
             Self::Disconnect => "Closes a connection",
@@ -79,7 +85,7 @@ impl Method {
     pub(super) const fn scope(self) -> Option<ApiScope> {
         match self {
             Self::Publish | Self::Broadcast | Self::PublishStream => Some(ApiScope::Publish),
-            Self::History | Self::Channels | Self::Info => Some(ApiScope::Read),
+            Self::History | Self::Presence | Self::PresenceStats | Self::Channels | Self::Info => Some(ApiScope::Read),
             Self::HistoryRemove | Self::Disconnect | Self::Subscribe | Self::Unsubscribe | Self::Refresh => {
                 Some(ApiScope::Manage)
             }

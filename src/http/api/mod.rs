@@ -23,6 +23,7 @@ mod disconnect;
 mod history;
 mod info;
 mod payload;
+mod presence;
 mod publish;
 mod refresh;
 mod stream;

@@ -9,6 +9,7 @@ use super::history::{HistoryRemoveRequest, HistoryRemoveResult, HistoryRequest, 
 use super::info::{InfoRequest, InfoResult};
 use super::json::Answer;
 use super::method::Method;
+use super::presence::{PresenceRequest, PresenceResult, PresenceStatsResult};
 use super::publish::{PublishRequest, PublishResult};
 use super::refresh::{RefreshRequest, RefreshResult};
 use super::subscribe::{SubscribeRequest, SubscribeResult};
@@ -26,7 +27,7 @@ const REFUSALS: [(ErrorKind, &str); 12] = [
     (ErrorKind::BadRequest, "The request is wrong; the text names the field, the value and the rule."),
     (ErrorKind::Unauthorized, "There is no key, or a wrong one."),
     (ErrorKind::PermissionDenied, "The key is not for this method."),
-    (ErrorKind::UnknownChannel, "In the transport mode: there is no such namespace, or it has no history."),
+    (ErrorKind::UnknownChannel, "In the transport mode: there is no such namespace, or it lacks the option."),
     (ErrorKind::Verb, "Methods are called with POST."),
     (ErrorKind::BodyTimeout, "The body did not arrive in time."),
     (ErrorKind::BodyTooLarge, "The body is too large."),
@@ -92,6 +93,12 @@ fn path(method: Method, types: &mut SchemaGenerator) -> Value {
             types.subschema_for::<HistoryRemoveRequest<'static>>(),
             types.subschema_for::<Answer<HistoryRemoveResult>>(),
         ),
+        Method::Presence => {
+            (types.subschema_for::<PresenceRequest<'static>>(), types.subschema_for::<Answer<PresenceResult>>())
+        }
+        Method::PresenceStats => {
+            (types.subschema_for::<PresenceRequest<'static>>(), types.subschema_for::<Answer<PresenceStatsResult>>())
+        }
         Method::Channels => {
             (types.subschema_for::<ChannelsRequest<'static>>(), types.subschema_for::<Answer<ChannelsResult>>())
         }

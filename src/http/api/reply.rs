@@ -7,6 +7,7 @@ use super::error::ErrorBody;
 use super::history::{HistoryRemoveResult, HistoryResult};
 use super::info::InfoResult;
 use super::json::{self, Answer};
+use super::presence::{PresenceResult, PresenceStatsResult};
 use super::publish::PublishResult;
 use super::refresh::RefreshResult;
 use super::subscribe::SubscribeResult;
@@ -23,6 +24,8 @@ pub(super) enum Reply {
     Broadcast(BroadcastResult),
     History(HistoryResult),
     HistoryRemove(HistoryRemoveResult),
+    Presence(PresenceResult),
+    PresenceStats(PresenceStatsResult),
     Channels(ChannelsResult),
     Info(InfoResult),
     Disconnect(DisconnectResult),
@@ -40,6 +43,8 @@ impl Reply {
             Self::Broadcast(result) => json::write(out, &Answer::Result(result)),
             Self::History(result) => json::write(out, &Answer::Result(result)),
             Self::HistoryRemove(result) => json::write(out, &Answer::Result(result)),
+            Self::Presence(result) => json::write(out, &Answer::Result(result)),
+            Self::PresenceStats(result) => json::write(out, &Answer::Result(result)),
             Self::Channels(result) => json::write(out, &Answer::Result(result)),
             Self::Info(result) => json::write(out, &Answer::Result(result)),
             Self::Disconnect(result) => json::write(out, &Answer::Result(result)),

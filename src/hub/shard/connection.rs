@@ -42,6 +42,8 @@ impl Phase {
 /// State of the peer since the last ping.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Heartbeat {
+    /// It is not pinged yet, because its protocol has it speak first.
+    NotBegun,
     /// It answered, or was not pinged yet.
     Alive,
     /// It is pinged with the next flush.
@@ -110,7 +112,7 @@ impl<S> Connection<S> {
             phase: Phase::Open,
             is_parked: false,
             is_held: false,
-            heartbeat: Heartbeat::Alive,
+            heartbeat: if shape.encoding.waits_for_client() { Heartbeat::NotBegun } else { Heartbeat::Alive },
             is_watched: false,
             is_abandoned: false,
             shape,

@@ -66,6 +66,7 @@ impl<S: Sink> Shard<S> {
                 continue;
             }
             match (connection.is_parked, connection.heartbeat) {
+                (_, Heartbeat::NotBegun) => {}
                 (true, Heartbeat::Unreachable) => self.todo.exits.push((slot, Exit::Close(CloseReason::NoPong))),
                 (true, Heartbeat::Alive | Heartbeat::Due | Heartbeat::Asked) => {
                     connection.heartbeat = Heartbeat::Unreachable;
@@ -85,7 +86,7 @@ impl<S: Sink> Shard<S> {
                 // The ping may still wait for the full socket, so its pong cannot be missing yet.
                 (true, Heartbeat::Due | Heartbeat::Asked) => connection.heartbeat = Heartbeat::Unreachable,
                 (false, Heartbeat::Asked) => self.todo.exits.push((slot, Exit::Close(CloseReason::NoPong))),
-                (false, Heartbeat::Due) | (_, Heartbeat::Alive | Heartbeat::Unreachable) => {}
+                (false, Heartbeat::Due) | (_, Heartbeat::NotBegun | Heartbeat::Alive | Heartbeat::Unreachable) => {}
             }
         }
     }

@@ -203,6 +203,7 @@ impl<S: Sink> Centrifuge<S> {
         if !channels.is_empty() {
             self.client.release().await;
         }
+        self.client.pong().await;
         // From here on a backend can change it.
         self.environment.clients().add(&client);
         Ok(())

@@ -4,11 +4,15 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "what fails here fails the test")]
 
 pub(crate) mod lines;
+pub(crate) mod lives;
+pub(crate) mod members;
 pub(crate) mod peer;
 pub(crate) mod pipe;
 pub(crate) mod simulated_hub;
 
 pub(crate) use lines::published_line;
+pub(crate) use lives::{Life, Line};
+pub(crate) use members::{Members, View};
 pub(crate) use peer::Peer;
 pub(crate) use pipe::{End, Pipe};
 pub(crate) use simulated_hub::SimulatedHub;

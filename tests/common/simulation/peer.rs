@@ -3,7 +3,7 @@
 use super::simulated_hub::SimulatedHub;
 use super::{End, Pipe};
 use prost::Message as _;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -74,7 +74,7 @@ impl Reader {
                 // The ping of the Centrifuge protocol is an empty message.
                 Ok(Message::Text(text)) if text == "{}" => self.pings += 1,
                 Ok(Message::Binary(body)) if body[..] == [0] => self.pings += 1,
-                Ok(Message::Text(text)) => self.texts.push(text.to_string()),
+                Ok(Message::Text(text)) => self.texts.push(with_events(&text)),
                 Ok(Message::Binary(body)) => self.texts.push(pushes(&body)),
                 Ok(Message::Ping(_)) => self.pings += 1,
                 Ok(Message::Pong(body)) => self.pongs.push(body.to_vec()),
@@ -98,17 +98,39 @@ impl Reader {
     }
 }
 
-/// Reads pushes of publications from Protobuf, and returns them as JSON has them: one per line.
+/// Reads pushes from Protobuf, and returns them as JSON has them: one per line.
 fn pushes(mut body: &[u8]) -> String {
     let mut lines = vec![];
     while !body.is_empty() {
-        let reply = Reply::decode_length_delimited(&mut body).unwrap();
-        let Push { channel, publication } = reply.push.unwrap();
-        let Publication { data, offset } = publication.unwrap();
-        let data: serde_json::Value = serde_json::from_slice(&data).unwrap();
-        lines.push(json!({ "push": { "channel": channel, "pub": { "offset": offset, "data": data } } }).to_string());
+        let Push { channel, publication, join, leave } =
+            Reply::decode_length_delimited(&mut body).unwrap().push.unwrap();
+        let info =
+            |event: Presence| event.info.map(|info| json!({ "user": info.user, "client": info.client })).unwrap();
+        lines.push(match (publication, join, leave) {
+            (Some(Publication { data, offset }), None, None) => {
+                let data: Value = serde_json::from_slice(&data).unwrap();
+                json!({ "push": { "channel": channel, "pub": { "offset": offset, "data": data } } }).to_string()
+            }
+            (None, Some(join), None) => format!(" [throng] joined {}", info(join)),
+            (None, None, Some(leave)) => format!(" [throng] left {}", info(leave)),
+            other => panic!("{other:?}"),
+        });
     }
     lines.join("\n")
+}
+
+/// Returns the lines of a message, those of joins and leaves as the chat protocol has them.
+fn with_events(text: &str) -> String {
+    let line = |line: &str| {
+        let push = line.strip_prefix(r#"{"push":"#).and_then(|_| serde_json::from_str::<Value>(line).ok());
+        let event = push.and_then(|push| {
+            let words = [("join", "joined"), ("leave", "left")];
+            let found = words.into_iter().find(|(kind, _)| push["push"][kind].is_object());
+            found.map(|(kind, word)| format!(" [throng] {word} {}", push["push"][kind]["info"]))
+        });
+        event.unwrap_or_else(|| line.to_owned())
+    };
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
 #[derive(prost::Message)]
@@ -123,6 +145,24 @@ struct Push {
     channel: String,
     #[prost(message, optional, tag = "4")]
     publication: Option<Publication>,
+    #[prost(message, optional, tag = "5")]
+    join: Option<Presence>,
+    #[prost(message, optional, tag = "6")]
+    leave: Option<Presence>,
+}
+
+#[derive(prost::Message)]
+struct Presence {
+    #[prost(message, optional, tag = "1")]
+    info: Option<Info>,
+}
+
+#[derive(prost::Message)]
+struct Info {
+    #[prost(string, tag = "1")]
+    user: String,
+    #[prost(string, tag = "2")]
+    client: String,
 }
 
 #[derive(prost::Message)]
@@ -160,6 +200,11 @@ impl Peer {
         let info = ClientInfo { user: Some(name.into()), ..ClientInfo::ANONYMOUS };
         self.state.info.replace(Some(Arc::new(info)));
         self
+    }
+
+    /// The name of its user; empty for an anonymous client.
+    pub(crate) fn user_name(&self) -> String {
+        self.state.info.borrow().as_ref().map_or_else(String::new, |info| info.user().to_owned())
     }
 
     /// Stops reading: its socket is full.

@@ -83,6 +83,9 @@ impl SimulatedHub {
         self.make_room(id.shard(), 0);
         let credit = self.hub().inbox(id.shard()).try_credit(0).unwrap();
         self.hub().connect(seat, pipe.clone(), shape, credit);
+        if shape.encoding.waits_for_client() {
+            self.push(id.shard(), Command::Pong { id });
+        }
         let state = Rc::new(State::new(id, pipe, shape));
         self.parts.peers.borrow_mut().push(Rc::clone(&state));
         Peer { hub: self.clone(), state }
@@ -310,6 +313,8 @@ impl SimulatedHub {
         self.pause(self.parts.options.borrow().options.history_ttl);
         self.sweep();
         assert_eq!(self.hub().history_bytes(), 0, "histories");
+        assert_eq!(self.hub().metrics().process.read().presence_members, 0, "members");
+        assert_eq!(self.announce(), 0, "announcements");
         assert_eq!(self.hub().placement().taken(), 0, "seats");
         assert!(self.hub().directory().is_empty(), "channels");
         for (index, shard) in self.parts.shards.borrow().iter().enumerate() {

@@ -1,5 +1,6 @@
 //! Flags that every scenario has.
 
+use super::api::{ApiArgs, PUBLISH_API};
 use crate::cli::error::ConfigError;
 use crate::cli::values;
 use crate::config::{Config, Load};
@@ -22,25 +23,36 @@ pub(crate) struct Common {
     /// `{channel}` is replaced by the channel.
     #[arg(long, default_value = URL_DEFAULT, value_parser = Target::parse, help_heading = "Target")]
     pub(crate) url: Target,
-    /// The client protocol.
-    #[arg(long, alias = "face", value_enum, default_value = "plain", help_heading = "Target")]
-    pub(crate) protocol: ProtocolName,
+    /// The client protocol [default: plain; recovery numbered].
+    #[arg(long, alias = "face", value_enum, help_heading = "Target")]
+    pub(crate) protocol: Option<ProtocolName>,
     /// The channel to publish in, where `{channel}` stands; in the scenario `channels` the prefix of their names
     /// [default: loadtest].
     #[arg(long, value_parser = values::channel, help_heading = "Target")]
     pub(crate) channel: Option<String>,
+    /// custom: the WebSocket subprotocol that every client offers, and that the server has to choose.
+    #[arg(long, value_name = "NAME", value_parser = values::subprotocol, help_heading = "Target")]
+    pub(crate) subprotocol: Option<String>,
     /// custom: text that every client sends after the handshake; `{channel}` is replaced by the channel.
     #[arg(long, value_name = "TEXT", help_heading = "Target")]
     pub(crate) hello: Option<String>,
     /// custom: a client counts as connected once a line with this text has come.
     #[arg(long, value_name = "TEXT", help_heading = "Target")]
     pub(crate) ready: Option<String>,
-    /// custom: text that a publisher sends; `{record}` is replaced by the message, `{channel}` by the channel.
-    #[arg(long, value_name = "TEXT", help_heading = "Target")]
+    /// `api`: publish through the server's HTTP API. custom: text that a publisher sends; `{record}` is replaced by the
+    /// message, `{channel}` by the channel.
+    ///
+    /// With `api` no connection publishes: messages are sent by POST to /api/publish, or several at once to /api/batch,
+    /// over --api-connections that are kept alive. Latency still counts from the intended send time, so it includes the
+    /// wait for the answer to the request before; the time of the answers has figures of its own. 429 and 503 are
+    /// answered by the pause that they ask for, and counted as refused. Not in the scenarios idle and chat.
+    #[arg(long, value_name = "api|TEXT", help_heading = "Target")]
     pub(crate) publish: Option<String>,
     /// custom: text right before a message in a received line [default: messages are found by their own start].
     #[arg(long, value_name = "TEXT", help_heading = "Target")]
     pub(crate) marker: Option<String>,
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
 
     /// Length of the measured window, as in 30s or 1m30s [default: 30s; ramp 5s per step, soak 10m].
     #[arg(long, value_parser = values::duration, help_heading = "Time")]
@@ -103,9 +115,12 @@ pub(crate) struct Common {
 pub(crate) enum ProtocolName {
     /// Every message to all clients, lines joined by newlines: gorilla's chat example, throng's /ws, most demos.
     Plain,
+    /// As plain, with the subprotocol throng.numbered: each line begins with its offset and its time, and a client that
+    /// returns asks for what it missed.
+    Numbered,
     /// The Centrifuge client protocol v2, JSON.
     Centrifuge,
-    /// Any other protocol of text messages: see --hello, --ready, --publish, --marker.
+    /// Any other protocol of text messages: see --subprotocol, --hello, --ready, --publish, --marker.
     Custom,
 }
 
@@ -121,7 +136,8 @@ impl Common {
             Load::Soak { .. } => Duration::from_secs(600),
             _ => Duration::from_secs(30),
         });
-        let protocol = self.protocol()?;
+        let api = self.api.config(&self.url, self.publish.as_deref() == Some(PUBLISH_API))?;
+        let protocol = self.protocol(&load)?;
         if matches!(load, Load::Idle { .. }) {
             self.check_idle()?;
         }
@@ -133,6 +149,7 @@ impl Common {
             load,
             protocol,
             url: self.url,
+            api,
             channel,
             clients,
             size,
@@ -157,8 +174,11 @@ impl Common {
 
     /// Returns the name of the channel; empty if nothing that is sent to the server contains it.
     fn channel(&self, protocol: &Protocol) -> Result<String, ConfigError> {
+        let is_api = self.publish.as_deref() == Some(PUBLISH_API);
         let is_used = self.url.path.contains(CHANNEL) || protocol.names_channel();
         match &self.channel {
+            Some(channel) if is_api => Ok(channel.clone()),
+            None if is_api && !is_used => Err(ConfigError::ApiWithoutChannel(self.url.clone())),
             Some(channel) if is_used => Ok(channel.clone()),
             Some(channel) => {
                 Err(ConfigError::UnusedChannel { channel: channel.clone(), url: Box::new(self.url.clone()) })
@@ -179,25 +199,35 @@ impl Common {
         unused.map_or(Ok(()), |(flag, _)| Err(ConfigError::Unused { flag, why: "idle sends no messages" }))
     }
 
-    fn protocol(&self) -> Result<Protocol, ConfigError> {
+    fn protocol(&self, load: &Load) -> Result<Protocol, ConfigError> {
+        let is_recovery = matches!(load, Load::Recovery { .. });
+        let usual = if is_recovery { ProtocolName::Numbered } else { ProtocolName::Plain };
+        let name = self.protocol.unwrap_or(usual);
+        if is_recovery && name != ProtocolName::Numbered {
+            return Err(ConfigError::NoPositions);
+        }
         let texts = [
+            ("--subprotocol", &self.subprotocol),
             ("--hello", &self.hello),
             ("--ready", &self.ready),
-            ("--publish", &self.publish),
+            ("--publish", &self.publish.clone().filter(|text| text != PUBLISH_API)),
             ("--marker", &self.marker),
         ];
         let given = texts.iter().find(|(_, text)| text.is_some());
-        match (self.protocol, given) {
+        match (name, given) {
             (ProtocolName::Plain, None) => Ok(Protocol::Plain),
+            (ProtocolName::Numbered, None) => Ok(Protocol::Numbered),
             (ProtocolName::Centrifuge, None) => Ok(Protocol::Centrifuge),
             (ProtocolName::Custom, _) => {
-                let publish = self.publish.clone().unwrap_or_else(|| RECORD.to_owned());
+                let publish = self.publish.clone().filter(|text| text != PUBLISH_API);
+                let publish = publish.unwrap_or_else(|| RECORD.to_owned());
                 if publish.matches(RECORD).count() != 1 {
                     return Err(ConfigError::Publish(publish));
                 }
                 let (hello, ready) = (self.hello.clone(), self.ready.clone());
+                let subprotocol = self.subprotocol.clone();
                 let marker = self.marker.clone().unwrap_or_default();
-                Ok(Protocol::Custom(Custom { hello, ready, publish, marker }))
+                Ok(Protocol::Custom(Custom { subprotocol, hello, ready, publish, marker }))
             }
             (_, Some((flag, _))) => Err(ConfigError::CustomOnly(flag)),
         }

@@ -88,6 +88,41 @@ impl ChurnArgs {
     }
 }
 
+#[derive(Args, Debug)]
+pub(crate) struct RecoveryArgs {
+    /// Receivers, including those that leave; the publisher's connection comes on top, if it has one.
+    #[arg(long, default_value = "11000", value_parser = values::positive)]
+    clients: usize,
+    /// Receivers that leave and return.
+    #[arg(long, default_value = "10000", value_parser = values::positive)]
+    leavers: usize,
+    /// Messages that are published while they are away.
+    #[arg(long, value_name = "MESSAGES", default_value = "100", value_parser = values::positive)]
+    missed: usize,
+    /// Each returns at a random moment of this time.
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = values::period)]
+    within: Duration,
+    /// Messages per second, before and during the return.
+    #[arg(long, default_value = "5", value_parser = values::rate)]
+    rate: f64,
+    #[command(flatten)]
+    message: Message,
+    #[command(flatten)]
+    common: Common,
+}
+
+impl RecoveryArgs {
+    /// Returns the configuration that the flags amount to.
+    pub(crate) fn into_config(self) -> Result<Config, ConfigError> {
+        let Self { rate, leavers, missed, within, .. } = self;
+        if leavers >= self.clients {
+            return Err(ConfigError::NobodyStays { leavers, clients: self.clients });
+        }
+        let load = Load::Recovery { rate, leavers, missed, within };
+        self.common.config(load, self.clients, self.message.size)
+    }
+}
+
 /// Returns the number of clients that a share amounts to: at least one, and not all.
 fn part(flag: &'static str, share: f64, clients: usize) -> Result<usize, ConfigError> {
     let part = (1..clients).take_while(|part| *part as f64 <= clients as f64 * share).count();

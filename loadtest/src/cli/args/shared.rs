@@ -14,7 +14,7 @@ pub(crate) struct Message {
 /// Receivers of the usual number.
 #[derive(Args, Debug)]
 pub(crate) struct Receivers {
-    /// Receivers; the publisher comes on top.
+    /// Receivers; the publisher's connection comes on top, if it has one.
     #[arg(long, default_value = "1000", value_parser = values::positive)]
     pub(super) clients: usize,
 }

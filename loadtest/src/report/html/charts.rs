@@ -121,7 +121,8 @@ fn latency(runs: &[NamedReport<'_>]) -> Option<Chart> {
 /// Connections are worth a picture where they are meant to change.
 fn connections(runs: &[NamedReport<'_>]) -> Option<Chart> {
     let scenario = runs.first()?.report.config.load.scenario();
-    let is_moving = matches!(scenario, Scenario::Idle | Scenario::Storm | Scenario::Churn | Scenario::Ramp);
+    use Scenario::{Churn, Idle, Ramp, Recovery, Storm};
+    let is_moving = matches!(scenario, Idle | Storm | Churn | Recovery | Ramp);
     let connected: OfSample = ((0, "connections"), Line::Solid, |sample| Some(sample.connected as f64));
     is_moving.then(|| timeline(runs, "Connections", Unit::Count, &[connected])).flatten()
 }

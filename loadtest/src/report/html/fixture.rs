@@ -76,6 +76,7 @@ fn config(scenario: Scenario) -> Config {
         load: load(scenario),
         url: Target::parse("ws://127.0.0.1:8080/ws?channel=lobby").unwrap(),
         protocol: Protocol::Plain,
+        api: None,
         channel: String::new(),
         clients: 10_000,
         size: 128,
@@ -146,6 +147,7 @@ fn phase(noise: &mut Noise, name: &str, typical_us: f64, deliveries_per_second: 
         stolen_share: 0.002,
         sends_per_delivery: Some(1.0),
         syscalls_per_delivery: None,
+        api: None,
     }
 }
 

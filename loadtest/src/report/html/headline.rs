@@ -123,6 +123,15 @@ const fn keys(config: &Config) -> &'static [&'static str] {
             "storm_rss_peak",
         ],
         Load::Churn { .. } => &["arrivals_per_s", "arrival_p99", "p50", "p99", "max", "lost", "server_rss_per_arrival"],
+        Load::Recovery { .. } => &[
+            "return_100",
+            "recovered",
+            "incomplete",
+            "lost",
+            "others_p99_ratio",
+            "return_rss_before",
+            "return_rss_peak",
+        ],
         // The last phase is the one that broke the limit: its latency is no headline.
         Load::Ramp(RampLoad { axis: Axis::Clients, .. }) => {
             &["knee_clients", "held_clients", "held_deliveries_per_s", "lost", "server_rss_peak"]

@@ -177,7 +177,7 @@ pub(super) fn accounting(runs: &[NamedReport<'_>]) -> String {
     }
     let head = if runs.len() > 1 { runs.iter().map(NamedReport::label).collect() } else { vec![String::new()] };
     let mut table = Table::new(head);
-    let rows: [Fate; 11] = [
+    let rows: [Fate; 12] = [
         ("expected", |f| f.accounting.expected),
         ("verified", |f| f.accounting.counts.verified),
         ("verified by fastwebsockets", |f| f.accounting.validated),
@@ -189,6 +189,7 @@ pub(super) fn accounting(runs: &[NamedReport<'_>]) -> String {
         ("split", |f| f.accounting.counts.split),
         ("missed by closed connections", |f| f.accounting.undelivered_closed),
         ("unread messages of closed publishers", |f| f.accounting.unaccepted),
+        ("messages that the API did not accept", |f| f.accounting.unaccepted_by_api),
     ];
     for (name, read) in rows {
         let is_fault = ACCOUNTED.contains(&name);

@@ -77,6 +77,7 @@ pub(super) const fn scenario(config: &Config) -> &'static str {
         Scenario::Slow => "slow",
         Scenario::Storm => "storm",
         Scenario::Churn => "churn",
+        Scenario::Recovery => "recovery",
         Scenario::Ramp => "ramp",
         Scenario::Channels => "channels",
         Scenario::Soak => "soak",
@@ -94,6 +95,7 @@ pub(super) const fn question(config: &Config) -> &'static str {
         Scenario::Slow => "What do receivers that stop reading cost the others, and the server?",
         Scenario::Storm => "How long until all clients are back after a cut?",
         Scenario::Churn => "What do arrivals and departures cost the clients that stay?",
+        Scenario::Recovery => "What does it cost when many clients return and ask for what they missed?",
         Scenario::Ramp => "How much load until latency exceeds a limit?",
         Scenario::Channels => "What if the clients are spread over many channels?",
         Scenario::Soak => "Does anything grow with time?",
@@ -133,6 +135,13 @@ pub(super) fn sentence(config: &Config) -> String {
             let (messages, arrivals) = (messages(*per_second), rate(*churn_rate));
             format!("{messages} to {clients} receivers, {arrivals} of which left and returned per second, {lasting}.")
         }
+        Load::Recovery { rate, leavers, missed, within } => {
+            let (messages, leavers, missed) = (messages(*rate), count(*leavers as u64), count(*missed as u64));
+            let within = format_duration(*within);
+            format!(
+                "{messages} to {clients} receivers, {leavers} of which missed {missed} and returned within {within}."
+            )
+        }
         Load::Ramp(ramp) => ramp_sentence(ramp, size, &clients),
         Load::Channels { rate, channels, subscriptions, .. } => {
             let (each, channels) = (count(*subscriptions as u64), count(*channels as u64));
@@ -161,6 +170,7 @@ fn ramp_sentence(ramp: &RampLoad, size: usize, clients: &str) -> String {
 pub(super) const fn protocol(config: &Config) -> &'static str {
     match config.protocol {
         Protocol::Plain => "plain text",
+        Protocol::Numbered => "numbered lines",
         Protocol::Centrifuge => "Centrifuge protocol",
         Protocol::Custom(_) => "a protocol of its own",
     }

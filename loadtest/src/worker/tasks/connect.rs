@@ -21,6 +21,7 @@ pub(crate) fn run(engine: &mut Engine, total: usize, rate: f64) -> Result<Connec
     if engine.config.validators > 0 && engine.share.index == 0 && engine.validators.is_none() {
         engine.validators = Some(Validators::connect(&engine.config)?);
     }
+    introduce_backend(engine)?;
     let total = engine.share.count(total);
     let start = now_ns();
     let already = engine.pool.len();
@@ -52,4 +53,22 @@ pub(crate) fn run(engine: &mut Engine, total: usize, rate: f64) -> Result<Connec
     }
     let handshake = engine.connector.handshake.buckets();
     Ok(Connected { opened: engine.pool.len() - already, handshake })
+}
+
+/// Connects to the API, if this worker publishes through it, so that a wrong key ends the run before any client waits.
+fn introduce_backend(engine: &mut Engine) -> Result<()> {
+    let publishers = engine.tally.audience.publishers();
+    let is_own = |publisher| engine.publisher.client_of(publisher, &engine.tally.audience).is_some();
+    let is_used = (0..publishers).any(is_own);
+    let Some(backend) = engine.publisher.backend.as_mut().filter(|_| is_used) else { return Ok(()) };
+    backend.introduce()?;
+    let until = now_ns() + nanos(HANDSHAKE_TIMEOUT);
+    while engine.publisher.is_busy() && !engine.requests.is_interrupted() {
+        if now_ns() > until {
+            let url = engine.config.api.as_ref().map(|api| api.url.to_string()).unwrap_or_default();
+            return Err(RunError::Unreachable(format!("{url} gave no answer for {HANDSHAKE_TIMEOUT:?}")).into());
+        }
+        engine.turn(until)?;
+    }
+    Ok(())
 }

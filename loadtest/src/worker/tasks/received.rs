@@ -30,11 +30,18 @@ pub(crate) fn received(engine: &Engine) -> Received {
     let mut reached = vec![0; publishers];
     (0..engine.pool.len()).for_each(|client| engine.tally.reach(client, &mut reached));
     let is_over = |publisher: &usize| {
+        // What a client has to do with it is its worker only.
+        if engine.publisher.backend.is_some() {
+            return false;
+        }
         let client = engine.publisher.client_of(*publisher, &engine.tally.audience);
         client.and_then(|client| engine.pool.get(client)).is_some_and(|client| !client.is_open())
     };
     let mut counts = engine.tally.counts;
     let mut closes = engine.closes.counts(|_| true);
+    let mut refusals = engine.connector.refusals.counts();
+    let backend = engine.publisher.backend.as_ref();
+    refusals.extend(backend.into_iter().flat_map(|backend| backend.refusals.counts()));
     let mut first_unexpected = engine.tally.first_unexpected.clone();
     let mut validated = 0;
     if let Some(validators) = &engine.validators {
@@ -49,8 +56,9 @@ pub(crate) fn received(engine: &Engine) -> Received {
         counts,
         validated,
         closes,
-        refusals: engine.connector.refusals.counts(),
+        refusals,
         first_unexpected,
+        unaccepted: backend.map_or(0, |backend| backend.unaccepted),
         ended: (0..publishers).filter(is_over).collect(),
         reached,
         rss_bytes: own_rss_bytes(),

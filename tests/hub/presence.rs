@@ -1,9 +1,6 @@
 //! Presence: who is in a channel, exactly, and who has joined and left, at a price that a crowd can bear.
 
-#[path = "common/simulation/mod.rs"]
-mod simulation;
-
-use simulation::{Peer, SimulatedHub};
+use crate::simulation::{Peer, SimulatedHub};
 use std::time::Duration;
 use throng::config::{HubLimits, SlowConsumer};
 use throng::hub::{MessageShape, PresenceStats};

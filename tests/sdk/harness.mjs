@@ -1,0 +1,174 @@
+/** A hub, SDK clients in both formats, and a cable between them that can be cut. */
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { createHmac } from "node:crypto";
+import { once } from "node:events";
+import net from "node:net";
+import { createInterface } from "node:readline";
+
+import { Centrifuge as JsonClient } from "centrifuge";
+import { Centrifuge as ProtobufClient } from "centrifuge/build/protobuf";
+
+const KEY = "a-key-of-the-sdk-tests";
+const SECRET = "a secret of the tests that is long enough";
+/** A hub that does not leave by itself in this time, in ms, is killed. */
+const STOP_TIMEOUT = 10_000;
+
+/** The formats that a client can speak, each with how an application of it writes and reads a value. */
+export const FORMATS = [
+  { name: "JSON", Client: JsonClient, write: (value) => value, read: (data) => data },
+  {
+    name: "Protobuf",
+    Client: ProtobufClient,
+    write: (value) => new TextEncoder().encode(JSON.stringify(value)),
+    read: (data) => JSON.parse(new TextDecoder().decode(data)),
+  },
+];
+
+/** Makes a token, as the backend of an application does; it lives for an hour unless the claims say otherwise. */
+export function token(claims) {
+  const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
+  const text = `${part({ alg: "HS256", typ: "JWT" })}.${part({ exp: now() + 3600, ...claims })}`;
+  return `${text}.${createHmac("sha256", SECRET).update(text).digest("base64url")}`;
+}
+
+/** Seconds since 1970, as tokens have them. */
+export const now = () => Math.floor(Date.now() / 1000);
+
+export class Hub {
+  #child;
+
+  static async start(flags = []) {
+    const hub = new Hub();
+    const config = new URL("hub.toml", import.meta.url).pathname;
+    const stops = ["--lb-grace", "0s", "--drain-time", "0s"];
+    const all = ["--addr", "127.0.0.1:0", "--config", config, "--api-keys", KEY, ...stops, ...flags];
+    hub.#child = spawn(process.env.THRONG_BIN, all, { stdio: ["ignore", "pipe", "inherit"] });
+    // A run that ends early leaves nothing behind.
+    process.on("exit", () => hub.#child.kill("SIGKILL"));
+    const lines = createInterface({ input: hub.#child.stdout });
+    const [line] = await Promise.race([once(lines, "line"), once(hub.#child, "exit").then(() => ["(exited)"])]);
+    hub.url = /https?:\/\/\S+?(?=\/?(\s|$))/.exec(line)?.[0];
+    assert.ok(hub.url, `the hub's first line has no address: ${line}`);
+    return hub;
+  }
+
+  get socketUrl() {
+    return `${this.url.replace("http", "ws")}/connection/websocket`;
+  }
+
+  async stop() {
+    const exited = once(this.#child, "exit");
+    const timer = setTimeout(() => this.#child.kill("SIGKILL"), STOP_TIMEOUT);
+    this.#child.kill("SIGTERM");
+    const [code] = await exited;
+    clearTimeout(timer);
+    assert.equal(code, 0, "the hub's exit code");
+  }
+
+  /** Calls a method of the API and returns its result. */
+  async api(method, body) {
+    const response = await fetch(`${this.url}/api/${method}`, {
+      method: "POST",
+      headers: { "X-API-Key": KEY, "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    const answer = await response.json();
+    const result = answer.result ?? answer.replies;
+    assert.ok(result, `${method}: ${JSON.stringify(answer)}`);
+    return result;
+  }
+
+  /** Returns a client that is not connected yet. */
+  client(format, options = {}, url = this.socketUrl) {
+    const delays = { minReconnectDelay: 10, maxReconnectDelay: 100 };
+    const client = new format.Client(url, { websocket: WebSocket, ...delays, ...options });
+    // Without a listener an error would end the process.
+    client.on("error", () => {});
+    return client;
+  }
+
+  async connected(format, options, url) {
+    const client = this.client(format, options, url);
+    const connected = next(client, "connected");
+    client.connect();
+    await connected;
+    return client;
+  }
+}
+
+/** A relay to the hub, whose connections can be cut while it goes on. */
+export class Cable {
+  #sockets = new Set();
+  #server;
+
+  static async to(hub) {
+    const cable = new Cable();
+    const { port } = new URL(hub.url);
+    cable.#server = net.createServer((near) => {
+      const far = net.connect(port, "127.0.0.1");
+      for (const [one, other] of [[near, far], [far, near]]) {
+        cable.#sockets.add(one);
+        one.on("error", () => {});
+        one.on("close", () => {
+          cable.#sockets.delete(one);
+          other.destroy();
+        });
+        one.pipe(other);
+      }
+    });
+    cable.#server.listen(0, "127.0.0.1");
+    await once(cable.#server, "listening");
+    cable.url = `ws://127.0.0.1:${cable.#server.address().port}/connection/websocket`;
+    return cable;
+  }
+
+  /** Cuts every connection. */
+  cut() {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  close() {
+    this.cut();
+    this.#server.close();
+  }
+}
+
+/** Returns the context of the next event. */
+export function next(emitter, event) {
+  return new Promise((resolve) => emitter.once(event, resolve));
+}
+
+/** Subscribes and waits until the hub has said so; the publications are collected in `received`. */
+export async function subscribed(client, format, channel, options) {
+  const subscription = client.newSubscription(channel, options);
+  collect(subscription, format);
+  const done = next(subscription, "subscribed");
+  subscription.subscribe();
+  subscription.context = await done;
+  return subscription;
+}
+
+/** Collects the publications of a subscription. */
+export function collect(subscription, format) {
+  subscription.received = [];
+  subscription.on("publication", (publication) => {
+    subscription.received.push({ ...publication, value: format.read(publication.data) });
+    subscription.emit("collected");
+  });
+}
+
+/** Waits for so many publications in all and returns their values. */
+export async function values(subscription, count) {
+  while (subscription.received.length < count) await next(subscription, "collected");
+  return subscription.received.map((publication) => publication.value);
+}
+
+/** Returns the error that a promise is rejected with. */
+export async function failure(promise) {
+  return promise.then(
+    (result) => assert.fail(`no error but ${JSON.stringify(result)}`),
+    (error) => error,
+  );
+}

@@ -1,0 +1,217 @@
+"""The published Python SDK against a running hub, in both formats."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+import os
+import pathlib
+import re
+import subprocess
+import time
+import unittest
+import urllib.request
+
+import centrifuge
+
+KEY = "a-key-of-the-sdk-tests"
+SECRET = b"a secret of the tests that is long enough"
+HERE = pathlib.Path(__file__).parent
+# Longer than on any machine, in seconds: reaching it is a failure.
+TIMEOUT = 120
+
+
+def token(**claims):
+    """Makes a token, as the backend of an application does."""
+    def part(value):
+        return base64.urlsafe_b64encode(value).rstrip(b"=")
+
+    claims = {"exp": int(time.time()) + 3600, **claims}
+    text = b".".join(part(json.dumps(one).encode()) for one in ({"alg": "HS256", "typ": "JWT"}, claims))
+    return (text + b"." + part(hmac.new(SECRET, text, hashlib.sha256).digest())).decode()
+
+
+class Events:
+    """Collects what a client or a subscription is told; every event wakes those who wait."""
+
+    def __init__(self):
+        self.seen = []
+        self.changed = asyncio.Event()
+
+    def __getattr__(self, name):
+        if not name.startswith("on_"):
+            raise AttributeError(name)
+
+        async def note(context):
+            self.seen.append((name[3:], context))
+            self.changed.set()
+
+        return note
+
+    def all(self, event):
+        return [context for name, context in self.seen if name == event]
+
+    async def wait(self, event, count=1):
+        """Waits for so many events of that name and returns the last of them."""
+        while len(self.all(event)) < count:
+            self.changed.clear()
+            await asyncio.wait_for(self.changed.wait(), TIMEOUT)
+        return self.all(event)[count - 1]
+
+
+class Sdk:
+    """What both formats have to do. `write` and `read` are what an application does with its values."""
+
+    @classmethod
+    def setUpClass(cls):
+        command = [os.environ["THRONG_BIN"], "--addr", "127.0.0.1:0", "--config", str(HERE / "hub.toml")]
+        command += ["--api-keys", KEY, "--lb-grace", "0s", "--drain-time", "0s"]
+        cls.hub = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        cls.url = re.search(r"http://[^\s/]+", cls.hub.stdout.readline())[0]
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.hub.terminate()
+        assert cls.hub.wait(TIMEOUT) == 0, "the hub's exit code"
+        cls.hub.stdout.close()
+
+    def client(self, **options):
+        client = centrifuge.Client(
+            self.url.replace("http", "ws") + "/connection/websocket",
+            events=Events(), use_protobuf=self.is_protobuf, min_reconnect_delay=0.01, max_reconnect_delay=0.1,
+            proxy=None, **options,
+        )
+        self.addAsyncCleanup(client.disconnect)
+        return client
+
+    async def connected(self, **options):
+        client = self.client(**options)
+        await client.connect()
+        await client.events.wait("connected")
+        return client
+
+    async def subscribed(self, client, channel):
+        """Subscribes and waits until the hub has said so. Returns the subscription and its events."""
+        events = Events()
+        subscription = client.new_subscription(channel, events=events)
+        await subscription.subscribe()
+        await events.wait("subscribed")
+        return subscription, events
+
+    async def api(self, method, body):
+        """Calls a method of the API."""
+        request = urllib.request.Request(
+            f"{self.url}/api/{method}", json.dumps(body).encode(),
+            {"X-API-Key": KEY, "Content-Type": "application/json"},
+        )
+        call = lambda: json.load(urllib.request.urlopen(request, timeout=TIMEOUT))
+        answer = await asyncio.get_running_loop().run_in_executor(None, call)
+        self.assertNotIn("error", answer)
+
+    def write(self, value):
+        return json.dumps(value).encode() if self.is_protobuf else value
+
+    def read(self, data):
+        return json.loads(data) if self.is_protobuf else data
+
+    def values(self, events):
+        return [self.read(context.pub.data) for context in events.all("publication")]
+
+    async def test_publications_come_in_order_and_with_their_publisher(self):
+        writer, reader = await self.connected(token=token(sub="42")), await self.connected()
+        subscription, events = await self.subscribed(reader, self.channel("kept"))
+        for value in range(1, 51):
+            await writer.publish(self.channel("kept"), self.write({"value": value}))
+        last = await events.wait("publication", 50)
+        self.assertEqual(self.values(events), [{"value": value} for value in range(1, 51)])
+        self.assertEqual([one.pub.offset for one in events.all("publication")], list(range(1, 51)))
+        self.assertEqual(last.pub.info.user, "42")
+        await subscription.unsubscribe()
+        self.assertEqual((await events.wait("unsubscribed")).code, 0)
+
+    async def test_history_and_presence_are_read(self):
+        client = await self.connected(token=token(sub="42"))
+        channel = self.channel("kept")
+        subscription, events = await self.subscribed(client, channel)
+        for value in range(1, 6):
+            await self.api("publish", {"channel": channel, "data": value})
+        result = await subscription.history(limit=-1)
+        self.assertEqual([self.read(one.data) for one in result.publications], [1, 2, 3, 4, 5])
+        self.assertEqual(result.offset, 5)
+        result = await subscription.history(limit=2, reverse=True)
+        self.assertEqual([self.read(one.data) for one in result.publications], [5, 4])
+        since = centrifuge.StreamPosition(offset=3, epoch=result.epoch)
+        result = await subscription.history(limit=1, since=since)
+        self.assertEqual([self.read(one.data) for one in result.publications], [4])
+        clients = (await subscription.presence()).clients
+        self.assertEqual([info.user for info in clients.values()], ["42"])
+        stats = await subscription.presence_stats()
+        self.assertEqual((stats.num_clients, stats.num_users), (1, 1))
+
+    async def test_what_was_published_during_a_disconnect_is_recovered(self):
+        client = await self.connected(token=token(sub="cut"))
+        channel = self.channel("kept")
+        subscription, events = await self.subscribed(client, channel)
+        for round in range(3):
+            await self.api("publish", {"channel": channel, "data": round * 10})
+            await events.wait("publication", round * 10 + 1)
+            await self.api("disconnect", {"user": "cut", "disconnect": {"code": 4000, "reason": "elsewhere"}})
+            for value in range(1, 10):
+                await self.api("publish", {"channel": channel, "data": round * 10 + value})
+            again = await events.wait("subscribed", round + 2)
+            self.assertTrue(again.was_recovering and again.recovered)
+            await events.wait("publication", round * 10 + 10)
+        self.assertEqual(self.values(events), list(range(30)), "in order, once each")
+        self.assertEqual(client.events.all("connecting")[1].code, 4000)
+
+    async def test_refused_commands_have_the_codes_of_the_protocol(self):
+        client = await self.connected()
+        for channel, code in [("unknown:x", 102), ("login:x", 103), ("x" * 256, 107)]:
+            events = Events()
+            await client.new_subscription(channel, events=events).subscribe()
+            self.assertEqual((await events.wait("unsubscribed")).code, code, channel)
+        for channel, code in [("unknown:x", 102), ("silent:x", 103)]:
+            with self.assertRaises(centrifuge.ReplyError) as refused:
+                await client.publish(channel, self.write({}))
+            self.assertEqual(refused.exception.code, code, channel)
+        with self.assertRaises(centrifuge.ReplyError) as refused:
+            await client.rpc("method", self.write({}))
+        self.assertEqual(refused.exception.code, 108)
+        self.assertEqual(client.state, centrifuge.ClientState.CONNECTED)
+
+    async def test_tokens_are_refused_replaced_and_ended(self):
+        refused = self.client(token=token(sub="42") + "x")
+        await refused.connect()
+        self.assertEqual((await refused.events.wait("disconnected")).code, 3500)
+
+        async def fresh():
+            return token(sub="99")
+
+        client = await self.connected(token=token(sub="99", exp=int(time.time()) - 60), get_token=fresh)
+        await self.api("disconnect", {"user": "99"})
+        self.assertEqual((await client.events.wait("disconnected")).code, 3503)
+
+
+class Json(Sdk, unittest.IsolatedAsyncioTestCase):
+    is_protobuf = False
+
+    def channel(self, namespace):
+        return f"{namespace}:json-{self.id()[-30:]}".replace(" ", "-")
+
+
+class Protobuf(Sdk, unittest.IsolatedAsyncioTestCase):
+    is_protobuf = True
+
+    def channel(self, namespace):
+        return f"{namespace}:protobuf-{self.id()[-30:]}".replace(" ", "-")
+
+    async def test_bytes_arrive_as_they_are(self):
+        subscription, events = await self.subscribed(await self.connected(), self.channel("kept"))
+        every = bytes(range(256))
+        await subscription.publish(every)
+        self.assertEqual((await events.wait("publication")).pub.data, every)
+
+
+if __name__ == "__main__":
+    unittest.main()
