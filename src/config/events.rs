@@ -20,13 +20,13 @@ section! {
 
         /// Secret that signs events, by HMAC-SHA256 as in the Standard Webhooks: `whsec_` and 24 to 64 bytes in base64.
         ///
-        /// Make one with `echo whsec_$(openssl rand -base64 32)`. The application needs it too, to verify that a request
-        /// comes from the hub.
+        /// Make one with `echo whsec_$(openssl rand -base64 32)`. The application needs it too, to verify that a
+        /// request comes from the hub.
         events_secret: Option<WebhookSecret> = Secret("secret"), Unset, Restart;
 
         /// Which events are sent: `connected` and `disconnected` for clients, `subscribed` and `unsubscribed` for their
-        /// subscriptions, `occupied` and `vacated` for the first subscriber of a channel and after the last one. Without it
-        /// all are.
+        /// subscriptions, `occupied` and `vacated` for the first subscriber of a channel and after the last one.
+        /// Without it all are.
         events_types: Vec<EventType> = List("types"), Unset, Restart;
     }
 }

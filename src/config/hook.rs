@@ -13,20 +13,22 @@ use super::value::choice;
 use std::time::Duration;
 
 section! {
-    /// A question to the application: what a client may do, asked as `POST` of JSON while the client waits. docs/hooks.md
-    /// has the questions and the answers, which are those of Centrifugo's proxy.
+    /// A question to the application: what a client may do, asked as `POST` of JSON while the client waits.
+    /// docs/hooks.md has the questions and the answers, which are those of Centrifugo's proxy.
     pub struct HookConfig in "hook" (Repeated) {
         /// What is asked, one table for each: `connect` (who a client without a token is), `refresh` (whether a
-        /// connection that expires goes on), `subscribe`, `publish` (whether a client may), or `rpc` (a call of a client).
+        /// connection that expires goes on), `subscribe`, `publish` (whether a client may), or `rpc` (a call of a
+        /// client).
         ///
-        /// `subscribe` and `publish` are asked in namespaces with `allow_subscribe` or `allow_publish` = `hook`. Clients
-        /// of /ws are asked about for `refresh` only; without a token they get 401 if there is a hook `connect`.
+        /// `subscribe` and `publish` are asked in namespaces with `allow_subscribe` or `allow_publish` = `hook`.
+        /// Clients of /ws are asked about for `refresh` only; without a token they get 401 if there is a hook
+        /// `connect`.
         name: HookName = Choice(HookName::WORDS), Unset, AtOnce;
 
         /// URL that is asked, as in `http://127.0.0.1:3000/hooks/connect`, which every table needs.
         ///
-        /// Redirects are not followed. The certificate of an https server is checked against the certificate authorities
-        /// of the system. Use https unless the way there is your own: requests carry what clients send.
+        /// Redirects are not followed. The certificate of an https server is checked against the certificate
+        /// authorities of the system. Use https unless the way there is your own: requests carry what clients send.
         url: HttpUrl = Text("URL"), Unset, AtOnce;
 
         /// Time for an answer, in which a request also waits for its turn. After it the client gets an error that it
@@ -38,8 +40,8 @@ section! {
         /// Maximum number of requests under way. Further ones wait for their turn, at most for the timeout.
         requests_max: usize = count("requests", 1, 65_536), text("256"), AtOnce;
 
-        /// Names of headers of the client's handshake that are passed on, such as `Cookie` or `X-Request-Id`. Without it
-        /// none is.
+        /// Names of headers of the client's handshake that are passed on, such as `Cookie` or `X-Request-Id`. Without
+        /// it none is.
         ///
         /// Clients can send any value, so the application has to check them. Names that belong to one connection, such
         /// as `Connection`, are refused.

@@ -70,8 +70,8 @@ section! {
         allow_subscribe: SubscriberGroup = Choice(SubscriberGroup::WORDS), text("everyone"), NewSubscriptions;
 
         /// Which clients may publish: `everyone`, `authenticated` for those with a token of a user, `subscribers` of
-        /// the channel, `nobody`, or `hook` for those that the application lets. A client of /ws that publishes where it
-        /// may not is closed with 4507.
+        /// the channel, `nobody`, or `hook` for those that the application lets. A client of /ws that publishes where
+        /// it may not is closed with 4507.
         ///
         /// It is about clients only. A backend has a key of its own.
         allow_publish: ClientGroup = Choice(ClientGroup::WORDS), text("everyone"), NewSubscriptions;

@@ -75,7 +75,11 @@ async fn application_learns_who_comes_and_goes_in_order() {
     drop(client);
     server.stopped().await;
     let of = |kind: &str, client: &str, user: &str| json!({ "type": kind, "client": client, "user": user });
-    let on = |kind: &str, client: &str, user: &str| json!({ "type": kind, "client": client, "user": user, "channel": "news" });
+    let on = |kind: &str, client: &str, user: &str| {
+        let mut event = of(kind, client, user);
+        event["channel"] = json!("news");
+        event
+    };
     let expected = [
         of("connected", "0/0.0", "42"),
         json!({ "type": "occupied", "channel": "news" }),

@@ -2,8 +2,8 @@
 //!
 //! # Policy
 //!
-//! An event never waits: the hub puts it into a bounded queue, and what does not fit is dropped, counted and logged. One
-//! task sends what is queued, in order and joined to requests, and repeats a request until it is taken. So the
+//! An event never waits: the hub puts it into a bounded queue, and what does not fit is dropped, counted and logged.
+//! One task sends what is queued, in order and joined to requests, and repeats a request until it is taken. So the
 //! application gets each event at least once, and can tell a repetition by the id of its request.
 
 mod event;
