@@ -80,7 +80,7 @@ fn openness(options: &NamespaceOptions) -> Option<String> {
     let may_publish = match options.allow_publish {
         ClientGroup::Everyone => true,
         ClientGroup::Subscribers => may_subscribe,
-        ClientGroup::Authenticated | ClientGroup::Nobody => false,
+        ClientGroup::Authenticated | ClientGroup::Nobody | ClientGroup::Hook => false,
     };
     let (verbs, settings) = match (may_subscribe, may_publish) {
         (true, true) => ("read and write", "--allow-subscribe and --allow-publish restrict it"),

@@ -42,6 +42,23 @@ pub enum ConfigError {
         /// The flag without its dashes.
         flag: &'static str,
     },
+    /// A namespace leaves a decision to the application, and nothing says where that is.
+    #[error(
+        "allow_{setting} is hook, and there is no [[hook]] with the name {setting}; add one, or let allow_{setting} be \
+         another word"
+    )]
+    NoHook {
+        /// What the application decides.
+        setting: &'static str,
+    },
+    /// One setting of events without the other.
+    #[error("--{given} needs --{missing}; give both, or neither")]
+    Events {
+        /// The flag that is given, without its dashes.
+        given: &'static str,
+        /// The flag that is not.
+        missing: &'static str,
+    },
     /// Without an address nothing could reach the hub.
     #[error("--addr is an empty list; give at least one address, or leave it out for :8080")]
     NoAddress,

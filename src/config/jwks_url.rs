@@ -1,23 +1,12 @@
 //! The URL of a JWK Set: where the public keys of an issuer are.
 
-use super::host::HostPort;
-use hyper::Uri;
+use super::http_url::HttpUrl;
 use std::str::FromStr;
 use thiserror::Error;
 
-/// URL of a JWK Set.
+/// URL of a JWK Set: https, or of this machine.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct JwksUrl {
-    text: String,
-    /// Whether it is https.
-    pub is_encrypted: bool,
-    /// Host without brackets.
-    pub host: String,
-    /// The port, that of the scheme if none is given.
-    pub port: u16,
-    /// The path with its query.
-    pub target: String,
-}
+pub struct JwksUrl(HttpUrl);
 
 /// Text that is not the URL of a JWK Set.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
@@ -40,15 +29,9 @@ pub enum JwksUrlError {
 }
 
 impl JwksUrl {
-    /// Returns the URL as it was written.
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    /// Returns host and port for the header `Host`.
-    pub fn authority(&self) -> String {
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        format!("{host}:{}", self.port)
+    /// Returns the URL.
+    pub fn url(&self) -> &HttpUrl {
+        &self.0
     }
 }
 
@@ -56,24 +39,11 @@ impl FromStr for JwksUrl {
     type Err = JwksUrlError;
 
     fn from_str(text: &str) -> Result<Self, JwksUrlError> {
-        let malformed = || JwksUrlError::Malformed { text: text.to_owned() };
-        let url = text.parse::<Uri>().map_err(|_| malformed())?;
-        let is_encrypted = match url.scheme_str() {
-            Some("https") => true,
-            Some("http") => false,
-            _ => return Err(malformed()),
-        };
-        let host = url.authority().and_then(|authority| HostPort::parse(authority.as_str())).ok_or_else(malformed)?;
-        if !is_encrypted && !host.is_loopback() {
-            return Err(JwksUrlError::Plain { text: text.to_owned() });
+        let url = text.parse::<HttpUrl>().map_err(|_| JwksUrlError::Malformed { text: text.to_owned() })?;
+        if url.is_encrypted || url.is_loopback {
+            return Ok(Self(url));
         }
-        Ok(Self {
-            text: text.to_owned(),
-            is_encrypted,
-            port: host.port.unwrap_or(if is_encrypted { 443 } else { 80 }),
-            host: host.host.trim_matches(['[', ']']).to_owned(),
-            target: url.path_and_query().map_or("/", |target| target.as_str()).to_owned(),
-        })
+        Err(JwksUrlError::Plain { text: text.to_owned() })
     }
 }
 
@@ -90,7 +60,7 @@ mod tests {
             ("http://[::1]/keys", "[::1]:80", "/keys"),
             ("http://localhost/keys", "localhost:80", "/keys"),
         ] {
-            let url = text.parse::<JwksUrl>().unwrap();
+            let JwksUrl(url) = text.parse::<JwksUrl>().unwrap();
             assert_eq!((url.authority().as_str(), url.target.as_str(), url.as_str()), (authority, target, text));
         }
         for text in ["http://auth.example.com/keys", "http://10.0.0.1/keys", "http://localhost.example.com/"] {

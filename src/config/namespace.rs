@@ -61,23 +61,25 @@ section! {
         /// has no room for is told later.
         join_leave: bool = Switch, Unset, NewSubscriptions;
 
-        /// Which clients may subscribe: `everyone`, `authenticated` for those with a token of a user, or `token` for
-        /// those whose token names the channel. Others are refused, with 403 in a handshake.
+        /// Which clients may subscribe: `everyone`, `authenticated` for those with a token of a user, `token` for
+        /// those whose token names the channel, or `hook` for those that the application lets in. Others are refused,
+        /// with 403 in a handshake.
         ///
         /// A token that names the channel is enough in any case. In every namespace a channel whose name begins with
         /// `$` needs one, and a channel with `#` in its name is for the users who are listed after it: `#42,43`.
         allow_subscribe: SubscriberGroup = Choice(SubscriberGroup::WORDS), text("everyone"), NewSubscriptions;
 
         /// Which clients may publish: `everyone`, `authenticated` for those with a token of a user, `subscribers` of
-        /// the channel, or `nobody`. A client of /ws that publishes where it may not is closed with 4507.
+        /// the channel, `nobody`, or `hook` for those that the application lets. A client of /ws that publishes where
+        /// it may not is closed with 4507.
         ///
         /// It is about clients only. A backend has a key of its own.
         allow_publish: ClientGroup = Choice(ClientGroup::WORDS), text("everyone"), NewSubscriptions;
 
-        /// Which clients may ask who is in a channel, in the words of --allow-publish.
+        /// Which clients may ask who is in a channel, in the words of --allow-publish but for `hook`.
         allow_presence: ClientGroup = Choice(ClientGroup::WORDS), text("subscribers"), NewSubscriptions;
 
-        /// Which clients may ask for the history of a channel, in the words of --allow-publish.
+        /// Which clients may ask for the history of a channel, in the words of --allow-publish but for `hook`.
         allow_history: ClientGroup = Choice(ClientGroup::WORDS), text("subscribers"), NewSubscriptions;
 
         /// Maximum number of bytes of one publication. A larger message of a client closes its connection with 1009.
@@ -119,6 +121,8 @@ choice! {
         Authenticated = "authenticated",
         /// Clients whose token names the channel.
         Token = "token",
+        /// Clients that the application lets in.
+        Hook = "hook",
     }
 }
 
@@ -133,6 +137,8 @@ choice! {
         Subscribers = "subscribers",
         /// No client.
         Nobody = "nobody",
+        /// Clients that the application lets.
+        Hook = "hook",
     }
 }
 
@@ -166,6 +172,12 @@ impl NamespaceOptions {
         if self.join_leave && !self.presence {
             let text = format!("{join_leave} needs {presence}; turn the second on or the first off");
             return Some(("join_leave", text));
+        }
+        let groups = [("allow_presence", self.allow_presence), ("allow_history", self.allow_history)];
+        if let Some((key, _)) = groups.into_iter().find(|(_, group)| *group == ClientGroup::Hook) {
+            let text =
+                format!("{} cannot be hook: the application is not asked about it; give another word", name(key));
+            return Some((key, text));
         }
         if self.join_leave && matches!(self.allow_presence, ClientGroup::Authenticated | ClientGroup::Nobody) {
             let (own, word) = (name("allow_presence"), self.allow_presence.word());
@@ -230,6 +242,10 @@ mod tests {
                 off",
             ),
             ("join_leave = true", "join_leave needs presence; turn the second on or the first off"),
+            (
+                "allow_history = \"hook\"",
+                "allow_history cannot be hook: the application is not asked about it; give another word",
+            ),
             (
                 "join_leave = true\npresence = true\nallow_presence = \"nobody\"",
                 "join_leave tells every subscriber what allow_presence \"nobody\" keeps from some; set \

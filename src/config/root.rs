@@ -6,8 +6,10 @@ use super::admission::AdmissionConfig;
 use super::api::ApiConfig;
 use super::api_key::ApiKeyConfig;
 use super::error::ConfigError;
+use super::events::EventsConfig;
 use super::file;
 use super::file_access::{FileMode, FileOwner};
+use super::hook::{self, HookConfig, HookName};
 use super::hub_limits::HubLimits;
 use super::key::ApiKey;
 use super::load_error::LoadError;
@@ -97,6 +99,8 @@ section! {
         default_namespace: NamespaceOptions,
         /// The HTTP API.
         api: ApiConfig,
+        /// What the application is told.
+        events: EventsConfig,
         /// How the hub stops.
         stopping: StoppingConfig,
         /// What is logged.
@@ -111,6 +115,8 @@ section! {
         token_keys: TokenKeyConfig,
         /// Keys of backends, each for a part of the HTTP API.
         api_key_tables: ApiKeyConfig,
+        /// What the application is asked.
+        hooks: HookConfig,
     }
 }
 
@@ -152,6 +158,9 @@ impl Config {
         self.logging.check()?;
         self.check_listeners()?;
         self.tokens.check(&self.token_keys)?;
+        let has_tokens = self.tokens.has_keys(&self.token_keys);
+        hook::check(&self.hooks, &self.default_namespace, &self.namespaces, has_tokens)?;
+        self.events.check()?;
         Ok(self)
     }
 
@@ -186,6 +195,11 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// Returns whether the application is asked this.
+    pub fn has_hook(&self, name: HookName) -> bool {
+        self.hooks.iter().any(|hook| hook.name == name)
     }
 
     /// Returns whether a key of the HTTP API can be guessed.

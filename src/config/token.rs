@@ -47,6 +47,11 @@ section! {
 }
 
 impl TokenConfig {
+    /// Returns whether a token can be valid.
+    pub(super) fn has_keys(&self, keys: &[TokenKeyConfig]) -> bool {
+        !keys.is_empty() || self.jwks_url.is_some() || self.token_insecure
+    }
+
     /// Checks the settings against the keys, and the keys against each other.
     pub(super) fn check(&self, keys: &[TokenKeyConfig]) -> Result<(), ConfigError> {
         let rules = [
@@ -54,7 +59,7 @@ impl TokenConfig {
             ("token-audience", self.token_audience.is_some()),
             ("token-issuer", self.token_issuer.is_some()),
         ];
-        let has_keys = !keys.is_empty() || self.jwks_url.is_some() || self.token_insecure;
+        let has_keys = self.has_keys(keys);
         if let Some((flag, _)) = rules.into_iter().find(|(_, is_set)| *is_set && !has_keys) {
             return Err(ConfigError::NoTokenKeys { flag });
         }

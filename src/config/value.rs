@@ -3,12 +3,15 @@
 use super::address::{Address, AddressError};
 use super::collector_url::{CollectorUrl, CollectorUrlError};
 use super::file_access::{FileMode, FileModeError, FileOwner, FileOwnerError};
+use super::hook_header::{ClientHeader, HookHeaderError, StaticHeader};
 use super::host::{HostError, HostPattern};
+use super::http_url::{HttpUrl, HttpUrlError};
 use super::jwks_url::{JwksUrl, JwksUrlError};
 use super::key::{ApiKey, Key, KeyError};
 use super::log_filter::{LogFilter, LogFilterError};
 use super::namespace_name::{NamespaceName, NamespaceNameError};
 use super::origin::{OriginError, OriginPattern};
+use super::webhook_secret::{WebhookSecret, WebhookSecretError};
 use ipnet::IpNet;
 use std::net::IpAddr;
 use std::num::ParseIntError;
@@ -99,6 +102,15 @@ pub enum ValueError {
     /// The text is not the URL of a JWK Set.
     #[error(transparent)]
     JwksUrl(#[from] JwksUrlError),
+    /// The text is not the URL of a server.
+    #[error(transparent)]
+    HttpUrl(#[from] HttpUrlError),
+    /// The text is not a header of a request.
+    #[error(transparent)]
+    Header(#[from] HookHeaderError),
+    /// The text is not the secret of webhooks.
+    #[error(transparent)]
+    WebhookSecret(#[from] WebhookSecretError),
     /// The text is not the URL of a collector.
     #[error(transparent)]
     CollectorUrl(#[from] CollectorUrlError),
@@ -243,7 +255,10 @@ macro_rules! texts {
     )+};
 }
 
-texts! { Address ApiKey CollectorUrl FileMode FileOwner HostPattern JwksUrl Key LogFilter NamespaceName OriginPattern }
+texts! {
+    Address ApiKey ClientHeader CollectorUrl FileMode FileOwner HostPattern HttpUrl JwksUrl Key LogFilter NamespaceName
+    OriginPattern StaticHeader WebhookSecret
+}
 
 impl Scalar for String {
     fn parse(text: &str) -> Result<Self, ValueError> {

@@ -1,9 +1,9 @@
 //! The fetch of a JWK Set: one request at a time to one address of the settings, bounded in size and time, without
 //! redirects. Nothing that a token says decides where it goes.
 
+use super::outbound::Dialer;
 use crate::auth::jwk::JwkSet;
-use crate::config::JwksUrl;
-use crate::net::tls::Connector;
+use crate::config::{HttpUrl, JwksUrl};
 use crate::operation::state::State;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
@@ -13,8 +13,6 @@ use hyper_util::rt::TokioIo;
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 /// Longest time of a fetch, from the look-up of the name to the last byte.
@@ -50,10 +48,10 @@ enum FetchError {
 
 /// Fetches the keys at once, every ten minutes, and when they are asked for, for ever.
 pub(crate) async fn keep_fresh(state: Arc<State>, url: JwksUrl) {
-    let connector = url.is_encrypted.then(Connector::with_native_roots);
+    let (dialer, url) = (Dialer::default(), url.url());
     loop {
         state.tokens.begin_fetch();
-        let fetched = timeout(FETCH_TIMEOUT, fetch(&url, connector.as_ref())).await;
+        let fetched = timeout(FETCH_TIMEOUT, fetch(url, &dialer)).await;
         let fetched = fetched.unwrap_or(Err(FetchError::Timeout)).map_err(|error| error.to_string());
         let set = fetched.and_then(|body| JwkSet::parse(&body).map_err(|error| error.to_string()));
         let wait = match set {
@@ -76,18 +74,8 @@ pub(crate) async fn keep_fresh(state: Arc<State>, url: JwksUrl) {
     }
 }
 
-async fn fetch(url: &JwksUrl, connector: Option<&Connector>) -> Result<Bytes, FetchError> {
-    let stream = TcpStream::connect((url.host.as_str(), url.port)).await?;
-    match connector {
-        Some(connector) => exchange(connector.connect(&url.host, stream).await?, url).await,
-        None => exchange(stream, url).await,
-    }
-}
-
-async fn exchange(
-    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    url: &JwksUrl,
-) -> Result<Bytes, FetchError> {
+async fn fetch(url: &HttpUrl, dialer: &Dialer) -> Result<Bytes, FetchError> {
+    let stream = dialer.connect(&url.host, url.port, url.is_encrypted).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let request = Request::get(&url.target)
         .header(header::HOST, url.authority())

@@ -88,6 +88,10 @@ struct Snapshot {
     api: Vec<(&'static str, u32, u64)>,
     /// Times of the API's requests.
     api_times: LatencyHistogram,
+    /// How questions to the application ended, by hook and outcome.
+    hooks: Vec<(&'static str, &'static str, u64)>,
+    /// Times of the questions, by hook.
+    hook_times: Vec<(&'static str, LatencyHistogram)>,
     idempotency: IdempotencyCounts,
 }
 
@@ -102,6 +106,8 @@ impl Snapshot {
             inbox_bytes: (0..hub.shards()).map(|shard| hub.inbox(shard).bytes() as u64).sum(),
             api: hub.metrics().api.requests(),
             api_times: hub.metrics().api.times(),
+            hooks: hub.metrics().hooks.outcomes(),
+            hook_times: hub.metrics().hooks.times(),
             idempotency: state.idempotency.counts(),
             placements: hub.placement().taken_by_shard().into_iter().map(|taken| taken as u64).collect(),
         }
@@ -179,7 +185,8 @@ impl Collector for Snapshot {
         let placements = Metadata::gauge("placements", "Slots taken, including those reserved by handshakes");
         encode_shards(&mut encoder, placements, self.placements.iter().copied())?;
         encode_latency(&mut encoder, &self.shards)?;
-        encode_api(&mut encoder, self)
+        encode_api(&mut encoder, self)?;
+        encode_hooks(&mut encoder, self)
     }
 }
 
@@ -357,6 +364,22 @@ fn encode_api(encoder: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::
     let family =
         encoder.encode_descriptor("api_request_duration", help, Some(&Unit::Seconds), MetricType::Histogram)?;
     encode_histogram(family, &snapshot.api_times)
+}
+
+/// Encodes how questions to the application ended and the time that clients waited for them.
+fn encode_hooks(encoder: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let help = "Questions to the application, by hook and outcome";
+    let mut family = encoder.encode_descriptor("hook_requests", help, None, MetricType::Counter)?;
+    for (hook, outcome, count) in &snapshot.hooks {
+        ConstCounter::new(*count).encode(family.encode_family(&[("hook", *hook), ("outcome", *outcome)])?)?;
+    }
+    let help = "Time that clients waited for the answer to a question to the application";
+    let mut family =
+        encoder.encode_descriptor("hook_request_duration", help, Some(&Unit::Seconds), MetricType::Histogram)?;
+    for (hook, times) in &snapshot.hook_times {
+        encode_histogram(family.encode_family(&[("hook", *hook)])?, times)?;
+    }
+    Ok(())
 }
 
 fn encode_histogram(mut encoder: MetricEncoder<'_>, histogram: &LatencyHistogram) -> fmt::Result {

@@ -1,5 +1,7 @@
 //! The HTTP layer: requests and responses, up to the upgrade to a WebSocket.
 
+pub(crate) mod events;
+pub(crate) mod hooks;
 pub(crate) mod jwks;
 pub(crate) mod progress;
 pub(crate) mod service;
@@ -17,5 +19,6 @@ mod client_address;
 mod error;
 mod host;
 mod methods;
+mod outbound;
 mod response;
 mod trace;

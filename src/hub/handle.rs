@@ -6,6 +6,7 @@ use super::directory::Directory;
 use super::history::Budget;
 use super::inbox::{Credit, Inbox};
 use super::keepers::Keepers;
+use super::observer::{Change, Observer};
 use super::occupancy::{Announcement, Changes};
 use super::placement::{Placement, SlotReservation};
 use super::shard::ShardParts;
@@ -14,7 +15,7 @@ use crate::config::{ChannelOptions, HubLimits, SocketLimits, TuningConfig};
 use crate::metrics::Metrics;
 use arc_swap::{ArcSwap, Guard};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// A handle to all shards. Cloning counts a reference.
@@ -86,6 +87,7 @@ pub(super) struct Parts<S: Sink> {
     socket_limits: ArcSwap<SocketLimits>,
     tuning: TuningConfig,
     default_options: Arc<ChannelOptions>,
+    pub(super) observer: OnceLock<Box<dyn Observer>>,
 }
 
 impl<S: Sink> Hub<S> {
@@ -109,6 +111,7 @@ impl<S: Sink> Hub<S> {
             socket_limits: ArcSwap::from_pointee(SocketLimits::default()),
             tuning: tuning.clone(),
             default_options: Arc::default(),
+            observer: OnceLock::new(),
         };
         let hub = Self { parts: Arc::new(parts) };
         let shards = (0..count).map(|index| hub.shard(index)).collect();
@@ -221,6 +224,19 @@ impl<S: Sink> Hub<S> {
     /// Returns the options of channels that belong to no namespace, such as those of the echo protocol.
     pub fn default_options(&self) -> &Arc<ChannelOptions> {
         &self.parts.default_options
+    }
+
+    /// Sets who learns of changes from now on. The first one stays.
+    pub fn set_observer(&self, observer: impl Observer + 'static) {
+        // A second one is dropped.
+        let _ = self.parts.observer.set(Box::new(observer));
+    }
+
+    /// Tells the observer of a change, if there is one.
+    pub fn observe(&self, change: Change<'_>) {
+        if let Some(observer) = self.parts.observer.get() {
+            observer.observe(change);
+        }
     }
 
     /// Returns the number of shards.

@@ -13,6 +13,7 @@ mod channel_key;
 pub mod directory;
 pub mod history;
 mod keepers;
+pub mod observer;
 pub mod occupancy;
 pub mod presence;
 

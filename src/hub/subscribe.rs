@@ -7,6 +7,7 @@ use super::channel::{Channel, Newcomer, Order, Removed, Told};
 use super::handle::Parts;
 use super::history::{History, RECOVERED_MAX};
 use super::inbox::Credit;
+use super::observer::Change;
 use super::{Command, ConnectionId, DirectoryFull, Hub, MessageShape, ReplyPermit, Sink};
 use crate::config::ChannelOptions;
 use crate::metrics::Metrics;
@@ -176,7 +177,15 @@ impl<S: Sink> Hub<S> {
                 let Parts { history, directory, .. } = &*self.parts;
                 order.follow(&options.channel, history, || directory.epoch(channel.key()));
                 order.expire_history(options.now, history);
-                add_subscriber(order, id, &channel, options, &mut opening, credit)
+                let was_vacant = order.shards().is_empty();
+                let attempt = add_subscriber(order, id, &channel, options, &mut opening, credit);
+                if let Attempt::Done(..) = attempt {
+                    if was_vacant {
+                        self.observe(Change::Occupied(name));
+                    }
+                    self.observe(Change::Subscribed(id, name));
+                }
+                attempt
             });
             match attempt {
                 Attempt::Done(start, is_change) => {
@@ -208,7 +217,7 @@ impl<S: Sink> Hub<S> {
     pub fn unsubscribe(&self, id: ConnectionId, channel: &Arc<Channel>, credit: Credit<'_, S>) {
         let removed = self.change_members(channel, |order| {
             credit.push(Command::Unsubscribe { id, channel: channel.key() });
-            order.remove(id)
+            self.remove(order, id, channel)
         });
         self.settle_removal(channel, &removed);
     }
@@ -216,7 +225,7 @@ impl<S: Sink> Hub<S> {
     /// Removes a connection that ends from the counts of a channel; its shard removes the subscription when it
     /// disconnects.
     pub fn leave(&self, id: ConnectionId, channel: &Arc<Channel>) {
-        let removed = self.change_members(channel, |order| order.remove(id));
+        let removed = self.change_members(channel, |order| self.remove(order, id, channel));
         self.settle_removal(channel, &removed);
     }
 
@@ -241,6 +250,15 @@ impl<S: Sink> Hub<S> {
         });
         Metrics::change(&self.metrics().process.presence_members, before, after);
         result
+    }
+
+    fn remove(&self, order: &mut Order, id: ConnectionId, channel: &Channel) -> Removed {
+        let removed = order.remove(id);
+        self.observe(Change::Unsubscribed(id, channel.name()));
+        if order.shards().is_empty() {
+            self.observe(Change::Vacated(channel.name()));
+        }
+        removed
     }
 
     fn settle_removal(&self, channel: &Arc<Channel>, removed: &Removed) {

@@ -1,6 +1,7 @@
 //! All counters of a hub.
 
 use super::api::ApiCounters;
+use super::hooks::HookCounters;
 use super::process::ProcessCounters;
 use super::refusal::Refusal;
 use super::shard::ShardCounters;
@@ -19,6 +20,8 @@ pub struct Metrics {
     pub process: ProcessCounters,
     /// The counters of the HTTP API.
     pub api: ApiCounters,
+    /// The counters of questions to the application.
+    pub hooks: HookCounters,
 }
 
 impl Metrics {
@@ -30,6 +33,7 @@ impl Metrics {
             shards: (0..shards).map(|_| Arc::default()).collect(),
             process: ProcessCounters::default(),
             api: ApiCounters::default(),
+            hooks: HookCounters::default(),
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod api;
 mod counters;
+mod hooks;
 mod latency;
 
 pub mod process;
@@ -15,6 +16,7 @@ mod hub;
 
 pub use api::{API_CODES, API_METHODS, ApiCounters};
 pub use counters::{Labels, Metric, MetricKind, Read};
+pub use hooks::{HOOKS, HookCounters, HookOutcome};
 pub use hub::Metrics;
 pub use latency::{LATENCY_BOUNDS, LatencyHistogram};
 pub use process::{ProcessCounters, ProcessCounts};

@@ -39,6 +39,12 @@ counters! {
         Counter pauses,
         /// Times that a shard had work and made no pass for a second.
         Counter shard_stalls,
+        /// Events that the application has taken.
+        Counter events_sent,
+        /// Events dropped because too many waited.
+        Counter events_lost,
+        /// Requests with events that the application did not take, and that were or will be repeated.
+        Counter events_retries,
         /// Lines of the log that were dropped because writing was too slow.
         Counter log_lines_lost,
     }

@@ -6,6 +6,7 @@ use crate::auth::{Claims, TokenError};
 use crate::config::Namespaces;
 use crate::net::socket::SocketSink;
 use crate::session::centrifuge::clients::Clients;
+use crate::session::hooks::Hooks;
 use crate::session::users::Users;
 use crate::session::{Environment, TokenRefusal};
 use std::sync::Arc;
@@ -21,6 +22,10 @@ impl Environment<SocketSink> for State {
 
     fn is_token_required(&self) -> bool {
         self.settings.load().tokens.token_required
+    }
+
+    fn hooks(&self) -> &dyn Hooks {
+        &*self.hooks
     }
 
     fn connections_per_user_max(&self) -> usize {

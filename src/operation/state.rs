@@ -15,6 +15,7 @@ use crate::net::admission::{Admission, Handshakes};
 use crate::net::socket::SocketSink;
 use crate::net::tls::Certificates;
 use crate::session::centrifuge::clients::Clients;
+use crate::session::hooks::Hooks;
 use crate::session::users::Users;
 use arc_swap::ArcSwap;
 use std::net::IpAddr;
@@ -32,6 +33,8 @@ pub(crate) struct State {
     pub(crate) keys: KeyCheck,
     pub(crate) tokens: Tokens,
     pub(crate) users: Arc<Users>,
+    /// The application.
+    pub(crate) hooks: Arc<dyn Hooks>,
     pub(crate) clients: Clients<SocketSink>,
     pub(crate) api_keys: ApiKeyCheck,
     pub(crate) idempotency: Idempotency,

@@ -3,6 +3,7 @@
 use super::error::ReloadError;
 use crate::auth::Verifier;
 use crate::config::{Config, reload};
+use crate::http::hooks::HttpHooks;
 use crate::hub::Command;
 use crate::net::tls::{self, TlsError};
 use crate::operation::state::State;
@@ -14,11 +15,12 @@ use std::time::SystemTime;
 #[derive(Clone, Debug)]
 pub struct ServerHandle {
     state: Arc<State>,
+    hooks: Arc<HttpHooks>,
 }
 
 impl ServerHandle {
-    pub(super) fn new(state: Arc<State>) -> Self {
-        Self { state }
+    pub(super) fn new(state: Arc<State>, hooks: Arc<HttpHooks>) -> Self {
+        Self { state, hooks }
     }
 
     /// Returns the number of open HTTP connections, handshakes in progress included.
@@ -57,6 +59,7 @@ impl ServerHandle {
         let verifier = Verifier::new(&config.tokens, &config.token_keys)?;
         self.reload_certificate(&config)?;
         state.tokens.replace(verifier);
+        self.hooks.configure(&config.hooks);
         state.memory.set_max(config.admission.memory_max);
         let namespaces = state.namespaces.load().replaced_by(&config.default_namespace, &config.namespaces);
         state.namespaces.store(Arc::new(namespaces));

@@ -21,6 +21,8 @@ pub use stop::Stop;
 
 use crate::config::{Address, Config, Namespaces};
 use crate::engine::Engine;
+use crate::http::events::{self, EventSender};
+use crate::http::hooks::HttpHooks;
 use crate::http::jwks;
 use crate::hub::{Hub, Shard};
 use crate::metrics::Metrics;
@@ -41,6 +43,7 @@ use crate::operation::state::State;
 use crate::operation::tokens::{self, Tokens};
 use crate::operation::watchdog::Watchdog;
 use crate::session::centrifuge::clients::Clients;
+use crate::session::hooks::Hooks;
 use arc_swap::ArcSwap;
 use listener::Listener;
 use std::convert::Infallible;
@@ -83,6 +86,9 @@ use tokio::time::{Instant, timeout_at};
 pub struct Server {
     listeners: Vec<Listener>,
     state: Arc<State>,
+    hooks: Arc<HttpHooks>,
+    /// `None` if no events are sent.
+    events: Option<EventSender>,
     shards: Vec<Shard<SocketSink>>,
 }
 
@@ -108,8 +114,14 @@ impl Server {
             listeners.extend(listen(address, Endpoint::new(address, true, certificates.as_ref()), config).await?);
         }
         let metrics = Arc::new(Metrics::new(config.shards()));
+        let hooks = Arc::new(HttpHooks::new(&config.hooks, Arc::clone(&metrics)));
         let (hub, shards) = Hub::tuned(&config.limits, &config.tuning, metrics);
         hub.set_socket_limits(config.sockets.clone());
+        let users = Arc::default();
+        let events = events::channel(&config.events, &users, hub.metrics()).map(|(queue, sender)| {
+            hub.set_observer(queue);
+            sender
+        });
         let state = State {
             engine: Engine::Memory(hub),
             settings: ArcSwap::from_pointee(config.clone()),
@@ -117,7 +129,8 @@ impl Server {
             lifecycle: Arc::new(Lifecycle::new()),
             keys: KeyCheck::new(),
             tokens,
-            users: Arc::default(),
+            users,
+            hooks: Arc::clone(&hooks) as Arc<dyn Hooks>,
             clients: Clients::default(),
             api_keys: ApiKeyCheck::new(),
             idempotency: Idempotency::new(),
@@ -127,7 +140,7 @@ impl Server {
             watchdog: Watchdog::default(),
             certificates,
         };
-        Ok(Self { listeners, state: Arc::new(state), shards })
+        Ok(Self { listeners, state: Arc::new(state), hooks, events, shards })
     }
 
     /// Returns the first address for clients that is TCP, with the port that the system chose for port 0.
@@ -147,7 +160,7 @@ impl Server {
 
     /// Returns a handle that works while the server runs.
     pub fn handle(&self) -> ServerHandle {
-        ServerHandle::new(Arc::clone(&self.state))
+        ServerHandle::new(Arc::clone(&self.state), Arc::clone(&self.hooks))
     }
 
     /// Returns the hub, to publish without a client or to read its metrics.
@@ -165,7 +178,7 @@ impl Server {
     ///
     /// Not cancel safe: dropping the future ends the shards, and leaves their connections open without service.
     pub async fn run(self, stop: impl Future<Output = Stop>) -> Result<(), ServerError> {
-        let Self { listeners, state, shards } = self;
+        let Self { listeners, state, events, shards, .. } = self;
         let started = Instant::from_std(state.hub().metrics().started());
         let mut drivers = JoinSet::new();
         for shard in shards {
@@ -182,6 +195,10 @@ impl Server {
         let monitored = Arc::clone(&state);
         monitors.spawn(async move { monitored.watchdog.watch(monitored.hub()).await });
         watch_tokens(&mut monitors, &state);
+        let unsent = events.as_ref().map(EventSender::unsent);
+        if let Some(sender) = events {
+            monitors.spawn(sender.run());
+        }
 
         let serving = async {
             let requested = tokio::select! {
@@ -202,6 +219,9 @@ impl Server {
             let connections = state.hub().placement().taken();
             tracing::warn!(connections, "stopped before every connection had ended");
         }
+        if let Some(unsent) = unsent {
+            stop::flush_events(&unsent, deadline).await;
+        }
         requested.map(drop)
     }
 }
@@ -209,7 +229,7 @@ impl Server {
 /// Starts what tokens need while the server runs.
 fn watch_tokens(monitors: &mut JoinSet<()>, state: &Arc<State>) {
     let (config, watched) = (state.settings.load(), Arc::clone(state));
-    monitors.spawn(async move { expiry::close_expired(watched.hub(), &watched.users, &watched.clients).await });
+    monitors.spawn(async move { expiry::watch(&watched).await });
     if let Some(url) = config.tokens.jwks_url.clone() {
         monitors.spawn(jwks::keep_fresh(Arc::clone(state), url));
     }

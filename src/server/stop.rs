@@ -1,12 +1,17 @@
 //! A stop: how it is requested, and the steps until the last connection is gone.
 
+use crate::http::events::UnsentEvents;
 use crate::hub::Hub;
 use crate::net::socket::SocketSink;
 use crate::operation::lifecycle::Stage;
 use crate::operation::pace::Pace;
 use crate::operation::state::State;
 use std::pin::pin;
+use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
+
+/// Time for the last events once every connection has ended: an application that does not answer holds up no restart.
+const EVENTS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How a server is asked to stop.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -51,6 +56,14 @@ pub(super) async fn end(state: &State) {
     state.handshakes.finished().await;
     // A handshake that began before the drain may have become a WebSocket after it.
     vacated(state.hub()).await;
+}
+
+/// Waits until the application has taken the last events.
+pub(super) async fn flush_events(unsent: &UnsentEvents, deadline: Instant) {
+    let until = deadline.min(Instant::now() + EVENTS_TIMEOUT);
+    if timeout_at(until, unsent.sent()).await.is_err() {
+        tracing::error!(events = unsent.count(), "stopped before the application had taken every event");
+    }
 }
 
 /// Waits until no connection has a slot.

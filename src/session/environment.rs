@@ -1,6 +1,7 @@
 //! The environment of a session: what a client's commands need of the process besides the engine.
 
 use super::centrifuge::clients::Clients;
+use super::hooks::Hooks;
 use super::users::Users;
 use crate::auth::{Claims, TokenError};
 use crate::config::Namespaces;
@@ -19,6 +20,9 @@ pub trait Environment<S: Sink>: fmt::Debug + Send + Sync {
 
     /// Returns whether a client without a token is refused.
     fn is_token_required(&self) -> bool;
+
+    /// Returns the application.
+    fn hooks(&self) -> &dyn Hooks;
 
     /// Returns how many connections a user may have.
     fn connections_per_user_max(&self) -> usize;

@@ -2,7 +2,9 @@
 
 use crate::config::ChannelOptions;
 use crate::hub::{Command, MessageShape, Since};
+use crate::protocol::centrifuge::Format;
 use crate::protocol::{ClientInfo, CloseReason, Payload};
+use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +34,17 @@ pub struct OpenOptions {
     pub info: Option<Arc<ClientInfo>>,
     /// Most bytes of a message of a client of the chat protocol; `None` if it may not publish.
     pub publish_bytes_max: Option<u32>,
+}
+
+/// How a client of the Centrifuge protocol begins.
+#[derive(Clone, Debug)]
+pub struct CentrifugeOptions {
+    /// What its messages are written in.
+    pub format: Format,
+    /// Whether the limits on messages and bytes per second apply to the client.
+    pub is_rate_limited: bool,
+    /// Headers of its handshake that the application gets.
+    pub headers: Vec<(String, Bytes)>,
 }
 
 /// Result of an event.

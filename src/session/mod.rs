@@ -9,6 +9,7 @@ mod client;
 mod echo;
 pub mod environment;
 mod flow;
+pub mod hooks;
 pub mod permission;
 pub mod users;
 
@@ -16,11 +17,11 @@ pub use centrifuge::Centrifuge;
 pub use chat::Chat;
 pub use echo::Echo;
 pub use environment::{Environment, TokenRefusal};
-pub use flow::{Flow, OpenOptions, Pending, Protocol};
+pub use flow::{CentrifugeOptions, Flow, OpenOptions, Pending, Protocol};
 
 use crate::engine::Engine;
+use crate::hub::observer::Change;
 use crate::hub::{ConnectionId, Full, Hub, MessageShape, Sink, SlotReservation};
-use crate::protocol::centrifuge::Format;
 use crate::protocol::{ChannelName, CloseReason, Encoding, Event};
 use client::Client;
 use std::sync::Arc;
@@ -56,6 +57,7 @@ impl<S: Sink> Session<S> {
         name: &ChannelName,
     ) -> Result<Self, Full> {
         let client = Client::connect(engine, slot, sink, options.shape, options.is_rate_limited).await;
+        client.engine().hub().observe(Change::Connected(client.id()));
         match client.subscribe(name, &options).await {
             Ok(channel) => Ok(match options.protocol {
                 Protocol::Chat => Self::Chat(Chat::new(client, channel, options.publish_bytes_max)),
@@ -66,6 +68,7 @@ impl<S: Sink> Session<S> {
                     Full::Directory(_) => CloseReason::TooManyChannels,
                     Full::Channel { .. } => CloseReason::ChannelFull,
                 };
+                client.engine().hub().observe(Change::Disconnected(client.id()));
                 client.close(reason).await;
                 client.disconnect().await;
                 Err(full)
@@ -82,13 +85,13 @@ impl<S: Sink> Session<S> {
         engine: Engine<S>,
         slot: SlotReservation,
         sink: S,
-        format: Format,
-        is_rate_limited: bool,
+        options: CentrifugeOptions,
         environment: Arc<dyn Environment<S>>,
     ) -> Self {
+        let CentrifugeOptions { format, is_rate_limited, headers } = options;
         let shape = MessageShape { encoding: Encoding::Centrifuge(format), ..MessageShape::default() };
         let client = Client::connect(engine, slot, sink, shape, is_rate_limited).await;
-        Self::Centrifuge(Box::new(Centrifuge::new(client, format, environment)))
+        Self::Centrifuge(Box::new(Centrifuge::new(client, format, headers, environment)))
     }
 
     /// Acts on what the client sent.
@@ -163,6 +166,7 @@ impl<S: Sink> Session<S> {
             Self::Centrifuge(centrifuge) => return Box::pin(centrifuge.end()).await,
         };
         client.engine().leave(client.id(), &channel);
+        client.engine().hub().observe(Change::Disconnected(client.id()));
         client.disconnect().await;
     }
 

@@ -88,6 +88,17 @@ pub enum Denied {
     },
 }
 
+impl Denied {
+    /// Returns whether the client may if the application says so.
+    pub const fn asks_application(&self) -> bool {
+        matches!(
+            self,
+            Self::Subscribe { group: SubscriberGroup::Hook, .. }
+                | Self::Other { group: ClientGroup::Hook, action: Action::Publish, .. }
+        )
+    }
+}
+
 impl Action {
     /// Returns the key of the setting that decides it.
     pub const fn setting(self) -> &'static str {
@@ -105,6 +116,7 @@ const fn lacks(group: SubscriberGroup) -> &'static str {
         SubscriberGroup::Everyone => "may",
         SubscriberGroup::Authenticated => "has no token of a user",
         SubscriberGroup::Token => "has no token that names the channel",
+        SubscriberGroup::Hook => "is not one that the application is asked about",
     }
 }
 
@@ -114,6 +126,7 @@ const fn lacks_for(group: ClientGroup) -> &'static str {
         ClientGroup::Authenticated => "has no token of a user",
         ClientGroup::Subscribers => "is not subscribed",
         ClientGroup::Nobody => "is not a backend",
+        ClientGroup::Hook => "is not one that the application is asked about",
     }
 }
 
@@ -156,7 +169,7 @@ pub fn check(
         ClientGroup::Everyone => true,
         ClientGroup::Authenticated => is_authenticated,
         ClientGroup::Subscribers => is_subscribed,
-        ClientGroup::Nobody => false,
+        ClientGroup::Nobody | ClientGroup::Hook => false,
     };
     if is_allowed { Ok(()) } else { Err(Denied::Other { action, group, options: Arc::clone(options) }) }
 }

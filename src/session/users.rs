@@ -30,24 +30,24 @@ pub struct Users {
 /// When clients expire. In seconds since the Unix epoch.
 #[derive(Debug, Default)]
 struct Expiries {
-    /// Those of every client with a token; `None` for one that does not expire.
-    times: HashMap<ConnectionId, Option<u64>>,
+    /// Every client with a token.
+    clients: HashMap<ConnectionId, Identity>,
     /// In order, so that one task finds those that are due without looking at the others.
     due: BTreeSet<(u64, ConnectionId)>,
 }
 
 impl Expiries {
-    /// Sets when a client expires that is there.
-    fn set(&mut self, id: ConnectionId, at: Option<u64>) {
-        self.remove(id);
-        self.times.insert(id, at);
-        self.due.extend(at.map(|at| (at, id)));
+    fn insert(&mut self, id: ConnectionId, identity: Identity) {
+        self.due.extend(identity.expires_at.map(|at| (at, id)));
+        self.clients.insert(id, identity);
     }
 
-    fn remove(&mut self, id: ConnectionId) {
-        if let Some(Some(at)) = self.times.remove(&id) {
+    fn remove(&mut self, id: ConnectionId) -> Option<Identity> {
+        let identity = self.clients.remove(&id)?;
+        if let Some(at) = identity.expires_at {
             self.due.remove(&(at, id));
         }
+        Some(identity)
     }
 }
 
@@ -69,8 +69,9 @@ impl Users {
             }
             connections.push(id);
         }
-        self.expiries.lock().set(id, identity.expires_at);
-        Some(UserPermit { users: Arc::clone(self), id, user: identity.user })
+        let user = identity.user.clone();
+        self.expiries.lock().insert(id, identity);
+        Some(UserPermit { users: Arc::clone(self), id, user })
     }
 
     /// Returns the connections of a user.
@@ -88,14 +89,17 @@ impl Users {
         self.expiries.lock().due.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id).collect()
     }
 
+    /// Returns the user that a connection belongs to; `None` for an anonymous client and for one that is gone.
+    pub fn user_of(&self, id: ConnectionId) -> Option<UserId> {
+        self.expiries.lock().clients.get(&id)?.user.clone()
+    }
+
     /// Changes when a client with a token expires. Returns whether it is there.
     pub fn set_expiry(&self, id: ConnectionId, at: Option<u64>) -> bool {
         let expiries = &mut *self.expiries.lock();
-        let is_there = expiries.times.contains_key(&id);
-        if is_there {
-            expiries.set(id, at);
-        }
-        is_there
+        let Some(identity) = expiries.remove(id) else { return false };
+        expiries.insert(id, Identity { expires_at: at, ..identity });
+        true
     }
 }
 

@@ -164,6 +164,9 @@ async fn every_setting_at_both_its_bounds_starts_and_serves() {
                     "ping_interval" | "pong_timeout" => "is not shorter than",
                     // Without a key, which a flag cannot hold, nobody could connect.
                     "token_required" => "no token could be verified",
+                    // Nor a hook, which could decide.
+                    "allow_subscribe" | "allow_publish" => "there is no [[hook]]",
+                    "allow_presence" | "allow_history" => "cannot be hook",
                     _ => panic!("{arguments:?}: {error}"),
                 };
                 assert!(error.contains(expected), "{arguments:?}: {error}");

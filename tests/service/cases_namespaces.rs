@@ -393,7 +393,7 @@ async fn serves(server: &TestServer, path: &str, group: ClientGroup) {
     client.send("x").await;
     match group {
         ClientGroup::Everyone | ClientGroup::Subscribers => assert_eq!(client.line().await, "x"),
-        ClientGroup::Authenticated | ClientGroup::Nobody => {
+        ClientGroup::Authenticated | ClientGroup::Nobody | ClientGroup::Hook => {
             assert_eq!(client.closed().await.map(|(code, _)| code), Some(4507));
         }
     }

@@ -32,6 +32,8 @@ mod centrifuge_clients;
 mod centrifuge_commands;
 mod centrifuge_server_side;
 mod config_process;
+mod events;
+mod hooks;
 mod http_pages;
 mod server_drain;
 mod server_jwks;

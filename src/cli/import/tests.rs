@@ -120,7 +120,7 @@ fn throng_allows(group: ClientGroup, has_user: bool, is_subscribed: bool) -> boo
         ClientGroup::Everyone => true,
         ClientGroup::Authenticated => has_user,
         ClientGroup::Subscribers => is_subscribed,
-        ClientGroup::Nobody => false,
+        ClientGroup::Nobody | ClientGroup::Hook => false,
     }
 }
 

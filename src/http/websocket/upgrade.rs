@@ -3,9 +3,10 @@
 use super::handshake::Wanted;
 use super::{credentials, handshake};
 use crate::auth::{Claims, TokenError, UserId};
-use crate::config::ChannelOptions;
+use crate::config::{ChannelOptions, Config, HookName};
 use crate::engine::Engine;
 use crate::http::error::RequestError;
+use crate::http::hooks;
 use crate::http::host::HostRules;
 use crate::http::response::{HttpResponse, ResponseBody, set_header};
 use crate::hub::{ConnectionId, Hub, MessageShape, Since, SlotReservation};
@@ -20,7 +21,7 @@ use crate::protocol::centrifuge::Format;
 use crate::protocol::{ChannelName, ClientInfo, Encoding};
 use crate::session::permission::{self, Action, ClientOfChannel, Who};
 use crate::session::users::{Identity, UserPermit};
-use crate::session::{OpenOptions, Protocol, Session};
+use crate::session::{CentrifugeOptions, OpenOptions, Protocol, Session};
 use bytes::Bytes;
 use hyper::{Request, header};
 use std::net::IpAddr;
@@ -60,7 +61,7 @@ pub(crate) struct PendingUpgrade {
 #[derive(Debug)]
 enum Start {
     Channel { name: ChannelName, options: OpenOptions },
-    Centrifuge { format: Format, is_rate_limited: bool, state: Arc<State> },
+    Centrifuge { options: CentrifugeOptions, state: Arc<State> },
 }
 
 /// What a request asks for.
@@ -68,7 +69,7 @@ enum Start {
 enum Asked {
     Chat { channel: Option<ChannelName>, shape: MessageShape, since: Since },
     Echo,
-    Centrifuge(Format),
+    Centrifuge { format: Format, headers: Vec<(String, Bytes)> },
 }
 
 /// Checks a handshake, reserves a slot for the connection, and returns the 101. A plain GET gets the answer that refuses
@@ -85,7 +86,7 @@ pub(crate) fn accept<B>(
     let settings = state.settings.load();
     let hosts = HostRules { allowed: &settings.access.allowed_hosts, is_loopback: client.is_loopback };
     let wanted = handshake::check(request, hosts, &settings.access.allowed_origins)?;
-    let (asked, subprotocol) = asked(request, route)?;
+    let (asked, subprotocol) = asked(request, route, &settings)?;
     // A client of the Centrifuge protocol says who it is with its first command.
     let has_token = route != Route::Centrifuge;
     let token = if has_token && state.tokens.are_used() { credentials::token(request)? } else { None };
@@ -97,7 +98,8 @@ pub(crate) fn accept<B>(
     }
     let address = state.admission.admit(client.addr, client.is_counted, &settings)?;
     // After the rates, because a signature is the most expensive step.
-    let claims = verify(state, token, has_token && settings.tokens.token_required)?;
+    let is_required = settings.tokens.token_required || settings.has_hook(HookName::Connect);
+    let claims = verify(state, token, has_token && is_required)?;
     let slot = state.hub().reserve_slot().ok_or(RequestError::Full)?;
     let user = claims.as_ref().map(|claims| admit_user(state, claims, slot.id())).transpose()?;
     let start = start(state, asked, slot.id(), claims.as_ref(), address.is_some())?;
@@ -120,13 +122,18 @@ pub(crate) fn accept<B>(
 }
 
 /// Returns what a request asks for, and the subprotocol to choose.
-fn asked<B>(request: &Request<B>, route: Route) -> Result<(Asked, Option<&'static str>), RequestError> {
+fn asked<B>(
+    request: &Request<B>,
+    route: Route,
+    settings: &Config,
+) -> Result<(Asked, Option<&'static str>), RequestError> {
     let query = request.uri().query();
     let protocol = match route {
         Route::Channel(protocol) => protocol,
         Route::Centrifuge => {
             let (subprotocol, format) = credentials::centrifuge_format(request);
-            return Ok((Asked::Centrifuge(format), subprotocol));
+            let headers = hooks::passed_headers(request.headers(), &settings.hooks);
+            return Ok((Asked::Centrifuge { format, headers }, subprotocol));
         }
     };
     let channel = handshake::channel(query)?;
@@ -167,7 +174,10 @@ fn start(
             };
             Ok(Start::Channel { name: ChannelName::private("echo", id), options })
         }
-        Asked::Centrifuge(format) => Ok(Start::Centrifuge { format, is_rate_limited, state: Arc::clone(state) }),
+        Asked::Centrifuge { format, headers } => {
+            let options = CentrifugeOptions { format, is_rate_limited, headers };
+            Ok(Start::Centrifuge { options, state: Arc::clone(state) })
+        }
     }
 }
 
@@ -252,9 +262,7 @@ pub(crate) async fn complete(socket: Socket, prefetched: Bytes, pending: Pending
     let sink = SocketSink::new(Arc::clone(&socket));
     let session = match start {
         Start::Channel { name, options } => Session::open(engine, slot, sink, options, &name).await,
-        Start::Centrifuge { format, is_rate_limited, state } => {
-            Ok(Session::open_centrifuge(engine, slot, sink, format, is_rate_limited, state).await)
-        }
+        Start::Centrifuge { options, state } => Ok(Session::open_centrifuge(engine, slot, sink, options, state).await),
     };
     match session {
         Ok(session) => Reader::start(socket, prefetched, session, permit),

@@ -24,6 +24,15 @@ pub(super) struct NamedChannel {
     pub(super) options: Arc<ChannelOptions>,
 }
 
+/// Whether a client may do something.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Permission {
+    /// It may.
+    Given,
+    /// The application decides.
+    OfApplication,
+}
+
 impl<S: Sink> Caller<'_, S> {
     /// Returns the channel of that name.
     pub(super) fn channel(&self, name: &str) -> Result<NamedChannel, Failure> {
@@ -36,25 +45,30 @@ impl<S: Sink> Caller<'_, S> {
         Ok(NamedChannel { name: known, options: Arc::clone(options) })
     }
 
-    /// Checks that the client may do something with a channel. `has_token` says that a token with the command names it.
+    /// Returns whether the client may do something with a channel. `has_token` says that a token with the command names
+    /// it.
     pub(super) fn check(
         &self,
         action: Action,
         channel: &NamedChannel,
         has_token: bool,
         is_subscribed: bool,
-    ) -> Result<(), Failure> {
+    ) -> Result<Permission, Failure> {
         let name = channel.name.as_str();
         let has_channel_token = has_token || self.client.token_channels.iter().any(|one| one == name);
         let client = ClientOfChannel { who: self.client.who(), has_channel_token, is_subscribed };
-        permission::check(client, action, name, &channel.options).map_err(|_| ErrorCode::PermissionDenied.into())
+        match permission::check(client, action, name, &channel.options) {
+            Ok(()) => Ok(Permission::Given),
+            Err(denied) if denied.asks_application() => Ok(Permission::OfApplication),
+            Err(_) => Err(ErrorCode::PermissionDenied.into()),
+        }
     }
 
-    /// Returns a channel that the client may do something with.
-    pub(super) async fn permitted(&self, action: Action, name: &str) -> Result<NamedChannel, Failure> {
+    /// Returns a channel that the client may do something with, unless the application forbids it.
+    pub(super) async fn permitted(&self, action: Action, name: &str) -> Result<(NamedChannel, Permission), Failure> {
         let channel = self.channel(name)?;
         let is_subscribed = self.client.subscriptions.lock().await.find(name).is_some();
-        self.check(action, &channel, false, is_subscribed)?;
-        Ok(channel)
+        let permission = self.check(action, &channel, false, is_subscribed)?;
+        Ok((channel, permission))
     }
 }

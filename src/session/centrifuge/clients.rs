@@ -12,6 +12,7 @@ use crate::hub::{Channel, Command, ConnectionId, MessageShape, Since, Sink, Subs
 use crate::protocol::centrifuge::{DisconnectCode, Expiry, Format, Push, PushBody, UnsubscribeCode};
 use crate::protocol::publication::ClientInfo as Publisher;
 use crate::protocol::{ChannelName, ClientInfo, CloseReason, Encoding};
+use crate::session::hooks::Asker;
 use crate::session::permission::Who;
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -52,6 +53,8 @@ pub struct ConnectedClient<S: Sink> {
     /// Pays for the replies and pushes that wait for it.
     pub(super) budget: ReplyBudget,
     pub(super) user: Option<UserId>,
+    /// Headers of its handshake that the application gets.
+    pub(super) headers: Vec<(String, Bytes)>,
     /// The channels that its token names.
     pub(super) token_channels: Vec<String>,
     /// What its publications say of it.
@@ -116,6 +119,12 @@ impl<S: Sink> ConnectedClient<S> {
     /// Returns who it is.
     pub(super) fn who(&self) -> Who<'_> {
         self.user.as_ref().map_or(Who::Anonymous, |user| Who::Authenticated { user: user.as_str() })
+    }
+
+    /// Returns the client as the application is asked about it.
+    pub fn asker(&self) -> Asker {
+        let (id, user, headers) = (self.id, self.user.clone(), self.headers.clone());
+        Asker { id, user, format: Some(self.format), headers }
     }
 
     /// Returns the id of its connection.

@@ -3,14 +3,15 @@
 use super::clients::{ConnectedClient, EXPIRY_GRACE, SUBSCRIPTIONS_MAX, Subscriptions};
 use super::failure::Failure;
 use crate::auth::{Claims, UserId};
-use crate::config::ChannelOptions;
+use crate::config::{ChannelOptions, HookName};
 use crate::engine::Engine;
 use crate::engine::replies::ReplyBudget;
 use crate::hub::{ConnectionId, Sink};
 use crate::protocol::centrifuge::{Connect, ConnectResult, DisconnectCode, ErrorCode, Expiry, Format};
 use crate::protocol::publication::ClientInfo as Publisher;
-use crate::protocol::{ChannelName, ClientInfo};
+use crate::protocol::{ChannelName, ClientInfo, Payload};
 use crate::session::environment::Environment;
+use crate::session::hooks::{Admission, Asker};
 use crate::session::users::{Identity, UserPermit};
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,47 +37,84 @@ pub(super) struct TokenChannel {
     pub(super) info: Option<Arc<str>>,
 }
 
+/// Who a client is, as its token or the application says; by default an anonymous one that has neither.
+#[derive(Debug, Default)]
+struct Identified {
+    /// Its connection is counted for its user, and can expire.
+    is_known: bool,
+    user: Option<UserId>,
+    expires_at: Option<u64>,
+    info: Option<Arc<str>>,
+    /// The channels that it is subscribed to, and what others there may know of it.
+    channels: Vec<(String, Option<Arc<str>>)>,
+    data: Option<Payload>,
+}
+
 /// Lets a client in.
-pub(super) fn connect<S: Sink>(
+pub(super) async fn connect<S: Sink>(
     engine: &Engine<S>,
     environment: &dyn Environment<S>,
-    id: ConnectionId,
     format: Format,
+    asker: Asker,
     request: &Connect,
 ) -> Result<Admitted<S>, Failure> {
-    let claims = match request.token.as_str() {
-        "" if environment.is_token_required() => return Err(DisconnectCode::BadRequest.into()),
-        "" => None,
-        token => Some(environment.verify(token)?),
-    };
-    let channels = claims.as_ref().map_or(Ok(Vec::new()), |claims| token_channels(environment, claims))?;
-    let permit = claims.as_ref().map(|claims| admit(environment, id, claims)).transpose()?;
-    let expires_at = claims.as_ref().and_then(|claims| claims.connection_expires);
+    let id = asker.id;
+    let mut identified = identify(environment, &asker, request).await?;
+    let channels = token_channels(environment, &identified.channels)?;
+    // The application is asked when it expires; otherwise the client sends a new token, for which it has some time.
+    let is_asked = environment.hooks().has(HookName::Refresh);
+    let grace = if is_asked { 0 } else { EXPIRY_GRACE };
+    let permit = identified.is_known.then(|| admit(environment, id, &identified, grace)).transpose()?;
+    let expires_at = identified.expires_at.filter(|_| !is_asked);
     let result = ConnectResult {
         client: id.to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         expires: expiry(expires_at, environment.unix_seconds()),
-        data: None,
+        data: identified.data.take(),
         subs: Vec::new(),
         ping: whole_seconds(engine.hub().limits().ping_interval),
         pong: true,
     };
-    let client = Arc::new(new_client(engine.clone(), id, format, claims));
+    let client = Arc::new(new_client(engine.clone(), format, asker, identified));
     Ok(Admitted { client, permit, result, channels })
 }
 
-/// Returns the channels that a token subscribes its client to.
-fn token_channels<S: Sink>(environment: &dyn Environment<S>, claims: &Claims) -> Result<Vec<TokenChannel>, Failure> {
-    if claims.channels.len() > SUBSCRIPTIONS_MAX {
+/// Finds out who a client is: by its token, or else by asking the application.
+async fn identify<S: Sink>(
+    environment: &dyn Environment<S>,
+    asker: &Asker,
+    request: &Connect,
+) -> Result<Identified, Failure> {
+    if !request.token.is_empty() {
+        let claims = environment.verify(&request.token)?;
+        let channels = claims.channels.iter().map(|name| (name.clone(), claims.channel_info(name))).collect();
+        let Claims { user, connection_expires: expires_at, info, .. } = claims;
+        return Ok(Identified { is_known: true, user, expires_at, info, channels, data: None });
+    }
+    if environment.hooks().has(HookName::Connect) {
+        let admission = environment.hooks().connect(asker, request).await.allowed()?;
+        let Admission { user, expires_at, info, data, channels } = admission;
+        let channels = channels.into_iter().map(|name| (name, None)).collect();
+        return Ok(Identified { is_known: true, user, expires_at, info, channels, data });
+    }
+    if environment.is_token_required() { Err(DisconnectCode::BadRequest.into()) } else { Ok(Identified::default()) }
+}
+
+/// Returns the channels that a client is subscribed to as it connects.
+fn token_channels<S: Sink>(
+    environment: &dyn Environment<S>,
+    channels: &[(String, Option<Arc<str>>)],
+) -> Result<Vec<TokenChannel>, Failure> {
+    if channels.len() > SUBSCRIPTIONS_MAX {
         return Err(ErrorCode::LimitExceeded.into());
     }
     let namespaces = environment.namespaces();
-    let channel = |name: &String| -> Result<TokenChannel, Failure> {
+    let channel = |(name, info): &(String, Option<Arc<str>>)| -> Result<TokenChannel, Failure> {
         let known = ChannelName::parse(name).map_err(|_| ErrorCode::BadRequest)?;
         let options = namespaces.of(name).map_err(|_| ErrorCode::UnknownChannel)?;
-        Ok(TokenChannel { name: known, options: Arc::clone(options), info: claims.channel_info(name) })
+        Ok(TokenChannel { name: known, options: Arc::clone(options), info: info.clone() })
     };
-    claims.channels.iter().map(channel).collect()
+    channels.iter().map(channel).collect()
 }
 
 /// Returns what a client is told of a time at which it expires.
@@ -85,32 +123,32 @@ pub fn expiry(at: Option<u64>, now: u64) -> Option<Expiry> {
     at.map(|at| Expiry { ttl: ttl(at) })
 }
 
-fn new_client<S: Sink>(
-    engine: Engine<S>,
-    id: ConnectionId,
-    format: Format,
-    claims: Option<Claims>,
-) -> ConnectedClient<S> {
-    let user = claims.as_ref().and_then(|claims| claims.user.clone());
-    let conn_info = claims.as_ref().and_then(|claims| claims.info.clone());
+fn new_client<S: Sink>(engine: Engine<S>, format: Format, asker: Asker, identified: Identified) -> ConnectedClient<S> {
+    let Identified { user, info: conn_info, channels, .. } = identified;
     let info = ClientInfo { user: user.as_ref().map(UserId::shared), conn_info, chan_info: None };
     ConnectedClient {
         engine,
-        id,
+        id: asker.id,
         format,
         budget: ReplyBudget::default(),
         user,
-        token_channels: claims.map(|claims| claims.channels).unwrap_or_default(),
-        publisher: Arc::new(Publisher::of(&id.to_string(), &info)),
+        headers: asker.headers,
+        token_channels: channels.into_iter().map(|(name, _)| name).collect(),
+        publisher: Arc::new(Publisher::of(&asker.id.to_string(), &info)),
         info: (info != ClientInfo::ANONYMOUS).then(|| Arc::new(info)),
         subscriptions: AsyncMutex::new(Subscriptions::default()),
     }
 }
 
-/// Counts the connection for the user that the token names.
-fn admit<S: Sink>(environment: &dyn Environment<S>, id: ConnectionId, claims: &Claims) -> Result<UserPermit, Failure> {
-    let expires_at = claims.connection_expires.map(|at| at.saturating_add(EXPIRY_GRACE));
-    let identity = Identity { user: claims.user.clone(), expires_at };
+/// Counts the connection for its user. It ends so many seconds after it has expired.
+fn admit<S: Sink>(
+    environment: &dyn Environment<S>,
+    id: ConnectionId,
+    identified: &Identified,
+    grace: u64,
+) -> Result<UserPermit, Failure> {
+    let expires_at = identified.expires_at.map(|at| at.saturating_add(grace));
+    let identity = Identity { user: identified.user.clone(), expires_at };
     let admitted = environment.users().admit(id, identity, environment.connections_per_user_max());
     admitted.ok_or_else(|| DisconnectCode::ConnectionLimit.into())
 }

@@ -1,21 +1,22 @@
 //! A failure: why a command was not done, and whether the connection goes on.
 
 use crate::protocol::CloseReason;
-use crate::protocol::centrifuge::{DisconnectCode, ErrorCode};
+use crate::protocol::centrifuge::{DisconnectCode, Error, ErrorCode};
 use crate::session::environment::TokenRefusal;
+use crate::session::hooks::Decision;
 
 /// Why a command was not done.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Failure {
     /// The client gets an error in reply.
-    Error(ErrorCode),
+    Error(Error),
     /// The client is disconnected.
     Close(CloseReason),
 }
 
 impl From<ErrorCode> for Failure {
     fn from(code: ErrorCode) -> Self {
-        Self::Error(code)
+        Self::Error(code.into())
     }
 }
 
@@ -32,6 +33,17 @@ impl From<TokenRefusal> for Failure {
             // SDKs come back after a temporary error.
             TokenRefusal::KeyPending => ErrorCode::Internal.into(),
             TokenRefusal::Invalid(_) => DisconnectCode::InvalidToken.into(),
+        }
+    }
+}
+
+impl<T> Decision<T> {
+    /// Returns what the application allows.
+    pub(super) fn allowed(self) -> Result<T, Failure> {
+        match self {
+            Self::Allowed(what) => Ok(what),
+            Self::Refused(error) => Err(Failure::Error(error)),
+            Self::Closed(code) => Err(Failure::Close(CloseReason::Disconnected(code))),
         }
     }
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 impl<S: Sink> Caller<'_, S> {
     /// Reads what a channel keeps.
     pub(super) async fn history(&self, request: &History) -> Result<ReplyBody, Failure> {
-        let channel = self.permitted(Action::History, &request.channel).await?;
+        let (channel, _) = self.permitted(Action::History, &request.channel).await?;
         if !HistoryOptions::of(&channel.options).is_on() {
             return Err(ErrorCode::NotAvailable.into());
         }
@@ -62,7 +62,7 @@ impl<S: Sink> Caller<'_, S> {
     }
 
     async fn presence_channel(&self, name: &str) -> Result<ChannelName, Failure> {
-        let channel = self.permitted(Action::Presence, name).await?;
+        let (channel, _) = self.permitted(Action::Presence, name).await?;
         if !channel.options.options.presence {
             return Err(ErrorCode::NotAvailable.into());
         }

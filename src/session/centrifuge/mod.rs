@@ -12,6 +12,7 @@ mod history;
 mod messages;
 mod publish;
 mod refresh;
+mod rpc;
 pub mod server_side;
 mod subscribe;
 mod terms;
@@ -19,13 +20,16 @@ mod terms;
 use super::client::Client;
 use super::environment::Environment;
 use super::flow::{Flow, Pending};
+use super::hooks::Asker;
 use super::users::UserPermit;
 use crate::engine::replies::ReplyBudget;
 use crate::hub::Sink;
+use crate::hub::observer::Change;
 use crate::protocol::CloseReason;
 use crate::protocol::centrifuge::{
     self, Command, Connect, DisconnectCode, ErrorCode, Format, Reply, ReplyBody, Request,
 };
+use bytes::Bytes;
 use caller::Caller;
 use clients::ConnectedClient;
 use connect::Admitted;
@@ -46,6 +50,8 @@ pub struct Centrifuge<S: Sink> {
     pub(super) client: Client<S>,
     format: Format,
     environment: Arc<dyn Environment<S>>,
+    /// Headers of the handshake for the application, until the client is connected.
+    headers: Vec<(String, Bytes)>,
     state: State<S>,
 }
 
@@ -61,8 +67,13 @@ enum State<S: Sink> {
 }
 
 impl<S: Sink> Centrifuge<S> {
-    pub(super) fn new(client: Client<S>, format: Format, environment: Arc<dyn Environment<S>>) -> Self {
-        Self { client, format, environment, state: State::New { until: Instant::now() + STALE_AFTER } }
+    pub(super) fn new(
+        client: Client<S>,
+        format: Format,
+        headers: Vec<(String, Bytes)>,
+        environment: Arc<dyn Environment<S>>,
+    ) -> Self {
+        Self { client, format, environment, headers, state: State::New { until: Instant::now() + STALE_AFTER } }
     }
 
     /// Takes a frame. The answer to a ping, which every client sends again and again, is done at once.
@@ -107,7 +118,7 @@ impl<S: Sink> Centrifuge<S> {
             match self.execute(id, request, messages).await {
                 Ok(None) => {}
                 Ok(Some(body)) => messages.reply(&Reply { id, result: Ok(body) }),
-                Err(Failure::Error(code)) => messages.reply(&Reply { id, result: Err(code.into()) }),
+                Err(Failure::Error(error)) => messages.reply(&Reply { id, result: Err(error) }),
                 Err(Failure::Close(reason)) => return Err(reason),
             }
             if messages.are_many() {
@@ -151,7 +162,7 @@ impl<S: Sink> Centrifuge<S> {
             Request::PresenceStats(channel) => caller.presence_stats(&channel).await?,
             Request::Refresh(request) => caller.refresh(&request)?,
             Request::SubRefresh(request) => caller.sub_refresh(&request).await?,
-            Request::Rpc(_) => return Err(ErrorCode::NotAvailable.into()),
+            Request::Rpc(request) => caller.rpc(&request).await?,
             Request::Unknown => return Err(ErrorCode::MethodNotFound.into()),
             Request::Connect(_) | Request::Send(_) | Request::Pong => return Err(Failure::Close(BAD_REQUEST)),
         }))
@@ -160,7 +171,9 @@ impl<S: Sink> Centrifuge<S> {
     /// Lets the client in, subscribes it as its token says, and replies before the first publication.
     async fn connect(&mut self, id: u32, request: &Connect) -> Result<(), Failure> {
         let (engine, environment) = (self.client.engine(), &*self.environment);
-        let admitted = connect::connect(engine, environment, self.client.id(), self.format, request);
+        let headers = std::mem::take(&mut self.headers);
+        let asker = Asker { id: self.client.id(), user: None, format: Some(self.format), headers };
+        let admitted = connect::connect(engine, environment, self.format, asker, request).await;
         let Admitted { client, permit, mut result, channels } = match admitted {
             Ok(admitted) => admitted,
             Err(failure) => {
@@ -171,6 +184,7 @@ impl<S: Sink> Centrifuge<S> {
             }
         };
         self.state = State::Connected { client: Arc::clone(&client), _permit: permit };
+        client.engine.hub().observe(Change::Connected(client.id()));
         if !channels.is_empty() {
             self.client.hold().await;
         }
@@ -211,6 +225,7 @@ impl<S: Sink> Centrifuge<S> {
         if let State::Connected { client, .. } = &self.state {
             self.environment.clients().remove(client.id());
             client.end().await;
+            client.engine.hub().observe(Change::Disconnected(client.id()));
         }
         self.client.disconnect().await;
     }

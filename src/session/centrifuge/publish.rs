@@ -1,6 +1,6 @@
 //! `publish`.
 
-use super::caller::Caller;
+use super::caller::{Caller, Permission};
 use super::failure::Failure;
 use crate::hub::Sink;
 use crate::protocol::Details;
@@ -11,11 +11,16 @@ use std::sync::Arc;
 impl<S: Sink> Caller<'_, S> {
     /// Publishes, and waits until every shard with subscribers has room.
     pub(super) async fn publish(&self, request: Publish) -> Result<ReplyBody, Failure> {
-        let channel = self.permitted(Action::Publish, &request.channel).await?;
+        let (channel, permission) = self.permitted(Action::Publish, &request.channel).await?;
         if request.kind != 0 {
             return Err(ErrorCode::NotAvailable.into());
         }
         let mut payload = request.data.ok_or(ErrorCode::BadRequest)?;
+        if permission == Permission::OfApplication {
+            let (hooks, asker) = (self.environment.hooks(), self.client.asker());
+            let instead = hooks.publish(&asker, &request.channel, &payload).await.allowed()?;
+            payload = instead.unwrap_or(payload);
+        }
         if payload.len() > channel.options.publish_bytes_max() {
             return Err(ErrorCode::LimitExceeded.into());
         }

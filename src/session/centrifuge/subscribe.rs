@@ -1,6 +1,6 @@
 //! `subscribe`, `unsubscribe` and `sub_refresh`.
 
-use super::caller::Caller;
+use super::caller::{Caller, Permission};
 use super::clients::{SUBSCRIPTIONS_MAX, Subscription, Subscriptions};
 use super::connect::expiry;
 use super::failure::Failure;
@@ -10,8 +10,11 @@ use crate::auth::Claims;
 use crate::engine::NotSubscribed;
 use crate::hub::Sink;
 use crate::protocol::Publication;
-use crate::protocol::centrifuge::{DisconnectCode, ErrorCode, Reply, ReplyBody, SubRefresh, Subscribe};
+use crate::protocol::centrifuge::{
+    DisconnectCode, ErrorCode, Reply, ReplyBody, SubRefresh, Subscribe, SubscribeResult,
+};
 use crate::protocol::position::Start;
+use crate::session::hooks::Subscription as Approved;
 use crate::session::permission::Action;
 use bytes::Bytes;
 
@@ -31,18 +34,23 @@ impl<S: Sink> Caller<'_, S> {
             return Err(ErrorCode::LimitExceeded.into());
         }
         let claims = self.subscription_claims(&request.token, &request.channel)?;
-        self.check(Action::Subscribe, &channel, claims.is_some(), false)?;
+        let approved = match self.check(Action::Subscribe, &channel, claims.is_some(), false)? {
+            Permission::Given => Approved::default(),
+            Permission::OfApplication => {
+                self.environment.hooks().subscribe(&self.client.asker(), request).await.allowed()?
+            }
+        };
         let terms = Terms::new(&channel.options, request.recover.as_ref());
         let expires_at = claims.as_ref().and_then(|claims| claims.connection_expires);
         let expires = expiry(expires_at, self.environment.unix_seconds());
         let terms = terms.rejecting_unrecovered(request.rejects_unrecovered).expiring(expires);
         let format = self.client.format;
         let encode = |start: Start, publications: &mut dyn Iterator<Item = Publication>| -> Option<Bytes> {
-            let result = terms.result(start, publications)?;
+            let result = SubscribeResult { data: approved.data.clone(), ..terms.result(start, publications)? };
             Some(reply_frame(format, &Reply { id, result: Ok(ReplyBody::Subscribe(result)) }))
         };
         let client = self.client;
-        let chan_info = claims.and_then(|claims| claims.info);
+        let chan_info = approved.info.or_else(|| claims.and_then(|claims| claims.info));
         let options = client.subscribe_options(&channel.options, terms.since(), chan_info);
         let subscribed = client.engine.subscribe_with(client.id, &channel.name, options, &client.budget, &encode).await;
         let subscribed = subscribed.map_err(|refusal| match refusal {

@@ -11,6 +11,7 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 pub(crate) mod api;
+pub(crate) mod application;
 pub(crate) mod balancer;
 pub(crate) mod centrifuge;
 pub(crate) mod client;

@@ -1,0 +1,95 @@
+//! Hooks: the questions that the application answers while a client waits.
+//!
+//! A session asks through [`Hooks`] and does not know how the application is reached. An application that fails, or is
+//! too slow, answers too: with the error that its clients may try again after.
+
+use crate::auth::UserId;
+use crate::config::HookName;
+use crate::hub::ConnectionId;
+use crate::protocol::centrifuge::{Connect, Error, Format, Rpc, Subscribe};
+use crate::protocol::{CloseCode, Payload};
+use bytes::Bytes;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// An answer that comes.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Decision<T>> + Send + 'a>>;
+
+/// The application.
+pub trait Hooks: fmt::Debug + Send + Sync {
+    /// Returns whether the application is asked this. A question that it is not asked has an error as its answer.
+    fn has(&self, name: HookName) -> bool;
+
+    /// Asks who a client without a token is.
+    fn connect<'a>(&'a self, asker: &'a Asker, request: &'a Connect) -> Answer<'a, Admission>;
+
+    /// Asks whether a connection that expires goes on.
+    fn refresh<'a>(&'a self, asker: &'a Asker) -> Answer<'a, Renewal>;
+
+    /// Asks whether a client may subscribe.
+    fn subscribe<'a>(&'a self, asker: &'a Asker, request: &'a Subscribe) -> Answer<'a, Subscription>;
+
+    /// Asks whether a client may publish. The answer may be data to publish instead.
+    fn publish<'a>(&'a self, asker: &'a Asker, channel: &'a str, data: &'a Payload) -> Answer<'a, Option<Payload>>;
+
+    /// Makes a call of a client. The answer is what it returns.
+    fn rpc<'a>(&'a self, asker: &'a Asker, request: &'a Rpc) -> Answer<'a, Option<Payload>>;
+}
+
+/// The client that a question is about.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Asker {
+    /// Its connection.
+    pub id: ConnectionId,
+    /// `None` for an anonymous one, and before the answer to `connect`.
+    pub user: Option<UserId>,
+    /// `None` for a client of the chat protocol.
+    pub format: Option<Format>,
+    /// Headers of its handshake, of which each hook gets those that its table names.
+    pub headers: Vec<(String, Bytes)>,
+}
+
+/// What the application decides.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Decision<T> {
+    /// The client may.
+    Allowed(T),
+    /// The command of the client has this error, a temporary one if the application failed.
+    Refused(Error),
+    /// The connection ends with this code.
+    Closed(CloseCode),
+}
+
+/// A client that the application lets in.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Admission {
+    /// `None` for an anonymous one.
+    pub user: Option<UserId>,
+    /// When the connection expires, in seconds since 1970; `None` if it does not.
+    pub expires_at: Option<u64>,
+    /// What others may know of it: one JSON value without white space between its parts.
+    pub info: Option<Arc<str>>,
+    /// What the client gets.
+    pub data: Option<Payload>,
+    /// The channels that it is subscribed to, as those that a token names.
+    pub channels: Vec<String>,
+}
+
+/// A subscription that the application allows.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Subscription {
+    /// What others in the channel may know of the client, as [`Admission::info`].
+    pub info: Option<Arc<str>>,
+    /// What the client gets.
+    pub data: Option<Payload>,
+}
+
+/// What becomes of a connection that expires.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Renewal {
+    /// It ends.
+    Expired,
+    /// It goes on until then, in seconds since 1970; `None` if it does not expire any more.
+    Until(Option<u64>),
+}
