@@ -35,9 +35,7 @@ pub struct ChannelStats {
 }
 
 /// What the lock protects.
-#[expect(clippy::struct_excessive_bools, reason = "independent facts, of one byte each")]
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, asked one by one")]
 pub(super) struct Order {
     /// Number of the newest publication; the first is 1.
     pub(super) offset: u64,

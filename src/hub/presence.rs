@@ -6,7 +6,7 @@
 //!
 //! They wait for the next announcement. A client that came and went in between is not told at all, unless somebody
 //! asked meanwhile who is there and may have seen it. One announcement tells as much as a crowd can bear; the rest
-//! waits for the next one, so a change is told late and never lost. What waits is bounded by [`UNTOLD_MAX`]: what is
+//! waits for the next one, so a change is told late and never lost. What waits is bounded by `UNTOLD_MAX`: what is
 //! more leaves with the next announcement in any case.
 
 use super::ConnectionId;

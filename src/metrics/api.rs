@@ -50,7 +50,7 @@ impl ApiCounters {
         self.time.count(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
     }
 
-    /// Returns the counts above zero, and those of [`CODES_FROM_START`], with method and code.
+    /// Returns the counts above zero, and those of `CODES_FROM_START`, with method and code.
     pub fn requests(&self) -> Vec<(&'static str, u32, u64)> {
         let methods = API_METHODS.into_iter().zip(&self.requests);
         let counts = methods.flat_map(|(method, codes)| {

@@ -127,8 +127,8 @@ impl Conversion {
         }
         let is_open = presence.is_some() && matches!(may_ask, ClientGroup::Everyone | ClientGroup::Subscribers);
         if joins.is_some() && !is_open {
-            let text = "it tells all subscribers who is there, for which they may not ask; to have it, turn presence and \
-                        join_leave on and set allow_presence to \"subscribers\"";
+            let text = "it tells all subscribers who is there, for which they may not ask; to have it, turn presence \
+                        and join_leave on and set allow_presence to \"subscribers\"";
             self.notes.refuse(&joins_from, text);
         }
         let has_joins = joins.is_some() && is_open;

@@ -72,8 +72,8 @@ enum Asked {
     Centrifuge { format: Format, headers: Vec<(String, Bytes)> },
 }
 
-/// Checks a handshake, reserves a slot for the connection, and returns the 101. A plain GET gets the answer that refuses
-/// a handshake for the same address, or 426 if none would.
+/// Checks a handshake, reserves a slot for the connection, and returns the 101. A plain GET gets the answer that
+/// refuses a handshake for the same address, or 426 if none would.
 ///
 /// The checks are in this order so that a malformed request is told what is wrong with it, also while the hub stops,
 /// and so that only requests that could be accepted count for the limits of their address.

@@ -77,7 +77,6 @@ impl SubscriptionRef {
 /// One cache line: an idle connection holds nothing beyond it.
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, of one byte each")]
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, asked one by one")]
 pub(super) struct Connection<S> {
     pub(super) sink: S,
     /// Only a parked, closing or waiting connection has one.

@@ -68,7 +68,6 @@ pub struct Connect {
 /// A request to get what is published to a channel.
 #[expect(clippy::struct_excessive_bools, reason = "the fields of the protocol")]
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-#[expect(clippy::struct_excessive_bools, reason = "the fields of the protocol")]
 pub struct Subscribe {
     /// The channel.
     pub channel: String,

@@ -86,7 +86,6 @@ pub struct ConnectResult {
 /// A subscription.
 #[expect(clippy::struct_excessive_bools, reason = "the fields of the protocol")]
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-#[expect(clippy::struct_excessive_bools, reason = "the fields of the protocol")]
 pub struct SubscribeResult {
     /// When the client has to refresh; `None` if it need not.
     pub expires: Option<Expiry>,

@@ -2,7 +2,7 @@
 //!
 //! The first command says who the client is. Replies are joined to frames until a subscription is made: its own reply
 //! goes with it, so that it stands before the first publication. Replies that wait for a client are bounded, and it is
-//! not read meanwhile ([`ReplyBudget`](crate::engine::replies::ReplyBudget)).
+//! not read meanwhile (`engine::replies`).
 
 mod caller;
 pub mod clients;

@@ -64,7 +64,6 @@ pub(crate) struct ConnectRequest {
 #[expect(clippy::struct_excessive_bools, reason = "the fields of the protocol")]
 #[derive(Clone, Deserialize, PartialEq, prost::Message)]
 #[serde(default)]
-#[expect(clippy::struct_excessive_bools, reason = "the fields of the protocol")]
 pub(crate) struct SubscribeRequest {
     #[prost(string, tag = "1")]
     #[serde(deserialize_with = "nullable")]

@@ -75,7 +75,6 @@ pub(crate) struct ConnectResult {
 #[expect(clippy::struct_excessive_bools, reason = "the fields of the protocol")]
 #[derive(Clone, PartialEq, prost::Message)]
 #[cfg_attr(test, derive(serde::Deserialize), serde(default, deny_unknown_fields))]
-#[expect(clippy::struct_excessive_bools, reason = "the fields of the protocol")]
 pub(crate) struct SubscribeResult {
     #[prost(bool, tag = "1")]
     pub(crate) expires: bool,
