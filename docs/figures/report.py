@@ -245,7 +245,7 @@ def backends(figures):
         rate("publications/s through the API, 100 in a request", "api_batch"),
         one("... publications that a request had, on average", "api_batch", "throng", "api_batch", count),
         one("... CPU of the generator, in cores", "api_batch", "throng", "generator_cpu", times),
-        one("1,000/s to 1,000: p99 to the last, WebSocket publisher", "api_latency", "websocket", "last_p99", millis),
+        one("100/s to 1,000: p99 to the last, WebSocket publisher", "api_latency", "websocket", "last_p99", millis),
         one("... published through the API", "api_latency", "api", "last_p99", millis),
         one("10,000 return and recover 100 each: all back", "recovery", "throng", "return_100", seconds),
         one("... clients that got everything, in the worst run", "recovery", "throng", "recovered", count, "min"),
