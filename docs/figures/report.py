@@ -239,6 +239,9 @@ def backends(figures):
     def rate(text, name, server="throng"):
         return one(text, name, server, "api_publications_per_s", count)
 
+    def of_saturated(text, key, part="median"):
+        return one(text, "centrifuge_saturated", "centrifuge", key, times, part)
+
     rows = [
         rate("publications/s through the API, one in a request", "api_single"),
         one("... CPU of the generator, in cores", "api_single", "throng", "generator_cpu", times),
@@ -252,6 +255,12 @@ def backends(figures):
         one("... p99 of 1,000 others, as a multiple of before", "recovery", "throng", "others_p99_ratio", times),
         one("... memory of the server before", "recovery", "throng", "return_rss_before", size),
         one("... and at its peak", "recovery", "throng", "return_rss_peak", size),
+        one("10,000 with 5,000 joins/s: p99 of messages, joins told", "presence", "join_leave", "p99", millis),
+        one("... joins not told", "presence", "presence", "p99", millis),
+        one("Centrifuge (JSON), one to 1,000: CPU, to chat", "centrifuge_single", "centrifuge", CPU, times, "ratio"),
+        of_saturated("... saturated: deliveries/s, to chat", "deliveries_per_s", "ratio"),
+        of_saturated("... CPU of the generator there, in cores", "generator_cpu"),
+        one("... memory of an idle connection", "centrifuge_idle", "centrifuge", MEMORY, size),
     ]
     return table(figures, ["what", "median", "list"], rows)
 
@@ -284,6 +293,9 @@ def targets(figures):
     def rate_of(name):
         return of(name, "api_publications_per_s")
 
+    def joins_told(f):
+        return f.get("presence", "join_leave", "p99", "ratio")
+
     tls_alone = case("tls_fan_out", "1 of 1024 B", "throughput")
     rows = [
         row("CPU, one message to 1,000", 1.10, times, "`floor_single`", of("floor_single", CPU, "ratio")),
@@ -301,6 +313,7 @@ def targets(figures):
         row("... in batches of 100", 40_000, count, "`api_batch`", rate_of("api_batch"), True),
         row("p99 to the last, API to WebSocket", 1.50, times, "`api_latency`", backend_to_websocket),
         row("p99 while 10,000 recover, to calm", 2.00, times, "`recovery`", of("recovery", "others_p99_ratio")),
+        row("p99 while joins are told, to not", 2.00, times, "`presence`", joins_told),
         row("CPU per idle connection and s", 0.5, micros, "`idle_cpu`", idle_cpu),
         row("p99 with 10 % stalled, to calm", 1.10, times, "`claim_slow`", of("claim_slow", "healthy_p99_ratio")),
         row("CPU of 2 shards, to 1", 1.05, times, "`shards`", lambda f: f.get("shards", "2 shards", CPU, "ratio")),
