@@ -1,6 +1,6 @@
 //! The declaration of counters: one macro for those of a shard and those of the process.
 
-use crate::protocol::CloseReason;
+use crate::protocol::{CloseReason, Encoding};
 
 /// How a number changes, and its unit.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -57,6 +57,12 @@ impl Labels for CloseReason {
     const LABEL: &'static str = "reason";
 
     const VALUES: &'static [&'static str] = &Self::LABELS;
+}
+
+impl Labels for Encoding {
+    const LABEL: &'static str = "protocol";
+
+    const VALUES: &'static [&'static str] = &Self::PROTOCOLS;
 }
 
 /// Declares counters once: as plain numbers that one owner counts, as atomics that all may read, and as a list for the

@@ -2,6 +2,7 @@
 
 use super::counters::counters;
 use super::refusal::Refusal;
+use crate::protocol::Encoding;
 
 counters! {
     /// What the process did since it started.
@@ -51,6 +52,8 @@ counters! {
     labelled {
         /// Connections refused before they were WebSockets.
         Counter refusals: Refusal,
+        /// Connections that were opened, by the protocol that they speak.
+        Counter connections_opened: Encoding,
     }
     histograms {}
 }

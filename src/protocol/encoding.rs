@@ -68,6 +68,10 @@ pub enum Control<'a> {
 }
 
 impl Encoding {
+    /// The protocols, as labels of metrics.
+    pub const PROTOCOLS: [&'static str; 5] =
+        ["chat", "chat_numbered", "echo", "centrifuge_json", "centrifuge_protobuf"];
+
     /// Returns what every publication to a channel begins with: to be made once per log, for [`Encoding::encode`].
     pub fn start(self, channel: &ChannelName) -> Box<[u8]> {
         match self {
@@ -153,6 +157,17 @@ impl Encoding {
     /// Returns whether a connection can be told what it missed. The echo protocol returns the client's own bytes only.
     pub fn tells_missed(self) -> bool {
         matches!(self, Self::Lines | Self::NumberedLines)
+    }
+
+    /// Returns the index of its protocol in [`Encoding::PROTOCOLS`].
+    pub fn protocol(self) -> usize {
+        match self {
+            Self::Lines => 0,
+            Self::NumberedLines => 1,
+            Self::Frames => 2,
+            Self::Centrifuge(Format::Json) => 3,
+            Self::Centrifuge(Format::Protobuf) => 4,
+        }
     }
 
     /// Returns whether a connection gets nothing, and no ping either, until its client has connected by the protocol.

@@ -3,6 +3,7 @@
 use super::flow::{Flow, OpenOptions, Pending};
 use crate::engine::Engine;
 use crate::hub::{Channel, Command, ConnectionId, Full, MessageShape, Sink, SlotReservation, SubscribeOptions};
+use crate::metrics::Metrics;
 use crate::protocol::{ChannelName, CloseReason, Payload};
 use crate::rate::{FixedWindow, MessageQuota, MessageRate};
 use bytes::Bytes;
@@ -32,6 +33,7 @@ impl<S: Sink> Client<S> {
     ) -> Self {
         let credit = engine.hub().inbox(slot.id().shard()).credit(0).await;
         let id = engine.hub().connect(slot, sink, shape, credit);
+        Metrics::count(&engine.hub().metrics().process.connections_opened[shape.encoding.protocol()]);
         let now = Instant::now();
         let rate = is_rate_limited.then(|| Box::new(MessageRate::new(now)));
         Self { id, control: FixedWindow::new(now), rate, engine }

@@ -1,7 +1,7 @@
 //! The Centrifuge protocol by hand: what each command does, which error it gets, and what ends the connection.
 
 use crate::server::centrifuge::{Centrifuge, PATH};
-use crate::server::{FrozenClock, Raw, TestServer, frame, namespaces, start};
+use crate::server::{FrozenClock, Raw, TestServer, frame, get, namespaces, start};
 use crate::tokens;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -47,6 +47,21 @@ async fn connect_says_who_the_client_is_and_how_it_is_pinged() {
     let reply = client.call(json!({ "connect": { "token": tokens::token(&claims) } })).await;
     let ttl = reply["connect"]["ttl"].as_u64().unwrap();
     assert!((590..=600).contains(&ttl) && reply["connect"]["expires"] == json!(true), "{reply}");
+}
+
+/// An operator sees what clients speak.
+#[tokio::test]
+async fn connections_are_counted_by_protocol() {
+    let server = server().await;
+    let _plain = server.connect("/ws").await;
+    let _sdks = [Centrifuge::connect(&server).await, Centrifuge::connect(&server).await];
+    let page = get(server.addr, "/metrics").await.body;
+    for (protocol, count) in
+        [("chat", 1), ("chat_numbered", 0), ("echo", 0), ("centrifuge_json", 2), ("centrifuge_protobuf", 0)]
+    {
+        let line = format!("throng_connections_opened_total{{protocol=\"{protocol}\"}} {count}\n");
+        assert!(page.contains(&line), "{line}{page}");
+    }
 }
 
 /// SDKs send connect and all subscribes in one frame, before they know of their connect.
