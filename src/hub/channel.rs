@@ -12,7 +12,7 @@ use super::presence::{Event, Members, Presence};
 use crate::config::ChannelOptions;
 use crate::protocol::channel_name::ChannelName;
 use crate::protocol::position::{Epoch, Position};
-use crate::protocol::presence::ClientInfo;
+use crate::protocol::presence::Profile;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -295,7 +295,7 @@ pub(super) struct Newcomer<'a> {
     /// What it is told of the others.
     pub(super) told: Told,
     /// What others may know of it.
-    pub(super) info: &'a Option<Arc<ClientInfo>>,
+    pub(super) info: &'a Option<Arc<Profile>>,
 }
 
 /// What has changed since it was told.

@@ -10,7 +10,7 @@
 //! more leaves with the next announcement in any case.
 
 use super::ConnectionId;
-use crate::protocol::presence::{ClientInfo, PresenceEvent, PresenceEventKind};
+use crate::protocol::presence::{PresenceEvent, PresenceEventKind, Profile};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ const EVENTS_BYTES_MAX: usize = 64 * 1024;
 const UNTOLD_MAX: usize = 16_384;
 
 /// What is known of a client; `None` for an anonymous one.
-type Info = Option<Arc<ClientInfo>>;
+type Info = Option<Arc<Profile>>;
 
 /// A client in a channel.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -40,8 +40,8 @@ pub struct Member {
 
 impl Member {
     /// Returns what is known of it.
-    pub fn info(&self) -> &ClientInfo {
-        self.info.as_deref().unwrap_or(&ClientInfo::ANONYMOUS)
+    pub fn info(&self) -> &Profile {
+        self.info.as_deref().unwrap_or(&Profile::ANONYMOUS)
     }
 }
 
@@ -173,7 +173,7 @@ pub(super) struct Event {
 
 impl Event {
     fn bytes(&self) -> usize {
-        PresenceEvent::bytes_of(self.info.as_deref().unwrap_or(&ClientInfo::ANONYMOUS))
+        PresenceEvent::bytes_of(self.info.as_deref().unwrap_or(&Profile::ANONYMOUS))
     }
 
     /// Returns it as an encoding takes it.

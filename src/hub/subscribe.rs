@@ -13,7 +13,7 @@ use crate::config::ChannelOptions;
 use crate::metrics::Metrics;
 use crate::protocol::backlog::Backlog;
 use crate::protocol::position::Start;
-use crate::protocol::{ChannelName, ClientInfo, Position, Publication};
+use crate::protocol::{ChannelName, Position, Profile, Publication};
 use bytes::Bytes;
 use std::fmt;
 use std::sync::Arc;
@@ -69,7 +69,7 @@ pub struct SubscribeOptions {
     /// Most bytes that it gets first.
     pub bytes_max: usize,
     /// What others may know of the client; `None` for an anonymous one.
-    pub info: Option<Arc<ClientInfo>>,
+    pub info: Option<Arc<Profile>>,
 }
 
 /// A subscription that was made.

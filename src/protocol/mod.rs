@@ -27,7 +27,7 @@ pub use close_code::CloseCode;
 pub use encoding::Encoding;
 pub use error::ProtocolError;
 pub use position::{Epoch, Position};
-pub use presence::{ClientInfo, PresenceEvent, PresenceEventKind};
+pub use presence::{PresenceEvent, PresenceEventKind, Profile};
 pub use publication::{Content, Details, Payload, Publication};
 pub use websocket::decoder::FrameDecoder;
 pub use websocket::event::{Event, MessageKind};

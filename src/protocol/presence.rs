@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 /// What is known of a client besides its id. An anonymous client has none of it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct ClientInfo {
+pub struct Profile {
     /// The user that its token names.
     pub user: Option<Arc<str>>,
     /// What its token says of the client: JSON without white space between its parts.
@@ -21,7 +21,7 @@ pub struct PresenceEvent {
     /// The id of the client as text, which the API takes too.
     pub client: Box<str>,
     /// What is known of it; `None` for an anonymous client.
-    pub info: Option<Arc<ClientInfo>>,
+    pub info: Option<Arc<Profile>>,
 }
 
 /// What a client did.
@@ -33,7 +33,7 @@ pub enum PresenceEventKind {
     Leave,
 }
 
-impl ClientInfo {
+impl Profile {
     /// An anonymous client.
     pub const ANONYMOUS: Self = Self { user: None, conn_info: None, chan_info: None };
 
@@ -68,8 +68,8 @@ impl ClientInfo {
 
 impl PresenceEvent {
     /// Returns what is known of the client.
-    pub fn info(&self) -> &ClientInfo {
-        self.info.as_deref().unwrap_or(&ClientInfo::ANONYMOUS)
+    pub fn info(&self) -> &Profile {
+        self.info.as_deref().unwrap_or(&Profile::ANONYMOUS)
     }
 
     /// Returns about how many bytes it takes in a message.
@@ -78,7 +78,7 @@ impl PresenceEvent {
     }
 
     /// The same, before there is an event.
-    pub(crate) fn bytes_of(info: &ClientInfo) -> usize {
+    pub(crate) fn bytes_of(info: &Profile) -> usize {
         // What stands around the texts: the id, the names of fields, quotes.
         const FRAME: usize = 72;
         FRAME + info.bytes()
@@ -98,7 +98,7 @@ fn push_json_string(text: &str, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    fn json(info: &ClientInfo) -> String {
+    fn json(info: &Profile) -> String {
         let mut out = Vec::new();
         info.push_json("0/17.3", &mut out);
         String::from_utf8(out).unwrap()
@@ -106,8 +106,8 @@ mod tests {
 
     #[test]
     fn info_is_the_json_of_the_centrifuge_protocol() {
-        assert_eq!(json(&ClientInfo::ANONYMOUS), r#"{"user":"","client":"0/17.3"}"#);
-        let info = ClientInfo {
+        assert_eq!(json(&Profile::ANONYMOUS), r#"{"user":"","client":"0/17.3"}"#);
+        let info = Profile {
             user: Some("42".into()),
             conn_info: Some(r#"{"a":1}"#.into()),
             chan_info: Some(r#"{"b":2}"#.into()),
@@ -119,7 +119,7 @@ mod tests {
     /// A user is any text that the issuer of the tokens chose.
     #[test]
     fn name_of_a_user_cannot_break_the_line() {
-        let info = ClientInfo { user: Some("a\"\n [throng] here 7".into()), ..ClientInfo::ANONYMOUS };
+        let info = Profile { user: Some("a\"\n [throng] here 7".into()), ..Profile::ANONYMOUS };
         assert_eq!(json(&info), r#"{"user":"a\"\n [throng] here 7","client":"0/17.3"}"#);
     }
 }

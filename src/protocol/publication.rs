@@ -63,7 +63,7 @@ impl Details {
 
 impl ClientInfo {
     /// Returns what is known of the client of that id.
-    pub fn of(client: &str, known: &presence::ClientInfo) -> Self {
+    pub fn of(client: &str, known: &presence::Profile) -> Self {
         let json = |text: &Option<Arc<str>>| text.as_deref().map(|text| Bytes::copy_from_slice(text.as_bytes()));
         Self {
             user: known.user().to_owned(),

@@ -3,7 +3,7 @@
 use crate::config::ChannelOptions;
 use crate::hub::{Command, MessageShape, Since};
 use crate::protocol::centrifuge::Format;
-use crate::protocol::{ClientInfo, CloseReason, Payload};
+use crate::protocol::{CloseReason, Payload, Profile};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub struct OpenOptions {
     /// The options of its channel, which the session follows to its end.
     pub channel: Arc<ChannelOptions>,
     /// What others in the channel may know of the client; `None` for an anonymous one.
-    pub info: Option<Arc<ClientInfo>>,
+    pub info: Option<Arc<Profile>>,
     /// Most bytes of a message of a client of the chat protocol; `None` if it may not publish.
     pub publish_bytes_max: Option<u32>,
 }

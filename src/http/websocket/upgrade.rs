@@ -18,7 +18,7 @@ use crate::operation::lifecycle::Stage;
 use crate::operation::memory::Pressure;
 use crate::operation::state::State;
 use crate::protocol::centrifuge::Format;
-use crate::protocol::{ChannelName, ClientInfo, Encoding};
+use crate::protocol::{ChannelName, Encoding, Profile};
 use crate::session::permission::{self, Action, ClientOfChannel, Who};
 use crate::session::users::{Identity, UserPermit};
 use crate::session::{CentrifugeOptions, OpenOptions, Protocol, Session};
@@ -216,10 +216,10 @@ fn permitted(
 }
 
 /// Returns what the claims of a client let others in a channel know of it.
-fn client_info(claims: &Claims, channel: &str) -> Option<Arc<ClientInfo>> {
+fn client_info(claims: &Claims, channel: &str) -> Option<Arc<Profile>> {
     let user = claims.user.as_ref().map(UserId::shared);
-    let info = ClientInfo { user, conn_info: claims.info.clone(), chan_info: claims.channel_info(channel) };
-    (info != ClientInfo::ANONYMOUS).then(|| Arc::new(info))
+    let info = Profile { user, conn_info: claims.info.clone(), chan_info: claims.channel_info(channel) };
+    (info != Profile::ANONYMOUS).then(|| Arc::new(info))
 }
 
 /// Checks that there is room for one more subscriber. Only a hint: others may be faster.

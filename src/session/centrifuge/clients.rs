@@ -10,8 +10,8 @@ use crate::engine::Engine;
 use crate::engine::replies::ReplyBudget;
 use crate::hub::{Channel, Command, ConnectionId, MessageShape, Since, Sink, SubscribeOptions};
 use crate::protocol::centrifuge::{DisconnectCode, Expiry, Format, Push, PushBody, UnsubscribeCode};
-use crate::protocol::publication::ClientInfo as Publisher;
-use crate::protocol::{ChannelName, ClientInfo, CloseReason, Encoding};
+use crate::protocol::publication::ClientInfo;
+use crate::protocol::{ChannelName, CloseReason, Encoding, Profile};
 use crate::session::hooks::Asker;
 use crate::session::permission::Who;
 use bytes::Bytes;
@@ -58,9 +58,9 @@ pub struct ConnectedClient<S: Sink> {
     /// The channels that its token names.
     pub(super) token_channels: Vec<String>,
     /// What its publications say of it.
-    pub(super) publisher: Arc<Publisher>,
+    pub(super) publisher: Arc<ClientInfo>,
     /// What others in a channel may know of it; `None` for an anonymous one.
-    pub(super) info: Option<Arc<ClientInfo>>,
+    pub(super) info: Option<Arc<Profile>>,
     pub(super) subscriptions: AsyncMutex<Subscriptions>,
 }
 
@@ -142,8 +142,8 @@ impl<S: Sink> ConnectedClient<S> {
         let info = match chan_info {
             None => self.info.clone(),
             chan_info => {
-                let known = self.info.as_deref().unwrap_or(&ClientInfo::ANONYMOUS);
-                Some(Arc::new(ClientInfo { chan_info, ..known.clone() }))
+                let known = self.info.as_deref().unwrap_or(&Profile::ANONYMOUS);
+                Some(Arc::new(Profile { chan_info, ..known.clone() }))
             }
         };
         SubscribeOptions {

@@ -8,8 +8,8 @@ use crate::engine::Engine;
 use crate::engine::replies::ReplyBudget;
 use crate::hub::{ConnectionId, Sink};
 use crate::protocol::centrifuge::{Connect, ConnectResult, DisconnectCode, ErrorCode, Expiry, Format};
-use crate::protocol::publication::ClientInfo as Publisher;
-use crate::protocol::{ChannelName, ClientInfo, Payload};
+use crate::protocol::publication::ClientInfo;
+use crate::protocol::{ChannelName, Payload, Profile};
 use crate::session::environment::Environment;
 use crate::session::hooks::{Admission, Asker};
 use crate::session::users::{Identity, UserPermit};
@@ -125,7 +125,7 @@ pub fn expiry(at: Option<u64>, now: u64) -> Option<Expiry> {
 
 fn new_client<S: Sink>(engine: Engine<S>, format: Format, asker: Asker, identified: Identified) -> ConnectedClient<S> {
     let Identified { user, info: conn_info, channels, .. } = identified;
-    let info = ClientInfo { user: user.as_ref().map(UserId::shared), conn_info, chan_info: None };
+    let info = Profile { user: user.as_ref().map(UserId::shared), conn_info, chan_info: None };
     ConnectedClient {
         engine,
         id: asker.id,
@@ -134,8 +134,8 @@ fn new_client<S: Sink>(engine: Engine<S>, format: Format, asker: Asker, identifi
         user,
         headers: asker.headers,
         token_channels: channels.into_iter().map(|(name, _)| name).collect(),
-        publisher: Arc::new(Publisher::of(&asker.id.to_string(), &info)),
-        info: (info != ClientInfo::ANONYMOUS).then(|| Arc::new(info)),
+        publisher: Arc::new(ClientInfo::of(&asker.id.to_string(), &info)),
+        info: (info != Profile::ANONYMOUS).then(|| Arc::new(info)),
         subscriptions: AsyncMutex::new(Subscriptions::default()),
     }
 }

@@ -5,7 +5,7 @@ use super::failure::Failure;
 use crate::hub::history::RECOVERED_MAX;
 use crate::hub::{HistoryOptions, HistoryQuery, Member, Sink};
 use crate::protocol::centrifuge::{ErrorCode, History, HistoryResult, ReplyBody, StreamPosition};
-use crate::protocol::publication::ClientInfo as Publisher;
+use crate::protocol::publication::ClientInfo;
 use crate::protocol::{ChannelName, Epoch, Position};
 use crate::session::permission::Action;
 use std::sync::Arc;
@@ -70,6 +70,6 @@ impl<S: Sink> Caller<'_, S> {
     }
 }
 
-fn describe(member: &Member) -> Arc<Publisher> {
-    Arc::new(Publisher::of(&member.id.to_string(), member.info()))
+fn describe(member: &Member) -> Arc<ClientInfo> {
+    Arc::new(ClientInfo::of(&member.id.to_string(), member.info()))
 }

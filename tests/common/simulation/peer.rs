@@ -10,7 +10,7 @@ use std::sync::Arc;
 use throng::hub::{Channel, Command, ConnectionId, MessageShape, Since};
 use throng::protocol::centrifuge::close::disconnect_code;
 use throng::protocol::position::Start;
-use throng::protocol::{ClientInfo, CloseReason};
+use throng::protocol::{CloseReason, Profile};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, WebSocket};
 
@@ -27,7 +27,7 @@ pub(super) struct State {
     pipe: Pipe,
     pub(super) shape: MessageShape,
     /// What others may know of it.
-    pub(super) info: RefCell<Option<Arc<ClientInfo>>>,
+    pub(super) info: RefCell<Option<Arc<Profile>>>,
     reader: RefCell<Reader>,
     pub(super) channels: RefCell<Vec<Arc<Channel>>>,
     /// It never answers a ping.
@@ -197,7 +197,7 @@ impl Peer {
 
     /// Is a client of this user from here on.
     pub(crate) fn user(self, name: &str) -> Self {
-        let info = ClientInfo { user: Some(name.into()), ..ClientInfo::ANONYMOUS };
+        let info = Profile { user: Some(name.into()), ..Profile::ANONYMOUS };
         self.state.info.replace(Some(Arc::new(info)));
         self
     }
