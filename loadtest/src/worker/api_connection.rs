@@ -4,7 +4,7 @@ use super::stream::Stream;
 use crate::wire::http::{HttpError, Response, take_response};
 use crate::wire::record::Record;
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read};
 
 /// Bytes read at a time; an answer to one publication has some 200.
 const READ_BYTES: usize = 64 << 10;
@@ -95,22 +95,11 @@ impl ApiConnection {
         self.waiting.extend(after);
     }
 
-    /// Writes what the kernel takes. A dead socket swallows everything: its end is seen by reading.
+    /// Writes what the kernel takes.
     pub(super) fn flush(&mut self) {
-        let Some(stream) = &mut self.stream else { return };
-        // A failure shows in the next write, or by reading.
-        let _ = stream.push();
-        let mut done = 0;
-        while done < self.out.len() {
-            match stream.write(&self.out[done..]) {
-                Ok(written) => done += written,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // Before the end of the TCP handshake nothing is taken.
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected) => break,
-                Err(_) => done = self.out.len(),
-            }
+        if let Some(stream) = &mut self.stream {
+            stream.write_from(&mut self.out);
         }
-        self.out.drain(..done);
     }
 
     /// Reads what has come.

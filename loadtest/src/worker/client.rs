@@ -2,7 +2,6 @@
 
 use super::stream::Stream;
 use crate::wire::reader::Reader;
-use std::io::{ErrorKind, Write};
 use std::time::Duration;
 
 /// A server that completes no handshake for this long is not going to.
@@ -113,21 +112,11 @@ impl Client {
         self.out.extend_from_slice(bytes);
     }
 
-    /// Writes what the kernel takes. A dead socket swallows everything: its end is seen by reading.
+    /// Writes what the kernel takes.
     pub(crate) fn flush(&mut self) {
-        let Some(stream) = &mut self.stream else { return };
-        // Bytes that are encrypted already go first. A failure shows in the next write, or by reading.
-        let _ = stream.push();
-        let mut done = 0;
-        while done < self.out.len() {
-            match stream.write(&self.out[done..]) {
-                Ok(written) => done += written,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(_) => done = self.out.len(),
-            }
+        if let Some(stream) = &mut self.stream {
+            stream.write_from(&mut self.out);
         }
-        self.out.drain(..done);
     }
 
     /// Gives the write buffer back, for clients that are not going to write.

@@ -37,6 +37,24 @@ impl Stream {
     pub(crate) fn push(&mut self) -> io::Result<()> {
         self.tls.as_mut().map_or(Ok(()), |tls| push(tls, &mut self.socket))
     }
+
+    /// Writes what the kernel takes, and removes it from `out`. A dead socket swallows everything: its end is seen by
+    /// reading.
+    pub(super) fn write_from(&mut self, out: &mut Vec<u8>) {
+        // Bytes that are encrypted already go first. A failure shows in the next write, or by reading.
+        let _ = self.push();
+        let mut done = 0;
+        while done < out.len() {
+            match self.write(&out[done..]) {
+                Ok(written) => done += written,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // Before the end of the TCP handshake nothing is taken.
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected) => break,
+                Err(_) => done = out.len(),
+            }
+        }
+        out.drain(..done);
+    }
 }
 
 fn push(tls: &mut ClientConnection, socket: &mut TcpStream) -> io::Result<()> {

@@ -24,8 +24,9 @@ reasons! {
          with as many cores as it needs; two hubs would be two separate sets of channels.";
     PROXY = "calls to a backend":
         "Calls to a backend (proxies, RPC) are not translated. Where a proxy decides about channels, the file closes \
-         them: subscribing needs a token that names the channel, and no client may publish. Let tokens decide, with \
-         the claims channels or subs, or choose allow_subscribe and allow_publish yourself.";
+         them: subscribing needs a token that names the channel, and no client may publish. Add a [[hook]] for each \
+         address, which asks it in the same way (docs/hooks.md), and set allow_subscribe and allow_publish to \
+         \"hook\"; or let tokens decide, with the claims channels or subs.";
     TRANSPORT = "WebSocket only":
         "Clients connect by WebSocket. Let SDKs use the one endpoint wss://HOST/connection/websocket, without \
          fallbacks.";
