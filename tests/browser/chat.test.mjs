@@ -279,7 +279,7 @@ test("a full hub says so once, and is asked again until there is room", async ()
     await bob.notice("Not connected yet: Service Unavailable: ");
     await bob.state("waiting");
     await ann.page.close();
-    await bob.$("#retry").click();
+    // Nobody presses Retry: the page may have been faster, and then there is no such button any more.
     await bob.state("connected");
     assert.equal(await bob.$(".notice", { hasText: "Not connected" }).count(), 1);
   } finally {
