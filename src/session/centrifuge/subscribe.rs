@@ -6,7 +6,7 @@ use super::connect::expiry;
 use super::failure::Failure;
 use super::messages::reply_frame;
 use super::terms::Terms;
-use crate::auth::Claims;
+use crate::auth::{Claims, UserId};
 use crate::engine::NotSubscribed;
 use crate::hub::Sink;
 use crate::protocol::Publication;
@@ -106,7 +106,8 @@ impl<S: Sink> Caller<'_, S> {
             return Ok(None);
         }
         let claims = self.environment.verify(token)?;
-        if claims.user != self.client.user || claims.channel.as_deref() != Some(channel) {
+        if claims.user.as_ref().map(UserId::as_str) != self.client.user() || claims.channel.as_deref() != Some(channel)
+        {
             return Err(DisconnectCode::InvalidToken.into());
         }
         Ok(Some(claims))
