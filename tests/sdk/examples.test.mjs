@@ -2,19 +2,16 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test as testOf } from "node:test";
-import { fileURLToPath } from "node:url";
 
-import { Hub, Program } from "./harness.mjs";
+import { Hub, KEY, Program, path } from "./harness.mjs";
 
 /** How long one test may take, in ms: longer than on any machine, reaching it is a failure. */
 const timeout = Number(process.env.SDK_TIMEOUT ?? 120_000);
 
-const file = (name) => fileURLToPath(new URL(`examples/${name}`, import.meta.url));
-
 /** `shows` is how a program prints a string that it got as data. */
 const EXAMPLES = [
-  { sdk: "JavaScript", command: [process.execPath, file("chat.mjs")], shows: (text) => text, isComplete: true },
-  { sdk: "Python", command: [process.env.SDK_PYTHON, file("chat.py")], shows: (text) => text, isComplete: true },
+  { sdk: "JavaScript", command: [process.execPath, path("examples/chat.mjs")], shows: (text) => text, isComplete: true },
+  { sdk: "Python", command: [process.env.SDK_PYTHON, path("examples/chat.py")], shows: (text) => text, isComplete: true },
   // It knows neither history nor presence, does not recover, and tells no codes.
   { sdk: "Rust", command: [process.env.SDK_RUST_CHAT], shows: (text) => `"${text}"`, isComplete: false },
 ];
@@ -25,7 +22,7 @@ describe("the examples of docs/sdk.md", { concurrency: true }, () => {
 
 function suite({ sdk, command, shows, isComplete }) {
   let hub;
-  before(async () => (hub = await Hub.start(["--presence", "--join-leave"], [])));
+  before(async () => (hub = await Hub.start(["--presence", "--join-leave", "--api-keys", KEY])));
   after(() => hub.stop());
 
   const publish = (data) => hub.api("publish", { channel: "lobby", data });

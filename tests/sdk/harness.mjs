@@ -5,13 +5,14 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import net from "node:net";
 import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
 
 import { Centrifuge as JsonClient } from "centrifuge";
 import { Centrifuge as ProtobufClient } from "centrifuge/build/protobuf";
 
 export { now, token } from "./tokens.mjs";
 
-const KEY = "a-key-of-the-sdk-tests";
+export const KEY = "a-key-of-the-sdk-tests";
 /** A hub that does not leave by itself in this time, in ms, is killed. */
 const STOP_TIMEOUT = 10_000;
 
@@ -26,14 +27,18 @@ export const FORMATS = [
   },
 ];
 
+/** Returns where a file is, seen from this folder. */
+export const path = (name) => fileURLToPath(new URL(name, import.meta.url));
+
 export class Hub {
   #child;
+  #key;
 
-  /** Starts a hub with the configuration of these tests, or with another one. */
-  static async start(flags = [], config = ["--config", new URL("hub.toml", import.meta.url).pathname]) {
+  /** Starts a hub with the configuration of these tests, or with another file, which has this key for its API. */
+  static async start(flags = ["--config", path("hub.toml"), "--api-keys", KEY], key = KEY) {
     const hub = new Hub();
-    const stops = ["--lb-grace", "0s", "--drain-time", "0s"];
-    const all = ["--addr", "127.0.0.1:0", ...config, "--api-keys", KEY, ...stops, ...flags];
+    hub.#key = key;
+    const all = ["--addr", "127.0.0.1:0", "--lb-grace", "0s", "--drain-time", "0s", ...flags];
     hub.#child = spawn(process.env.THRONG_BIN, all, { stdio: ["ignore", "pipe", "inherit"] });
     // A run that ends early leaves nothing behind.
     process.on("exit", () => hub.#child.kill("SIGKILL"));
@@ -61,7 +66,7 @@ export class Hub {
   async api(method, body) {
     const response = await fetch(`${this.url}/api/${method}`, {
       method: "POST",
-      headers: { "X-API-Key": KEY, "Content-Type": "application/json" },
+      headers: { "X-API-Key": this.#key, "Content-Type": "application/json" },
       body: JSON.stringify(body),
     });
     const answer = await response.json();
