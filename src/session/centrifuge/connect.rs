@@ -49,6 +49,17 @@ struct Identified {
     data: Option<Payload>,
 }
 
+impl Identified {
+    /// Adds the channel of its user, unless it is named already.
+    fn add_personal_channel(&mut self) {
+        let Some(user) = &self.user else { return };
+        let personal = format!("#{}", user.as_str());
+        if self.channels.iter().all(|(name, _)| *name != personal) {
+            self.channels.push((personal, None));
+        }
+    }
+}
+
 /// Lets a client in.
 pub(super) async fn connect<S: Sink>(
     engine: &Engine<S>,
@@ -59,6 +70,9 @@ pub(super) async fn connect<S: Sink>(
 ) -> Result<Admitted<S>, Failure> {
     let id = asker.id;
     let mut identified = identify(environment, &asker, request).await?;
+    if environment.has_personal_channels() {
+        identified.add_personal_channel();
+    }
     let channels = token_channels(environment, &identified.channels)?;
     // The application is asked when it expires; otherwise the client sends a new token, for which it has some time.
     let is_asked = environment.hooks().has(HookName::Refresh);
