@@ -12,7 +12,7 @@ use crate::hub::{Channel, Command, ConnectionId, MessageShape, Since, Sink, Subs
 use crate::protocol::centrifuge::{DisconnectCode, Expiry, Format, Push, PushBody, UnsubscribeCode};
 use crate::protocol::publication::ClientInfo;
 use crate::protocol::{ChannelName, CloseReason, Encoding, Profile};
-use crate::session::hooks::Asker;
+use crate::session::hooks::{Asker, Extension};
 use crate::session::permission::Who;
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -57,11 +57,27 @@ pub struct ConnectedClient<S: Sink> {
     pub(super) headers: Vec<(String, Bytes)>,
     /// The channels that its token names.
     pub(super) token_channels: Vec<String>,
+    /// What is known of it, which the application may change when it refreshes the connection.
+    pub(super) known: Mutex<Arc<Known>>,
+    pub(super) subscriptions: AsyncMutex<Subscriptions>,
+}
+
+/// What is known of a client besides its user.
+#[derive(Debug)]
+pub(super) struct Known {
     /// What its publications say of it.
     pub(super) publisher: Arc<ClientInfo>,
     /// What others in a channel may know of it; `None` for an anonymous one.
     pub(super) info: Option<Arc<Profile>>,
-    pub(super) subscriptions: AsyncMutex<Subscriptions>,
+    /// What the application says of it to itself.
+    pub(super) meta: Option<Arc<str>>,
+}
+
+impl Known {
+    pub(super) fn new(id: ConnectionId, profile: Profile, meta: Option<Arc<str>>) -> Self {
+        let publisher = Arc::new(ClientInfo::of(&id.to_string(), &profile));
+        Self { publisher, info: (profile != Profile::ANONYMOUS).then(|| Arc::new(profile)), meta }
+    }
 }
 
 /// The subscriptions of a client.
@@ -76,8 +92,25 @@ pub(super) struct Subscriptions {
 #[derive(Debug)]
 pub(super) struct Subscription {
     pub(super) channel: Arc<Channel>,
-    /// When its token expires, in seconds since the Unix epoch; `None` without one.
-    pub(super) expires_at: Option<u64>,
+    /// When it ends unless it is renewed, in seconds since the Unix epoch; `None` if it does not expire.
+    pub(super) ends_at: Option<u64>,
+    /// A backend or a token made it: the client cannot subscribe again by itself.
+    pub(super) is_server_side: bool,
+}
+
+/// A subscription that ends unless it is renewed, as it was when that was seen.
+#[derive(Debug)]
+pub(super) struct EndedSubscription {
+    pub(super) channel: Arc<Channel>,
+    pub(super) is_server_side: bool,
+    ends_at: Option<u64>,
+}
+
+impl EndedSubscription {
+    fn of(subscription: &Subscription) -> Self {
+        let Subscription { channel, ends_at, is_server_side } = subscription;
+        Self { channel: Arc::clone(channel), ends_at: *ends_at, is_server_side: *is_server_side }
+    }
 }
 
 impl Subscriptions {
@@ -99,14 +132,26 @@ impl Subscriptions {
         Some(self.all.swap_remove(at))
     }
 
-    pub(super) fn set_expiry(&mut self, name: &str, at: Option<u64>) {
+    pub(super) fn set_end(&mut self, name: &str, at: Option<u64>) {
         let known = self.all.iter_mut().find(|one| one.channel.name().as_str() == name);
-        known.into_iter().for_each(|one| one.expires_at = at);
+        known.into_iter().for_each(|one| one.ends_at = at);
     }
 
-    /// Returns when the first of them has expired and had its grace; `None` if none does.
+    /// Returns when the first of them ends; `None` if none does.
     pub(super) fn ends_at(&self) -> Option<u64> {
-        self.all.iter().filter_map(|one| one.expires_at).min().map(|at| at.saturating_add(EXPIRY_GRACE))
+        self.all.iter().filter_map(|one| one.ends_at).min()
+    }
+
+    /// Returns those that would have ended by now.
+    pub(super) fn ended(&self, now: u64) -> Vec<EndedSubscription> {
+        let ended = self.all.iter().filter(|one| one.ends_at.is_some_and(|at| at <= now));
+        ended.map(EndedSubscription::of).collect()
+    }
+
+    /// Returns whether a subscription is still as it was.
+    pub(super) fn has(&self, subscription: &EndedSubscription) -> bool {
+        let name = subscription.channel.name().as_str();
+        self.find(name).is_some_and(|one| one.ends_at == subscription.ends_at)
     }
 
     fn end(&mut self) -> Vec<Subscription> {
@@ -124,7 +169,25 @@ impl<S: Sink> ConnectedClient<S> {
     /// Returns the client as the application is asked about it.
     pub fn asker(&self) -> Asker {
         let (id, user, headers) = (self.id, self.user.clone(), self.headers.clone());
-        Asker { id, user, format: Some(self.format), headers }
+        Asker { id, user, format: Some(self.format), meta: self.known().meta.clone(), headers }
+    }
+
+    pub(super) fn known(&self) -> Arc<Known> {
+        Arc::clone(&self.known.lock())
+    }
+
+    /// Replaces what is known of the client, as far as the application says something of it. Subscriptions that it has
+    /// stay as they are.
+    pub fn update(&self, extension: &Extension) {
+        if extension.info.is_none() && extension.meta.is_none() {
+            return;
+        }
+        let known = self.known();
+        let before = known.info.as_deref().unwrap_or(&Profile::ANONYMOUS);
+        let conn_info = extension.info.clone().or_else(|| before.conn_info.clone());
+        let profile = Profile { conn_info, ..before.clone() };
+        let meta = extension.meta.clone().or_else(|| known.meta.clone());
+        *self.known.lock() = Arc::new(Known::new(self.id, profile, meta));
     }
 
     /// Returns the id of its connection.
@@ -139,10 +202,11 @@ impl<S: Sink> ConnectedClient<S> {
         since: Since,
         chan_info: Option<Arc<str>>,
     ) -> SubscribeOptions {
+        let known = self.known();
         let info = match chan_info {
-            None => self.info.clone(),
+            None => known.info.clone(),
             chan_info => {
-                let known = self.info.as_deref().unwrap_or(&Profile::ANONYMOUS);
+                let known = known.info.as_deref().unwrap_or(&Profile::ANONYMOUS);
                 Some(Arc::new(Profile { chan_info, ..known.clone() }))
             }
         };
@@ -169,10 +233,20 @@ impl<S: Sink> ConnectedClient<S> {
     /// Dropping the future leaves the client subscribed, or unsubscribed and not told of it.
     pub async fn unsubscribe(&self, name: &ChannelName) {
         let mut subscriptions = self.subscriptions.lock().await;
+        self.end_subscription(&mut subscriptions, name, UnsubscribeCode::Server).await;
+    }
+
+    /// Ends a subscription, if it is there, and tells the client why.
+    pub(super) async fn end_subscription(
+        &self,
+        subscriptions: &mut Subscriptions,
+        name: &ChannelName,
+        code: UnsubscribeCode,
+    ) {
         let Some(Subscription { channel, .. }) = subscriptions.find(name.as_str()) else { return };
         self.engine.unsubscribe(self.id, channel).await;
         subscriptions.remove(name.as_str());
-        self.push(name.as_str(), PushBody::Unsubscribe(UnsubscribeCode::Server.into())).await;
+        self.push(name.as_str(), PushBody::Unsubscribe(code.into())).await;
     }
 
     /// Closes the client if a subscription has expired. One whose subscriptions change at the moment is not waited for:
