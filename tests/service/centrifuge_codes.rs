@@ -11,6 +11,7 @@ use crate::server::{FrozenClock, Raw, frame, start, stream_with_buffer};
 use serde_json::json;
 use std::fs::{read_dir, read_to_string};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use throng::hub::{Command, ConnectionId};
 use throng::protocol::CloseReason;
 use throng::protocol::centrifuge::{DisconnectCode, ErrorCode, UnsubscribeCode};
@@ -77,7 +78,7 @@ const fn disconnect(code: DisconnectCode) -> Seen {
         DisconnectCode::SubscriptionExpired => {
             By("centrifuge_server_side.rs::client_is_disconnected_when_a_subscription_has_expired")
         }
-        DisconnectCode::Slow => By("centrifuge_codes.rs::client_that_lags_beyond_its_bound_is_slow"),
+        DisconnectCode::Slow => By("centrifuge_codes.rs::client_that_takes_nothing_for_too_long_is_slow"),
         DisconnectCode::WriteError => Never("a socket that takes no close frame gets no code either"),
         DisconnectCode::InsufficientState => Never("a client that lags is disconnected with 3008"),
         DisconnectCode::NoPong => By("centrifuge_clients.rs::pings_and_pongs_are_messages"),
@@ -199,20 +200,23 @@ async fn ends_that_a_shard_is_told_of_have_their_codes() {
 }
 
 #[tokio::test]
-async fn client_that_lags_beyond_its_bound_is_slow() {
+async fn client_that_takes_nothing_for_too_long_is_slow() {
     let server = start(|config| {
         (config.sockets.send_buffer_bytes, config.sockets.notsent_bytes) = (4096, 1024);
-        config.limits.outbox_bytes_max = 200_000;
+        config.limits.outbox_stall_max = Duration::from_millis(300);
+        config.default_namespace.history_size = 100;
     })
     .await;
-    let connect = "{\"id\":1,\"connect\":{}}\n{\"id\":2,\"subscribe\":{\"channel\":\"a\"}}";
-    let stream = stream_with_buffer(server.addr, 1).await;
-    let mut slow = Raw::over(stream, PATH, &frame(0x81, connect.as_bytes())).await;
-    slow.round_trip().await;
-    let mut sender = Centrifuge::connect(&server).await;
-    while server.closes(CloseReason::SlowConsumer) == 0 {
-        sender.call(json!({ "publish": { "channel": "a", "data": "x".repeat(50_000) } })).await;
+    let mut publisher = Centrifuge::connect(&server).await;
+    for _ in 0..50 {
+        publisher.call(json!({ "publish": { "channel": "a", "data": "x".repeat(1000) } })).await;
     }
+    let commands = "{\"id\":1,\"connect\":{}}\n{\"id\":2,\"subscribe\":{\"channel\":\"a\"}}";
+    let stream = stream_with_buffer(server.addr, 1).await;
+    let mut slow = Raw::over(stream, PATH, &frame(0x81, commands.as_bytes())).await;
+    let ask = frame(0x81, br#"{"id":3,"history":{"channel":"a","limit":50}}"#);
+    slow.send(&ask.repeat(40)).await;
+    server.closed(CloseReason::SlowConsumer, 1).await;
     assert_eq!(slow.closed().await, closed(3008, "slow"));
 }
 

@@ -271,7 +271,7 @@ async fn application_gets_back_what_it_said_and_can_change_it_with_a_refresh() {
         application.requests().last().unwrap().json()["meta"].take()
     };
     // The answer to the refresh may still be on its way.
-    while publish().await != json!({ "plan": "paid" }) {}
+    within(async { while publish().await != json!({ "plan": "paid" }) {} }).await;
     assert_eq!(application.requests()[1].json()["meta"], json!({ "plan": "free" }));
     client.call(json!({ "subscribe": { "channel": "news" } })).await;
     client.call(json!({ "publish": { "channel": "news", "data": 1 } })).await;
