@@ -16,7 +16,7 @@ use throng::engine::Engine;
 use throng::hub::{Channel, Hub, MessageShape, Sent, Shard, Since, Sink, SubscribeOptions};
 use throng::metrics::Metrics;
 use throng::protocol::{ChannelName, DecoderLimits, FrameDecoder, Payload};
-use throng::session::{Flow, OpenOptions, Protocol, Session};
+use throng::session::{Flow, OpenOptions, Protocol, Publishing, Session};
 
 const TEXT: &[u8] = b"a message of the usual size";
 
@@ -122,7 +122,7 @@ fn inbound_message_costs_no_more_than_its_publication() {
             is_rate_limited: false,
             channel: Arc::clone(hub.default_options()),
             info: None,
-            publish_bytes_max: Some(u32::MAX),
+            publishing: Publishing::Allowed(u32::MAX),
         },
         &name,
     );

@@ -49,6 +49,9 @@ pub struct Claims {
     pub info: Option<Arc<str>>,
     /// The same for single channels, of `subs`.
     channel_infos: Vec<(String, Arc<str>)>,
+    /// What the application says of the client to itself, of `meta`: an object in the same form, which clients do not
+    /// see.
+    pub meta: Option<Arc<str>>,
     /// Before this time the token is not valid.
     pub(super) not_before: Option<u64>,
     /// When the token was issued.
@@ -83,6 +86,7 @@ impl Claims {
             channels: [claims.texts("channels")?, claims.names("subs")].concat(),
             channel: claims.text("channel")?.map(str::to_owned),
             info: claims.0.get("info").map(json),
+            meta: claims.0.get("meta").map(json),
             channel_infos: claims.channel_infos(),
             not_before: claims.time("nbf")?,
             issued: claims.time("iat")?,

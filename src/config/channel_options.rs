@@ -110,7 +110,7 @@ impl Namespaces {
 /// Returns the name of a channel's namespace; `None` for the default one, also where nothing stands before the `:`.
 ///
 /// The `$` of a private channel stands before the namespace, as in the Centrifuge protocol: `$news:sport`.
-fn namespace_of(channel: &str) -> Option<&str> {
+pub fn namespace_of(channel: &str) -> Option<&str> {
     let (namespace, _) = channel.strip_prefix('$').unwrap_or(channel).split_once(':')?;
     Some(namespace).filter(|namespace| !namespace.is_empty())
 }

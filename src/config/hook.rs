@@ -4,6 +4,7 @@ use super::error::ConfigError;
 use super::hook_header::{ClientHeader, StaticHeader};
 use super::http_url::HttpUrl;
 use super::namespace::{ClientGroup, NamespaceConfig, NamespaceOptions, SubscriberGroup};
+use super::namespace_name::NamespaceName;
 use super::section::section;
 use super::setting::DefaultValue::Unset;
 use super::setting::Kind::{Choice, List, Secrets, Text};
@@ -16,14 +17,17 @@ section! {
     /// A question to the application: what a client may do, asked as `POST` of JSON while the client waits.
     /// docs/hooks.md has the questions and the answers, which are those of Centrifugo's proxy.
     pub struct HookConfig in "hook" (Repeated) {
-        /// What is asked, one table for each: `connect` (who a client without a token is), `refresh` (whether a
-        /// connection that expires goes on), `subscribe`, `publish` (whether a client may), or `rpc` (a call of a
-        /// client).
+        /// What is asked: `connect` (who a client without a token is), `refresh` (whether a connection that expires
+        /// goes on), `sub_refresh` (the same of a subscription), `subscribe`, `publish` (whether a client may), or
+        /// `rpc` (a call of a client). One table for each, or several with different `namespaces`.
         ///
-        /// `subscribe` and `publish` are asked in namespaces with `allow_subscribe` or `allow_publish` = `hook`.
-        /// Clients of /ws are asked about for `refresh` only; without a token they get 401 if there is a hook
-        /// `connect`.
+        /// `subscribe` and `publish` are asked in namespaces with `allow_subscribe` or `allow_publish` = `hook`. They
+        /// are asked about clients of /ws too, as are `connect` and `refresh`.
         name: HookName = Choice(HookName::WORDS), Unset, AtOnce;
+
+        /// Namespaces whose channels are asked about here; `subscribe`, `publish` and `sub_refresh` only. Without it
+        /// all channels are that no other table with the same `name` names.
+        namespaces: Vec<NamespaceName> = List("names"), Unset, AtOnce;
 
         /// URL that is asked, as in `http://127.0.0.1:3000/hooks/connect`, which every table needs.
         ///
@@ -31,13 +35,13 @@ section! {
         /// authorities of the system. Use https unless the way there is your own: requests carry what clients send.
         url: HttpUrl = Text("URL"), Unset, AtOnce;
 
-        /// Time for an answer, in which a request also waits for its turn. After it the client gets an error that it
-        /// may try again after.
+        /// Time for an answer, of which a request may wait for its turn for one half. After it the client gets an error
+        /// that it may try again after.
         ///
         /// The client is not read meanwhile, other clients are.
         timeout: Duration = deadline(), text("1s"), AtOnce;
 
-        /// Maximum number of requests under way. Further ones wait for their turn, at most for the timeout.
+        /// Maximum number of requests under way. Further ones wait for their turn, at most for half of the timeout.
         requests_max: usize = count("requests", 1, 65_536), text("256"), AtOnce;
 
         /// Names of headers of the client's handshake that are passed on, such as `Cookie` or `X-Request-Id`. Without
@@ -62,6 +66,8 @@ choice! {
         Refresh = "refresh",
         /// Whether a client may subscribe.
         Subscribe = "subscribe",
+        /// Whether a subscription that expires goes on.
+        SubRefresh = "sub_refresh",
         /// Whether a client may publish, and what.
         Publish = "publish",
         /// A call.
@@ -71,11 +77,17 @@ choice! {
 
 impl HookName {
     /// Every question, in the order of [`HookName::WORDS`].
-    pub const ALL: [Self; 5] = [Self::Connect, Self::Refresh, Self::Subscribe, Self::Publish, Self::Rpc];
+    pub const ALL: [Self; 6] =
+        [Self::Connect, Self::Refresh, Self::Subscribe, Self::SubRefresh, Self::Publish, Self::Rpc];
 
     /// Returns the word of the configuration.
     pub const fn word(self) -> &'static str {
         Self::WORDS[self as usize]
+    }
+
+    /// Returns whether it is about a channel.
+    const fn is_about_channel(self) -> bool {
+        matches!(self, Self::Subscribe | Self::SubRefresh | Self::Publish)
     }
 }
 
@@ -90,26 +102,14 @@ pub(super) fn check(
     namespaces: &[NamespaceConfig],
     expires: bool,
 ) -> Result<(), ConfigError> {
-    let all = || std::iter::once(default).chain(namespaces.iter().map(|one| &one.options));
-    let asks_subscribe = all().any(|one| one.allow_subscribe == SubscriberGroup::Hook);
-    let asks_publish = all().any(|one| one.allow_publish == ClientGroup::Hook);
-    let has = |name| hooks.iter().any(|hook| hook.name == name);
-    for (name, setting, is_asked) in
-        [(HookName::Subscribe, "subscribe", asks_subscribe), (HookName::Publish, "publish", asks_publish)]
-    {
-        if is_asked && !has(name) {
-            return Err(ConfigError::NoHook { setting });
+    let asking = Asking { hooks, default, namespaces, expires };
+    for name in [HookName::Subscribe, HookName::Publish] {
+        if asking.all().any(|(namespace, options)| asks(options, name) && asking.table(name, namespace).is_none()) {
+            return Err(ConfigError::NoHook { setting: name.word() });
         }
     }
     for (number, hook) in hooks.iter().enumerate() {
-        let is_asked = match hook.name {
-            HookName::Subscribe => asks_subscribe,
-            HookName::Publish => asks_publish,
-            HookName::Refresh => expires || has(HookName::Connect),
-            HookName::Connect | HookName::Rpc => true,
-        };
-        let fault = hook.fault(&hooks[..number], is_asked);
-        if let Some((key, text)) = fault {
+        if let Some((key, text)) = hook.fault(number, &asking) {
             let at = TableKey { section: HookConfig::SECTION.name, number, key };
             return Err(ConfigError::Table { at, label: format!("[[hook]] {}", hook.name.word()), text });
         }
@@ -117,16 +117,70 @@ pub(super) fn check(
     Ok(())
 }
 
-impl HookConfig {
-    fn fault(&self, before: &[Self], is_asked: bool) -> Option<Fault> {
-        if before.iter().any(|one| one.name == self.name) {
-            return Some(("name", "another table before it has this name; make one of the two".to_owned()));
+/// What asks hooks.
+#[derive(Clone, Copy)]
+struct Asking<'a> {
+    hooks: &'a [HookConfig],
+    default: &'a NamespaceOptions,
+    namespaces: &'a [NamespaceConfig],
+    expires: bool,
+}
+
+impl<'a> Asking<'a> {
+    /// Returns every namespace, without a name first.
+    fn all(self) -> impl Iterator<Item = (Option<&'a NamespaceName>, &'a NamespaceOptions)> {
+        let named = self.namespaces.iter().map(|one| (Some(&one.name), &one.options));
+        std::iter::once((None, self.default)).chain(named)
+    }
+
+    /// Returns the number of the table that decides in a namespace.
+    fn table(self, name: HookName, namespace: Option<&NamespaceName>) -> Option<usize> {
+        let find = |is_for: &dyn Fn(&[NamespaceName]) -> bool| {
+            self.hooks.iter().position(|hook| hook.name == name && is_for(&hook.namespaces))
+        };
+        let named = namespace.and_then(|namespace| find(&|names| names.contains(namespace)));
+        named.or_else(|| find(&<[NamespaceName]>::is_empty))
+    }
+
+    fn has(self, name: HookName) -> bool {
+        self.hooks.iter().any(|hook| hook.name == name)
+    }
+
+    /// Returns whether a table is asked anything.
+    fn is_asked(self, number: usize) -> bool {
+        let name = self.hooks[number].name;
+        match name {
+            HookName::Subscribe | HookName::Publish => self
+                .all()
+                .any(|(namespace, options)| asks(options, name) && self.table(name, namespace) == Some(number)),
+            HookName::Refresh => self.expires || self.has(HookName::Connect),
+            HookName::SubRefresh => self.expires || self.has(HookName::Connect) || self.has(HookName::Subscribe),
+            HookName::Connect | HookName::Rpc => true,
         }
-        if !is_asked {
+    }
+}
+
+/// Returns whether a namespace leaves a decision to the application.
+fn asks(options: &NamespaceOptions, name: HookName) -> bool {
+    match name {
+        HookName::Subscribe => options.allow_subscribe == SubscriberGroup::Hook,
+        HookName::Publish => options.allow_publish == ClientGroup::Hook,
+        HookName::Connect | HookName::Refresh | HookName::SubRefresh | HookName::Rpc => false,
+    }
+}
+
+impl HookConfig {
+    fn fault(&self, number: usize, asking: &Asking<'_>) -> Option<Fault> {
+        if let Some(text) = self.namespaces_fault(&asking.hooks[..number], asking.namespaces) {
+            return Some(text);
+        }
+        if !asking.is_asked(number) {
             let text = match self.name {
-                HookName::Refresh => "nothing asks it, because no connection expires: add a [[token_key]], or a hook \
-                                      connect, or leave the table out"
-                    .to_owned(),
+                HookName::Refresh | HookName::SubRefresh => format!(
+                    "nothing asks it, because no {} expires: add a [[token_key]], or a hook connect, or leave the \
+                     table out",
+                    if self.name == HookName::Refresh { "connection" } else { "subscription" }
+                ),
                 name => format!(
                     "nothing asks it: set allow_{} = \"hook\" in the [[namespace]] that it is for, or leave the table \
                      out",
@@ -142,6 +196,27 @@ impl HookConfig {
             both.name
         );
         Some(("headers", text))
+    }
+
+    /// Finds namespaces that are not there, that another table has, or that cannot be asked about.
+    fn namespaces_fault(&self, before: &[Self], namespaces: &[NamespaceConfig]) -> Option<Fault> {
+        if !self.name.is_about_channel() && !self.namespaces.is_empty() {
+            let text = format!("namespaces: {} is not about a channel; leave it out", self.name.word());
+            return Some(("namespaces", text));
+        }
+        if let Some(unknown) = self.namespaces.iter().find(|name| namespaces.iter().all(|one| one.name != **name)) {
+            let text = format!("namespaces: there is no [[namespace]] {unknown}; define it, or leave it out here");
+            return Some(("namespaces", text));
+        }
+        let mut same = before.iter().filter(|one| one.name == self.name);
+        if self.namespaces.is_empty() {
+            let text = "another table before it has this name, and no namespaces either; make one of the two, or name \
+                        namespaces in one";
+            return same.any(|one| one.namespaces.is_empty()).then(|| ("name", text.to_owned()));
+        }
+        let twice = same.flat_map(|one| &one.namespaces).find(|one| self.namespaces.contains(one))?;
+        let text = format!("namespaces: another table before it is for {twice}; leave it out in one of the two");
+        Some(("namespaces", text))
     }
 }
 
@@ -169,7 +244,9 @@ mod tests {
     /// What would never be asked, or would decide nothing, is found before anything runs.
     #[test]
     fn contradictions_say_which_table_and_what_to_do() {
+        const CHAT: &str = "[[namespace]]\nname = \"chat\"\nallow_publish = \"hook\"\n";
         let hook = |name: &str| format!("[[hook]]\nname = \"{name}\"\nurl = \"http://b/\"\n");
+        let for_chat = |name: &str| format!("{}namespaces = [\"chat\"]\n", hook(name));
         for (text, expected) in [
             (hook("subscribe"), "[[hook]] subscribe: nothing asks it: set allow_subscribe = \"hook\""),
             (hook("publish"), "[[hook]] publish: nothing asks it: set allow_publish = \"hook\""),
@@ -183,6 +260,25 @@ mod tests {
                 "allow_subscribe is hook, and there is no [[hook]]",
             ),
             (hook("rpc").repeat(2), "[[hook]] rpc: another table before it has this name"),
+            (hook("sub_refresh"), "[[hook]] sub_refresh: nothing asks it, because no subscription expires"),
+            (format!("{}namespaces = [\"a\"]\n", hook("rpc")), "namespaces: rpc is not about a channel"),
+            (
+                format!("{}namespaces = [\"a\"]\n", hook("publish")),
+                "namespaces: there is no [[namespace]] a; define it",
+            ),
+            (
+                format!("{CHAT}{}{}", for_chat("publish"), for_chat("publish")),
+                "namespaces: another table before it is for chat; leave it out",
+            ),
+            // A table for another namespace does not decide here.
+            (
+                format!("{CHAT}[default_namespace]\nallow_publish = \"hook\"\n{}", for_chat("publish")),
+                "allow_publish is hook, and there is no [[hook]]",
+            ),
+            (
+                format!("{CHAT}{}{}", for_chat("publish"), hook("publish")),
+                "[[hook]] publish: nothing asks it: set allow_publish = \"hook\"",
+            ),
             ("[[hook]]\nname = \"rpc\"\n".to_owned(), "there is no url"),
             (hook("call"), "\"call\" is not one of connect, refresh"),
             (hook("rpc").replace("http://b/", "b:80"), "is not a URL such as"),

@@ -62,7 +62,7 @@ pub use address::{Address, Host, SocketAddress};
 pub use admission::AdmissionConfig;
 pub use api::ApiConfig;
 pub use api_key::{ApiKeyConfig, ApiScope};
-pub use channel_options::{ChannelOptions, Namespaces, UnknownNamespace};
+pub use channel_options::{ChannelOptions, Namespaces, UnknownNamespace, namespace_of};
 pub use collector_url::CollectorUrl;
 pub use error::ConfigError;
 pub use events::{EventType, EventsConfig};

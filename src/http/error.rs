@@ -1,5 +1,6 @@
 //! Request errors: why a request was refused, and the response to it.
 
+use super::hooks::ERRORS;
 use super::response::{HttpResponse, set_header, text};
 use crate::auth::TokenError;
 use crate::config::UnknownNamespace;
@@ -9,6 +10,7 @@ use crate::net::admission::Excess;
 use crate::operation::state::State;
 use crate::protocol::channel_name::NameError;
 use crate::protocol::position::PositionError;
+use crate::session::hooks::Decision;
 use crate::session::permission::Denied;
 use hyper::{StatusCode, header};
 use std::hash::{BuildHasher, RandomState};
@@ -49,6 +51,12 @@ pub(crate) enum RequestError {
     /// With the rule.
     #[error("Forbidden: {0}\n")]
     Denied(String),
+    /// In the words of the application.
+    #[error("Forbidden: {0}\n")]
+    Refused(String),
+    /// The same, when it may change by itself.
+    #[error("Service Unavailable: {0}; try again later\n")]
+    RefusedForNow(String),
     /// With the methods that are.
     #[error("Method Not Allowed: this path supports {0}\n")]
     MethodNotAllowed(&'static str),
@@ -85,7 +93,7 @@ impl RequestError {
             Self::BadRequest(_) | Self::BadChannel(_) | Self::BadHistory | Self::BadPosition(_) => {
                 StatusCode::BAD_REQUEST
             }
-            Self::ForeignOrigin(_) | Self::ForeignHost(_) | Self::Denied(_) => StatusCode::FORBIDDEN,
+            Self::ForeignOrigin(_) | Self::ForeignHost(_) | Self::Denied(_) | Self::Refused(_) => StatusCode::FORBIDDEN,
             Self::UnknownNamespace(_) => StatusCode::NOT_FOUND,
             Self::Token(_) | Self::TokenMissing => StatusCode::UNAUTHORIZED,
             Self::UnknownHost(_) => StatusCode::MISDIRECTED_REQUEST,
@@ -99,6 +107,7 @@ impl RequestError {
             | Self::Full
             | Self::TooManyChannels
             | Self::ChannelFull
+            | Self::RefusedForNow(_)
             | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -115,6 +124,7 @@ impl RequestError {
             | Self::Full
             | Self::TooManyChannels
             | Self::ChannelFull
+            | Self::RefusedForNow(_)
             | Self::Stopping => Some(5),
             Self::BadRequest(_)
             | Self::BadChannel(_)
@@ -127,6 +137,7 @@ impl RequestError {
             | Self::UnknownHost(_)
             | Self::UnknownNamespace(_)
             | Self::Denied(_)
+            | Self::Refused(_)
             | Self::MethodNotAllowed(_)
             | Self::UriTooLong
             | Self::UpgradeRequired => None,
@@ -157,6 +168,8 @@ impl RequestError {
             Self::ChannelFull => Refusal::ChannelFull,
             Self::UnknownNamespace(_) => Refusal::Namespace,
             Self::Denied(_) => Refusal::Permission,
+            Self::Refused(_) => Refusal::Application,
+            Self::RefusedForNow(_) => Refusal::ApplicationForNow,
             Self::Stopping => Refusal::Stopping,
         }
     }
@@ -187,6 +200,25 @@ impl RequestError {
 impl From<Denied> for RequestError {
     fn from(denied: Denied) -> Self {
         Self::Denied(denied.to_string())
+    }
+}
+
+impl<T> Decision<T> {
+    /// Returns what the application allows to a client that is about to connect.
+    pub(crate) fn admitted(self) -> Result<T, RequestError> {
+        match self {
+            Self::Allowed(what) => Ok(what),
+            Self::Refused(error) => {
+                if !ERRORS.contains(&error.code) {
+                    // It is ours: the log says what failed.
+                    return Err(RequestError::RefusedForNow("the application cannot be asked".to_owned()));
+                }
+                let words = error.message.into_owned();
+                Err(if error.is_temporary { RequestError::RefusedForNow(words) } else { RequestError::Refused(words) })
+            }
+            Self::Closed(end) if end.code.is_terminal() => Err(RequestError::Refused(end.text.into())),
+            Self::Closed(end) => Err(RequestError::RefusedForNow(end.text.into())),
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::session::Protocol;
 use hyper::body::{Body, Incoming};
 use hyper::service::Service;
 use hyper::{HeaderMap, Method, Request, StatusCode, header};
-use std::cell::RefCell;
+use parking_lot::Mutex;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::{Arc, Once};
@@ -39,17 +39,17 @@ pub(crate) struct HttpService {
     progress: Arc<Progress>,
     /// Set by the request that is answered with 101. hyper owns the service until the connection ends, so the result of
     /// a request is passed out of it through this cell.
-    pending_upgrade: RefCell<Option<PendingUpgrade>>,
+    pending_upgrade: Arc<Mutex<Option<PendingUpgrade>>>,
 }
 
 impl HttpService {
     pub(crate) fn new(state: Arc<State>, endpoint: Arc<Endpoint>, peer: Peer, progress: Arc<Progress>) -> Self {
-        Self { state, endpoint, peer, progress, pending_upgrade: RefCell::new(None) }
+        Self { state, endpoint, peer, progress, pending_upgrade: Arc::default() }
     }
 
     /// Returns the upgrade if a request was answered with 101.
     pub(crate) fn into_pending_upgrade(self) -> Option<PendingUpgrade> {
-        self.pending_upgrade.into_inner()
+        self.pending_upgrade.lock().take()
     }
 
     fn respond(&self, request: Request<Incoming>) -> ResponseFuture {
@@ -62,12 +62,7 @@ impl HttpService {
             _ => None,
         };
         if let Some(route) = route {
-            let response = self.upgrade(request, route).unwrap_or_else(|error| {
-                let mut response = error.respond(&self.state, self.peer.addr.addr);
-                set_header(&mut response, header::SEC_WEBSOCKET_VERSION, "13");
-                response
-            });
-            return ResponseFuture::ready(response);
+            return self.upgrade(request, route);
         }
         let host = match self.check_host(&request) {
             Ok(host) => host,
@@ -129,17 +124,24 @@ impl HttpService {
     }
 
     /// Accepts a WebSocket, keeps what it needs after the response, and returns the 101.
-    fn upgrade(&self, mut request: Request<Incoming>, route: Route) -> Result<HttpResponse, RequestError> {
+    fn upgrade(&self, mut request: Request<Incoming>, route: Route) -> ResponseFuture {
         if request.method() == Method::OPTIONS {
-            self.check_host(&request)?;
-            return Ok(methods::options(handshake::METHODS));
+            let response = self.check_host(&request).map(|_| methods::options(handshake::METHODS));
+            return ResponseFuture::ready(response.unwrap_or_else(|error| refuse(&error, &self.state, self.peer)));
         }
         let is_loopback = self.is_loopback(request.headers());
         let addr = self.client_address(request.headers());
         let client = Client { addr, is_loopback, is_counted: self.peer.is_counted };
-        let (response, pending) = upgrade::accept(&self.state, &mut request, route, client)?;
-        self.pending_upgrade.replace(Some(pending));
-        Ok(response)
+        let (state, peer, pending) = (Arc::clone(&self.state), self.peer, Arc::clone(&self.pending_upgrade));
+        ResponseFuture::boxed(async move {
+            match upgrade::accept(&state, &mut request, route, client).await {
+                Ok((response, upgrade)) => {
+                    *pending.lock() = Some(upgrade);
+                    response
+                }
+                Err(error) => refuse(&error, &state, peer),
+            }
+        })
     }
 
     /// Returns the address of the client behind the request.
@@ -151,6 +153,13 @@ impl HttpService {
         }
         client_address::resolve(peer, headers, access)
     }
+}
+
+/// Returns the response to a handshake that is refused.
+fn refuse(error: &RequestError, state: &State, peer: Peer) -> HttpResponse {
+    let mut response = error.respond(state, peer.addr.addr);
+    set_header(&mut response, header::SEC_WEBSOCKET_VERSION, "13");
+    response
 }
 
 /// Warns, once, that the clients of a proxy on this machine have the address of this machine, and so are exempt from

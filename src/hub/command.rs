@@ -7,7 +7,7 @@ use super::inspection::Inspection;
 use super::reply::ReplyPermit;
 use crate::config::HubLimits;
 use crate::protocol::backlog::Backlog;
-use crate::protocol::{CloseReason, Encoding, PresenceEvent, Publication};
+use crate::protocol::{CloseReason, Disconnection, Encoding, PresenceEvent, Publication};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -99,6 +99,13 @@ pub enum Command<S> {
         id: ConnectionId,
         /// Sent to the peer in the close frame.
         reason: CloseReason,
+    },
+    /// Close a connection with a text of the application; its backlog is dropped.
+    CloseWith {
+        /// The connection to close.
+        id: ConnectionId,
+        /// Boxed, because it is rare and larger than other commands.
+        disconnection: Box<Disconnection>,
     },
     /// Close a connection if it is subscribed to a channel; its backlog is dropped.
     CloseSubscriber {

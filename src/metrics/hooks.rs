@@ -1,11 +1,11 @@
 //! The counters of hooks and events. Any thread counts, so they are atomics.
 
 use super::latency::{LatencyHistogram, SharedLatencyHistogram};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The questions to the application.
-pub const HOOKS: [&str; 5] = ["connect", "refresh", "subscribe", "publish", "rpc"];
+pub const HOOKS: [&str; 6] = ["connect", "refresh", "subscribe", "sub_refresh", "publish", "rpc"];
 
 /// How a question ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -16,7 +16,7 @@ pub enum HookOutcome {
     Error,
     /// The application ended the connection.
     Disconnect,
-    /// Too many requests were under way, for the whole timeout.
+    /// Too many requests were under way, for half of the timeout.
     Busy,
     /// There was no answer in time.
     Timeout,
@@ -44,9 +44,21 @@ impl HookOutcome {
 pub struct HookCounters {
     outcomes: [[AtomicU64; HookOutcome::WORDS.len()]; HOOKS.len()],
     times: [SharedLatencyHistogram; HOOKS.len()],
+    /// Those that were configured at some time: their counts are shown from zero on, so that the first failure is a
+    /// change.
+    are_shown: [AtomicBool; HOOKS.len()],
 }
 
 impl HookCounters {
+    /// Shows the counts of the question with this index in [`HOOKS`].
+    pub fn show(&self, hook: usize) {
+        self.are_shown[hook].store(true, Ordering::Relaxed);
+    }
+
+    fn is_shown(&self, hook: usize) -> bool {
+        self.are_shown[hook].load(Ordering::Relaxed)
+    }
+
     /// Counts how the question with this index in [`HOOKS`] ended, and the time that its client waited.
     pub fn count(&self, hook: usize, outcome: HookOutcome, time: Duration) {
         // Relaxed: the number stands for itself.
@@ -54,19 +66,20 @@ impl HookCounters {
         self.times[hook].count(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
     }
 
-    /// Returns the counts above zero, with hook and outcome.
+    /// Returns the counts of the hooks that are shown, with hook and outcome.
     pub fn outcomes(&self) -> Vec<(&'static str, &'static str, u64)> {
-        let counts = HOOKS.into_iter().zip(&self.outcomes).flat_map(|(hook, outcomes)| {
-            let counts = HookOutcome::WORDS.into_iter().zip(outcomes);
+        let shown = HOOKS.into_iter().enumerate().filter(|(number, _)| self.is_shown(*number));
+        let counts = shown.flat_map(|(number, hook)| {
+            let counts = HookOutcome::WORDS.into_iter().zip(&self.outcomes[number]);
             counts.map(move |(outcome, count)| (hook, outcome, count.load(Ordering::Relaxed)))
         });
-        counts.filter(|(.., count)| *count > 0).collect()
+        counts.collect()
     }
 
-    /// Returns the times of the hooks that were asked.
+    /// Returns the times of the hooks that are shown.
     pub fn times(&self) -> Vec<(&'static str, LatencyHistogram)> {
-        let times = HOOKS.into_iter().zip(&self.times).map(|(hook, times)| (hook, times.read()));
-        times.filter(|(_, times)| times.sum > 0).collect()
+        let shown = HOOKS.into_iter().enumerate().filter(|(number, _)| self.is_shown(*number));
+        shown.map(|(number, hook)| (hook, self.times[number].read())).collect()
     }
 }
 
@@ -75,12 +88,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn outcomes_are_counted_by_hook_and_only_what_happened_is_shown() {
+    fn outcomes_are_counted_by_hook_and_shown_from_zero_on_where_there_is_a_hook() {
         let counters = HookCounters::default();
+        assert_eq!((counters.outcomes(), counters.times().len()), (vec![], 0));
+        counters.show(1);
+        counters.show(5);
         counters.count(1, HookOutcome::Timeout, Duration::from_secs(1));
         counters.count(1, HookOutcome::Timeout, Duration::from_secs(1));
-        counters.count(4, HookOutcome::Malformed, Duration::ZERO);
-        assert_eq!(counters.outcomes(), [("refresh", "timeout", 2), ("rpc", "malformed", 1)]);
+        counters.count(5, HookOutcome::Malformed, Duration::ZERO);
+        let (happened, nothing): (Vec<_>, Vec<_>) = counters.outcomes().into_iter().partition(|(.., count)| *count > 0);
+        assert_eq!(happened, [("refresh", "timeout", 2), ("rpc", "malformed", 1)]);
+        assert_eq!(nothing.len(), 2 * HookOutcome::WORDS.len() - 2);
         let times = counters.times();
         assert_eq!(
             times.iter().map(|(hook, times)| (*hook, times.sum)).collect::<Vec<_>>(),

@@ -70,6 +70,10 @@ refusals! {
     Namespace "namespace",
     /// The client may not subscribe to the channel.
     Permission "permission",
+    /// The application does not let the client in, or not into the channel.
+    Application "application",
+    /// The same for the moment, or the application cannot be asked.
+    ApplicationForNow "application_for_now",
     /// The process is close to its memory budget.
     Memory "memory",
     /// The process has no descriptor left.

@@ -54,6 +54,12 @@ pub fn skipped(publications: u64) -> Bytes {
     frame::encode(Opcode::Text, text.as_bytes())
 }
 
+/// Encodes the notice that a message of this client is not published, and why: one frame with one line.
+pub fn not_published(why: &str) -> Bytes {
+    let why = why.replace(|character: char| character.is_control(), " ");
+    frame::encode(Opcode::Text, format!("{NOTICE}not published: {why}").as_bytes())
+}
+
 /// Encodes the line that stands for data that is not text.
 pub fn not_text(bytes: usize) -> Bytes {
     let plural = if bytes == 1 { " left out: it is" } else { "s left out: they are" };

@@ -43,6 +43,25 @@ pub enum CloseReason {
     Internal,
 }
 
+/// An end that the application words itself: the code of its choice, and a text of at most [`TEXT_BYTES_MAX`] bytes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Disconnection {
+    /// From 4000 to 4999.
+    pub code: CloseCode,
+    /// What a person reads; SDKs pass it on.
+    pub text: Box<str>,
+}
+
+/// Most bytes of the text in a close frame, which shares 125 with its code, RFC 6455 section 5.5.
+pub const TEXT_BYTES_MAX: usize = 123;
+
+impl Disconnection {
+    /// Returns the reason that it is counted under.
+    pub const fn reason(&self) -> CloseReason {
+        CloseReason::Disconnected(self.code)
+    }
+}
+
 impl CloseReason {
     /// One reason of every kind, for tests and for the metrics' fixed label set.
     pub const ALL: [Self; 16] = [

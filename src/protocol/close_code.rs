@@ -51,6 +51,11 @@ impl CloseCode {
         }
     }
 
+    /// Returns whether clients that know our codes stay away: those from 4500 on.
+    pub const fn is_terminal(self) -> bool {
+        self.0 >= 4500
+    }
+
     /// Returns the number of the code.
     pub const fn as_u16(self) -> u16 {
         self.0

@@ -22,7 +22,7 @@ pub mod close_code;
 pub mod error;
 
 pub use channel_name::{ChannelName, NameError};
-pub use close::CloseReason;
+pub use close::{CloseReason, Disconnection};
 pub use close_code::CloseCode;
 pub use encoding::Encoding;
 pub use error::ProtocolError;

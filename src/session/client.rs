@@ -4,7 +4,7 @@ use super::flow::{Flow, OpenOptions, Pending};
 use crate::engine::Engine;
 use crate::hub::{Channel, Command, ConnectionId, Full, MessageShape, Sink, SlotReservation, SubscribeOptions};
 use crate::metrics::Metrics;
-use crate::protocol::{ChannelName, CloseReason, Payload};
+use crate::protocol::{ChannelName, CloseReason, Disconnection, Payload};
 use crate::rate::{FixedWindow, MessageQuota, MessageRate};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -62,6 +62,14 @@ impl<S: Sink> Client<S> {
                 Ok(_) => Flow::Done,
                 Err(_) => Flow::Wait(Pending::Publication(payload)),
             },
+            Some(wait) => Flow::Wait(Pending::Throttled(wait, payload)),
+            None => Flow::Fail(CloseReason::TooManyRequests),
+        }
+    }
+
+    /// Lets a message wait that the application is asked about, for as long as the client's rate demands.
+    pub(super) fn wait(&mut self, payload: Payload) -> Flow<S> {
+        match self.count(payload.len()) {
             Some(wait) => Flow::Wait(Pending::Throttled(wait, payload)),
             None => Flow::Fail(CloseReason::TooManyRequests),
         }
@@ -151,6 +159,13 @@ impl<S: Sink> Client<S> {
 
     pub(super) async fn close(&self, reason: CloseReason) {
         self.submit(Command::Close { id: self.id, reason }).await;
+    }
+
+    /// Asks the shard to close the connection in the words of the application, and returns the reason that it has.
+    pub(super) async fn close_with(&self, disconnection: Disconnection) -> CloseReason {
+        let reason = disconnection.reason();
+        self.submit(Command::CloseWith { id: self.id, disconnection: Box::new(disconnection) }).await;
+        reason
     }
 
     pub(super) async fn disconnect(&self) {

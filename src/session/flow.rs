@@ -1,6 +1,9 @@
 //! How a session begins, and what an event leads to.
 
+use super::hooks::{Asker, Hooks};
+use super::users::Users;
 use crate::config::ChannelOptions;
+use crate::engine::replies::ReplyBudget;
 use crate::hub::{Command, MessageShape, Since};
 use crate::protocol::centrifuge::Format;
 use crate::protocol::{CloseReason, Payload, Profile};
@@ -32,8 +35,32 @@ pub struct OpenOptions {
     pub channel: Arc<ChannelOptions>,
     /// What others in the channel may know of the client; `None` for an anonymous one.
     pub info: Option<Arc<Profile>>,
-    /// Most bytes of a message of a client of the chat protocol; `None` if it may not publish.
-    pub publish_bytes_max: Option<u32>,
+    /// What a client of the chat protocol may publish.
+    pub publishing: Publishing,
+}
+
+/// What a client of the chat protocol may publish.
+#[derive(Clone, Debug)]
+pub enum Publishing {
+    /// Nothing.
+    Forbidden,
+    /// Messages of at most so many bytes.
+    Allowed(u32),
+    /// The same, if the application agrees to each. Boxed, because it is rare.
+    Asked(u32, Box<Application>),
+}
+
+/// The application, and how it is asked about a client of the chat protocol.
+#[derive(Clone, Debug)]
+pub struct Application {
+    /// Who is asked.
+    pub hooks: Arc<dyn Hooks>,
+    /// Know what the application has said of the client since it connected.
+    pub users: Arc<Users>,
+    /// The client, as it was when it connected.
+    pub asker: Arc<Asker>,
+    /// Pays for the lines that tell it what is not published.
+    pub budget: ReplyBudget,
 }
 
 /// How a client of the Centrifuge protocol begins.

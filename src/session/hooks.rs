@@ -7,19 +7,23 @@ use crate::auth::UserId;
 use crate::config::HookName;
 use crate::hub::ConnectionId;
 use crate::protocol::centrifuge::{Connect, Error, Format, Rpc, Subscribe};
-use crate::protocol::{CloseCode, Payload};
+use crate::protocol::{Disconnection, Payload};
 use bytes::Bytes;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+
+/// Seconds until the application is asked again after it has failed, as Centrifugo waits: its clients stay meanwhile.
+pub const RETRY_SECONDS: u64 = 60;
 
 /// An answer that comes.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Decision<T>> + Send + 'a>>;
 
 /// The application.
 pub trait Hooks: fmt::Debug + Send + Sync {
-    /// Returns whether the application is asked this. A question that it is not asked has an error as its answer.
-    fn has(&self, name: HookName) -> bool;
+    /// Returns whether the application is asked this, about that channel if the question is about one. A question that
+    /// it is not asked has an error as its answer.
+    fn has(&self, name: HookName, channel: Option<&str>) -> bool;
 
     /// Asks who a client without a token is.
     fn connect<'a>(&'a self, asker: &'a Asker, request: &'a Connect) -> Answer<'a, Admission>;
@@ -30,8 +34,11 @@ pub trait Hooks: fmt::Debug + Send + Sync {
     /// Asks whether a client may subscribe.
     fn subscribe<'a>(&'a self, asker: &'a Asker, request: &'a Subscribe) -> Answer<'a, Subscription>;
 
-    /// Asks whether a client may publish. The answer may be data to publish instead.
-    fn publish<'a>(&'a self, asker: &'a Asker, channel: &'a str, data: &'a Payload) -> Answer<'a, Option<Payload>>;
+    /// Asks whether a subscription that expires goes on.
+    fn sub_refresh<'a>(&'a self, asker: &'a Asker, channel: &'a str) -> Answer<'a, Renewal>;
+
+    /// Asks whether a client may publish.
+    fn publish<'a>(&'a self, asker: &'a Asker, channel: &'a str, data: &'a Payload) -> Answer<'a, Approval>;
 
     /// Makes a call of a client. The answer is what it returns.
     fn rpc<'a>(&'a self, asker: &'a Asker, request: &'a Rpc) -> Answer<'a, Option<Payload>>;
@@ -46,8 +53,17 @@ pub struct Asker {
     pub user: Option<UserId>,
     /// `None` for a client of the chat protocol.
     pub format: Option<Format>,
+    /// What the application said of it to itself, or its token: one JSON object that clients never see.
+    pub meta: Option<Arc<str>>,
     /// Headers of its handshake, of which each hook gets those that its table names.
     pub headers: Vec<(String, Bytes)>,
+}
+
+impl Asker {
+    /// Returns a client of the chat protocol of which nothing else is known.
+    pub fn of(id: ConnectionId, user: Option<UserId>) -> Self {
+        Self { id, user, format: None, meta: None, headers: Vec::new() }
+    }
 }
 
 /// What the application decides.
@@ -57,8 +73,8 @@ pub enum Decision<T> {
     Allowed(T),
     /// The command of the client has this error, a temporary one if the application failed.
     Refused(Error),
-    /// The connection ends with this code.
-    Closed(CloseCode),
+    /// The connection ends.
+    Closed(Disconnection),
 }
 
 /// A client that the application lets in.
@@ -73,7 +89,9 @@ pub struct Admission {
     /// What the client gets.
     pub data: Option<Payload>,
     /// The channels that it is subscribed to, as those that a token names.
-    pub channels: Vec<String>,
+    pub channels: Vec<(String, Subscription)>,
+    /// Comes back with every later question about it, as [`Asker::meta`].
+    pub meta: Option<Arc<str>>,
 }
 
 /// A subscription that the application allows.
@@ -83,13 +101,35 @@ pub struct Subscription {
     pub info: Option<Arc<str>>,
     /// What the client gets.
     pub data: Option<Payload>,
+    /// When the subscription expires, as [`Admission::expires_at`].
+    pub expires_at: Option<u64>,
 }
 
-/// What becomes of a connection that expires.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// A publication that the application allows.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Approval {
+    /// What is published instead.
+    pub data: Option<Payload>,
+    /// Names and values that subscribers get with it, by name.
+    pub tags: Vec<(String, String)>,
+}
+
+/// What becomes of a connection, or a subscription, that expires.
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Renewal {
     /// It ends.
     Expired,
-    /// It goes on until then, in seconds since 1970; `None` if it does not expire any more.
-    Until(Option<u64>),
+    /// It goes on.
+    Until(Extension),
+}
+
+/// How a connection, or a subscription, goes on.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Extension {
+    /// Until then, in seconds since 1970; `None` if it does not expire any more.
+    pub expires_at: Option<u64>,
+    /// What others may know of the client in its later subscriptions; `None` for what they knew.
+    pub info: Option<Arc<str>>,
+    /// Replaces [`Asker::meta`]; `None` leaves it as it was.
+    pub meta: Option<Arc<str>>,
 }

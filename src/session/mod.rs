@@ -10,6 +10,7 @@ mod echo;
 pub mod environment;
 mod flow;
 pub mod hooks;
+pub mod identified;
 pub mod permission;
 pub mod users;
 
@@ -17,7 +18,7 @@ pub use centrifuge::Centrifuge;
 pub use chat::Chat;
 pub use echo::Echo;
 pub use environment::{Environment, TokenRefusal};
-pub use flow::{CentrifugeOptions, Flow, OpenOptions, Pending, Protocol};
+pub use flow::{Application, CentrifugeOptions, Flow, OpenOptions, Pending, Protocol, Publishing};
 
 use crate::engine::Engine;
 use crate::hub::observer::Change;
@@ -60,7 +61,7 @@ impl<S: Sink> Session<S> {
         client.engine().hub().observe(Change::Connected(client.id()));
         match client.subscribe(name, &options).await {
             Ok(channel) => Ok(match options.protocol {
-                Protocol::Chat => Self::Chat(Chat::new(client, channel, options.publish_bytes_max)),
+                Protocol::Chat => Self::Chat(Chat::new(client, channel, options.publishing)),
                 Protocol::Echo => Self::Echo(Echo::new(client, channel)),
             }),
             Err(full) => {
@@ -127,6 +128,10 @@ impl<S: Sink> Session<S> {
     /// Dropping the future gives the collected credits back; what is pending is lost.
     pub async fn complete(&mut self, pending: Pending<S>) -> Result<(), CloseReason> {
         match (self, pending) {
+            // Boxed, so that what waits in other sessions stays small.
+            (Self::Chat(chat), Pending::Throttled(wait, line)) if chat.asks() => {
+                return Box::pin(chat.ask(wait, line)).await;
+            }
             (Self::Chat(chat), pending) => chat.client.complete(&chat.channel, pending).await,
             (Self::Echo(echo), pending) => echo.client.complete(&echo.channel, pending).await,
             // Boxed, so that what waits in other protocols stays small.

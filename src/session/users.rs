@@ -3,6 +3,7 @@
 //! An anonymous client without a token is not in it and costs nothing. An entry leaves with the [`UserPermit`] of its
 //! connection, which the reader drops however the connection ends, so the index is bounded by the connections.
 
+use super::hooks::Asker;
 use crate::auth::UserId;
 use crate::hub::ConnectionId;
 use dashmap::DashMap;
@@ -18,6 +19,8 @@ pub struct Identity {
     pub user: Option<UserId>,
     /// In seconds since the Unix epoch; `None` if the connection does not expire.
     pub expires_at: Option<u64>,
+    /// How the application is asked about a client of one channel; `None` for one that tells it itself.
+    pub asker: Option<Arc<Asker>>,
 }
 
 /// The connections of users, and those that expire.
@@ -94,6 +97,18 @@ impl Users {
         self.expiries.lock().clients.get(&id)?.user.clone()
     }
 
+    /// Returns how the application is asked about a client of one channel.
+    pub fn asker_of(&self, id: ConnectionId) -> Option<Arc<Asker>> {
+        self.expiries.lock().clients.get(&id)?.asker.clone()
+    }
+
+    /// Changes what comes back with later questions about a client of one channel.
+    pub fn set_meta(&self, id: ConnectionId, meta: &Arc<str>) {
+        if let Some(Identity { asker: Some(asker), .. }) = self.expiries.lock().clients.get_mut(&id) {
+            Arc::make_mut(asker).meta = Some(Arc::clone(meta));
+        }
+    }
+
     /// Changes when a client with a token expires. Returns whether it is there.
     pub fn set_expiry(&self, id: ConnectionId, at: Option<u64>) -> bool {
         let expiries = &mut *self.expiries.lock();
@@ -137,7 +152,7 @@ mod tests {
     }
 
     fn identity(user: &str, expires_at: Option<u64>) -> Identity {
-        Identity { user: UserId::new(user), expires_at }
+        Identity { user: UserId::new(user), expires_at, asker: None }
     }
 
     /// docs/threats.md, row 13: the limit is allowed, one more is not, others are not affected, and an end makes room.

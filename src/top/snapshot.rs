@@ -17,6 +17,8 @@ pub struct Snapshot {
     pub(super) resident_bytes: f64,
     pub(super) history_bytes: f64,
     pub(super) history_bytes_max: f64,
+    /// The hub has hooks, or sends events.
+    pub(super) has_application: bool,
     /// Of all shards together; `None` in the first snapshot.
     pub(super) rates: Option<Rates>,
     pub(super) shards: Vec<ShardRow>,
@@ -42,6 +44,14 @@ pub(super) struct Rates {
     /// Clients that got everything that they had missed, and that could not.
     pub(super) recoveries: f64,
     pub(super) incomplete: f64,
+    /// Questions to the application, and those of them that it did not answer as documented.
+    pub(super) hooks: f64,
+    pub(super) hook_failures: f64,
+    /// Time that clients waited for its answers.
+    pub(super) hook_p99: Option<f64>,
+    /// Events that it took, and that were lost to it.
+    pub(super) events: f64,
+    pub(super) events_lost: f64,
     pub(super) cores: f64,
     pub(super) p50: Option<f64>,
     pub(super) p99: Option<f64>,
@@ -92,6 +102,12 @@ pub(super) struct ChannelRow {
     pub(super) rate: Option<f64>,
 }
 
+/// Questions to the application, by hook and outcome.
+const HOOKS: &str = "throng_hook_requests_total";
+
+/// Outcomes of questions that the application has answered.
+const ANSWERED: [&str; 3] = ["result", "error", "disconnect"];
+
 impl Snapshot {
     /// Combines two samples and the lists of the hub, or the reasons why there are no lists.
     pub fn new(
@@ -111,6 +127,7 @@ impl Snapshot {
             resident_bytes: now.sum("process_resident_memory_bytes"),
             history_bytes: now.sum("throng_history_bytes"),
             history_bytes_max: now.sum("throng_history_bytes_max"),
+            has_application: !now.by(HOOKS, "hook").is_empty() || now.sum("throng_events_sent_total") > 0.0,
             rates: before.map(|before| Rates::new(before, &now)),
             shards: shards(before, &now),
             connections: connections.map(|rows| rows.iter().map(ConnectionRow::new).collect()),
@@ -129,6 +146,10 @@ impl Rates {
         let (answers, earlier) = [now, before].map(|sample| sample.by("throng_api_requests_total", "code")).into();
         let by_code = |code: &String, count: f64| (count - earlier.get(code).copied().unwrap_or(0.0)).max(0.0);
         let errors = answers.iter().filter(|(code, _)| *code != "0");
+        let (asked, asked_before) = (now.by(HOOKS, "outcome"), before.by(HOOKS, "outcome"));
+        let failed = asked.iter().filter(|(outcome, _)| !ANSWERED.contains(&outcome.as_str()));
+        let failed = failed.map(|(outcome, count)| count - asked_before.get(outcome).copied().unwrap_or(0.0));
+        let waits = now.buckets(before, "throng_hook_request_duration_seconds", None);
         Self {
             deliveries: rate("throng_deliveries_total"),
             sends: rate("throng_sends_total"),
@@ -140,6 +161,11 @@ impl Rates {
             evicted: rate("throng_history_evicted_total"),
             recoveries: rate("throng_recoveries_total"),
             incomplete: rate("throng_recoveries_incomplete_total"),
+            hooks: rate(HOOKS),
+            hook_failures: (failed.sum::<f64>() / seconds).max(0.0),
+            hook_p99: quantile(&waits, 0.99),
+            events: rate("throng_events_sent_total"),
+            events_lost: rate("throng_events_lost_total"),
             cores: rate("process_cpu_seconds_total"),
             p50: quantile(&latency, 0.5),
             p99: quantile(&latency, 0.99),

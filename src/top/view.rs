@@ -23,7 +23,7 @@ const WIDE_COLUMNS_FROM: u16 = 58;
 
 const KEYS: &str = "q quit  s c sort  p pause  \u{2191}\u{2193} scroll  ? help";
 
-const HELP: [&str; 18] = [
+const HELP: [&str; 20] = [
     "q, Esc, Ctrl-C   quit",
     "s                sort connections by lag, stall, age",
     "c                sort channels by rate, subscribers, publications",
@@ -36,6 +36,8 @@ const HELP: [&str; 18] = [
     "api        answers to backends; those that are errors",
     "history    bytes of all histories; coloured while lines go early",
     "recovered  clients that got all they missed; gaps: that did not",
+    "hooks      questions to the application; those that it did not",
+    "           answer as documented; and events that were lost",
     "parked     connections whose socket is full",
     "lag        bytes that the slowest client has not got yet",
     "inbox      commands that wait for the shard",
@@ -72,7 +74,7 @@ pub(super) fn draw(buffer: &mut Buffer, screen: &Screen) {
     // A quarter of the screen at most: connections need the space more.
     let channels = listed.clamp(1, (area.height / 4).clamp(1, CHANNELS_SHOWN));
     let parts = [
-        Constraint::Length(4),
+        Constraint::Length(if snapshot.has_application { 5 } else { 4 }),
         Constraint::Length(shards + 2),
         Constraint::Fill(1),
         Constraint::Length(channels + 2),
@@ -80,7 +82,8 @@ pub(super) fn draw(buffer: &mut Buffer, screen: &Screen) {
     ];
     let [head, shards, connections, channels, foot] = Layout::vertical(parts).areas(area);
     let (load, health) = (load_line(snapshot), health_line(screen, snapshot));
-    let lines = vec![head_line(screen, snapshot), load, health, backend_line(screen, snapshot)];
+    let mut lines = vec![head_line(screen, snapshot), load, health, backend_line(screen, snapshot)];
+    lines.extend(snapshot.has_application.then(|| application_line(screen, snapshot)));
     Paragraph::new(lines).render(head, buffer);
     Widget::render(shard_table(screen, snapshot, shards.width), shards, buffer);
     draw_connections(buffer, screen, snapshot, connections);
@@ -158,6 +161,21 @@ fn backend_line(screen: &Screen, snapshot: &Snapshot) -> Line<'static> {
         ("history ", used, if is_evicting { screen.warning() } else { Style::new() }),
         ("recovered ", rate(|rates| rates.recoveries).0, Style::new()),
         ("gaps ", incomplete, incomplete_style),
+    ])
+}
+
+/// Returns what the application is asked and told.
+fn application_line(screen: &Screen, snapshot: &Snapshot) -> Line<'static> {
+    let rates = snapshot.rates.as_ref();
+    let rate = |read: fn(&Rates) -> f64| rates.map_or_else(|| "-".to_owned(), |rates| units::count(read(rates)) + "/s");
+    let warned = |is_bad: fn(&Rates) -> bool| if rates.is_some_and(is_bad) { screen.warning() } else { Style::new() };
+    let p99 = rates.and_then(|rates| rates.hook_p99).map_or_else(|| "-".to_owned(), latency);
+    named_values([
+        ("hooks ", rate(|rates| rates.hooks), Style::new()),
+        ("failed ", rate(|rates| rates.hook_failures), warned(|rates| rates.hook_failures > 0.0)),
+        ("p99 ", p99, Style::new()),
+        ("events ", rate(|rates| rates.events), Style::new()),
+        ("lost ", rate(|rates| rates.events_lost), warned(|rates| rates.events_lost > 0.0)),
     ])
 }
 

@@ -5,7 +5,7 @@
 
 use crate::server::application::{Application, Reply, Request};
 use crate::server::centrifuge::{Centrifuge, PATH};
-use crate::server::{FrozenClock, TestServer, exchange, start, within};
+use crate::server::{FrozenClock, TestServer, start, within};
 use crate::tokens;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -14,16 +14,16 @@ use throng::config::{Config, TokenAlgorithm};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
-fn result(result: Value) -> Reply {
+pub(crate) fn result(result: Value) -> Reply {
     Reply::Status(200, json!({ "result": result }).to_string())
 }
 
-fn refusal(code: u32, message: &str) -> Reply {
+pub(crate) fn refusal(code: u32, message: &str) -> Reply {
     Reply::Status(200, json!({ "error": { "code": code, "message": message } }).to_string())
 }
 
 /// Starts a server whose settings for clients are those of a file.
-async fn server(file: &str) -> TestServer {
+pub(crate) async fn server(file: &str) -> TestServer {
     let file = Config::from_toml(&format!("{file}{}", tokens::table(TokenAlgorithm::Hs256, None))).unwrap();
     start(|config| {
         config.hooks = file.hooks;
@@ -39,7 +39,8 @@ fn by_data(request: &Request) -> Reply {
     let data = &request.json()["data"];
     match request.path.as_str() {
         "/connect" if data["user"].is_string() => result(json!({
-            "user": data["user"], "info": { "name": "Ann" }, "data": { "hello": 1 }, "channels": ["$mine"],
+            "user": data["user"], "info": { "name": "Ann" }, "data": { "hello": 1 }, "channels": ["$mine", "b", "b"],
+            "subs": { "$mine": { "data": "welcome" } },
         })),
         "/connect" => Reply::Status(200, json!({ "disconnect": { "code": 4501, "reason": "who?" } }).to_string()),
         _ => result(json!({})),
@@ -60,7 +61,12 @@ async fn application_says_who_a_client_without_a_token_is() {
     let reply = within(socket.next()).await.unwrap().unwrap().into_text().unwrap();
     let reply: Value = serde_json::from_str(&reply).unwrap();
     assert_eq!(reply["connect"]["data"], json!({ "hello": 1 }), "{reply}");
-    assert!(reply["connect"]["subs"]["$mine"].is_object(), "{reply}");
+    let subs = &reply["connect"]["subs"];
+    assert_eq!(
+        (&subs["$mine"]["data"], subs["b"]["recoverable"].as_bool()),
+        (&json!("welcome"), Some(true)),
+        "{reply}"
+    );
     let asked = application.requests().remove(0);
     assert_eq!((asked.header("cookie"), asked.header("x-other")), (Some("session=7"), None));
     assert_eq!(asked.json()["client"], reply["connect"]["client"]);
@@ -78,23 +84,15 @@ async fn application_says_who_a_client_without_a_token_is() {
         (&push["pub"]["info"]["user"], &push["pub"]["info"]["conn_info"]["name"]),
         (&json!("42"), &json!("Ann"))
     );
-    // A client that the application does not let in is told its code.
+    // A client that the application does not let in is told its code and its words.
     let mut stranger = Centrifuge::open(&server).await;
     stranger.send(&[json!({ "id": 1, "connect": {} })]).await;
-    assert_eq!(stranger.closed().await.unwrap().0, 4501);
-    // A token needs no question, and a client of /ws without one is not let in unasked.
+    assert_eq!(stranger.closed().await, Some((4501, "who?".to_owned())));
+    // A token needs no question.
     let asked = application.requests().len();
     let token = tokens::token(&tokens::claims("44"));
     Centrifuge::connect_with(&server, json!({ "token": token })).await;
-    let refused = exchange(server.addr, handshake("/ws").as_bytes()).await;
-    assert_eq!((refused.status, application.requests().len()), (401, asked));
-}
-
-fn handshake(target: &str) -> String {
-    format!(
-        "GET {target} HTTP/1.1\r\nHost: throng.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    )
+    assert_eq!(application.requests().len(), asked);
 }
 
 /// docs/threats.md, row 42: an application that fails lets nobody in, and nobody waits for it for ever.
@@ -154,8 +152,7 @@ async fn application_decides_who_subscribes_where_the_namespace_asks_it() {
     client.call(json!({ "subscribe": { "channel": "news" } })).await;
     assert_eq!(client.error(json!({ "subscribe": { "channel": "$chat:1" } })).await, 103);
     assert_eq!(client.error(json!({ "publish": { "channel": "chat:1" } })).await, 107);
-    let refused = exchange(server.addr, handshake("/ws?channel=chat:1").as_bytes()).await;
-    assert_eq!((refused.status, application.requests().len()), (403, asked));
+    assert_eq!(application.requests().len(), asked);
     client.send(&[json!({ "id": 99, "subscribe": { "channel": "chat:closed" } })]).await;
     assert_eq!(client.closed().await.unwrap().0, 4003);
 }
@@ -164,7 +161,7 @@ async fn application_decides_who_subscribes_where_the_namespace_asks_it() {
 async fn application_decides_what_is_published_where_the_namespace_asks_it() {
     let application = Application::start(|request| match request.json()["data"].as_str() {
         Some("bad word") => refusal(400, "be nice"),
-        Some("hello") => result(json!({ "data": "HELLO" })),
+        Some("hello") => result(json!({ "data": "HELLO", "tags": { "mood": "good" } })),
         _ => result(json!({})),
     })
     .await;
@@ -174,16 +171,12 @@ async fn application_decides_what_is_published_where_the_namespace_asks_it() {
     client.call(json!({ "subscribe": { "channel": "news" } })).await;
     let publish = |data: &str| json!({ "publish": { "channel": "news", "data": data } });
     assert_eq!(client.error(publish("bad word")).await, 400);
-    for (data, expected) in [("hello", "HELLO"), ("other", "other")] {
+    for (data, expected, tags) in [("hello", "HELLO", json!({ "mood": "good" })), ("other", "other", Value::Null)] {
         let reply = client.call(publish(data)).await;
         assert!(reply["publish"].is_object(), "{reply}");
-        assert_eq!(client.publication().await, ("news".to_owned(), json!(expected)));
+        let push = client.push().await;
+        assert_eq!((&push["pub"]["data"], &push["pub"]["tags"]), (&json!(expected), &tags));
     }
-    client.check_has_nothing().await;
-    // A client of /ws may read there and no more.
-    let mut chat = server.connect("/ws?channel=news").await;
-    chat.send(Message::text("unasked")).await;
-    assert_eq!(chat.closed().await.unwrap().0, 4507);
     client.check_has_nothing().await;
 }
 
@@ -252,4 +245,109 @@ async fn application_decides_whether_a_connection_that_expires_goes_on() {
     let mut chat = server.connect(&format!("/ws?token={}", tokens::token(&claims))).await;
     assert_eq!(clock.pass_until(chat.closed()).await.unwrap().0, 4005);
     assert_eq!(application.requests().last().unwrap().json()["protocol"], json!("text"));
+}
+
+/// What the application says of a client to itself comes back, and both that and what others see can change later.
+#[tokio::test]
+async fn application_gets_back_what_it_said_and_can_change_it_with_a_refresh() {
+    let application = Application::start(|request| match request.path.as_str() {
+        "/connect" => result(json!({
+            "user": "42", "expire_at": tokens::now(), "info": { "name": "Ann" }, "meta": { "plan": "free" },
+        })),
+        "/refresh" => result(json!({ "info": { "name": "Anna" }, "meta": { "plan": "paid" } })),
+        _ => result(json!({})),
+    })
+    .await;
+    let file = format!(
+        "[default_namespace]\nallow_publish = \"hook\"\n{}",
+        application.hooks(&["connect", "refresh", "publish"])
+    );
+    let server = server(&file).await;
+    let mut client = Centrifuge::connect(&server).await;
+    let clock = FrozenClock::new();
+    clock.pass_until(application.requested(2)).await;
+    let mut publish = async || {
+        client.call(json!({ "publish": { "channel": "news", "data": 1 } })).await;
+        application.requests().last().unwrap().json()["meta"].take()
+    };
+    // The answer to the refresh may still be on its way.
+    within(async { while publish().await != json!({ "plan": "paid" }) {} }).await;
+    assert_eq!(application.requests()[1].json()["meta"], json!({ "plan": "free" }));
+    client.call(json!({ "subscribe": { "channel": "news" } })).await;
+    client.call(json!({ "publish": { "channel": "news", "data": 1 } })).await;
+    assert_eq!(client.push().await["pub"]["info"]["conn_info"], json!({ "name": "Anna" }));
+    // A token says it too.
+    let mut claims = tokens::claims("43");
+    claims["meta"] = json!({ "from": "token" });
+    let mut other = Centrifuge::connect_with(&server, json!({ "token": tokens::token(&claims) })).await;
+    other.call(json!({ "publish": { "channel": "news", "data": 1 } })).await;
+    assert_eq!(application.requests().last().unwrap().json()["meta"], json!({ "from": "token" }));
+}
+
+/// A subscription that does not go on ends by itself, and the others of its client stay.
+#[tokio::test]
+async fn application_decides_whether_a_subscription_that_expires_goes_on() {
+    let application = Application::start(|request| {
+        let asked = request.json();
+        match (request.path.as_str(), asked["channel"].as_str()) {
+            ("/connect", _) if asked["data"] == json!("with") => {
+                result(json!({ "subs": { "$mine": { "expire_at": tokens::now(), "data": { "hello": 1 } } } }))
+            }
+            ("/connect", _) => result(json!({})),
+            ("/subscribe", _) => result(json!({ "expire_at": tokens::now() })),
+            (_, Some("chat:stays")) => result(json!({ "expire_at": tokens::now() + 3600 })),
+            (_, Some("chat:waits")) => Reply::Status(503, String::new()),
+            (_, Some("chat:closes")) => {
+                Reply::Status(200, json!({ "disconnect": { "code": 4100, "reason": "later" } }).to_string())
+            }
+            (_, Some("chat:past")) => result(json!({ "expire_at": 1 })),
+            (_, Some("chat:refused")) => refusal(403, "no more"),
+            _ => result(json!({ "expired": true })),
+        }
+    })
+    .await;
+    let hooks = application.hooks(&["connect", "subscribe", "sub_refresh"]);
+    let server = server(&format!("[[namespace]]\nname = \"chat\"\nallow_subscribe = \"hook\"\n{hooks}")).await;
+    let clock = FrozenClock::new();
+    let mut client = Centrifuge::connect(&server).await;
+    for (channel, is_kept) in [
+        ("chat:ends", false),
+        ("chat:past", false),
+        ("chat:refused", false),
+        ("chat:stays", true),
+        ("chat:waits", true),
+    ] {
+        let before = application.requests().len();
+        let reply = client.call(json!({ "subscribe": { "channel": channel } })).await;
+        assert!(reply["subscribe"].is_object() && reply["subscribe"]["ttl"].is_null(), "{reply}");
+        let asked = clock.pass_until(application.requested(before + 2)).await.remove(before + 1);
+        assert_eq!((asked.path.as_str(), &asked.json()["channel"]), ("/sub_refresh", &json!(channel)));
+        if is_kept {
+            clock.pass(Duration::from_secs(3)).await;
+            client.check_has_nothing().await;
+            assert_eq!(application.requests().len(), before + 2, "it is asked once: {channel}");
+        } else {
+            let push = clock.pass_until(client.push()).await;
+            let ended = json!({ "code": 2501, "reason": "subscription expired" });
+            assert_eq!((&push["channel"], &push["unsubscribe"]), (&json!(channel), &ended));
+        }
+    }
+    client.call(json!({ "subscribe": { "channel": "chat:closes" } })).await;
+    assert_eq!(clock.pass_until(client.closed()).await, Some((4100, "later".to_owned())));
+    // A client cannot make a subscription again that it did not make.
+    let mut client = Centrifuge::open(&server).await;
+    let reply = client.call(json!({ "connect": { "data": "with" } })).await;
+    assert_eq!(reply["connect"]["subs"]["$mine"]["data"], json!({ "hello": 1 }), "{reply}");
+    assert_eq!(clock.pass_until(client.closed()).await, Some((3006, "subscription expired".to_owned())));
+}
+
+/// Without a hook for it the client renews, and is told when.
+#[tokio::test]
+async fn subscription_that_the_application_lets_expire_is_renewed_by_its_client() {
+    let application = Application::start(|_| result(json!({ "expire_at": tokens::now() + 100 }))).await;
+    let options = "[default_namespace]\nallow_subscribe = \"hook\"\n";
+    let server = server(&format!("{options}{}", application.hooks(&["subscribe"]))).await;
+    let reply = Centrifuge::connect(&server).await.call(json!({ "subscribe": { "channel": "a" } })).await;
+    let ttl = reply["subscribe"]["ttl"].as_u64().unwrap();
+    assert!((95..=100).contains(&ttl) && reply["subscribe"]["expires"] == json!(true), "{reply}");
 }

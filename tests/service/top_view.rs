@@ -86,6 +86,34 @@ fn everything_that_matters_is_on_the_screen_at_every_size() {
     }
 }
 
+/// Only a hub with an application has the line about it, so the others have room for a connection more.
+#[test]
+fn application_has_a_line_where_there_is_one() {
+    let page = |asked: u32, failed: u32| {
+        Sample::parse(&format!(
+            "throng_connections{{shard=\"0\"}} 1\n\
+             throng_hook_requests_total{{hook=\"publish\",outcome=\"result\"}} {asked}\n\
+             throng_hook_requests_total{{hook=\"publish\",outcome=\"timeout\"}} {failed}\n\
+             throng_hook_request_duration_seconds_bucket{{hook=\"publish\",le=\"0.005\"}} {asked}\n\
+             throng_hook_request_duration_seconds_bucket{{hook=\"publish\",le=\"+Inf\"}} {asked}\n\
+             throng_events_sent_total {asked}\nthrong_events_lost_total {failed}\n"
+        ))
+    };
+    let shown = |before: Option<&Sample>, now: Sample| {
+        let mut screen = Screen::new("http://hub:8080".to_owned(), Medium::Plain);
+        screen.show(Snapshot::new(before, now, Ok(vec![]), Ok(vec![])));
+        printed(&screen, (80, 24))
+    };
+    let text = shown(Some(&page(0, 0)), page(16_000, 160));
+    let line = text.lines().nth(4).unwrap_or_default();
+    let names = ["hooks ", "failed ", "p99 5.00ms", "events ", "lost "];
+    assert!(names.iter().all(|name| line.contains(name)) && !line.contains(" 0/s"), "{text}");
+    let text = shown(Some(&page(160, 3)), page(160, 3));
+    let line = text.lines().nth(4).unwrap_or_default();
+    assert!(line.starts_with("hooks 0/s  failed 0/s  p99 -  events 0/s  lost 0/s"), "{text}");
+    assert!(!shown(None, Sample::parse("throng_connections{shard=\"0\"} 1\n")).contains("hooks"));
+}
+
 /// Old figures must not look like those of a hub that serves, and a small screen shows the state first.
 #[test]
 fn first_line_says_that_a_hub_is_silent_or_the_view_paused() {

@@ -25,8 +25,13 @@ reasons! {
     PROXY = "calls to a backend":
         "Calls to a backend (proxies, RPC) are not translated. Where a proxy decides about channels, the file closes \
          them: subscribing needs a token that names the channel, and no client may publish. Add a [[hook]] for each \
-         address, which asks it in the same way (docs/hooks.md), and set allow_subscribe and allow_publish to \
-         \"hook\"; or let tokens decide, with the claims channels or subs.";
+         address, which asks it in the same way: connect, refresh, subscribe, sub_refresh, publish and rpc, with \
+         namespaces where they have addresses of their own (docs/hooks.md). Set allow_subscribe and allow_publish to \
+         \"hook\" there; or let tokens decide, with the claims channels or subs.";
+    STREAM_PROXY = "streams of a backend":
+        "A backend streams publications to the subscribers of a channel over gRPC; this is not translated, and the \
+         file closes the channel. Let the backend publish over HTTP (/api/publish_stream) while the channel is \
+         occupied, which events tell it (docs/hooks.md).";
     TRANSPORT = "WebSocket only":
         "Clients connect by WebSocket. Let SDKs use the one endpoint wss://HOST/connection/websocket, without \
          fallbacks.";

@@ -19,7 +19,7 @@ const ANSWER_BYTES_MAX: usize = 256 * 1024;
 /// Why a question has no answer of the application.
 #[derive(Debug, Error)]
 pub(super) enum Failure {
-    #[error("{0} requests were under way for the whole timeout; raise requests_max, or answer faster")]
+    #[error("{0} requests were under way for half of the timeout; raise requests_max, or answer faster")]
     Busy(usize),
     #[error("there was no answer within {}", humantime::format_duration(*.0))]
     Timeout(Duration),
@@ -61,15 +61,21 @@ impl Endpoint {
         Self { config: config.clone(), turns: Semaphore::new(config.requests_max) }
     }
 
-    pub(super) fn name(&self) -> HookName {
-        self.config.name
+    /// Returns whether it is asked this question about channels of that namespace; `None` stands for all that no table
+    /// names.
+    pub(super) fn is_for(&self, name: HookName, namespace: Option<&str>) -> bool {
+        let names = &self.config.namespaces;
+        let is_named = namespace.map_or(names.is_empty(), |one| names.iter().any(|known| known.as_str() == one));
+        self.config.name == name && is_named
     }
 
-    /// Asks, within the timeout.
+    /// Asks, within the timeout. Half of it is for the answer, also to those that have to wait for their turn: with
+    /// less they would be asked in vain, and each of them would keep the turn from the next.
     pub(super) async fn ask(&self, client: &HttpClient, asker: &Asker, body: Bytes) -> Result<Bytes, Failure> {
         let HookConfig { url, timeout, requests_max, .. } = &self.config;
-        let deadline = Instant::now() + *timeout;
-        let Ok(Ok(_turn)) = timeout_at(deadline, self.turns.acquire()).await else {
+        let now = Instant::now();
+        let deadline = now + *timeout;
+        let Ok(Ok(_turn)) = timeout_at(now + *timeout / 2, self.turns.acquire()).await else {
             return Err(Failure::Busy(*requests_max));
         };
         let posted = timeout_at(deadline, client.post(url, self.headers(asker), body, ANSWER_BYTES_MAX)).await;
@@ -99,16 +105,16 @@ mod tests {
 
     /// A client that waits in vain is told that it may try again. docs/threats.md, row 42.
     #[tokio::test(start_paused = true)]
-    async fn request_that_gets_no_turn_is_refused_after_the_timeout() {
+    async fn request_that_gets_no_turn_is_refused_after_half_of_the_timeout() {
         let text = "[[hook]]\nname = \"rpc\"\nurl = \"http://127.0.0.1:1/\"\nrequests_max = 1\ntimeout = \"700ms\"\n";
         let endpoint = Endpoint::new(&Config::from_toml(text).unwrap().hooks[0]);
         let _turn = endpoint.turns.acquire().await.unwrap();
         let id = ConnectionId::parse("0/1.1").unwrap();
-        let asker = Asker { id, user: None, format: None, headers: Vec::new() };
+        let asker = Asker { id, user: None, format: None, meta: None, headers: Vec::new() };
         let began = Instant::now();
         let failure = endpoint.ask(&HttpClient::new(), &asker, Bytes::new()).await.unwrap_err();
         assert_eq!((failure.outcome(), failure.code()), (HookOutcome::Busy, ErrorCode::TooManyRequests));
-        assert_eq!(began.elapsed().as_millis(), 700);
+        assert_eq!(began.elapsed().as_millis(), 350);
         assert!(failure.to_string().contains("raise requests_max"), "{failure}");
     }
 }

@@ -2,28 +2,30 @@
 //!
 //! # When the application fails
 //!
-//! Whatever happens, a question has an answer within its timeout. Requests beyond `requests_max` wait for their turn in
-//! that time and then get error 111; an application that cannot be reached, is too slow, or answers with something that
-//! is not documented gives error 100. Both are temporary: clients try again.
+//! Whatever happens, a question has an answer within its timeout. Requests beyond `requests_max` wait for their turn
+//! for half of that time and then get error 111; an application that cannot be reached, is too slow, or answers with
+//! something that is not documented gives error 100. Both are temporary: clients try again.
 
 mod endpoint;
 mod question;
 mod reply;
 
 use super::outbound::HttpClient;
-use crate::config::{HookConfig, HookName};
+use crate::config::{HookConfig, HookName, namespace_of};
 use crate::metrics::{HookOutcome, Metrics};
 use crate::protocol::Payload;
 use crate::protocol::centrifuge::{Connect, Error, ErrorCode, Rpc, Subscribe};
-use crate::session::hooks::{Admission, Answer, Asker, Decision, Hooks, Renewal, Subscription};
+use crate::session::hooks::{Admission, Answer, Approval, Asker, Decision, Hooks, Renewal, Subscription};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use endpoint::{Endpoint, Failure};
 use hyper::header::{HeaderMap, HeaderName};
 use question::Question;
-use reply::{ConnectReply, DataReply, HookResult, RefreshReply, SubscribeReply};
+use reply::{ConnectReply, HookResult, PublishReply, RefreshReply, RpcReply, SubscribeReply};
 use std::sync::Arc;
 use tokio::time::Instant;
+
+pub(crate) use reply::ERRORS;
 
 /// The application, as the settings say where it is.
 #[derive(Debug)]
@@ -42,22 +44,27 @@ impl HttpHooks {
 
     /// Replaces the hooks. Requests under way end as they began, and do not count for the new limits.
     pub(crate) fn configure(&self, hooks: &[HookConfig]) {
+        hooks.iter().for_each(|hook| self.metrics.hooks.show(hook.name as usize));
         self.endpoints.store(Arc::new(hooks.iter().map(|hook| Arc::new(Endpoint::new(hook))).collect()));
     }
 
-    fn endpoint(&self, name: HookName) -> Option<Arc<Endpoint>> {
-        self.endpoints.load().iter().find(|endpoint| endpoint.name() == name).map(Arc::clone)
+    /// Returns where a question is asked: where the namespace of its channel is named, or else where none is.
+    fn endpoint(&self, name: HookName, channel: Option<&str>) -> Option<Arc<Endpoint>> {
+        let endpoints = self.endpoints.load();
+        let find = |namespace| endpoints.iter().find(|one| one.is_for(name, namespace)).map(Arc::clone);
+        let namespace = channel.and_then(namespace_of);
+        namespace.and_then(|namespace| find(Some(namespace))).or_else(|| find(None))
     }
 
     fn ask<'a, T: HookResult>(
         &'a self,
         name: HookName,
         asker: &'a Asker,
-        question: &Question<'_>,
+        question: &Question<'a>,
     ) -> Answer<'a, T::Approval> {
-        let body = question.to_body();
+        let (body, channel) = (question.to_body(), question.about_channel());
         Box::pin(async move {
-            let Some(endpoint) = self.endpoint(name) else { return refuse(ErrorCode::NotAvailable) };
+            let Some(endpoint) = self.endpoint(name, channel) else { return refuse(ErrorCode::NotAvailable) };
             let began = Instant::now();
             let answer = endpoint.ask(&self.client, asker, body).await;
             let decision = answer.and_then(|body| reply::read::<T>(&body).map_err(Failure::Malformed));
@@ -89,8 +96,8 @@ fn refuse<T>(code: ErrorCode) -> Decision<T> {
 }
 
 impl Hooks for HttpHooks {
-    fn has(&self, name: HookName) -> bool {
-        self.endpoint(name).is_some()
+    fn has(&self, name: HookName, channel: Option<&str>) -> bool {
+        self.endpoint(name, channel).is_some()
     }
 
     fn connect<'a>(&'a self, asker: &'a Asker, request: &'a Connect) -> Answer<'a, Admission> {
@@ -105,12 +112,16 @@ impl Hooks for HttpHooks {
         self.ask::<SubscribeReply>(HookName::Subscribe, asker, &Question::subscribe(asker, request))
     }
 
-    fn publish<'a>(&'a self, asker: &'a Asker, channel: &'a str, data: &'a Payload) -> Answer<'a, Option<Payload>> {
-        self.ask::<DataReply>(HookName::Publish, asker, &Question::publish(asker, channel, data))
+    fn sub_refresh<'a>(&'a self, asker: &'a Asker, channel: &'a str) -> Answer<'a, Renewal> {
+        self.ask::<RefreshReply>(HookName::SubRefresh, asker, &Question::channel(asker, channel))
+    }
+
+    fn publish<'a>(&'a self, asker: &'a Asker, channel: &'a str, data: &'a Payload) -> Answer<'a, Approval> {
+        self.ask::<PublishReply>(HookName::Publish, asker, &Question::publish(asker, channel, data))
     }
 
     fn rpc<'a>(&'a self, asker: &'a Asker, request: &'a Rpc) -> Answer<'a, Option<Payload>> {
-        self.ask::<DataReply>(HookName::Rpc, asker, &Question::rpc(asker, request))
+        self.ask::<RpcReply>(HookName::Rpc, asker, &Question::rpc(asker, request))
     }
 }
 

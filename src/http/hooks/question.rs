@@ -29,6 +29,8 @@ pub(super) struct Question<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     method: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    meta: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     b64data: Option<String>,
@@ -51,10 +53,12 @@ impl<'a> Question<'a> {
         };
         let user = asker.user.as_ref().map_or("", |user| user.as_str());
         let client = asker.id.to_string();
-        Self { client, transport: "websocket", protocol, encoding: "json", user: Some(user), ..Self::default() }
+        let meta = asker.meta.as_deref().and_then(|meta| serde_json::from_str(meta).ok());
+        Self { client, transport: "websocket", protocol, encoding: "json", user: Some(user), meta, ..Self::default() }
     }
 
-    fn channel(asker: &'a Asker, channel: &'a str) -> Self {
+    /// Returns a question about a client in a channel.
+    pub(super) fn channel(asker: &'a Asker, channel: &'a str) -> Self {
         Self { channel: Some(channel), ..Self::about(asker) }
     }
 
@@ -83,6 +87,11 @@ impl<'a> Question<'a> {
             (self.encoding, self.b64data) = ("binary", Some(STANDARD.encode(data)));
         }
         self
+    }
+
+    /// Returns the channel that it is about, if it is about one.
+    pub(super) fn about_channel(&self) -> Option<&'a str> {
+        self.channel
     }
 
     pub(super) fn to_body(&self) -> Bytes {

@@ -4,18 +4,20 @@
 
 use crate::auth::UserId;
 use crate::protocol::centrifuge::Error;
-use crate::protocol::{CloseCode, Content, Payload, json};
-use crate::session::hooks::{Admission, Decision, Renewal, Subscription};
+use crate::protocol::close::{Disconnection, TEXT_BYTES_MAX};
+use crate::protocol::{CloseCode, CloseReason, Content, Payload, json};
+use crate::session::hooks::{Admission, Approval, Decision, Extension, Renewal, Subscription};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// Codes of errors that applications may choose, the Centrifuge protocol.
-const ERRORS: RangeInclusive<u32> = 400..=1999;
+pub(crate) const ERRORS: RangeInclusive<u32> = 400..=1999;
 
 /// Codes of closes that applications may choose: clients reconnect up to 4499.
 const DISCONNECTS: RangeInclusive<u16> = 4000..=4999;
@@ -25,6 +27,21 @@ const MESSAGE_BYTES_MAX: usize = 1024;
 
 /// Latest time, the year 9999. Beyond it is a number of milliseconds.
 const TIME_MAX: u64 = 253_402_300_799;
+
+/// Fields that Centrifugo knows and this hub does not, and what to do instead. Ignoring one would allow what the
+/// application forbids, or leave out what it promises.
+const UNSUPPORTED: [(&str, &str); 10] = [
+    ("override", "the options of a channel are those of its namespace; set them there"),
+    ("caps", "what a client may do is said by the allow_* settings of the namespace"),
+    ("allow", "what a client may do is said by the allow_* settings of the namespace"),
+    ("labels", "connections have no labels; meta comes back with every later question"),
+    ("server_tags_filter", "publications are not filtered"),
+    ("cache_recover", "a subscription recovers from where its client says it was"),
+    ("skip_history", "a gap would be left for those who recover; use a namespace without history"),
+    ("version", "publications have no versions; leave out the old ones in the application"),
+    ("version_epoch", "publications have no versions; leave out the old ones in the application"),
+    ("idempotency_key", "the publication of a client happens once; a backend that repeats it uses /api/publish"),
+];
 
 /// What a reply says. One of the three.
 #[derive(Deserialize)]
@@ -49,9 +66,8 @@ struct ErrorReply {
 #[serde(deny_unknown_fields)]
 struct DisconnectReply {
     code: u16,
-    /// For people who read the reply: close frames have texts of the hub only.
-    #[serde(default, rename = "reason")]
-    _reason: String,
+    #[serde(default)]
+    reason: String,
 }
 
 /// What a hook agrees to.
@@ -69,17 +85,42 @@ pub(super) fn read<T: HookResult>(body: &[u8]) -> Result<Decision<T::Approval>, 
     let reply: Reply<T> =
         serde_path_to_error::deserialize(&mut reader).map_err(|error| match error.path().to_string() {
             path if path == "." => error.inner().to_string(),
-            path => format!("{path}: {}", error.inner()),
+            path => match unsupported(&path) {
+                Some(instead) => format!("{path}: {instead}"),
+                None => format!("{path}: {}", error.inner()),
+            },
         })?;
     reader.end().map_err(|error| error.to_string())?;
     match (reply.result, reply.error, reply.disconnect) {
         (Some(result), None, None) => result.approve().map(Decision::Allowed),
         (None, Some(error), None) => error.check().map(Decision::Refused),
-        (None, None, Some(DisconnectReply { code, .. })) => {
-            let code = CloseCode::from_wire(code).filter(|_| DISCONNECTS.contains(&code));
-            code.map(Decision::Closed).ok_or_else(|| "disconnect.code: it is not between 4000 and 4999".to_owned())
-        }
+        (None, None, Some(disconnect)) => disconnect.check().map(Decision::Closed),
         _ => Err("it has to have one of result, error and disconnect".to_owned()),
+    }
+}
+
+/// Returns what to do instead of a field that only Centrifugo knows.
+fn unsupported(path: &str) -> Option<&'static str> {
+    let field = path.rsplit('.').next()?;
+    UNSUPPORTED.iter().find(|(name, _)| *name == field).map(|(_, instead)| *instead)
+}
+
+impl DisconnectReply {
+    fn check(self) -> Result<Disconnection, String> {
+        let code = CloseCode::from_wire(self.code).filter(|_| DISCONNECTS.contains(&self.code));
+        let code = code.ok_or_else(|| format!("disconnect.code: {} is not between 4000 and 4999", self.code))?;
+        if self.reason.len() > TEXT_BYTES_MAX {
+            return Err(format!(
+                "disconnect.reason: it has more than {TEXT_BYTES_MAX} bytes, the most of a close frame"
+            ));
+        }
+        if self.reason.trim_start().starts_with('{') {
+            return Err(
+                "disconnect.reason: SDKs read an object there as an old form of codes; give plain text".to_owned()
+            );
+        }
+        let text = if self.reason.is_empty() { CloseReason::Disconnected(code).text() } else { &self.reason };
+        Ok(Disconnection { code, text: text.into() })
     }
 }
 
@@ -104,9 +145,28 @@ fn time(expire_at: Option<u64>) -> Result<Option<u64>, String> {
     }
 }
 
-fn info(value: Option<Box<RawValue>>) -> Option<Arc<str>> {
+/// Returns JSON as one line.
+fn line(value: &RawValue) -> Option<Arc<str>> {
     // Compact JSON is text, as the JSON that it was made of.
-    value.and_then(|value| std::str::from_utf8(&json::compact(value.get())).ok().map(Arc::from))
+    std::str::from_utf8(&json::compact(value.get())).ok().map(Arc::from)
+}
+
+/// Returns what others may know of a client. In base64 it has to be JSON too, since clients that speak JSON see it.
+fn info(value: Option<&RawValue>, base64: Option<&str>) -> Result<Option<Arc<str>>, String> {
+    let Some(base64) = base64.filter(|base64| !base64.is_empty()) else {
+        return Ok(value.and_then(line));
+    };
+    let bytes = STANDARD.decode(base64).map_err(|_| "result.b64info: it is not base64".to_owned())?;
+    let value: Result<&RawValue, _> = serde_json::from_slice(&bytes);
+    value.map(line).map_err(|_| "result.b64info: it is not the base64 of JSON, which clients would be shown".to_owned())
+}
+
+/// Returns an object that comes back with later questions.
+fn meta(value: Option<Box<RawValue>>) -> Result<Option<Arc<str>>, String> {
+    match value {
+        Some(value) if !value.get().starts_with('{') => Err("result.meta: it is not an object".to_owned()),
+        value => Ok(value.as_deref().and_then(line)),
+    }
 }
 
 /// Returns the data of a reply, which has it as JSON or in base64.
@@ -128,48 +188,67 @@ pub(super) struct ConnectReply {
     user: String,
     expire_at: Option<u64>,
     info: Option<Box<RawValue>>,
+    b64info: Option<String>,
     data: Option<Box<RawValue>>,
     b64data: Option<String>,
     channels: Option<Vec<String>>,
+    subs: Option<BTreeMap<String, SubscribeReply>>,
+    meta: Option<Box<RawValue>>,
 }
 
 impl HookResult for ConnectReply {
     type Approval = Admission;
 
     fn approve(self) -> Result<Admission, String> {
+        let subs = self.subs.unwrap_or_default();
+        // A channel may be named in both, and is one subscription.
+        let mut channels = self.channels.unwrap_or_default();
+        channels.retain(|name| !subs.contains_key(name));
+        let named = channels.into_iter().map(|name| Ok((name, Subscription::default())));
+        let subs = subs.into_iter().map(|(name, one)| Ok((name, one.approve()?)));
         Ok(Admission {
             user: UserId::new(&self.user),
             expires_at: time(self.expire_at)?,
-            info: info(self.info),
+            info: info(self.info.as_deref(), self.b64info.as_deref())?,
             data: data(self.data, self.b64data)?,
-            channels: self.channels.unwrap_or_default(),
+            channels: named.chain(subs).collect::<Result<_, String>>()?,
+            meta: meta(self.meta)?,
         })
     }
 }
 
-/// The result of `refresh`.
+/// The result of `refresh`, and of `sub_refresh`, which has no `meta`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RefreshReply {
     #[serde(default)]
     expired: bool,
     expire_at: Option<u64>,
+    info: Option<Box<RawValue>>,
+    b64info: Option<String>,
+    meta: Option<Box<RawValue>>,
 }
 
 impl HookResult for RefreshReply {
     type Approval = Renewal;
 
     fn approve(self) -> Result<Renewal, String> {
-        let until = time(self.expire_at)?;
-        Ok(if self.expired { Renewal::Expired } else { Renewal::Until(until) })
+        let extension = Extension {
+            expires_at: time(self.expire_at)?,
+            info: info(self.info.as_deref(), self.b64info.as_deref())?,
+            meta: meta(self.meta)?,
+        };
+        Ok(if self.expired { Renewal::Expired } else { Renewal::Until(extension) })
     }
 }
 
-/// The result of `subscribe`.
+/// The result of `subscribe`, and what `connect` says of one channel.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SubscribeReply {
+    expire_at: Option<u64>,
     info: Option<Box<RawValue>>,
+    b64info: Option<String>,
     data: Option<Box<RawValue>>,
     b64data: Option<String>,
 }
@@ -178,19 +257,44 @@ impl HookResult for SubscribeReply {
     type Approval = Subscription;
 
     fn approve(self) -> Result<Subscription, String> {
-        Ok(Subscription { info: info(self.info), data: data(self.data, self.b64data)? })
+        Ok(Subscription {
+            info: info(self.info.as_deref(), self.b64info.as_deref())?,
+            data: data(self.data, self.b64data)?,
+            expires_at: time(self.expire_at)?,
+        })
     }
 }
 
-/// The result of `publish`, with data to publish instead, and of `rpc`, with what the call returns.
+/// The result of `publish`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct DataReply {
+pub(super) struct PublishReply {
+    data: Option<Box<RawValue>>,
+    b64data: Option<String>,
+    tags: Option<BTreeMap<String, String>>,
+    /// A hint of how Centrifugo sends less; what subscribers get is the same without it.
+    #[serde(default, rename = "delta")]
+    _delta: bool,
+}
+
+impl HookResult for PublishReply {
+    type Approval = Approval;
+
+    fn approve(self) -> Result<Approval, String> {
+        let tags = self.tags.unwrap_or_default().into_iter().collect();
+        Ok(Approval { data: data(self.data, self.b64data)?, tags })
+    }
+}
+
+/// The result of `rpc`: what the call returns.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RpcReply {
     data: Option<Box<RawValue>>,
     b64data: Option<String>,
 }
 
-impl HookResult for DataReply {
+impl HookResult for RpcReply {
     type Approval = Option<Payload>;
 
     fn approve(self) -> Result<Option<Payload>, String> {

@@ -5,7 +5,10 @@ use crate::auth::UserId;
 use crate::config::Config;
 use crate::hub::ConnectionId;
 use crate::protocol::centrifuge::Format;
-use crate::protocol::{CloseCode, Content};
+use crate::protocol::{CloseCode, Content, Disconnection};
+use crate::session::hooks::Extension;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -110,7 +113,7 @@ fn asker() -> Asker {
     let id = ConnectionId::parse("0/17.3").unwrap();
     let header = |name: &str, value: &'static str| (name.to_owned(), Bytes::from_static(value.as_bytes()));
     let headers = vec![header("cookie", "a=b"), header("x-other", "1"), header("x-request-id", "7")];
-    Asker { id, user: UserId::new("42"), format: Some(Format::Json), headers }
+    Asker { id, user: UserId::new("42"), format: Some(Format::Json), meta: None, headers }
 }
 
 fn json_data(text: &str) -> Option<Payload> {
@@ -139,6 +142,7 @@ async fn every_question_has_its_documented_form() {
     let connect = Connect { name, version, subs, data: json_data(r#"{"a": 1}"#), ..Connect::default() };
     hooks.connect(&asker, &connect).await;
     hooks.refresh(&asker).await;
+    hooks.sub_refresh(&Asker { meta: Some(r#"{"plan":"a"}"#.into()), ..asker.clone() }, "chat:1").await;
     let subscribe = Subscribe { channel: "chat:1".to_owned(), data: json_data("[]"), ..Subscribe::default() };
     hooks.subscribe(&asker, &subscribe).await;
     hooks.publish(&asker, "chat:1", &Payload::new(Content::Binary, Bytes::from_static(b"\xff\0"))).await;
@@ -157,6 +161,7 @@ async fn every_question_has_its_documented_form() {
     let expected = [
         ("connect", first),
         ("refresh", about.clone()),
+        ("sub_refresh", with(json!({ "channel": "chat:1", "meta": { "plan": "a" } }))),
         ("subscribe", with(json!({ "channel": "chat:1", "data": [] }))),
         ("publish", with(json!({ "channel": "chat:1", "encoding": "binary", "b64data": "/wA=" }))),
         ("publish", with(json!({ "channel": "chat:1", "data": { "x": 1 } }))),
@@ -180,40 +185,54 @@ async fn every_answer_is_what_the_session_gets() {
     let (hooks, asker) = (backend.hooks(""), asker());
     let answers = |result: Value| backend.answers(ok(&json!({ "result": result }).to_string()));
     answers(json!({
-        "user": "56", "expire_at": 4_000_000_000_u64, "info": { "n": "Ann" }, "data": [1], "channels": ["a", "b"],
+        "user": "56", "expire_at": 4_000_000_000_u64, "info": { "n": "Ann" }, "data": [1], "channels": ["a"],
+        "subs": { "b": { "b64info": STANDARD.encode("[ 2 ]"), "b64data": "AQI=", "expire_at": 9 } },
+        "meta": { "plan": "a" },
     }));
     let bytes = Payload::new(Content::Binary, Bytes::from_static(&[1, 2]));
+    let of_b = Subscription { info: Some("[2]".into()), data: Some(bytes.clone()), expires_at: Some(9) };
     let admission = Admission {
         user: UserId::new("56"),
         expires_at: Some(4_000_000_000),
         info: Some(r#"{"n":"Ann"}"#.into()),
         data: json_data("[1]"),
-        channels: vec!["a".to_owned(), "b".to_owned()],
+        channels: vec![("a".to_owned(), Subscription::default()), ("b".to_owned(), of_b)],
+        meta: Some(r#"{"plan":"a"}"#.into()),
     };
     assert_eq!(hooks.connect(&asker, &Connect::default()).await, Decision::Allowed(admission));
     answers(json!({ "user": "", "channels": null, "expire_at": 0 }));
     assert_eq!(hooks.connect(&asker, &Connect::default()).await, Decision::Allowed(Admission::default()));
     answers(json!({ "expire_at": 99 }));
-    let until = |at| Decision::Allowed(Renewal::Until(at));
-    assert_eq!(hooks.refresh(&asker).await, until(Some(99)));
+    let until = |expires_at| Extension { expires_at, ..Extension::default() };
+    let goes_on = |extension| Decision::Allowed(Renewal::Until(extension));
+    assert_eq!(hooks.refresh(&asker).await, goes_on(until(Some(99))));
     answers(json!({}));
-    assert_eq!(hooks.refresh(&asker).await, until(None));
+    assert_eq!(hooks.sub_refresh(&asker, "a").await, goes_on(until(None)));
+    answers(json!({ "info": 1, "meta": {} }));
+    let changed = Extension { expires_at: None, info: Some("1".into()), meta: Some("{}".into()) };
+    assert_eq!(hooks.refresh(&asker).await, goes_on(changed));
     answers(json!({ "expired": true }));
     assert_eq!(hooks.refresh(&asker).await, Decision::Allowed(Renewal::Expired));
-    answers(json!({ "data": { "t": 1 }, "info": "x" }));
-    let allowed = Subscription { info: Some(r#""x""#.into()), data: json_data(r#"{"t":1}"#) };
+    answers(json!({ "data": { "t": 1 }, "info": "x", "expire_at": 8 }));
+    let allowed = Subscription { info: Some(r#""x""#.into()), data: json_data(r#"{"t":1}"#), expires_at: Some(8) };
     assert_eq!(hooks.subscribe(&asker, &Subscribe::default()).await, Decision::Allowed(allowed));
-    answers(json!({ "b64data": "AQI=" }));
-    assert_eq!(hooks.publish(&asker, "a", &bytes).await, Decision::Allowed(Some(bytes.clone())));
+    answers(json!({ "b64data": "AQI=", "tags": { "k": "v" }, "delta": true }));
+    let approval = Approval { data: Some(bytes.clone()), tags: vec![("k".to_owned(), "v".to_owned())] };
+    assert_eq!(hooks.publish(&asker, "a", &bytes).await, Decision::Allowed(approval));
     answers(json!({}));
     assert_eq!(hooks.rpc(&asker, &Rpc::default()).await, Decision::Allowed(None));
     backend.answers(ok(r#"{"error":{"code":1000,"message":"no","temporary":true}}"#));
     assert_eq!(refusal(hooks.rpc(&asker, &Rpc::default()).await), error(1000, true));
     backend.answers(ok(r#"{"disconnect":{"code":4501,"reason":"unauthorized"}}"#));
-    let closed = Decision::Closed(CloseCode::from_wire(4501).unwrap());
-    assert_eq!(hooks.connect(&asker, &Connect::default()).await, closed);
+    let closed = |code, text: &str| {
+        let code = CloseCode::from_wire(code).unwrap();
+        Decision::Closed(Disconnection { code, text: text.into() })
+    };
+    assert_eq!(hooks.connect(&asker, &Connect::default()).await, closed(4501, "unauthorized"));
+    backend.answers(ok(r#"{"disconnect":{"code":4000}}"#));
+    assert_eq!(hooks.connect(&asker, &Connect::default()).await, closed(4000, "force disconnect"));
     assert_eq!(
-        hooks.metrics.hooks.outcomes().into_iter().filter(|(hook, ..)| *hook == "rpc").collect::<Vec<_>>(),
+        happened(&hooks).into_iter().filter(|(hook, ..)| *hook == "rpc").collect::<Vec<_>>(),
         [("rpc", "result", 1), ("rpc", "error", 1)]
     );
 }
@@ -245,6 +264,8 @@ async fn answers_that_are_not_documented_are_temporary_errors() {
         ("malformed", ok(r#"{"error":{"message":"no"}}"#)),
         ("malformed", ok(r#"{"disconnect":{"code":3500}}"#)),
         ("malformed", ok(r#"{"disconnect":{"code":70000}}"#)),
+        ("malformed", ok(&json!({ "disconnect": { "code": 4000, "reason": "x".repeat(124) } }).to_string())),
+        ("malformed", ok(r#"{"disconnect":{"code":4000,"reason":"{\"reconnect\":false}"}}"#)),
         ("malformed", ok(r#"{"result":{"b64data":"?"}}"#)),
         ("malformed", ok(&huge)),
         ("malformed", format!("HTTP/1.1 200 OK\r\n\r\n{huge}").into_bytes()),
@@ -271,8 +292,70 @@ async fn answers_that_are_not_documented_are_temporary_errors() {
     assert_eq!(refusal(hooks.rpc(&asker, &Rpc::default()).await), error(100, true));
     assert_eq!(count(&hooks, "rpc", "connection"), before + 1);
     hooks.configure(&[]);
-    assert!(!hooks.has(HookName::Rpc));
+    assert!(!hooks.has(HookName::Rpc, None));
     assert_eq!(refusal(hooks.rpc(&asker, &Rpc::default()).await), error(108, false));
+}
+
+/// What Centrifugo knows and this hub does not is never left out silently, and the log says what to do instead.
+#[test]
+fn fields_that_have_no_meaning_here_are_refused_with_what_to_do_instead() {
+    #[expect(clippy::needless_pass_by_value, reason = "values are made in place")]
+    fn fault<T: HookResult>(result: Value) -> String {
+        reply::read::<T>(json!({ "result": result }).to_string().as_bytes()).err().unwrap()
+    }
+    for (fault, expected) in [
+        (
+            fault::<SubscribeReply>(json!({ "override": { "presence": { "value": true } } })),
+            "result.override: the options of a channel are those of its namespace",
+        ),
+        (fault::<SubscribeReply>(json!({ "allow": ["pub"] })), "result.allow: what a client may do is said by"),
+        (fault::<ConnectReply>(json!({ "caps": [] })), "result.caps: what a client may do is said by"),
+        (
+            fault::<ConnectReply>(json!({ "subs": { "a": { "cache_recover": true } } })),
+            "result.subs.a.cache_recover: a subscription recovers from",
+        ),
+        (fault::<PublishReply>(json!({ "skip_history": true })), "result.skip_history: a gap would be left"),
+        (fault::<PublishReply>(json!({ "version": 3 })), "result.version: publications have no versions"),
+        (fault::<PublishReply>(json!({ "allowed": true })), "result.allowed: unknown field `allowed`, expected one of"),
+        (fault::<RefreshReply>(json!({ "meta": [] })), "result.meta: it is not an object"),
+        (fault::<RefreshReply>(json!({ "b64info": "eA==" })), "result.b64info: it is not the base64 of JSON"),
+        (fault::<RefreshReply>(json!({ "expire_at": 1_700_000_000_000_u64 })), "is not a time in seconds since 1970"),
+    ] {
+        assert!(fault.contains(expected), "{fault}");
+    }
+}
+
+/// A namespace is asked where its own table says, and every other one where the table without namespaces does.
+#[tokio::test]
+async fn questions_go_where_the_table_of_the_namespace_says() {
+    let (own, other) = (Backend::start(r#"{"result":{}}"#).await, Backend::start(r#"{"result":{}}"#).await);
+    let table =
+        |to: &Backend, more: &str| format!("[[hook]]\nname = \"publish\"\nurl = \"http://{}/\"\n{more}\n", to.addr);
+    let options = "[default_namespace]\nallow_publish = \"hook\"\n[[namespace]]\nname = \"chat\"\n[[namespace]]\n\
+                   name = \"news\"\n";
+    let text = format!("{options}{}{}", table(&own, "namespaces = [\"chat\"]"), table(&other, ""));
+    let hooks = HttpHooks::new(&Config::from_toml(&text).unwrap().hooks, Arc::new(Metrics::new(1)));
+    for (channel, is_own) in [("chat:1", true), ("$chat:1", true), ("news:1", false), ("lobby", false)] {
+        hooks.publish(&asker(), channel, &Payload::json("1")).await;
+        let counts = (own.requests().len(), other.requests().len());
+        assert_eq!(counts, if is_own { (1, 0) } else { (0, 1) }, "{channel}");
+    }
+    let text = format!(
+        "{}{}",
+        options.replace("[default_namespace]\nallow_publish = \"hook\"\n", "").replacen(
+            "\"chat\"\n",
+            "\"chat\"\nallow_publish = \"hook\"\n",
+            1
+        ),
+        table(&own, "namespaces = [\"chat\"]")
+    );
+    hooks.configure(&Config::from_toml(&text).unwrap().hooks);
+    assert!(hooks.has(HookName::Publish, Some("chat:1")) && !hooks.has(HookName::Publish, Some("news:1")));
+}
+
+/// Returns the counts above zero.
+fn happened(hooks: &HttpHooks) -> Vec<(&'static str, &'static str, u64)> {
+    hooks.metrics.hooks.outcomes().into_iter().filter(|(.., count)| *count > 0).collect()
 }
 
 fn count(hooks: &HttpHooks, hook: &str, outcome: &str) -> u64 {
@@ -289,7 +372,7 @@ async fn application_that_does_not_answer_is_given_up_after_the_timeout() {
     let began = Instant::now();
     assert_eq!(refusal(hooks.subscribe(&asker, &Subscribe::default()).await), error(100, true));
     assert!((Duration::from_millis(700)..Duration::from_millis(800)).contains(&began.elapsed()));
-    assert_eq!(hooks.metrics.hooks.outcomes(), [("subscribe", "timeout", 1)]);
+    assert_eq!(happened(&hooks), [("subscribe", "timeout", 1)]);
 }
 
 /// docs/threats.md, row 42.

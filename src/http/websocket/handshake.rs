@@ -5,7 +5,6 @@
 //! decides. A wrong version is answered with 426, section 4.4.
 
 use super::origin;
-use crate::auth::Claims;
 use crate::config::OriginPattern;
 use crate::http::error::{RequestError, URI_BYTES_MAX};
 use crate::http::host::{self, HostRules};
@@ -95,10 +94,9 @@ pub(crate) fn channel(query: Option<&str>) -> Result<Option<ChannelName>, Reques
     Ok(Some(ChannelName::parse(&name)?))
 }
 
-/// Returns the channel of a request that names none: the first one of its token, or the lobby.
-pub(crate) fn default_channel(claims: Option<&Claims>) -> Result<ChannelName, RequestError> {
-    let named = claims.and_then(|claims| claims.channels.first());
-    Ok(ChannelName::parse(named.map_or(DEFAULT_CHANNEL, String::as_str))?)
+/// Returns the channel of a request that names none: the first one that its client may enter in any case, or the lobby.
+pub(crate) fn default_channel(first: Option<&str>) -> Result<ChannelName, RequestError> {
+    Ok(ChannelName::parse(first.unwrap_or(DEFAULT_CHANNEL))?)
 }
 
 /// Returns how the query wants the messages: `join=off` as one message each, `heartbeat=on` with signs of life.

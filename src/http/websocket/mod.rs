@@ -3,4 +3,5 @@
 mod credentials;
 pub(crate) mod handshake;
 mod origin;
+mod start;
 pub(crate) mod upgrade;

@@ -11,7 +11,7 @@ use crate::hub::id::{ConnectionId, Slot};
 use crate::hub::{Channel, MessageShape, ReplyPermit, Sent, Sink};
 use crate::protocol::backlog::Backlog;
 use crate::protocol::encoding::Control;
-use crate::protocol::{CloseReason, PresenceEvent, Publication, chat};
+use crate::protocol::{CloseReason, Disconnection, PresenceEvent, Publication, chat};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -31,6 +31,7 @@ impl<S: Sink> Shard<S> {
             Command::Ping { id, body } => self.answer_ping(id, &body),
             Command::Pong { id } => self.note_pong(id),
             Command::Close { id, reason } => self.close(id, reason),
+            Command::CloseWith { id, disconnection } => self.close_with(id, disconnection),
             Command::CloseSubscriber { id, channel, reason } => self.close_subscriber(id, channel, reason),
             Command::CloseSome { count, reason } => self.close_some(count, reason),
             Command::Limits(limits) => self.apply_limits(&limits),
@@ -220,6 +221,12 @@ impl<S: Sink> Shard<S> {
     fn close(&mut self, id: ConnectionId, reason: CloseReason) {
         if self.connections.find(id).is_some() {
             self.todo.exits.push((id.slot(), Exit::Close(reason)));
+        }
+    }
+
+    fn close_with(&mut self, id: ConnectionId, disconnection: Box<Disconnection>) {
+        if self.connections.find(id).is_some() {
+            self.todo.exits.push((id.slot(), Exit::Disconnect(disconnection)));
         }
     }
 

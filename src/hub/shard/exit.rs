@@ -8,7 +8,9 @@ use crate::config::{DrainCloseCode, HubLimits, SlowConsumer};
 use crate::hub::id::Slot;
 use crate::hub::{ConnectionId, Sink};
 use crate::protocol::encoding::Control;
+use crate::protocol::websocket::frame;
 use crate::protocol::{CloseCode, CloseReason};
+use bytes::Bytes;
 use std::mem;
 
 impl<S: Sink> Shard<S> {
@@ -17,10 +19,14 @@ impl<S: Sink> Shard<S> {
         let Some(connection) = self.connections.get(slot) else { return };
         match exit {
             Exit::Close(reason) if connection.phase <= Phase::Flushing => self.begin_closing(slot, reason),
+            Exit::Disconnect(disconnection) if connection.phase <= Phase::Flushing => {
+                let frame = frame::close_with(disconnection.code, &disconnection.text);
+                self.begin_closing_with(slot, disconnection.reason(), frame);
+            }
             Exit::Flush(reason) if connection.phase == Phase::Open => self.begin_flushing(slot, reason),
             Exit::Gone if connection.phase < Phase::Dead => self.kill(slot),
             Exit::Lagging if connection.phase <= Phase::Flushing => self.handle_lag(slot),
-            Exit::Close(_) | Exit::Flush(_) | Exit::Gone | Exit::Lagging => {}
+            Exit::Close(_) | Exit::Disconnect(_) | Exit::Flush(_) | Exit::Gone | Exit::Lagging => {}
         }
     }
 
@@ -36,12 +42,17 @@ impl<S: Sink> Shard<S> {
     }
 
     fn begin_closing(&mut self, slot: Slot, reason: CloseReason) {
-        let deadline = self.clock.time() + self.limits.close_timeout;
+        let Some(connection) = self.connections.get(slot) else { return };
         let code = close_code(reason, self.limits.drain_close_code);
+        let frame = connection.shape.encoding.control(Control::Close(reason, code));
+        self.begin_closing_with(slot, reason, frame);
+    }
+
+    fn begin_closing_with(&mut self, slot: Slot, reason: CloseReason, frame: Bytes) {
+        let deadline = self.clock.time() + self.limits.close_timeout;
         self.unsubscribe_all(slot);
         let Some(connection) = self.connections.get_mut(slot) else { return };
         connection.phase = Phase::Closing;
-        let frame = connection.shape.encoding.control(Control::Close(reason, code));
         let control = connection.control_mut();
         control.push_close(frame);
         control.deadline = Some(deadline);

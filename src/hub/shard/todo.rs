@@ -1,7 +1,7 @@
 //! What a pass still has to do for single connections.
 
 use crate::hub::id::Slot;
-use crate::protocol::CloseReason;
+use crate::protocol::{CloseReason, Disconnection};
 
 /// Connections that need more than the common frame of a round.
 #[derive(Debug, Default)]
@@ -21,10 +21,12 @@ impl Todo {
 }
 
 /// How a connection ends, or why it may have to.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Exit {
     /// Close it now; its backlog is dropped.
     Close(CloseReason),
+    /// The same, with a text of the application.
+    Disconnect(Box<Disconnection>),
     /// Flush its backlog, then close it.
     Flush(CloseReason),
     /// Its sink takes nothing any more.

@@ -12,13 +12,13 @@ use crate::hub::{Channel, Command, ConnectionId, MessageShape, Since, Sink, Subs
 use crate::protocol::centrifuge::{DisconnectCode, Expiry, Format, Push, PushBody, UnsubscribeCode};
 use crate::protocol::publication::ClientInfo;
 use crate::protocol::{ChannelName, CloseReason, Encoding, Profile};
-use crate::session::hooks::Asker;
+use crate::session::hooks::{Asker, Extension};
 use crate::session::permission::Who;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use tokio::sync::Mutex as AsyncMutex;
 
 /// Seconds that a client has to send a new token once its old one has expired, as in Centrifugo.
@@ -65,11 +65,32 @@ pub struct ConnectedClient<S: Sink> {
     pub(super) headers: Box<[(String, Bytes)]>,
     /// The channels that its token names.
     pub(super) token_channels: Box<[String]>,
+    /// Its user; `None` for an anonymous one.
+    pub(super) user: Option<Arc<str>>,
+    /// What else is known of it, which the application may change when it refreshes the connection.
+    pub(super) known: Mutex<Known>,
+    pub(super) subscriptions: AsyncMutex<Subscriptions>,
+}
+
+/// What is known of a client besides its user.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
     /// What its publications say of it, from the first of them on.
-    pub(super) publisher: OnceLock<Arc<ClientInfo>>,
+    publisher: Option<Arc<ClientInfo>>,
     /// What others in a channel may know of it; `None` for an anonymous one.
     pub(super) info: Option<Arc<Profile>>,
-    pub(super) subscriptions: AsyncMutex<Subscriptions>,
+    /// What the application says of it to itself.
+    pub(super) meta: Option<Arc<str>>,
+}
+
+impl Known {
+    pub(super) fn new(profile: Profile, meta: Option<Arc<str>>) -> Self {
+        Self { publisher: None, info: (profile != Profile::ANONYMOUS).then(|| Arc::new(profile)), meta }
+    }
+
+    fn profile(&self) -> &Profile {
+        self.info.as_deref().unwrap_or(&Profile::ANONYMOUS)
+    }
 }
 
 /// The subscriptions of a client.
@@ -85,8 +106,25 @@ pub(super) struct Subscriptions {
 #[derive(Debug)]
 pub(super) struct Subscription {
     pub(super) channel: Arc<Channel>,
-    /// When its token expires, in seconds since the Unix epoch; `None` without one.
-    pub(super) expires_at: Option<u64>,
+    /// When it ends unless it is renewed, in seconds since the Unix epoch; `None` if it does not expire.
+    pub(super) ends_at: Option<u64>,
+    /// A backend or a token made it: the client cannot subscribe again by itself.
+    pub(super) is_server_side: bool,
+}
+
+/// A subscription that ends unless it is renewed, as it was when that was seen.
+#[derive(Debug)]
+pub(super) struct EndedSubscription {
+    pub(super) channel: Arc<Channel>,
+    pub(super) is_server_side: bool,
+    ends_at: Option<u64>,
+}
+
+impl EndedSubscription {
+    fn of(subscription: &Subscription) -> Self {
+        let Subscription { channel, ends_at, is_server_side } = subscription;
+        Self { channel: Arc::clone(channel), ends_at: *ends_at, is_server_side: *is_server_side }
+    }
 }
 
 impl Subscriptions {
@@ -108,14 +146,26 @@ impl Subscriptions {
         Some(self.all.swap_remove(at))
     }
 
-    pub(super) fn set_expiry(&mut self, name: &str, at: Option<u64>) {
+    pub(super) fn set_end(&mut self, name: &str, at: Option<u64>) {
         let known = self.all.iter_mut().find(|one| one.channel.name().as_str() == name);
-        known.into_iter().for_each(|one| one.expires_at = at);
+        known.into_iter().for_each(|one| one.ends_at = at);
     }
 
-    /// Returns when the first of them has expired and had its grace; `None` if none does.
+    /// Returns when the first of them ends; `None` if none does.
     pub(super) fn ends_at(&self) -> Option<u64> {
-        self.all.iter().filter_map(|one| one.expires_at).min().map(|at| at.saturating_add(EXPIRY_GRACE))
+        self.all.iter().filter_map(|one| one.ends_at).min()
+    }
+
+    /// Returns those that would have ended by now.
+    pub(super) fn ended(&self, now: u64) -> Vec<EndedSubscription> {
+        let ended = self.all.iter().filter(|one| one.ends_at.is_some_and(|at| at <= now));
+        ended.map(EndedSubscription::of).collect()
+    }
+
+    /// Returns whether a subscription is still as it was.
+    pub(super) fn has(&self, subscription: &EndedSubscription) -> bool {
+        let name = subscription.channel.name().as_str();
+        self.find(name).is_some_and(|one| one.ends_at == subscription.ends_at)
     }
 
     fn end(&mut self) -> SmallVec<[Subscription; 1]> {
@@ -132,23 +182,33 @@ impl<S: Sink> ConnectedClient<S> {
 
     /// Returns its user; `None` for an anonymous one.
     pub(super) fn user(&self) -> Option<&str> {
-        self.profile().user.as_deref()
+        self.user.as_deref()
     }
 
     /// Returns the client as the application is asked about it.
     pub fn asker(&self) -> Asker {
         let (id, user, headers) = (self.id, self.user().and_then(UserId::new), self.headers.to_vec());
-        Asker { id, user, format: Some(self.format), headers }
+        Asker { id, user, format: Some(self.format), meta: self.known.lock().meta.clone(), headers }
+    }
+
+    /// Replaces what is known of the client, as far as the application says something of it. Subscriptions that it has
+    /// stay as they are.
+    pub fn update(&self, extension: &Extension) {
+        let known = &mut *self.known.lock();
+        if extension.meta.is_some() {
+            known.meta.clone_from(&extension.meta);
+        }
+        if extension.info.is_some() {
+            let profile = Profile { conn_info: extension.info.clone(), ..known.profile().clone() };
+            *known = Known::new(profile, known.meta.take());
+        }
     }
 
     /// Returns what its publications say of it.
     pub(super) fn publisher(&self) -> Arc<ClientInfo> {
-        let known = || Arc::new(ClientInfo::of(&self.id.to_string(), self.profile()));
-        Arc::clone(self.publisher.get_or_init(known))
-    }
-
-    fn profile(&self) -> &Profile {
-        self.info.as_deref().unwrap_or(&Profile::ANONYMOUS)
+        let Known { publisher, info, .. } = &mut *self.known.lock();
+        let profile = info.as_deref().unwrap_or(&Profile::ANONYMOUS);
+        Arc::clone(publisher.get_or_insert_with(|| Arc::new(ClientInfo::of(&self.id.to_string(), profile))))
     }
 
     /// Returns the id of its connection.
@@ -163,9 +223,10 @@ impl<S: Sink> ConnectedClient<S> {
         since: Since,
         chan_info: Option<Arc<str>>,
     ) -> SubscribeOptions {
+        let known = self.known.lock();
         let info = match chan_info {
-            None => self.info.clone(),
-            chan_info => Some(Arc::new(Profile { chan_info, ..self.profile().clone() })),
+            None => known.info.clone(),
+            chan_info => Some(Arc::new(Profile { chan_info, ..known.profile().clone() })),
         };
         SubscribeOptions {
             since,
@@ -190,10 +251,20 @@ impl<S: Sink> ConnectedClient<S> {
     /// Dropping the future leaves the client subscribed, or unsubscribed and not told of it.
     pub async fn unsubscribe(&self, name: &ChannelName) {
         let mut subscriptions = self.subscriptions.lock().await;
+        self.end_subscription(&mut subscriptions, name, UnsubscribeCode::Server).await;
+    }
+
+    /// Ends a subscription, if it is there, and tells the client why.
+    pub(super) async fn end_subscription(
+        &self,
+        subscriptions: &mut Subscriptions,
+        name: &ChannelName,
+        code: UnsubscribeCode,
+    ) {
         let Some(Subscription { channel, .. }) = subscriptions.find(name.as_str()) else { return };
         self.engine.unsubscribe(self.id, channel).await;
         subscriptions.remove(name.as_str());
-        self.push(name.as_str(), PushBody::Unsubscribe(UnsubscribeCode::Server.into())).await;
+        self.push(name.as_str(), PushBody::Unsubscribe(code.into())).await;
     }
 
     /// Closes the client if a subscription has expired. One whose subscriptions change at the moment is not waited for:

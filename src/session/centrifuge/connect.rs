@@ -1,18 +1,19 @@
 //! `connect`: who a client is, and how its connection goes on.
 
-use super::clients::{ConnectedClient, EXPIRY_GRACE, SUBSCRIPTIONS_MAX, Subscriptions};
+use super::clients::{ConnectedClient, EXPIRY_GRACE, Known, SUBSCRIPTIONS_MAX, Subscriptions};
 use super::failure::Failure;
-use crate::auth::{Claims, UserId};
 use crate::config::{ChannelOptions, HookName};
 use crate::engine::Engine;
 use crate::engine::replies::ReplyBudget;
 use crate::hub::{ConnectionId, Sink};
+use crate::protocol::ChannelName;
 use crate::protocol::centrifuge::{Connect, ConnectResult, DisconnectCode, ErrorCode, Expiry, Format};
-use crate::protocol::{ChannelName, Payload, Profile};
 use crate::session::environment::Environment;
-use crate::session::hooks::{Admission, Asker};
+use crate::session::hooks::{Asker, Subscription};
+use crate::session::identified::Identified;
 use crate::session::users::{Identity, UserPermit};
-use std::sync::{Arc, OnceLock};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex as AsyncMutex;
 
@@ -23,41 +24,19 @@ pub(super) struct Admitted<S: Sink> {
     /// Counts for its user until the connection is gone; `None` for a client without a token.
     pub(super) permit: Option<UserPermit>,
     pub(super) result: ConnectResult,
-    /// The subscriptions that its token asks for.
+    /// The subscriptions that its token, or the application, asks for.
     pub(super) channels: Vec<TokenChannel>,
 }
 
-/// A channel that a token subscribes its client to.
+/// A channel that a token, or the application, subscribes its client to.
 #[derive(Debug)]
 pub(super) struct TokenChannel {
     pub(super) name: ChannelName,
     pub(super) options: Arc<ChannelOptions>,
-    /// What others there may know of the client.
-    pub(super) info: Option<Arc<str>>,
-}
-
-/// Who a client is, as its token or the application says; by default an anonymous one that has neither.
-#[derive(Debug, Default)]
-struct Identified {
-    /// Its connection is counted for its user, and can expire.
-    is_known: bool,
-    user: Option<UserId>,
-    expires_at: Option<u64>,
-    info: Option<Arc<str>>,
-    /// The channels that it is subscribed to, and what others there may know of it.
-    channels: Vec<(String, Option<Arc<str>>)>,
-    data: Option<Payload>,
-}
-
-impl Identified {
-    /// Adds the channel of its user, unless it is named already.
-    fn add_personal_channel(&mut self) {
-        let Some(user) = &self.user else { return };
-        let personal = format!("#{}", user.as_str());
-        if self.channels.iter().all(|(name, _)| *name != personal) {
-            self.channels.push((personal, None));
-        }
-    }
+    /// What is said of it.
+    pub(super) subscription: Subscription,
+    /// When it ends unless it is renewed, in seconds since 1970.
+    pub(super) ends_at: Option<u64>,
 }
 
 /// Lets a client in.
@@ -75,7 +54,7 @@ pub(super) async fn connect<S: Sink>(
     }
     let channels = token_channels(environment, &identified.channels)?;
     // The application is asked when it expires; otherwise the client sends a new token, for which it has some time.
-    let is_asked = environment.hooks().has(HookName::Refresh);
+    let is_asked = environment.hooks().has(HookName::Refresh, None);
     let grace = if is_asked { 0 } else { EXPIRY_GRACE };
     let permit = identified.is_known.then(|| admit(environment, id, &identified, grace)).transpose()?;
     let expires_at = identified.expires_at.filter(|_| !is_asked);
@@ -99,16 +78,10 @@ async fn identify<S: Sink>(
     request: &Connect,
 ) -> Result<Identified, Failure> {
     if !request.token.is_empty() {
-        let claims = environment.verify(&request.token)?;
-        let channels = claims.channels.iter().map(|name| (name.clone(), claims.channel_info(name))).collect();
-        let Claims { user, connection_expires: expires_at, info, .. } = claims;
-        return Ok(Identified { is_known: true, user, expires_at, info, channels, data: None });
+        return Ok(environment.verify(&request.token)?.into());
     }
-    if environment.hooks().has(HookName::Connect) {
-        let admission = environment.hooks().connect(asker, request).await.allowed()?;
-        let Admission { user, expires_at, info, data, channels } = admission;
-        let channels = channels.into_iter().map(|name| (name, None)).collect();
-        return Ok(Identified { is_known: true, user, expires_at, info, channels, data });
+    if environment.hooks().has(HookName::Connect, None) {
+        return Ok(environment.hooks().connect(asker, request).await.allowed()?.into());
     }
     if environment.is_token_required() { Err(DisconnectCode::BadRequest.into()) } else { Ok(Identified::default()) }
 }
@@ -116,18 +89,31 @@ async fn identify<S: Sink>(
 /// Returns the channels that a client is subscribed to as it connects.
 fn token_channels<S: Sink>(
     environment: &dyn Environment<S>,
-    channels: &[(String, Option<Arc<str>>)],
+    channels: &[(String, Subscription)],
 ) -> Result<Vec<TokenChannel>, Failure> {
     if channels.len() > SUBSCRIPTIONS_MAX {
         return Err(ErrorCode::LimitExceeded.into());
     }
     let namespaces = environment.namespaces();
-    let channel = |(name, info): &(String, Option<Arc<str>>)| -> Result<TokenChannel, Failure> {
+    let channel = |(name, subscription): &(String, Subscription)| -> Result<TokenChannel, Failure> {
         let known = ChannelName::parse(name).map_err(|_| ErrorCode::BadRequest)?;
         let options = namespaces.of(name).map_err(|_| ErrorCode::UnknownChannel)?;
-        Ok(TokenChannel { name: known, options: Arc::clone(options), info: info.clone() })
+        let ends_at = subscription_end(environment, name, subscription.expires_at);
+        Ok(TokenChannel { name: known, options: Arc::clone(options), subscription: subscription.clone(), ends_at })
     };
-    channels.iter().map(channel).collect()
+    let is_first = |at: usize| channels[..at].iter().all(|(name, _)| *name != channels[at].0);
+    channels.iter().enumerate().filter(|(at, _)| is_first(*at)).map(|(_, one)| channel(one)).collect()
+}
+
+/// Returns when a subscription ends that expires at this time: with a grace if the client renews it, and at once if the
+/// application is asked.
+pub(super) fn subscription_end<S: Sink>(
+    environment: &dyn Environment<S>,
+    channel: &str,
+    expires_at: Option<u64>,
+) -> Option<u64> {
+    let is_asked = environment.hooks().has(HookName::SubRefresh, Some(channel));
+    expires_at.map(|at| at.saturating_add(if is_asked { 0 } else { EXPIRY_GRACE }))
 }
 
 /// Returns what a client is told of a time at which it expires.
@@ -137,8 +123,8 @@ pub fn expiry(at: Option<u64>, now: u64) -> Option<Expiry> {
 }
 
 fn new_client<S: Sink>(engine: Engine<S>, format: Format, asker: Asker, identified: Identified) -> ConnectedClient<S> {
-    let Identified { user, info: conn_info, channels, .. } = identified;
-    let info = Profile { user: user.as_ref().map(UserId::shared), conn_info, chan_info: None };
+    let profile = identified.profile(None);
+    let Identified { channels, meta, .. } = identified;
     ConnectedClient {
         engine,
         id: asker.id,
@@ -146,8 +132,8 @@ fn new_client<S: Sink>(engine: Engine<S>, format: Format, asker: Asker, identifi
         budget: ReplyBudget::default(),
         headers: asker.headers.into(),
         token_channels: channels.into_iter().map(|(name, _)| name).collect(),
-        publisher: OnceLock::new(),
-        info: (info != Profile::ANONYMOUS).then(|| Arc::new(info)),
+        user: profile.user.clone(),
+        known: Mutex::new(Known::new(profile, meta)),
         subscriptions: AsyncMutex::new(Subscriptions::default()),
     }
 }
@@ -160,7 +146,7 @@ fn admit<S: Sink>(
     grace: u64,
 ) -> Result<UserPermit, Failure> {
     let expires_at = identified.expires_at.map(|at| at.saturating_add(grace));
-    let identity = Identity { user: identified.user.clone(), expires_at };
+    let identity = Identity { user: identified.user.clone(), expires_at, asker: None };
     let admitted = environment.users().admit(id, identity, environment.connections_per_user_max());
     admitted.ok_or_else(|| DisconnectCode::ConnectionLimit.into())
 }

@@ -1,7 +1,7 @@
 //! A failure: why a command was not done, and whether the connection goes on.
 
-use crate::protocol::CloseReason;
 use crate::protocol::centrifuge::{DisconnectCode, Error, ErrorCode};
+use crate::protocol::{CloseReason, Disconnection};
 use crate::session::environment::TokenRefusal;
 use crate::session::hooks::Decision;
 
@@ -12,6 +12,8 @@ pub(super) enum Failure {
     Error(Error),
     /// The client is disconnected.
     Close(CloseReason),
+    /// The client is disconnected by the application, in its words.
+    Disconnect(Disconnection),
 }
 
 impl From<ErrorCode> for Failure {
@@ -43,7 +45,7 @@ impl<T> Decision<T> {
         match self {
             Self::Allowed(what) => Ok(what),
             Self::Refused(error) => Err(Failure::Error(error)),
-            Self::Closed(code) => Err(Failure::Close(CloseReason::Disconnected(code))),
+            Self::Closed(disconnection) => Err(Failure::Disconnect(disconnection)),
         }
     }
 }

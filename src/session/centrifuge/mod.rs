@@ -12,6 +12,7 @@ mod history;
 mod messages;
 mod publish;
 mod refresh;
+mod renewal;
 mod rpc;
 pub mod server_side;
 mod subscribe;
@@ -119,6 +120,10 @@ impl<S: Sink> Centrifuge<S> {
                 Ok(Some(body)) => messages.reply(&Reply { id, result: Ok(body) }),
                 Err(Failure::Error(error)) => messages.reply(&Reply { id, result: Err(error) }),
                 Err(Failure::Close(reason)) => return Err(reason),
+                Err(Failure::Disconnect(disconnection)) => {
+                    self.send(messages).await;
+                    return Err(self.client.close_with(disconnection).await);
+                }
             }
             if messages.are_many() {
                 self.send(messages).await;
@@ -171,7 +176,7 @@ impl<S: Sink> Centrifuge<S> {
     /// Lets the client in, subscribes it as its token says, and replies before the first publication.
     async fn connect(&mut self, id: u32, request: &Connect, headers: Vec<(String, Bytes)>) -> Result<(), Failure> {
         let (engine, environment) = (self.client.engine(), &*self.environment);
-        let asker = Asker { id: self.client.id(), user: None, format: Some(self.format), headers };
+        let asker = Asker { id: self.client.id(), user: None, format: Some(self.format), meta: None, headers };
         let admitted = connect::connect(engine, environment, self.format, asker, request).await;
         let Admitted { client, permit, mut result, channels } = match admitted {
             Ok(admitted) => admitted,
@@ -205,6 +210,8 @@ impl<S: Sink> Centrifuge<S> {
         self.client.pong().await;
         // From here on a backend can change it.
         self.environment.clients().add(&client);
+        let ends_at = client.subscriptions.lock().await.ends_at();
+        self.environment.clients().set_due(client.id(), ends_at);
         Ok(())
     }
 

@@ -16,16 +16,19 @@ impl<S: Sink> Caller<'_, S> {
             return Err(ErrorCode::NotAvailable.into());
         }
         let mut payload = request.data.ok_or(ErrorCode::BadRequest)?;
+        let mut tags = Vec::new();
         if permission == Permission::OfApplication {
             let (hooks, asker) = (self.environment.hooks(), self.client.asker());
-            let instead = hooks.publish(&asker, &request.channel, &payload).await.allowed()?;
-            payload = instead.unwrap_or(payload);
+            let approval = hooks.publish(&asker, &request.channel, &payload).await.allowed()?;
+            payload = approval.data.unwrap_or(payload);
+            tags = approval.tags;
         }
-        if payload.len() > channel.options.publish_bytes_max() {
+        let tag_bytes = tags.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        if payload.len() + tag_bytes > channel.options.publish_bytes_max() {
             return Err(ErrorCode::LimitExceeded.into());
         }
         let info = Some(self.client.publisher());
-        payload.details = Some(Arc::new(Details { info, ..Details::default() }));
+        payload.details = Some(Arc::new(Details { info, tags }));
         let published = self.client.engine.publish_to(&channel.name, &channel.options, &payload).await;
         published.map_err(|_| ErrorCode::LimitExceeded)?;
         Ok(ReplyBody::Publish)

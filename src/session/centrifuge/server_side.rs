@@ -26,6 +26,15 @@ pub enum SubscribeRefusal {
     Full(#[from] Full),
 }
 
+/// What is said of a subscription by who asks for it.
+#[derive(Debug)]
+struct Server {
+    /// What others in the channel may know of the client.
+    chan_info: Option<Arc<str>>,
+    /// When it ends unless it is renewed.
+    ends_at: Option<u64>,
+}
+
 impl<S: Sink> ConnectedClient<S> {
     /// Subscribes the client because a backend says so, and tells it before the first publication. Does nothing if it
     /// is subscribed.
@@ -48,7 +57,7 @@ impl<S: Sink> ConnectedClient<S> {
             let body = PushBody::Subscribe(terms.push(start, data.clone()));
             Some(push_frame(self.format, &Push { channel: name.as_str().to_owned(), body }))
         };
-        self.subscribe_server_side(name, options, &terms, None, &encode).await
+        self.subscribe_server_side(name, options, &terms, Server { chan_info: None, ends_at: None }, &encode).await
     }
 
     /// Subscribes the client because its token says so, and returns what its connect is told.
@@ -57,14 +66,16 @@ impl<S: Sink> ConnectedClient<S> {
         channel: &TokenChannel,
         recover: Option<&StreamPosition>,
     ) -> Result<SubscribeResult, SubscribeRefusal> {
-        let TokenChannel { name, options, info } = channel;
+        let TokenChannel { name, options, subscription, ends_at } = channel;
         let terms = Terms::new(options, recover);
         let result = Mutex::new(None);
         let encode = |start: Start, publications: &mut dyn Iterator<Item = Publication>| -> Option<Bytes> {
-            *result.lock() = terms.result(start, publications);
+            let told = terms.result(start, publications);
+            *result.lock() = told.map(|told| SubscribeResult { data: subscription.data.clone(), ..told });
             Some(Bytes::new())
         };
-        self.subscribe_server_side(name, options, &terms, info.clone(), &encode).await?;
+        let server = Server { chan_info: subscription.info.clone(), ends_at: *ends_at };
+        self.subscribe_server_side(name, options, &terms, server, &encode).await?;
         Ok(result.into_inner().unwrap_or_default())
     }
 
@@ -73,7 +84,7 @@ impl<S: Sink> ConnectedClient<S> {
         name: &ChannelName,
         options: &Arc<ChannelOptions>,
         terms: &Terms<'_>,
-        chan_info: Option<Arc<str>>,
+        server: Server,
         encode: EncodeOpening<'_>,
     ) -> Result<(), SubscribeRefusal> {
         let mut subscriptions = self.subscriptions.lock().await;
@@ -83,9 +94,12 @@ impl<S: Sink> ConnectedClient<S> {
         if subscriptions.len() >= SUBSCRIPTIONS_MAX {
             return Err(SubscribeRefusal::Subscriptions);
         }
-        let options = self.subscribe_options(options, terms.since(), chan_info);
+        let options = self.subscribe_options(options, terms.since(), server.chan_info);
         match self.engine.subscribe_with(self.id, name, options, &self.budget, encode).await {
-            Ok(subscribed) => subscriptions.add(Subscription { channel: subscribed.channel, expires_at: None }),
+            Ok(subscribed) => {
+                let (channel, ends_at) = (subscribed.channel, server.ends_at);
+                subscriptions.add(Subscription { channel, ends_at, is_server_side: true });
+            }
             Err(NotSubscribed::Full(full)) => return Err(full.into()),
             // Nothing is declined that nobody asked for.
             Err(NotSubscribed::Declined) => {}

@@ -2,11 +2,12 @@
 
 use super::caller::{Caller, Permission};
 use super::clients::{SUBSCRIPTIONS_MAX, Subscription, Subscriptions};
-use super::connect::expiry;
+use super::connect::{expiry, subscription_end};
 use super::failure::Failure;
 use super::messages::reply_frame;
 use super::terms::Terms;
 use crate::auth::{Claims, UserId};
+use crate::config::HookName;
 use crate::engine::NotSubscribed;
 use crate::hub::Sink;
 use crate::protocol::Publication;
@@ -42,8 +43,11 @@ impl<S: Sink> Caller<'_, S> {
             }
         };
         let terms = Terms::new(&channel.options, request.recover.as_ref());
-        let expires_at = claims.as_ref().and_then(|claims| claims.connection_expires);
-        let expires = expiry(expires_at, self.environment.unix_seconds());
+        let expires_at = claims.as_ref().map_or(approved.expires_at, |claims| claims.connection_expires);
+        let ends_at = subscription_end(self.environment, &request.channel, expires_at);
+        // The client renews it, unless the application is asked.
+        let is_asked = self.environment.hooks().has(HookName::SubRefresh, Some(&request.channel));
+        let expires = expiry(expires_at.filter(|_| !is_asked), self.environment.unix_seconds());
         let terms = terms.rejecting_unrecovered(request.rejects_unrecovered).expiring(expires);
         let format = self.client.format;
         let encode = |start: Start, publications: &mut dyn Iterator<Item = Publication>| -> Option<Bytes> {
@@ -58,7 +62,7 @@ impl<S: Sink> Caller<'_, S> {
             NotSubscribed::Full(_) => ErrorCode::LimitExceeded,
             NotSubscribed::Declined => ErrorCode::UnrecoverablePosition,
         })?;
-        subscriptions.add(Subscription { channel: subscribed.channel, expires_at });
+        subscriptions.add(Subscription { channel: subscribed.channel, ends_at, is_server_side: false });
         self.note_expiries(&subscriptions);
         Ok(())
     }
@@ -91,7 +95,7 @@ impl<S: Sink> Caller<'_, S> {
         }
         let claims = self.subscription_claims(&request.token, &request.channel, DisconnectCode::InvalidToken.into())?;
         let expires_at = claims.and_then(|claims| claims.connection_expires);
-        subscriptions.set_expiry(&request.channel, expires_at);
+        subscriptions.set_end(&request.channel, subscription_end(self.environment, &request.channel, expires_at));
         self.note_expiries(&subscriptions);
         Ok(ReplyBody::SubRefresh(expiry(expires_at, self.environment.unix_seconds())))
     }

@@ -7,6 +7,7 @@ use crate::protocol::Payload;
 use crate::protocol::centrifuge::*;
 use crate::protocol::publication::ClientInfo;
 use crate::protocol::publication::Details;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 const COMMANDS: &str = include_str!("../../../../tests/centrifuge/commands.txt");
@@ -210,6 +211,65 @@ fn every_reply_and_push_is_written_in_both_formats() {
         let bytes = sent.encode(Format::Protobuf);
         assert_eq!(bytes, protobuf, "{title}: {}", bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
     }
+}
+
+fn command_kind(request: &Request) -> &'static str {
+    match request {
+        Request::Connect(_) => "connect",
+        Request::Subscribe(_) => "subscribe",
+        Request::Unsubscribe(_) => "unsubscribe",
+        Request::Publish(_) => "publish",
+        Request::Presence(_) => "presence",
+        Request::PresenceStats(_) => "presence_stats",
+        Request::History(_) => "history",
+        Request::Send(_) => "send",
+        Request::Rpc(_) => "rpc",
+        Request::Refresh(_) => "refresh",
+        Request::SubRefresh(_) => "sub_refresh",
+        Request::Pong => "pong",
+        Request::Unknown => "unknown",
+    }
+}
+
+fn reply_kind(sent: &Sent) -> &'static str {
+    match sent {
+        Sent::Reply(Reply { result: Ok(body), .. }) => match body {
+            ReplyBody::Connect(_) => "connect",
+            ReplyBody::Subscribe(_) => "subscribe",
+            ReplyBody::Unsubscribe => "unsubscribe",
+            ReplyBody::Publish => "publish",
+            ReplyBody::Presence(_) => "presence",
+            ReplyBody::PresenceStats { .. } => "presence_stats",
+            ReplyBody::History(_) => "history",
+            ReplyBody::Rpc(_) => "rpc",
+            ReplyBody::Refresh(_) => "refresh",
+            ReplyBody::SubRefresh(_) => "sub_refresh",
+        },
+        Sent::Reply(Reply { result: Err(_), .. }) => "error",
+        Sent::Push(Push { body, .. }) => match body {
+            PushBody::Publication(_) => "push pub",
+            PushBody::Join(_) => "push join",
+            PushBody::Leave(_) => "push leave",
+            PushBody::Unsubscribe(_) => "push unsubscribe",
+            PushBody::Subscribe(_) => "push subscribe",
+            PushBody::Message(_) => "push message",
+            PushBody::Disconnect(_) => "push disconnect",
+            PushBody::Refresh(_) => "push refresh",
+        },
+    }
+}
+
+/// A new message does not compile without an arm above, and fails here without an example.
+#[test]
+fn every_kind_of_command_reply_and_push_has_an_example() {
+    let commands: BTreeSet<_> = commands_expected().iter().map(|(_, request)| command_kind(request)).collect();
+    let replies: BTreeSet<_> = replies_expected().iter().map(reply_kind).collect();
+    let arms = |name: &str| {
+        let source = include_str!("examples.rs");
+        let function = source.split(name).nth(1).unwrap().split("\n}\n").next().unwrap();
+        function.matches("=> \"").count()
+    };
+    assert_eq!((commands.len(), replies.len()), (arms("fn command_kind("), arms("fn reply_kind(")));
 }
 
 /// SDKs send connect and all subscribes at once.
