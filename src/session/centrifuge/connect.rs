@@ -51,13 +51,10 @@ struct Identified {
 }
 
 impl Identified {
-    /// Adds the channel of its user, unless it is named already.
+    /// Adds the channel of its user.
     fn add_personal_channel(&mut self) {
-        let Some(user) = &self.user else { return };
-        let personal = format!("#{}", user.as_str());
-        if self.channels.iter().all(|(name, _)| *name != personal) {
-            self.channels.push((personal, None));
-        }
+        let personal = self.user.as_ref().map(|user| format!("#{}", user.as_str()));
+        self.channels.extend(personal.map(|name| (name, None)));
     }
 }
 
@@ -128,7 +125,9 @@ fn token_channels<S: Sink>(
         let options = namespaces.of(name).map_err(|_| ErrorCode::UnknownChannel)?;
         Ok(TokenChannel { name: known, options: Arc::clone(options), info: info.clone() })
     };
-    channels.iter().map(channel).collect()
+    // A channel may be named twice: as one of `channels` and of `subs`, or as that of the user.
+    let is_first = |at: usize| channels[..at].iter().all(|(name, _)| *name != channels[at].0);
+    (0..channels.len()).filter(|at| is_first(*at)).map(|at| channel(&channels[at])).collect()
 }
 
 /// Returns what a client is told of a time at which it expires.
