@@ -8,12 +8,11 @@ use crate::engine::Engine;
 use crate::engine::replies::ReplyBudget;
 use crate::hub::{ConnectionId, Sink};
 use crate::protocol::centrifuge::{Connect, ConnectResult, DisconnectCode, ErrorCode, Expiry, Format};
-use crate::protocol::publication::ClientInfo;
 use crate::protocol::{ChannelName, Payload, Profile};
 use crate::session::environment::Environment;
 use crate::session::hooks::{Admission, Asker};
 use crate::session::users::{Identity, UserPermit};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::Mutex as AsyncMutex;
 
@@ -144,10 +143,9 @@ fn new_client<S: Sink>(engine: Engine<S>, format: Format, asker: Asker, identifi
         id: asker.id,
         format,
         budget: ReplyBudget::default(),
-        user,
-        headers: asker.headers,
+        headers: asker.headers.into(),
         token_channels: channels.into_iter().map(|(name, _)| name).collect(),
-        publisher: Arc::new(ClientInfo::of(&asker.id.to_string(), &info)),
+        publisher: OnceLock::new(),
         info: (info != Profile::ANONYMOUS).then(|| Arc::new(info)),
         subscriptions: AsyncMutex::new(Subscriptions::default()),
     }

@@ -6,7 +6,7 @@ use super::connect::expiry;
 use super::failure::Failure;
 use super::messages::reply_frame;
 use super::terms::Terms;
-use crate::auth::Claims;
+use crate::auth::{Claims, UserId};
 use crate::engine::NotSubscribed;
 use crate::hub::Sink;
 use crate::protocol::Publication;
@@ -111,7 +111,8 @@ impl<S: Sink> Caller<'_, S> {
             TokenRefusal::Invalid(_) => invalid,
             TokenRefusal::Expired | TokenRefusal::KeyPending => refusal.into(),
         })?;
-        if claims.user != self.client.user || claims.channel.as_deref() != Some(channel) {
+        if claims.user.as_ref().map(UserId::as_str) != self.client.user() || claims.channel.as_deref() != Some(channel)
+        {
             return Err(DisconnectCode::InvalidToken.into());
         }
         Ok(Some(claims))
