@@ -205,6 +205,43 @@ class Sdk(Running):
         await self.api("disconnect", {"user": "99"})
         self.assertEqual((await client.events.wait("disconnected")).code, 3503)
 
+    async def test_ten_quick_rounds_leave_presence_exact(self):
+        client = await self.connected()
+        subscription, _ = await self.subscribed(client, self.channel("kept"))
+        for _ in range(10):
+            await subscription.unsubscribe()
+            await subscription.subscribe()
+        await subscription.ready()
+        stats = await subscription.presence_stats()
+        self.assertEqual((stats.num_clients, stats.num_users), (1, 1))
+
+    async def test_a_token_is_refreshed_before_it_expires(self):
+        asked = []
+        replaced = asyncio.Event()
+
+        async def fresh():
+            asked.append(True)
+            if len(asked) == 2:
+                replaced.set()
+            return token(sub="42", exp=int(time.time()) + 2)
+
+        client = await self.connected(get_token=fresh)
+        await asyncio.wait_for(replaced.wait(), TIMEOUT)
+        # The reply to this comes after the one to the refresh.
+        with self.assertRaises(centrifuge.ReplyError):
+            await client.rpc("none", self.write(1))
+        self.assertEqual(len(client.events.all("connecting")), 1, "it has never been away")
+
+    async def test_a_backend_subscribes_and_unsubscribes_a_running_client(self):
+        client = await self.connected(token=token(sub="served"))
+        channel = self.channel("kept")
+        await self.api("subscribe", {"user": "served", "channel": channel})
+        self.assertEqual((await client.events.wait("subscribed")).channel, channel)
+        await self.api("publish", {"channel": channel, "data": "for it"})
+        self.assertEqual(self.read((await client.events.wait("publication")).pub.data), "for it")
+        await self.api("unsubscribe", {"user": "served", "channel": channel})
+        self.assertEqual((await client.events.wait("unsubscribed")).channel, channel)
+
 
 class Suite(Running):
     """What the public suite of this SDK expects of a server. Its tokens are for the user 42 and never expire."""

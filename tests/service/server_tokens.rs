@@ -400,3 +400,23 @@ async fn insecure_switch_accepts_everyone_and_warns() {
     process.signal(Signal::INT);
     assert!(process.ended().await.success());
 }
+
+/// The hub for test suites of SDKs: their tokens work on this face too, and the log says what that means.
+#[tokio::test]
+async fn lenient_switch_of_the_suites_accepts_their_tokens_and_warns() {
+    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/examples/sdk-suite.toml");
+    let (process, mut log) = Process::spawn_logging(&mut throng(&["--config", config, "--addr", "127.0.0.1:0"])).await;
+    let forever = throng::auth::sign::sign(TokenAlgorithm::Hs256, None, b"secret", &json!({ "sub": "42" })).unwrap();
+    let _client = Client::connect(process.addr, &format!("/ws?token={forever}")).await;
+    let warned = within(async {
+        loop {
+            let line = log.next_line().await.unwrap().expect("the log goes on");
+            if line.contains("--token-strict is off") {
+                return line;
+            }
+        }
+    });
+    assert!(warned.await.ends_with("and a [[token_key]] has a secret that can be guessed"));
+    process.signal(Signal::INT);
+    assert!(process.ended().await.success());
+}

@@ -101,6 +101,7 @@ fn token_channels<S: Sink>(
         let ends_at = subscription_end(environment, name, subscription.expires_at);
         Ok(TokenChannel { name: known, options: Arc::clone(options), subscription: subscription.clone(), ends_at })
     };
+    // A channel may be named twice: as one of `channels` and of `subs`, or as that of the user.
     let is_first = |at: usize| channels[..at].iter().all(|(name, _)| *name != channels[at].0);
     channels.iter().enumerate().filter(|(at, _)| is_first(*at)).map(|(_, one)| channel(one)).collect()
 }
