@@ -23,7 +23,7 @@ stop() {
 run() {
     echo "-- loadtest $*"
     # Exit code 4: the generator used too much of its core to measure anything. Nothing is measured here.
-    target/release/loadtest "$@" --url "ws://$url/ws?channel={channel}" --server-pid "$server" \
+    target/release/loadtest "$@" --url "ws://$url${path:-/ws?channel={channel\}}" --server-pid "$server" \
         --server-metrics "http://$url/metrics" --generator-waiting-max 1 --drain 120s --quiet || [ $? = 4 ]
 }
 
@@ -34,6 +34,12 @@ run chat --clients 300 --duration 3s --warmup 1s
 run burst --clients 200 --processes 2 --validate 4 --duration 2s --warmup 1s
 run churn --clients 200 --churn-rate 50 --duration 3s --warmup 1s --assert 'closed=0'
 run storm --clients 500 --jitter 1s --warmup 1s --duration 120s
+path=/connection/websocket
+for protocol in centrifuge centrifuge-protobuf; do
+    run saturate --protocol "$protocol" --clients 200 --validate 4 --duration 2s --warmup 1s
+    run channels --protocol "$protocol" --clients 200 --subscriptions 3 --duration 2s --warmup 1s
+done
+path=
 stop
 # Here it is, on purpose.
 start

@@ -134,6 +134,10 @@ mod tests {
 
     /// Feeds client 1, which has seen `sent`, one text message and returns the counts.
     fn counts_after(sent: Option<&[u32]>, message: impl FnOnce(&Format) -> Vec<u8>) -> Counts {
+        counts_in(&Protocol::Plain, sent, message)
+    }
+
+    fn counts_in(protocol: &Protocol, sent: Option<&[u32]>, message: impl FnOnce(&Format) -> Vec<u8>) -> Counts {
         let audience = Audience::new(&config("loadtest fanout"));
         let mut tally = Tally::new(Format::new(64, 0), audience, Share { index: 0, of: 1 }, 2);
         tally.open(0, Some(&[0]));
@@ -143,7 +147,7 @@ mod tests {
         let frame = [&[0x81, 126, len[0], len[1]][..], &payload].concat();
         let mut notes = Vec::new();
         let mut read = tally.read(1, 5_000, &mut notes);
-        Reader::default().feed(&frame, &Shape::new(&Protocol::Plain, 64), &mut read).unwrap();
+        Reader::default().feed(&frame, &Shape::new(protocol, 64), &mut read).unwrap();
         tally.counts
     }
 
@@ -210,6 +214,31 @@ mod tests {
     fn reordered_record_is_found() {
         let counts = counts(|format| lines(format, &[0, 4, 2, 1, 3, 2, 5]));
         assert_eq!((counts.verified, counts.reordered, counts.lost, counts.duplicated), (6, 3, 0, 1));
+    }
+
+    /// Where pushes stand as servers write them, nothing is taken on trust.
+    #[test]
+    fn every_fault_is_found_in_pushes_too() {
+        let in_json = |record: &[u8]| {
+            let record = std::str::from_utf8(record).unwrap();
+            format!("{{\"push\":{{\"channel\":\"a\",\"pub\":{{\"offset\":7,\"data\":\"{record}\"}}}}}}\n").into_bytes()
+        };
+        // A reply of 77 bytes with a push of 75, whose publication of 70 bytes has an offset and a text of 66.
+        let in_protobuf = |record: &[u8]| [b"\x4d\x22\x4b\x12\x01a\x22\x46\x30\x07\x22\x42\"", record, b"\""].concat();
+        let check = |protocol: &Protocol, push: &dyn Fn(&[u8]) -> Vec<u8>, end: usize| {
+            let counts = counts_in(protocol, Some(&[0]), |format| {
+                let mut corrupt = line(format, 5);
+                corrupt[50] ^= 1;
+                let records = [0, 3, 4, 4].map(|sequence| line(format, sequence)).into_iter().chain([corrupt]);
+                let mut message: Vec<u8> = records.flat_map(|record| push(&record)).collect();
+                message.truncate(message.len() - end);
+                message
+            });
+            let Counts { verified, lost, duplicated, corrupt, .. } = counts;
+            assert_eq!((verified, lost, duplicated, corrupt), (3, 2, 1, 1), "{protocol:?}");
+        };
+        check(&Protocol::Centrifuge, &in_json, 1);
+        check(&Protocol::CentrifugeProtobuf, &in_protobuf, 0);
     }
 
     #[test]
