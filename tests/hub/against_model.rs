@@ -12,7 +12,7 @@ use rand::{Rng, SeedableRng};
 use std::collections::HashMap;
 use std::env;
 use std::time::Duration;
-use throng::config::{HubLimits, SlowConsumer, TuningConfig};
+use throng::config::{HubLimits, RecoveryMode, SlowConsumer, TuningConfig};
 use throng::engine::replies::{REPLY_BYTES_MAX, ReplyBudget};
 use throng::hub::{Command, HistoryOptions, MessageShape, Published, Since};
 use throng::protocol::centrifuge::Format;
@@ -78,6 +78,8 @@ struct World {
     published: HashMap<&'static str, Vec<Line>>,
     lives: HashMap<&'static str, Life>,
     history: HistoryOptions,
+    /// Only the newest publication of a channel matters to those who return.
+    is_cache: bool,
     subscribers: Vec<Subscriber>,
     members: Members,
     /// Somebody asks after every step who is there. Otherwise hardly anybody does, so that joins and leaves cancel.
@@ -114,6 +116,10 @@ impl World {
             ttl: milliseconds([1000, 86_400_000][random.random_range(0..2)]),
         };
         hub.keep(history.size, history.ttl);
+        let is_cache = random.random_ratio(1, 4);
+        if is_cache {
+            hub.reload(|options| options.recovery_mode = RecoveryMode::Cache);
+        }
         let published = CHANNELS.into_iter().map(|channel| (channel, Vec::new())).collect();
         let lives = CHANNELS.into_iter().map(|channel| (channel, Life::new(0, None))).collect();
         let mut members = Members::default();
@@ -121,7 +127,19 @@ impl World {
         members.reload(&hub, is_on, tells);
         let is_asking = random.random();
         let subscribers = vec![];
-        Self { hub, limits, random, published, lives, history, subscribers, members, is_asking, is_closing_all: false }
+        Self {
+            hub,
+            limits,
+            random,
+            published,
+            lives,
+            history,
+            is_cache,
+            subscribers,
+            members,
+            is_asking,
+            is_closing_all: false,
+        }
     }
 
     fn run(&mut self) {
@@ -278,6 +296,7 @@ impl World {
             Since::Newest(wanted) => assert!(start.publications <= wanted && start.is_recovered.is_none()),
             Since::Offset(_) => unreachable!("its own test"),
             Since::After { position, or_newest } => {
+                let position = if self.is_cache { self.lives[channel].in_cache(position, end) } else { position };
                 let mut is_recoverable = Some(position.epoch) == epoch && self.keeps_since(channel, position);
                 if is_recoverable && start.is_recovered == Some(false) {
                     assert!(self.hub.hub().metrics().process.read().history_evicted > 0, "nothing had to give way");

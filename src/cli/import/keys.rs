@@ -249,7 +249,7 @@ pub(super) const OPTIONS: &[Key] = &[
     key("history_meta_ttl", &["history_meta_ttl"], Missing(reasons::HISTORY_META)),
     key("allow_recovery", &["allow_recovery"], Part("`recovery`")),
     key("force_recovery", &["force_recovery"], Part("`recovery`")),
-    key("force_recovery_mode", &["force_recovery_mode"], Fixed("stream", reasons::CACHE)),
+    key("force_recovery_mode", &["force_recovery_mode"], Part("`recovery_mode`")),
     key("allow_positioning", &["allow_positioning"], Part("`positioning`")),
     key("force_positioning", &["force_positioning"], Part("`positioning`")),
     key("presence", &["presence"], Part("`presence`")),

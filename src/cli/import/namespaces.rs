@@ -8,7 +8,7 @@ use super::draft::Literal::{Number, Switch, Text};
 use super::draft::{Literal, Table};
 use super::go;
 use super::keys::Dialect;
-use crate::config::{ClientGroup, NamespaceConfig, SubscriberGroup};
+use crate::config::{ClientGroup, NamespaceConfig, RecoveryMode, SubscriberGroup};
 use std::collections::HashSet;
 
 const LIST: &str = NamespaceConfig::SECTION.name;
@@ -112,7 +112,16 @@ impl Conversion {
             let text = format!("{option} needs a history; set history_size and history_ttl, and turn {option} on");
             self.notes.refuse(&names, text);
         }
+        self.convert_recovery_mode(path, table);
         has_history
+    }
+
+    fn convert_recovery_mode(&mut self, path: &str, table: &mut Table) {
+        let mode = self.text(&format!("{path}.force_recovery_mode"));
+        let is_put = mode.is_some_and(|mode| self.put(table, "recovery_mode", Text(mode.value), &mode.name));
+        if !is_put {
+            self.put(table, "recovery_mode", Text(RecoveryMode::Stream.word().to_owned()), DEFAULT);
+        }
     }
 
     /// Sets presence and joins. Joins need presence here, for which every subscriber may ask, and not in Centrifugo.

@@ -80,9 +80,6 @@ reasons! {
     NAMES = "names of channels":
         "A channel's name is not compared with an expression. Refuse names in the backend that makes the tokens, with \
          allow_subscribe = \"token\".";
-    CACHE = "recovery of the stream":
-        "Recovery gives every publication that was missed. With history_size = 1 a client that missed one gets it, \
-         and one that missed more is told that it could not recover; it then loads the state from your backend.";
     LIMITS = "fixed limits":
         "This limit has one value, the default of Centrifugo. Clients that keep to the default notice nothing.";
     CHARACTERS = "fixed characters":
