@@ -53,6 +53,12 @@ section! {
         /// missed that matters. A client that asks for it gets it with its first subscription too.
         recovery_mode: RecoveryMode = Choice(RecoveryMode::WORDS), text("stream"), NewSubscriptions;
 
+        /// Clients of the Centrifuge protocol may ask for deltas: each publication as what has changed since the last.
+        ///
+        /// It saves bytes where publications are alike. It costs a comparison of two publications per shard and format,
+        /// however many clients asked for it, and nothing while none has.
+        delta: bool = Switch, Unset, NewSubscriptions;
+
         /// Publications tell their positions, so that clients see whether they missed any. Needs --history-size.
         positioning: bool = Switch, Unset, NewSubscriptions;
 

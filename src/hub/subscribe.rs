@@ -7,6 +7,7 @@ use super::channel::{Channel, Newcomer, Order, Removed, Told};
 use super::handle::Parts;
 use super::history::{History, RECOVERED_MAX};
 use super::inbox::Credit;
+use super::lagging::OnLag;
 use super::observer::Change;
 use super::{Command, ConnectionId, DirectoryFull, Hub, MessageShape, ReplyPermit, Sink};
 use crate::config::{ChannelOptions, RecoveryMode};
@@ -70,6 +71,8 @@ pub struct SubscribeOptions {
     pub bytes_max: usize,
     /// What others may know of the client; `None` for an anonymous one.
     pub info: Option<Arc<Profile>>,
+    /// What becomes of the subscription if it lags.
+    pub on_lag: OnLag,
 }
 
 /// A subscription that was made.
@@ -301,7 +304,8 @@ fn add_subscriber<'a, S: Sink>(
     let told = Told { count, events: encoding.tells_presence() };
     let is_change = order.add(id, Newcomer { told, info: &options.info });
     let permit = opening.take().map(|opening| opening.permit);
-    credit.push(Command::Subscribe { id, channel: Arc::clone(channel), backlog, permit });
+    let (channel, on_lag) = (Arc::clone(channel), options.on_lag);
+    credit.push(Command::Subscribe { id, channel, encoding, on_lag, backlog, permit });
     Attempt::Done(start, is_change)
 }
 

@@ -5,6 +5,7 @@
 //! A seed decides everything, and a failure prints it. `THRONG_SEED=7` runs that seed, `THRONG_SEEDS=100000` as many.
 
 mod checks;
+mod lagging;
 
 use crate::simulation::{Life, Line, Members, Peer, SimulatedHub, View};
 use rand::rngs::StdRng;
@@ -14,7 +15,7 @@ use std::env;
 use std::time::Duration;
 use throng::config::{HubLimits, RecoveryMode, SlowConsumer, TuningConfig};
 use throng::engine::replies::{REPLY_BYTES_MAX, ReplyBudget};
-use throng::hub::{Command, HistoryOptions, MessageShape, Published, Since};
+use throng::hub::{Command, HistoryOptions, MessageShape, OnLag, Published, Since};
 use throng::protocol::centrifuge::Format;
 use throng::protocol::{CloseReason, Encoding, Epoch, Position};
 
@@ -30,9 +31,12 @@ const CHANNELS: [&str; 3] = ["a", "b", "c"];
 const REPLY: &str = " [reply] ";
 
 /// How somebody may get a channel.
-const ENCODINGS: [Encoding; 5] = {
-    use Encoding::{Centrifuge, Frames, Lines, NumberedLines};
-    [Lines, NumberedLines, Frames, Centrifuge(Format::Json), Centrifuge(Format::Protobuf)]
+const ENCODINGS: [Encoding; 7] = {
+    use Encoding::{Centrifuge, CentrifugeDeltas, Frames, Lines, NumberedLines};
+    let [json, protobuf] = [Format::Json, Format::Protobuf];
+    let (whole, deltas) =
+        ([Centrifuge(json), Centrifuge(protobuf)], [CentrifugeDeltas(json), CentrifugeDeltas(protobuf)]);
+    [Lines, NumberedLines, Frames, whole[0], whole[1], deltas[0], deltas[1]]
 };
 
 /// More than the bytes of a push besides its text.
@@ -68,6 +72,10 @@ struct Subscriber {
     since: Duration,
     /// What it knows of who is there, if it is told.
     view: Option<View>,
+    /// What becomes of its subscriptions if they lag.
+    on_lag: OnLag,
+    /// The lines at which it went on, after it could not get what it missed before them.
+    lost: Vec<(&'static str, usize)>,
 }
 
 /// The reference model: every channel is a list, every subscriber a range of it.
@@ -172,6 +180,7 @@ impl World {
                 }
                 _ => self.hub.run_until_idle(),
             }
+            self.subscribe_lagging();
             self.check_step();
         }
         if self.random.random() {
@@ -217,6 +226,12 @@ impl World {
         if self.random.random() {
             peer = peer.user(["a", "b"][self.random.random_range(0..2)]);
         }
+        let on_lag = match self.random.random_range(0..4) {
+            0 | 1 if !encoding.may_skip() => OnLag::Resubscribe,
+            2 if !encoding.may_skip() => OnLag::Reconnect,
+            _ => OnLag::Policy,
+        };
+        peer = peer.on_lag(on_lag);
         let is_mute = self.random.random_ratio(1, 10);
         if is_mute {
             peer = peer.mute();
@@ -242,6 +257,8 @@ impl World {
             replies: 0,
             since: self.hub.now(),
             view,
+            on_lag,
+            lost: vec![],
         });
     }
 
@@ -279,6 +296,10 @@ impl World {
     /// Subscribes from any point and checks what the peer is told about what it gets.
     fn subscribe(&mut self, peer: &Peer, channel: &'static str) -> Due {
         let since = self.since(channel);
+        self.subscribe_since(peer, channel, since)
+    }
+
+    fn subscribe_since(&mut self, peer: &Peer, channel: &'static str, since: Since) -> Due {
         let start = peer.subscribe_since(channel, since);
         self.members.join(channel, peer);
         let epoch = start.position.map(|position| position.epoch);

@@ -253,6 +253,42 @@ function suite(format) {
     client.disconnect();
   });
 
+  test("deltas are asked for, and make the same publications of fewer bytes, also those that were missed", async () => {
+    const cable = await Cable.to(hub);
+    const name = channel("delta");
+    const client = await hub.connected(format, {}, cable.url);
+    const other = await hub.connected(format);
+    const subscription = await subscribed(client, format, name, { delta: "fossil" });
+    const whole = await subscribed(other, format, name);
+    // With characters of several bytes next to each other, which a delta must not cut.
+    const goals = ["\u{1f600}", "\u{1f601}", "é", "è"];
+    const score = (minute) => ({ home: "Alpha", away: "Béta, Bèta", minute, goal: goals[minute % 4], rain: "é".repeat(40) });
+    for (const minute of range(1, 20)) await publish(name, score(minute));
+    assert.deepEqual(await values(subscription, 20), range(1, 20).map(score));
+    const { numDeltaPayloads, numFullPayloads, compressionRatio } = subscription.deltaStats();
+    assert.deepEqual([numDeltaPayloads, numFullPayloads], [19, 1]);
+    assert.ok(compressionRatio > 0.5, `${compressionRatio}`);
+
+    const [away, again] = [next(client, "connecting"), next(subscription, "subscribed")];
+    cable.cut();
+    await away;
+    await hub.api("batch", { commands: range(21, 30).map((minute) => ({ publish: { channel: name, data: score(minute) } })) });
+    assert.ok((await again).recovered);
+    for (const minute of range(31, 40)) await publish(name, score(minute));
+    const expected = range(1, 40).map(score);
+    assert.deepEqual(await values(subscription, 40), expected);
+    assert.ok(subscription.deltaStats().numDeltaPayloads >= 19 + 8, "those that were missed are deltas too");
+    assert.deepEqual(await values(whole, 40), expected, "who did not ask gets whole ones");
+
+    const refused = await subscribed(client, format, channel("kept"), { delta: "fossil" });
+    await refused.publish(format.write(score(1)));
+    assert.deepEqual(await values(refused, 1), [score(1)], "where it is not allowed");
+    assert.equal(refused.deltaStats().numPublications, 0);
+    client.disconnect();
+    other.disconnect();
+    cable.close();
+  });
+
   test("refused commands have the codes of the protocol", async () => {
     const client = await hub.connected(format);
     const refused = async (name) => {

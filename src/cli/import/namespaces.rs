@@ -113,7 +113,21 @@ impl Conversion {
             self.notes.refuse(&names, text);
         }
         self.convert_recovery_mode(path, table);
+        self.convert_deltas(path, table);
         has_history
+    }
+
+    /// Allows deltas. Where Centrifugo needs both keys, every publication is one here if that is shorter.
+    fn convert_deltas(&mut self, path: &str, table: &mut Table) {
+        let types = self.list(&format!("{path}.allowed_delta_types"));
+        let publish = self.switch(&format!("{path}.delta_publish"));
+        let is_on = types.as_ref().is_some_and(|types| types.value.iter().any(|one| one == "fossil"));
+        let names = from([types.as_ref().map(|one| &one.name), publish.as_ref().map(|one| &one.name)]);
+        if !is_on && (types.is_some() || publish.is_some()) {
+            let text = "nobody gets deltas without fossil in allowed_delta_types, in Centrifugo too, so it is left out";
+            self.notes.refuse(&names, text);
+        }
+        self.put(table, "delta", Switch(is_on), if is_on { &names } else { DEFAULT });
     }
 
     fn convert_recovery_mode(&mut self, path: &str, table: &mut Table) {

@@ -36,7 +36,8 @@ reasons! {
         "Queues and tables are not read. Let a program of yours read them and publish to /api/publish_stream, which \
          slows it down when the hub is busy.";
     DELTA = "whole publications":
-        "There is no setting for deltas. SDKs that ask for them and get whole publications need no change.";
+        "Subscriptions that a backend makes get whole publications, which SDKs need no change for. Those of clients \
+         get deltas where the namespace has delta = true.";
     COMPRESSION = "no compression":
         "Frames are not compressed (permessage-deflate). Clients that offer it connect without it.";
     ADMIN = "no admin page":
