@@ -144,6 +144,27 @@ fn subscription_far_beyond_the_bound_ends_at_once() {
     }
 }
 
+/// A pass may find a connection to lag in each of its channels: what the first time has ended is no reason to close it.
+#[test]
+fn connection_that_is_found_to_lag_twice_in_a_pass_stays() {
+    for hub in hubs() {
+        let slow = connect(&hub, OnLag::Resubscribe);
+        ["busy", "other"].map(|channel| slow.subscribe_since(channel, Since::Now));
+        slow.pipe().limit(0);
+        ["busy", "other"].map(|channel| publish(&hub, channel, 1..=50));
+        assert_eq!(lagging(&hub), []);
+        for line in 51..=300_u32 {
+            ["busy", "other"].map(|channel| _ = hub.publish_to(channel, &line.to_string()));
+        }
+        hub.run_until_idle();
+        assert_eq!(lagging(&hub).len(), 2);
+        slow.resume();
+        hub.run_until_idle();
+        assert_eq!((hub.closed(&slow), read(&slow)), (None, vec![]));
+        hub.end();
+    }
+}
+
 /// A socket that takes nothing at all is closed as ever, although nothing waits for it but a frame.
 #[test]
 fn connection_that_takes_nothing_is_closed_after_its_subscription() {

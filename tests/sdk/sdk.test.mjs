@@ -500,6 +500,38 @@ function suite(format) {
     clients.forEach((client) => client.disconnect());
   });
 
+  test("a client that cannot keep up with a channel subscribes to it again, on the same connection", async () => {
+    const other = await Hub.start(["--outbox-bytes-max", "64KiB"]);
+    const cable = await Cable.to(other);
+    const client = await other.connected(format, {}, cable.url);
+    const [busy, quiet] = [channel(), channel()];
+    const [lagging, calm] = [await subscribed(client, format, busy), await subscribed(client, format, quiet)];
+    const moves = [];
+    client.on("connecting", (context) => moves.push(context));
+    calm.on("subscribing", (context) => moves.push(context));
+    const [away, again] = [next(lagging, "subscribing"), next(lagging, "subscribed")];
+    cable.hold();
+    // More than the sockets on the way hold.
+    const large = "x".repeat(60_000);
+    for (const _ of range(1, 40)) {
+      await other.api("batch", { commands: range(1, 10).map(() => ({ publish: { channel: busy, data: large } })) });
+    }
+    await other.api("publish", { channel: quiet, data: 1 });
+    cable.release();
+    assert.equal((await away).code, 2500);
+    const { wasRecovering, recovered } = await again;
+    assert.deepEqual([wasRecovering, recovered], [true, false], "it is told that it has missed something");
+    await other.api("publish", { channel: busy, data: "after" });
+    while (lagging.received.at(-1)?.value !== "after") await next(lagging, "collected");
+    const offsets = lagging.received.map((one) => one.offset);
+    assert.deepEqual(offsets.slice(0, -1), range(1, offsets.length - 1), "without a gap before");
+    assert.deepEqual(await values(calm, 1), [1]);
+    assert.deepEqual(moves, [], "nothing else has ended");
+    client.disconnect();
+    cable.close();
+    await other.stop();
+  });
+
   test("clients of a hub that stops try again", async () => {
     const other = await Hub.start();
     const client = await other.connected(format);

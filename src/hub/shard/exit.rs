@@ -70,7 +70,9 @@ impl<S: Sink> Shard<S> {
     fn handle_lag(&mut self, slot: Slot) {
         let Some(connection) = self.connections.get(slot) else { return };
         let policy = slow_consumer(&self.limits, &self.channels, connection);
-        match self.lag_outcome(connection) {
+        // It may have been found to lag several times in one pass; after the first nothing is beyond the bound.
+        let Some(outcome) = self.lag_outcome(connection) else { return };
+        match outcome {
             OnLag::Resubscribe => self.end_lagging(slot),
             OnLag::Reconnect => {
                 self.begin_closing(slot, CloseReason::Centrifuge(DisconnectCode::InsufficientState));
@@ -80,12 +82,13 @@ impl<S: Sink> Shard<S> {
         }
     }
 
-    /// Returns what becomes of a connection that lags: what is worst for one of its subscriptions beyond the bound.
-    fn lag_outcome(&self, connection: &Connection<S>) -> OnLag {
+    /// Returns what becomes of a connection that lags: what is worst for one of its subscriptions beyond the bound;
+    /// `None` if none is.
+    fn lag_outcome(&self, connection: &Connection<S>) -> Option<OnLag> {
         let beyond = connection.subscriptions.iter().filter_map(|one| self.beyond_bound(*one));
         let worst = beyond.map(|subscription| subscription.on_lag).max();
         // One that is drained gets no subscription any more.
-        worst.filter(|_| connection.phase == Phase::Open).unwrap_or_default()
+        worst.map(|worst| if connection.phase == Phase::Open { worst } else { OnLag::Policy })
     }
 
     /// Returns a subscription if it lags by more than the bound.

@@ -21,6 +21,9 @@ impl World {
                 let is_closed = self.limits.slow_consumer == SlowConsumer::Close || !subscriber.encoding.may_skip();
                 assert!(subscriber.was_slow && is_closed);
                 self.check_had_its_time(subscriber);
+                // Its subscriptions end when they lag, and the connection only when its socket stalls.
+                let has_stalled = self.hub.now() - subscriber.since >= self.limits.outbox_stall_max;
+                assert!(subscriber.on_lag != OnLag::Resubscribe || has_stalled || self.is_closing_all);
             }
             Some(CloseReason::Centrifuge(DisconnectCode::InsufficientState)) => {
                 assert!(subscriber.was_slow && subscriber.on_lag == OnLag::Reconnect);
