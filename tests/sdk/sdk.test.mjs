@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test as testOf } from "node:test";
 
-import { Cable, FORMATS, Hub, failure, next, now, subscribed, token, values } from "./harness.mjs";
+import { Cable, FORMATS, Hub, KEY, failure, next, now, path, subscribed, token, values } from "./harness.mjs";
 
 /** How long one test may take, in ms: longer than on any machine, reaching it is a failure. */
 const timeout = Number(process.env.SDK_TIMEOUT ?? 120_000);
@@ -501,7 +501,7 @@ function suite(format) {
   });
 
   test("a client that cannot keep up with a channel subscribes to it again, on the same connection", async () => {
-    const other = await Hub.start(["--outbox-bytes-max", "64KiB"]);
+    const other = await Hub.start(["--config", path("hub.toml"), "--api-keys", KEY, "--outbox-bytes-max", "64KiB"]);
     const cable = await Cable.to(other);
     const client = await other.connected(format, {}, cable.url);
     const [busy, quiet] = [channel(), channel()];

@@ -164,10 +164,14 @@ fn publications(publications: &[Publication], mut chain: Option<&mut Chain>, out
 
 /// Appends a publication, as the next of a chain if there is one.
 fn publication(publication: &Publication, chain: Option<&mut Chain>, out: &mut Vec<u8>) {
-    let whole = || Link { data: value::text(&publication.payload), is_delta: false };
-    let Link { data, is_delta } = chain.map_or_else(whole, |chain| chain.next(Format::Json, &publication.payload));
-    publication_head(publication, is_delta, out);
-    out.extend_from_slice(&data);
+    if let Some(chain) = chain {
+        let Link { data, is_delta } = chain.next(Format::Json, &publication.payload);
+        publication_head(publication, is_delta, out);
+        out.extend_from_slice(&data);
+    } else {
+        publication_head(publication, false, out);
+        value::write_text(&publication.payload, out);
+    }
     out.push(b'}');
 }
 
@@ -194,8 +198,8 @@ pub(super) fn publication_head(publication: &Publication, is_delta: bool, out: &
 
 fn info(client: &ClientInfo, out: &mut Vec<u8>) {
     object(out, |fields| {
-        json::write(fields.key("user"), &client.user);
-        json::write(fields.key("client"), &client.client);
+        json::write_text(fields.key("user"), &client.user);
+        json::write_text(fields.key("client"), &client.client);
         fields.value("conn_info", client.conn_info.as_ref());
         fields.value("chan_info", client.chan_info.as_ref());
     });

@@ -1,12 +1,12 @@
 //! A balancer: real HAProxy or nginx with the files of `deploy/`, whose ports are the only thing that is replaced.
 
+use super::ports::free_addr;
 use super::within;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicU16, Ordering};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
@@ -25,18 +25,6 @@ pub(crate) struct Balancer {
     /// Of a reload that went before: it serves its connections to their end.
     earlier: Vec<Child>,
     pub(crate) addr: SocketAddr,
-}
-
-/// Returns an address that was free a moment ago. Its port is below the ephemeral ports: an outgoing connection cannot
-/// take it before the balancer does.
-fn free_addr() -> SocketAddr {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Test processes that run at the same time use different ranges.
-    let start = 20_000 + u16::try_from(std::process::id() % 100).expect("it is below 100") * 100;
-    let numbers = std::iter::repeat_with(|| NEXT.fetch_add(1, Ordering::Relaxed)).take(100);
-    let addrs = numbers.map(|number| SocketAddr::from((Ipv4Addr::LOCALHOST, start + number)));
-    let mut free = addrs.filter(|addr| TcpListener::bind(addr).is_ok());
-    free.next().expect("a port is free")
 }
 
 impl Balancer {

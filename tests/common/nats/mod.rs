@@ -1,0 +1,124 @@
+//! NATS servers with JetStream, as processes of the test: one, or several that are a cluster.
+
+#![allow(dead_code, reason = "each test file uses a part")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use crate::server::ports::free_addr;
+use crate::server::within;
+use rustix::process::{Pid, Signal, kill_process};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+
+/// The program that `tests/venv` installs.
+const PROGRAM: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/../venv/bin/nats-server");
+
+/// Some NATS servers, which end with this.
+pub(crate) struct Nats {
+    pub(crate) servers: Vec<NatsServer>,
+    folder: TempDir,
+}
+
+pub(crate) struct NatsServer {
+    pub(crate) addr: SocketAddr,
+    pub(crate) name: String,
+    command: Vec<String>,
+    child: Option<Child>,
+}
+
+impl Nats {
+    /// Starts a server, or a cluster of them, and waits until clients can connect.
+    pub(crate) async fn start(count: usize) -> Self {
+        Self::start_with(count, "").await
+    }
+
+    /// Starts with more in the configuration of each server.
+    pub(crate) async fn start_with(count: usize, more: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let addrs: Vec<_> = (0..count).map(|_| (free_addr(), free_addr())).collect();
+        let routes: Vec<_> = addrs.iter().map(|(_, route)| format!("nats://{route}")).collect();
+        let servers = addrs.iter().enumerate().map(|(index, (addr, route))| {
+            let name = format!("n{index}");
+            let store = folder.path().join(&name);
+            let mut text = format!(
+                "server_name: {name}\nlisten: {addr}\njetstream {{ store_dir: {:?}, max_mem: 1G, max_file: 4G }}\n{more}\n",
+                store.display().to_string()
+            );
+            if count > 1 {
+                text += &format!("cluster {{ name: test, listen: {route}, routes: [{}] }}\n", routes.join(", "));
+            }
+            let path = folder.path().join(format!("{name}.conf"));
+            std::fs::write(&path, text).unwrap();
+            let command = vec!["-c".to_owned(), path.display().to_string()];
+            NatsServer { addr: *addr, name, command, child: None }
+        });
+        let mut nats = Self { servers: servers.collect(), folder };
+        for server in &mut nats.servers {
+            server.start();
+        }
+        for server in &nats.servers {
+            server.listening().await;
+        }
+        nats
+    }
+
+    /// Returns what a hub is told of the servers, as a list of TOML.
+    pub(crate) fn urls(&self) -> String {
+        let urls: Vec<_> = self.servers.iter().map(|server| format!("\"nats://{}\"", server.addr)).collect();
+        format!("[{}]", urls.join(", "))
+    }
+
+    /// Returns the folder, for files that go with the servers.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+impl NatsServer {
+    /// Starts it, or starts it again with what it has stored.
+    pub(crate) fn start(&mut self) {
+        let program = Path::new(PROGRAM);
+        assert!(program.exists(), "there is no {PROGRAM}: run tests/venv once, which installs it");
+        let mut command = Command::new(program);
+        command.args(&self.command).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        self.child = Some(command.kill_on_drop(true).spawn().unwrap());
+    }
+
+    /// Waits until clients can connect.
+    pub(crate) async fn listening(&self) {
+        within(async {
+            while TcpStream::connect(self.addr).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.child.is_some()
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.as_ref().and_then(Child::id).expect("it runs")
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_raw(self.id().cast_signed()).unwrap(), signal).unwrap();
+    }
+
+    /// Kills it, as a power cut would.
+    pub(crate) async fn kill(&mut self) {
+        self.end(Signal::KILL).await;
+    }
+
+    /// Ends it with a signal, and waits for that.
+    pub(crate) async fn end(&mut self, signal: Signal) {
+        self.signal(signal);
+        let mut child = self.child.take().unwrap();
+        within(child.wait()).await.unwrap();
+    }
+}
