@@ -160,7 +160,6 @@ impl Blocks {
         (source[at..at + BLOCK] == *block).then_some(at)
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "the product is spread over the places, so any bits will do")]
     fn place(&self, block: &[u8]) -> usize {
         let number = block.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
         // A multiplicative hash: the high bits depend on all bytes.
