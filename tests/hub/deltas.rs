@@ -25,7 +25,7 @@ fn score(minute: u32) -> String {
 fn texts(peer: &Peer) -> Vec<String> {
     let text = |line: String| {
         let push: Option<Value> = serde_json::from_str(&line).ok();
-        push.map_or(line, |push| push["push"]["pub"]["data"].as_str().unwrap().to_owned())
+        push.map_or(line, |push| push["push"]["pub"]["data"].as_str().expect("a text").to_owned())
     };
     peer.lines().into_iter().map(text).collect()
 }

@@ -37,9 +37,9 @@ fn publish(hub: &SimulatedHub, channel: &str, lines: impl IntoIterator<Item = u3
 /// The channels and the texts of a peer's publications.
 fn read(peer: &Peer) -> Vec<(String, u32)> {
     let publication = |line: String| {
-        let push: Value = serde_json::from_str(&line).unwrap();
-        let text = |value: &Value| value.as_str().unwrap().to_owned();
-        (text(&push["push"]["channel"]), text(&push["push"]["pub"]["data"]).parse().unwrap())
+        let push: Value = serde_json::from_str(&line).expect("a push");
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        (text(&push["push"]["channel"]), text(&push["push"]["pub"]["data"]).parse().expect("a number"))
     };
     peer.lines().into_iter().map(publication).collect()
 }
@@ -55,7 +55,7 @@ fn lagging(hub: &SimulatedHub) -> Vec<(String, String)> {
 
 /// Where a client goes on that has read up to an offset.
 fn after(start: Start, offset: u64) -> Since {
-    Since::After { position: Position { offset, ..start.position.unwrap() }, or_newest: 0 }
+    Since::After { position: Position { offset, ..start.position.expect("it has a history") }, or_newest: 0 }
 }
 
 /// The connection stays, with its other channels, and the client gets everything once it asks again.
