@@ -149,12 +149,12 @@ fn subscription_far_beyond_the_bound_ends_at_once() {
 fn connection_that_is_found_to_lag_twice_in_a_pass_stays() {
     for hub in hubs() {
         let slow = connect(&hub, OnLag::Resubscribe);
-        ["busy", "other"].map(|channel| slow.subscribe_since(channel, Since::Now));
+        ["busy", "other"].into_iter().for_each(|channel| _ = slow.subscribe_since(channel, Since::Now));
         slow.pipe().limit(0);
-        ["busy", "other"].map(|channel| publish(&hub, channel, 1..=50));
+        ["busy", "other"].into_iter().for_each(|channel| publish(&hub, channel, 1..=50));
         assert_eq!(lagging(&hub), []);
         for line in 51..=300_u32 {
-            ["busy", "other"].map(|channel| _ = hub.publish_to(channel, &line.to_string()));
+            ["busy", "other"].into_iter().for_each(|channel| _ = hub.publish_to(channel, &line.to_string()));
         }
         hub.run_until_idle();
         assert_eq!(lagging(&hub).len(), 2);
