@@ -77,7 +77,7 @@ pub use key::{ApiKey, Key};
 pub use load_error::LoadError;
 pub use log::{LogConfig, LogFormat};
 pub use log_filter::LogFilter;
-pub use namespace::{ClientGroup, NamespaceConfig, NamespaceOptions, SubscriberGroup};
+pub use namespace::{ClientGroup, NamespaceConfig, NamespaceOptions, RecoveryMode, SubscriberGroup};
 pub use namespace_name::NamespaceName;
 pub use origin::{Origin, OriginPattern};
 pub use root::Config;

@@ -6,11 +6,12 @@ use super::directory::Directory;
 use super::history::Budget;
 use super::inbox::{Credit, Inbox};
 use super::keepers::Keepers;
+use super::lagging::Lagging;
 use super::observer::{Change, Observer};
 use super::occupancy::{Announcement, Changes};
 use super::placement::{Placement, SlotReservation};
 use super::shard::ShardParts;
-use super::{Command, ConnectionId, MessageShape, Shard, Sink};
+use super::{Channel, Command, ConnectionId, MessageShape, Shard, Sink};
 use crate::config::{ChannelOptions, HubLimits, SocketLimits, TuningConfig};
 use crate::metrics::Metrics;
 use arc_swap::{ArcSwap, Guard};
@@ -81,6 +82,7 @@ pub(super) struct Parts<S: Sink> {
     pub(super) history: Budget,
     pub(super) keepers: Keepers,
     pub(super) changes: Changes,
+    lagging: Arc<Lagging>,
     placement: Arc<Placement>,
     metrics: Arc<Metrics>,
     limits: ArcSwap<HubLimits>,
@@ -105,6 +107,7 @@ impl<S: Sink> Hub<S> {
             history: Budget::new(limits.history_bytes_max),
             keepers: Keepers::default(),
             changes: Changes::default(),
+            lagging: Arc::default(),
             placement: Arc::new(Placement::new(count, limits.connections_max)),
             metrics,
             limits: ArcSwap::from_pointee(limits.clone()),
@@ -130,6 +133,7 @@ impl<S: Sink> Hub<S> {
             tuning: &parts.tuning,
             inbox: Arc::clone(&parts.inboxes[index]),
             placement: Arc::clone(&parts.placement),
+            lagging: Arc::clone(&parts.lagging),
             metrics,
         })
     }
@@ -176,6 +180,12 @@ impl<S: Sink> Hub<S> {
         for channel in keepers.sweep(now, history) {
             directory.forget(&channel);
         }
+    }
+
+    /// Returns the subscriptions that have ended on their shards because their clients do not keep up, each with its
+    /// connection. Unsubscribe them, and tell the clients.
+    pub fn take_lagging(&self) -> Vec<(ConnectionId, Arc<Channel>)> {
+        self.parts.lagging.take()
     }
 
     /// Returns the limits of sockets. Load them once per batch, and do not keep the guard.

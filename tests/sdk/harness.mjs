@@ -96,6 +96,7 @@ export class Hub {
 /** A relay to the hub, whose connections can be cut while it goes on. */
 export class Cable {
   #sockets = new Set();
+  #downstreams = new Map();
   #server;
 
   static async to(hub) {
@@ -103,6 +104,8 @@ export class Cable {
     const { port } = new URL(hub.url);
     cable.#server = net.createServer((near) => {
       const far = net.connect(port, "127.0.0.1");
+      cable.#downstreams.set(far, near);
+      far.on("close", () => cable.#downstreams.delete(far));
       for (const [one, other] of [[near, far], [far, near]]) {
         cable.#sockets.add(one);
         one.on("error", () => {});
@@ -117,6 +120,18 @@ export class Cable {
     await once(cable.#server, "listening");
     cable.url = `ws://127.0.0.1:${cable.#server.address().port}/connection/websocket`;
     return cable;
+  }
+
+  /** Passes nothing on to clients any more, as one does that is too slow. */
+  hold() {
+    for (const [far, near] of this.#downstreams) {
+      far.unpipe(near);
+      far.pause();
+    }
+  }
+
+  release() {
+    for (const [far, near] of this.#downstreams) far.pipe(near);
   }
 
   /** Cuts every connection. */

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test as testOf } from "node:test";
 
-import { Cable, FORMATS, Hub, failure, next, now, subscribed, token, values } from "./harness.mjs";
+import { Cable, FORMATS, Hub, KEY, failure, next, now, path, subscribed, token, values } from "./harness.mjs";
 
 /** How long one test may take, in ms: longer than on any machine, reaching it is a failure. */
 const timeout = Number(process.env.SDK_TIMEOUT ?? 120_000);
@@ -206,6 +206,86 @@ function suite(format) {
     const received = await values(subscription, context.recovered ? 10 : 2);
     assert.deepEqual(received, context.recovered ? [...range(1, 9), "after"] : [1, "after"]);
     client.disconnect();
+    cable.close();
+  });
+
+  test("the newest publication of a cache comes with the subscription", async () => {
+    const cable = await Cable.to(hub);
+    const name = channel("cache");
+    const client = await hub.connected(format, {}, cable.url);
+    for (const value of range(1, 3)) await publish(name, value);
+    const subscription = await subscribed(client, format, name, { since: {} });
+    assert.ok(subscription.context.wasRecovering && subscription.context.recovered);
+    assert.deepEqual(await values(subscription, 1), [3]);
+    for (const missed of [4, 7]) {
+      const [away, again] = [next(client, "connecting"), next(subscription, "subscribed")];
+      cable.cut();
+      await away;
+      // All at once, so that it comes back before all of them or after.
+      await hub.api("batch", { commands: range(missed, missed + 2).map((data) => ({ publish: { channel: name, data } })) });
+      assert.ok((await again).recovered, "whatever it missed");
+      const last = missed + 2;
+      while (subscription.received.at(-1).value !== last) await next(subscription, "collected");
+    }
+    const offsets = subscription.received.map((one) => one.offset);
+    assert.deepEqual(offsets, offsets.toSorted((one, other) => one - other), "never back");
+    client.disconnect();
+    cable.close();
+  });
+
+  test("an application that reads its state first is asked again when it cannot go on from there", async () => {
+    const name = channel("small");
+    await publish(name, 0);
+    const client = await hub.connected(format);
+    const top = await client.history(name, { limit: 0 }).catch(() => null);
+    assert.equal(top, null, "only subscribers may ask");
+    // As an application does that keeps its state and the position of it: the first is too old, the second is not.
+    const { epoch } = (await hub.api("history", { channel: name, limit: 0 }));
+    await hub.api("batch", { commands: range(1, 5).map((data) => ({ publish: { channel: name, data } })) });
+    const positions = [{ offset: 1, epoch }, { offset: 9, epoch: "another" }, { offset: 4, epoch }];
+    let asked = 0;
+    const getState = async () => positions[asked++];
+    const retries = { minResubscribeDelay: 1, maxResubscribeDelay: 10 };
+    const subscription = await subscribed(client, format, name, { getState, ...retries });
+    assert.equal(asked, 3, "error 112 twice");
+    assert.ok(subscription.context.wasRecovering && subscription.context.recovered);
+    assert.deepEqual(await values(subscription, 2), [4, 5]);
+    client.disconnect();
+  });
+
+  test("deltas are asked for, and make the same publications of fewer bytes, also those that were missed", async () => {
+    const cable = await Cable.to(hub);
+    const name = channel("delta");
+    const client = await hub.connected(format, {}, cable.url);
+    const other = await hub.connected(format);
+    const subscription = await subscribed(client, format, name, { delta: "fossil" });
+    const whole = await subscribed(other, format, name);
+    // With characters of several bytes next to each other, which a delta must not cut.
+    const goals = ["\u{1f600}", "\u{1f601}", "é", "è"];
+    const score = (minute) => ({ home: "Alpha", away: "Béta, Bèta", minute, goal: goals[minute % 4], rain: "é".repeat(40) });
+    for (const minute of range(1, 20)) await publish(name, score(minute));
+    assert.deepEqual(await values(subscription, 20), range(1, 20).map(score));
+    const { numDeltaPayloads, numFullPayloads, compressionRatio } = subscription.deltaStats();
+    assert.deepEqual([numDeltaPayloads, numFullPayloads], [19, 1]);
+    assert.ok(compressionRatio > 0.5, `${compressionRatio}`);
+
+    const [away, again] = [next(client, "connecting"), next(subscription, "subscribed")];
+    cable.cut();
+    await away;
+    await hub.api("batch", { commands: range(21, 30).map((minute) => ({ publish: { channel: name, data: score(minute) } })) });
+    assert.ok((await again).recovered);
+    for (const minute of range(31, 40)) await publish(name, score(minute));
+    const expected = range(1, 40).map(score);
+    assert.deepEqual(await values(subscription, 40), expected);
+    assert.ok(subscription.deltaStats().numDeltaPayloads >= 19 + 8, "those that were missed are deltas too");
+    assert.deepEqual(await values(whole, 40), expected, "who did not ask gets whole ones");
+
+    const refused = await subscribed(client, format, channel("kept"), { delta: "fossil" });
+    await refused.publish(format.write(score(1)));
+    assert.deepEqual(await values(refused, 1), [score(1)], "where it is not allowed");
+    assert.equal(refused.deltaStats().numPublications, 0);
+    client.disconnect();
+    other.disconnect();
     cable.close();
   });
 
@@ -418,6 +498,38 @@ function suite(format) {
     assert.equal(new Set(lines).size, all);
     chat.close();
     clients.forEach((client) => client.disconnect());
+  });
+
+  test("a client that cannot keep up with a channel subscribes to it again, on the same connection", async () => {
+    const other = await Hub.start(["--config", path("hub.toml"), "--api-keys", KEY, "--outbox-bytes-max", "64KiB"]);
+    const cable = await Cable.to(other);
+    const client = await other.connected(format, {}, cable.url);
+    const [busy, quiet] = [channel(), channel()];
+    const [lagging, calm] = [await subscribed(client, format, busy), await subscribed(client, format, quiet)];
+    const moves = [];
+    client.on("connecting", (context) => moves.push(context));
+    calm.on("subscribing", (context) => moves.push(context));
+    const [away, again] = [next(lagging, "subscribing"), next(lagging, "subscribed")];
+    cable.hold();
+    // More than the sockets on the way hold.
+    const large = "x".repeat(60_000);
+    for (const _ of range(1, 40)) {
+      await other.api("batch", { commands: range(1, 10).map(() => ({ publish: { channel: busy, data: large } })) });
+    }
+    await other.api("publish", { channel: quiet, data: 1 });
+    cable.release();
+    assert.equal((await away).code, 2500);
+    const { wasRecovering, recovered } = await again;
+    assert.deepEqual([wasRecovering, recovered], [true, false], "it is told that it has missed something");
+    await other.api("publish", { channel: busy, data: "after" });
+    while (lagging.received.at(-1)?.value !== "after") await next(lagging, "collected");
+    const offsets = lagging.received.map((one) => one.offset);
+    assert.deepEqual(offsets.slice(0, -1), range(1, offsets.length - 1), "without a gap before");
+    assert.deepEqual(await values(calm, 1), [1]);
+    assert.deepEqual(moves, [], "nothing else has ended");
+    client.disconnect();
+    cable.close();
+    await other.stop();
   });
 
   test("clients of a hub that stops try again", async () => {

@@ -37,7 +37,7 @@ describe("what public suites expect", { concurrency: true }, () => {
       "token_strict = false",
       "[[namespace]] recovery: name = recovery",
       "[[namespace]] smallhistory: history_size = 2, name = smallhistory",
-      "[[namespace]] delta: name = delta",
+      "[[namespace]] delta: delta = true, name = delta",
     ]) {
       assert.ok(output.includes(`  ${line}  (`), `${line}: ${output}`);
     }
@@ -210,7 +210,7 @@ function suite(format) {
     client.disconnect();
   });
 
-  test("who asks for deltas gets whole publications, recovered ones too", async () => {
+  test("who asks for deltas gets the same publications, recovered ones too", async () => {
     const client = await hub.connected(format);
     const name = channel("delta");
     const subscription = await subscribed(client, format, name, { delta: "fossil" });
@@ -221,6 +221,8 @@ function suite(format) {
     await publish(name, ...versions.slice(3));
     client.connect();
     assert.deepEqual(await values(subscription, 6), versions);
+    const { numFullPayloads, numDeltaPayloads } = subscription.deltaStats();
+    assert.deepEqual([numFullPayloads, numDeltaPayloads], [2, 4], "the first of each connection is whole");
     client.disconnect();
   });
 

@@ -31,6 +31,7 @@ mod cases_tokens;
 mod centrifuge_clients;
 mod centrifuge_codes;
 mod centrifuge_commands;
+mod centrifuge_lagging;
 mod centrifuge_server_side;
 mod config_process;
 mod events;

@@ -1,7 +1,7 @@
 //! The ring of one channel: its newest publications, whose offsets have no gap.
 
 use super::{Budget, HistoryOptions};
-use crate::protocol::position::Epoch;
+use crate::protocol::position::{Epoch, Position};
 use crate::protocol::{Content, Details, Payload, Publication};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -174,6 +174,16 @@ impl History {
     pub(in crate::hub) fn count_since(&self, offset: u64) -> Option<usize> {
         let missed = usize::try_from(self.top.checked_sub(offset)?).ok()?;
         (missed <= self.entries.len()).then_some(missed)
+    }
+
+    /// Returns how many publications, one or none, a subscriber at this position needs to have the newest; `None` when
+    /// that is not here. A position before the first publication has nothing.
+    pub(in crate::hub) fn count_of_newest(&self, position: Option<Position>) -> Option<usize> {
+        let newest = Position { epoch: self.epoch, offset: self.top };
+        match position {
+            Some(position) if position == newest && self.top > 0 => Some(0),
+            _ => (!self.is_empty()).then_some(1),
+        }
     }
 
     /// Returns the bytes of the data of the newest `count` publications.

@@ -1,17 +1,20 @@
 //! The end of a connection: after its backlog, at once, or because it is gone or too slow.
 
 use super::connection::{Connection, Phase, SubscriptionRef};
-use super::shard_channel::ShardChannels;
+use super::shard_channel::{ShardChannels, Subscription};
 use super::state::Shard;
 use super::todo::Exit;
 use crate::config::{DrainCloseCode, HubLimits, SlowConsumer};
 use crate::hub::id::Slot;
-use crate::hub::{ConnectionId, Sink};
+use crate::hub::{ConnectionId, OnLag, Sink};
+use crate::protocol::centrifuge::DisconnectCode;
 use crate::protocol::encoding::Control;
 use crate::protocol::websocket::frame;
 use crate::protocol::{CloseCode, CloseReason};
 use bytes::Bytes;
+use smallvec::SmallVec;
 use std::mem;
+use std::sync::Arc;
 
 impl<S: Sink> Shard<S> {
     /// Moves a connection towards its end. Not while a round is under way.
@@ -77,9 +80,54 @@ impl<S: Sink> Shard<S> {
 
     fn handle_lag(&mut self, slot: Slot) {
         let Some(connection) = self.connections.get(slot) else { return };
-        match slow_consumer(&self.limits, &self.channels, connection) {
-            SlowConsumer::Close => self.begin_closing(slot, CloseReason::SlowConsumer),
-            SlowConsumer::Skip => self.skip_ahead(slot),
+        let policy = slow_consumer(&self.limits, &self.channels, connection);
+        // It may have been found to lag several times in one pass; after the first nothing is beyond the bound.
+        let Some(outcome) = self.lag_outcome(connection) else { return };
+        match outcome {
+            OnLag::Resubscribe => self.end_lagging(slot),
+            OnLag::Reconnect => {
+                self.begin_closing(slot, CloseReason::Centrifuge(DisconnectCode::InsufficientState));
+            }
+            OnLag::Policy if policy == SlowConsumer::Skip => self.skip_ahead(slot),
+            OnLag::Policy => self.begin_closing(slot, CloseReason::SlowConsumer),
+        }
+    }
+
+    /// Returns what becomes of a connection that lags: what is worst for one of its subscriptions beyond the bound;
+    /// `None` if none is.
+    fn lag_outcome(&self, connection: &Connection<S>) -> Option<OnLag> {
+        let beyond = connection.subscriptions.iter().filter_map(|one| self.beyond_bound(*one));
+        let worst = beyond.map(|subscription| subscription.on_lag).max();
+        // One that is drained gets no subscription any more.
+        worst.map(|worst| if connection.phase == Phase::Open { worst } else { OnLag::Policy })
+    }
+
+    /// Returns a subscription if it lags by more than the bound.
+    fn beyond_bound(&self, subscription: SubscriptionRef) -> Option<&Subscription> {
+        let channel = self.channels.get(subscription.channel)?;
+        let found = channel.subscriptions.get(subscription.index())?;
+        (channel.log.head() - found.cursor > self.limits.outbox_bytes_max as u64).then_some(found)
+    }
+
+    /// Ends the subscriptions that lag by more than the bound, and what they still had to get: their clients make them
+    /// again once they know.
+    fn end_lagging(&mut self, slot: Slot) {
+        let Some(connection) = self.connections.get(slot) else { return };
+        let id = connection.id(self.index, slot);
+        let is_lagging = |one: &SubscriptionRef| self.beyond_bound(*one).is_some();
+        let (lagging, kept): (SmallVec<[SubscriptionRef; 2]>, _) =
+            connection.subscriptions.iter().copied().partition(is_lagging);
+        if let Some(connection) = self.connections.get_mut(slot) {
+            connection.subscriptions = kept;
+            connection.control.iter_mut().for_each(|control| control.over_bound_since = None);
+        }
+        for subscription in lagging {
+            if let Some(channel) = self.channels.get(subscription.channel) {
+                let cursor = channel.subscriptions[subscription.index()].cursor;
+                self.counts.skipped += channel.log.publications_between(cursor, channel.log.head()) as u64;
+                self.lagging.note(id, Arc::clone(&channel.channel));
+            }
+            self.unsubscribe(subscription);
         }
     }
 

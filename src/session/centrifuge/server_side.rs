@@ -52,7 +52,7 @@ impl<S: Sink> ConnectedClient<S> {
         options: &Arc<ChannelOptions>,
         data: Option<Payload>,
     ) -> Result<(), SubscribeRefusal> {
-        let terms = Terms::new(options, None);
+        let terms = Terms::new(options, None).server_side();
         let encode = |start: Start, _: &mut dyn Iterator<Item = Publication>| -> Option<Bytes> {
             let body = PushBody::Subscribe(terms.push(start, data.clone()));
             Some(push_frame(self.format, &Push { channel: name.as_str().to_owned(), body }))
@@ -67,7 +67,7 @@ impl<S: Sink> ConnectedClient<S> {
         recover: Option<&StreamPosition>,
     ) -> Result<SubscribeResult, SubscribeRefusal> {
         let TokenChannel { name, options, subscription, ends_at } = channel;
-        let terms = Terms::new(options, recover);
+        let terms = Terms::new(options, recover).server_side();
         let result = Mutex::new(None);
         let encode = |start: Start, publications: &mut dyn Iterator<Item = Publication>| -> Option<Bytes> {
             let told = terms.result(start, publications);
@@ -94,7 +94,7 @@ impl<S: Sink> ConnectedClient<S> {
         if subscriptions.len() >= SUBSCRIPTIONS_MAX {
             return Err(SubscribeRefusal::Subscriptions);
         }
-        let options = self.subscribe_options(options, terms.since(), server.chan_info);
+        let options = self.subscribe_options(options, terms, server.chan_info);
         match self.engine.subscribe_with(self.id, name, options, &self.budget, encode).await {
             Ok(subscribed) => {
                 let (channel, ends_at) = (subscribed.channel, server.ends_at);
