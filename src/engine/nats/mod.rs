@@ -5,6 +5,10 @@
 
 pub mod subject;
 
+pub mod check;
+pub mod init;
+pub mod stream;
+
 pub mod credentials;
 pub mod id;
 pub mod link;
