@@ -5,6 +5,8 @@
 
 pub mod subject;
 
+pub mod sequence;
+
 pub mod check;
 pub mod init;
 pub mod stream;
