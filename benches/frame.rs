@@ -5,7 +5,7 @@
 
 use criterion::{Criterion, Throughput};
 use std::hint::black_box;
-use throng::protocol::centrifuge::Format;
+use throng::protocol::centrifuge::{Chain, Format};
 use throng::protocol::encoding::Encoded;
 use throng::protocol::websocket::frame::{self, Head, Opcode};
 use throng::protocol::{ChannelName, Encoding, Payload, Publication, chat};
@@ -43,7 +43,7 @@ fn main() {
         for (of, payload) in [("line", &payload), ("value", &json)] {
             let publication = Publication { offset: 1_000_000, at: 0, payload: payload.clone() };
             group.bench_function(format!("{name}_push_of_a_{of}_of_64_bytes"), |bencher| {
-                bencher.iter(|| match encoding.encode(&start, black_box(&publication)) {
+                bencher.iter(|| match encoding.encode(&start, black_box(&publication), &mut Chain::default()) {
                     Encoded::Push(prefix, data, _) => assert!(prefix.len() > 20 && data.len() >= 64),
                     Encoded::AsPublished | Encoded::Framed(..) => unreachable!("it is a push"),
                 });

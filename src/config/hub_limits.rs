@@ -51,6 +51,8 @@ section! {
         history_bytes_max: usize = bytes(0, 1 << 40), text("67108864"), AtOnce;
 
         /// What happens to a connection that cannot keep up: close it with 4008, or skip messages and tell it how many.
+        ///
+        /// A client of the Centrifuge protocol that knows its positions where it lags subscribes there again instead.
         slow_consumer: SlowConsumer = Choice(SlowConsumer::WORDS), text("close"), AtOnce;
 
         /// Time between two pings to a connection.

@@ -80,7 +80,7 @@ pub use key::{ApiKey, Key};
 pub use load_error::LoadError;
 pub use log::{LogConfig, LogFormat};
 pub use log_filter::LogFilter;
-pub use namespace::{ClientGroup, NamespaceConfig, NamespaceOptions, SubscriberGroup};
+pub use namespace::{ClientGroup, NamespaceConfig, NamespaceOptions, RecoveryMode, SubscriberGroup};
 pub use namespace_name::NamespaceName;
 pub use nats_server::NatsServer;
 pub use origin::{Origin, OriginPattern};

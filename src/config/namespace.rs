@@ -46,6 +46,19 @@ section! {
         /// What is missing from the history is never left out silently: the client is told that it could not recover.
         recovery: bool = Switch, text("true"), NewSubscriptions;
 
+        /// What clients that return get: `stream` for everything that they missed, or `cache` for the newest
+        /// publication alone. Without --recovery it does nothing.
+        ///
+        /// With `cache` a channel is a value that changes: its newest publication says everything, so nothing was
+        /// missed that matters. A client that asks for it gets it with its first subscription too.
+        recovery_mode: RecoveryMode = Choice(RecoveryMode::WORDS), text("stream"), NewSubscriptions;
+
+        /// Clients of the Centrifuge protocol may ask for deltas: each publication as what has changed since the last.
+        ///
+        /// It saves bytes where publications are alike. It costs a comparison of two publications per shard and format,
+        /// however many clients asked for it, and nothing while none has.
+        delta: bool = Switch, Unset, NewSubscriptions;
+
         /// Publications tell their positions, so that clients see whether they missed any. Needs --history-size.
         positioning: bool = Switch, Unset, NewSubscriptions;
 
@@ -113,6 +126,16 @@ section! {
 }
 
 choice! {
+    /// What clients that return get.
+    pub enum RecoveryMode {
+        /// Everything that they missed, or nothing.
+        Stream = "stream",
+        /// The newest publication.
+        Cache = "cache",
+    }
+}
+
+choice! {
     /// Clients that may subscribe.
     pub enum SubscriberGroup {
         /// Every client.
@@ -139,6 +162,13 @@ choice! {
         Nobody = "nobody",
         /// Clients that the application lets.
         Hook = "hook",
+    }
+}
+
+impl RecoveryMode {
+    /// Returns the word of the configuration.
+    pub const fn word(self) -> &'static str {
+        Self::WORDS[self as usize]
     }
 }
 

@@ -141,9 +141,10 @@ impl Channel {
         order.close_if_unused()
     }
 
-    /// Returns the offset after which its history has everything; `None` without history.
-    pub(super) fn history_floor(&self) -> Option<u64> {
-        self.order.lock().history.as_ref().map(|history| history.floor())
+    /// Returns the position after which its history has everything; `None` without history.
+    pub(super) fn history_floor(&self) -> Option<Position> {
+        let order = self.order.lock();
+        order.history.as_ref().map(|history| Position { epoch: history.epoch(), offset: history.floor() })
     }
 
     /// Runs `f` at one point of the channel's order.

@@ -4,6 +4,7 @@ use super::ConnectionId;
 use super::channel::Channel;
 use super::channel_key::ChannelKey;
 use super::inspection::Inspection;
+use super::lagging::OnLag;
 use super::reply::ReplyPermit;
 use crate::config::HubLimits;
 use crate::protocol::backlog::Backlog;
@@ -34,6 +35,10 @@ pub enum Command<S> {
         id: ConnectionId,
         /// The channel to read from.
         channel: Arc<Channel>,
+        /// How it gets that channel.
+        encoding: Encoding,
+        /// What becomes of the subscription if it lags.
+        on_lag: OnLag,
         /// What the connection gets first.
         backlog: Backlog,
         /// Pays for it; `None` where it is bounded because a connection subscribes once.

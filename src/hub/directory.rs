@@ -132,11 +132,17 @@ impl Directory {
 
     /// Removes a channel, unless a newer one has its name by now.
     pub(super) fn forget(&self, channel: &Arc<Channel>) {
-        if let Some(partition) = self.partition(channel.name()) {
+        let floor = self.partition(channel.name()).zip(channel.history_floor());
+        self.channels.remove_if(channel.name(), |_, known| {
+            let is_it = Arc::ptr_eq(known, channel);
             // Before it can be opened anew: what it has dropped is not known to the next one either.
-            channel.history_floor().into_iter().for_each(|floor| partition.raise_floor(floor));
-        }
-        self.channels.remove_if(channel.name(), |_, known| Arc::ptr_eq(known, channel));
+            if let Some((partition, floor)) =
+                floor.filter(|(partition, floor)| is_it && floor.epoch == partition.epoch())
+            {
+                partition.raise_floor(floor.offset);
+            }
+            is_it
+        });
     }
 
     fn max(&self) -> usize {

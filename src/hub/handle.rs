@@ -7,11 +7,12 @@ use super::directory::Directory;
 use super::history::Budget;
 use super::inbox::{Credit, Inbox};
 use super::keepers::Keepers;
+use super::lagging::Lagging;
 use super::observer::{Change, Observer};
 use super::occupancy::{Announcement, Changes};
 use super::placement::{Placement, SlotReservation};
 use super::shard::ShardParts;
-use super::{Command, ConnectionId, MessageShape, Partitions, Shard, Sink};
+use super::{Channel, Command, ConnectionId, MessageShape, Partitions, Shard, Sink};
 use crate::config::{ChannelOptions, HubLimits, SocketLimits, TuningConfig};
 use crate::metrics::Metrics;
 use crate::protocol::ChannelName;
@@ -83,6 +84,7 @@ pub(super) struct Parts<S: Sink> {
     pub(super) history: Budget,
     pub(super) keepers: Keepers,
     pub(super) changes: Changes,
+    lagging: Arc<Lagging>,
     placement: Arc<Placement>,
     metrics: Arc<Metrics>,
     limits: ArcSwap<HubLimits>,
@@ -107,6 +109,7 @@ impl<S: Sink> Hub<S> {
             history: Budget::new(limits.history_bytes_max),
             keepers: Keepers::default(),
             changes: Changes::default(),
+            lagging: Arc::default(),
             placement: Arc::new(Placement::new(count, limits.connections_max)),
             metrics,
             limits: ArcSwap::from_pointee(limits.clone()),
@@ -132,6 +135,7 @@ impl<S: Sink> Hub<S> {
             tuning: &parts.tuning,
             inbox: Arc::clone(&parts.inboxes[index]),
             placement: Arc::clone(&parts.placement),
+            lagging: Arc::clone(&parts.lagging),
             metrics,
         })
     }
@@ -178,6 +182,12 @@ impl<S: Sink> Hub<S> {
         for channel in keepers.sweep(now, history) {
             directory.forget(&channel);
         }
+    }
+
+    /// Returns the subscriptions that have ended on their shards, because their clients do not keep up or something was
+    /// lost, each with its connection. Unsubscribe them, and tell the clients.
+    pub fn take_lagging(&self) -> Vec<(ConnectionId, Arc<Channel>)> {
+        self.parts.lagging.take()
     }
 
     /// Returns the limits of sockets. Load them once per batch, and do not keep the guard.

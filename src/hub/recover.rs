@@ -4,7 +4,7 @@
 use super::history::{Backfill, History, HistoryOptions, RECOVERED_MAX};
 use super::partition::Partition;
 use super::{DirectoryFull, HistoryQuery, Hub, Since, Sink};
-use crate::config::ChannelOptions;
+use crate::config::{ChannelOptions, RecoveryMode};
 use crate::protocol::{ChannelName, Position};
 use std::sync::Arc;
 
@@ -49,6 +49,7 @@ impl<S: Sink> Hub<S> {
         let wanted = match since {
             Since::Now => Wanted::Position,
             Since::Newest(wanted) => Wanted::Newest(wanted.min(RECOVERED_MAX), None),
+            _ if recovers && options.options.recovery_mode == RecoveryMode::Cache => Wanted::Newest(1, None),
             Since::After { position, .. } if recovers => Wanted::After(position),
             Since::Offset(offset) if recovers => Wanted::After(Position { epoch: partition.epoch(), offset }),
             Since::After { or_newest: wanted, .. } => Wanted::Newest(wanted.min(RECOVERED_MAX), None),

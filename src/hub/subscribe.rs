@@ -7,9 +7,10 @@ use super::channel::{Channel, Newcomer, Order, Removed, Told};
 use super::handle::Parts;
 use super::history::{History, RECOVERED_MAX};
 use super::inbox::Credit;
+use super::lagging::OnLag;
 use super::observer::Change;
 use super::{Command, ConnectionId, DirectoryFull, Hub, MessageShape, ReplyPermit, Sink};
-use crate::config::ChannelOptions;
+use crate::config::{ChannelOptions, RecoveryMode};
 use crate::metrics::Metrics;
 use crate::protocol::backlog::Backlog;
 use crate::protocol::position::Start;
@@ -70,6 +71,8 @@ pub struct SubscribeOptions {
     pub bytes_max: usize,
     /// What others may know of the client; `None` for an anonymous one.
     pub info: Option<Arc<Profile>>,
+    /// What becomes of the subscription if it lags.
+    pub on_lag: OnLag,
 }
 
 /// A subscription that was made.
@@ -302,7 +305,8 @@ fn add_subscriber<'a, S: Sink>(
     let told = Told { count, events: encoding.tells_presence() };
     let is_change = order.add(id, Newcomer { told, info: &options.info });
     let permit = opening.take().map(|opening| opening.permit);
-    credit.push(Command::Subscribe { id, channel: Arc::clone(channel), backlog, permit });
+    let (channel, on_lag) = (Arc::clone(channel), options.on_lag);
+    credit.push(Command::Subscribe { id, channel, encoding, on_lag, backlog, permit });
     Attempt::Done(start, is_change)
 }
 
@@ -343,16 +347,23 @@ fn begin(
 /// Returns how many of the newest publications are all that a subscriber missed; `None` when not all are here, or when
 /// they are too many.
 fn recoverable(history: &History, options: &SubscribeOptions) -> Option<usize> {
-    let (epoch, offset) = match options.since {
-        Since::After { position, .. } => (position.epoch, position.offset),
-        Since::Offset(offset) => (history.epoch(), offset),
-        Since::Now | Since::Newest(_) => return None,
-    };
-    if epoch != history.epoch() || !options.channel.options.recovery {
-        return None;
-    }
-    let missed = history.count_since(offset)?;
+    let missed = match (options.since, options.channel.options.recovery_mode) {
+        (Since::Now | Since::Newest(_), _) => return None,
+        _ if !options.channel.options.recovery => return None,
+        (since, RecoveryMode::Cache) => history.count_of_newest(known_position(since)),
+        (Since::Offset(offset), RecoveryMode::Stream) => history.count_since(offset),
+        (Since::After { position, .. }, RecoveryMode::Stream) if position.epoch != history.epoch() => None,
+        (Since::After { position, .. }, RecoveryMode::Stream) => history.count_since(position.offset),
+    }?;
     (missed <= RECOVERED_MAX && history.fitting(missed, options.bytes_max) == missed).then_some(missed)
+}
+
+/// Returns the position that a subscriber names, if it names the incarnation too.
+fn known_position(since: Since) -> Option<Position> {
+    match since {
+        Since::After { position, .. } => Some(position),
+        Since::Now | Since::Newest(_) | Since::Offset(_) => None,
+    }
 }
 
 /// Returns how many of the newest publications a subscriber gets that asked for some.

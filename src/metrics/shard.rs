@@ -37,7 +37,8 @@ counters! {
         Counter bytes,
         /// Times that a connection was parked on a full socket.
         Counter parks,
-        /// Publications that the policy skip left out.
+        /// Publications that connections did not get because they are too slow: the policy skip left them out, or a
+        /// subscription ended, whose client asks for them again.
         Counter skipped,
         /// Passes of the shard.
         Counter passes,

@@ -7,6 +7,7 @@ pub(crate) mod pace;
 
 mod cgroup;
 pub(crate) mod histories;
+pub(crate) mod lagging;
 pub(crate) mod memory;
 pub(crate) mod occupancy;
 pub(crate) mod process;

@@ -1,5 +1,6 @@
 //! A backlog: what a subscriber gets of a channel's past, as bytes for the wire.
 
+use super::centrifuge::Chain;
 use super::channel_name::ChannelName;
 use super::chat;
 use super::encoding::{Encoded, Encoding, WINDOW_MAX};
@@ -27,13 +28,13 @@ impl Encoding {
         publications: impl Iterator<Item = Publication>,
         is_split: bool,
     ) -> Backlog {
-        let channel = self.start(channel);
+        let (channel, mut chain) = (self.start(channel), Chain::default());
         let mut wire = Frames { encoding: self, is_split, message: Vec::new(), wire: Vec::new() };
         if self == Self::NumberedLines {
             wire.add(&[&chat::position(start)]);
         }
         for publication in publications {
-            match self.encode(&channel, &publication) {
+            match self.encode(&channel, &publication, &mut chain) {
                 Encoded::AsPublished => wire.add(&[&publication.payload.data]),
                 Encoded::Framed(prefix, body) => wire.add(&[prefix.as_slice(), &body]),
                 Encoded::Push(prefix, data, suffix) => wire.add(&[&prefix, &data, suffix]),

@@ -3,7 +3,7 @@
 //! The hub knows what has to be said; only an encoding knows frames. A publication is encoded once per shard and
 //! encoding, while it is copied into the log.
 
-use super::centrifuge::{self, DisconnectCode, Format, Push, close, publication as push};
+use super::centrifuge::{self, Chain, DisconnectCode, Format, Push, close, publication as push};
 use super::channel_name::ChannelName;
 use super::close::CloseReason;
 use super::close_code::CloseCode;
@@ -34,6 +34,8 @@ pub enum Encoding {
     /// Pushes of the Centrifuge protocol. In JSON each is ended by `\n`, and a range is the body of one text message
     /// without its last `\n`; in Protobuf a length stands before each, and a range is the body of one binary message.
     Centrifuge(Format),
+    /// The same, with publications as what has changed since the one before.
+    CentrifugeDeltas(Format),
 }
 
 /// How a publication stands in a log.
@@ -75,25 +77,26 @@ impl Encoding {
     /// Returns what every publication to a channel begins with: to be made once per log, for [`Encoding::encode`].
     pub fn start(self, channel: &ChannelName) -> Box<[u8]> {
         match self {
-            Self::Centrifuge(format) => push::start(format, channel.as_str()),
+            Self::Centrifuge(format) | Self::CentrifugeDeltas(format) => push::start(format, channel.as_str()),
             Self::Lines | Self::NumberedLines | Self::Frames => Box::default(),
         }
     }
 
-    /// Encodes a publication for a log. `start` is that of the channel.
+    /// Encodes a publication for a log. `start` is that of the channel, and `chain` that of the log: what its readers
+    /// have of the publication before.
     ///
     /// # Hot path
     ///
     /// Once per publication, shard and encoding. A line for connections that get lines is left as it is.
     #[inline]
-    pub fn encode(self, start: &[u8], publication: &Publication) -> Encoded {
+    pub fn encode(self, start: &[u8], publication: &Publication, chain: &mut Chain) -> Encoded {
         match (self, publication.payload.content) {
             (Self::Lines, Content::Line) => Encoded::AsPublished,
-            _ => self.encode_anew(start, publication),
+            _ => self.encode_anew(start, publication, chain),
         }
     }
 
-    fn encode_anew(self, start: &[u8], publication: &Publication) -> Encoded {
+    fn encode_anew(self, start: &[u8], publication: &Publication, chain: &mut Chain) -> Encoded {
         match self {
             Self::Lines => Encoded::Framed(Prefix::EMPTY, as_line(publication)),
             Self::NumberedLines => Encoded::Framed(Prefix::number(publication), as_line(publication)),
@@ -102,30 +105,39 @@ impl Encoding {
                 let (prefix, data, suffix) = push::encode(format, start, publication);
                 Encoded::Push(prefix, data, suffix)
             }
+            Self::CentrifugeDeltas(format) => {
+                let (prefix, data, suffix) = push::encode_delta(format, start, publication, chain);
+                Encoded::Push(prefix, data, suffix)
+            }
         }
     }
 
     /// Returns the frame head for a range of `bytes` of a log, and the bytes of the range that follow it.
     pub fn frame(self, bytes: usize) -> (Head, usize) {
         match self {
-            Self::Lines | Self::NumberedLines | Self::Centrifuge(Format::Json) => {
-                (Head::new(Opcode::Text, bytes - 1), bytes - 1)
-            }
+            Self::Lines
+            | Self::NumberedLines
+            | Self::Centrifuge(Format::Json)
+            | Self::CentrifugeDeltas(Format::Json) => (Head::new(Opcode::Text, bytes - 1), bytes - 1),
             Self::Frames => (Head::EMPTY, bytes),
-            Self::Centrifuge(Format::Protobuf) => (Head::new(Opcode::Binary, bytes), bytes),
+            Self::Centrifuge(Format::Protobuf) | Self::CentrifugeDeltas(Format::Protobuf) => {
+                (Head::new(Opcode::Binary, bytes), bytes)
+            }
         }
     }
 
     /// Encodes what the hub has to tell; nothing where the protocol has no room for it.
     pub fn control(self, control: Control<'_>) -> Bytes {
         match (self, control) {
-            (Self::Centrifuge(format), Control::Ping) => close::ping(format),
-            (Self::Centrifuge(_), Control::Close(reason, code)) => close::frame(reason, code),
+            (Self::Centrifuge(format) | Self::CentrifugeDeltas(format), Control::Ping) => close::ping(format),
+            (Self::Centrifuge(_) | Self::CentrifugeDeltas(_), Control::Close(reason, code)) => {
+                close::frame(reason, code)
+            }
             (_, Control::Ping) => frame::ping(),
             (_, Control::Pong(body)) => frame::pong(body),
             (_, Control::Close(reason, code)) => frame::close(reason, code),
             (Self::Lines | Self::NumberedLines, Control::Missed(publications)) => chat::skipped(publications),
-            (Self::Frames | Self::Centrifuge(_), Control::Missed(_)) => Bytes::new(),
+            (Self::Frames | Self::Centrifuge(_) | Self::CentrifugeDeltas(_), Control::Missed(_)) => Bytes::new(),
         }
     }
 
@@ -144,14 +156,16 @@ impl Encoding {
     pub fn presence_event(self, channel: &str, event: &PresenceEvent, out: &mut Vec<u8>) {
         match self {
             Self::NumberedLines => chat::presence_event(event, out),
-            Self::Centrifuge(format) => centrifuge::push(format, &Push::presence(channel, event), out),
+            Self::Centrifuge(format) | Self::CentrifugeDeltas(format) => {
+                centrifuge::push(format, &Push::presence(channel, event), out);
+            }
             Self::Lines | Self::Frames => {}
         }
     }
 
     /// Returns whether a connection can be told who joins and leaves.
     pub fn tells_presence(self) -> bool {
-        matches!(self, Self::NumberedLines | Self::Centrifuge(_))
+        self == Self::NumberedLines || self.format().is_some()
     }
 
     /// Returns whether a connection can be told what it missed. The echo protocol returns the client's own bytes only.
@@ -170,26 +184,34 @@ impl Encoding {
             Self::Lines => 0,
             Self::NumberedLines => 1,
             Self::Frames => 2,
-            Self::Centrifuge(Format::Json) => 3,
-            Self::Centrifuge(Format::Protobuf) => 4,
+            Self::Centrifuge(Format::Json) | Self::CentrifugeDeltas(Format::Json) => 3,
+            Self::Centrifuge(Format::Protobuf) | Self::CentrifugeDeltas(Format::Protobuf) => 4,
         }
     }
 
     /// Returns whether a connection gets nothing, and no ping either, until its client has connected by the protocol.
     /// SDKs do not answer pings before.
     pub fn waits_for_client(self) -> bool {
-        matches!(self, Self::Centrifuge(_))
+        self.format().is_some()
     }
 
     /// Returns why a connection is closed that answers a ping that was not sent; `None` if it is not.
     pub fn stray_pong(self) -> Option<CloseReason> {
-        matches!(self, Self::Centrifuge(_)).then_some(CloseReason::Centrifuge(DisconnectCode::BadRequest))
+        self.format().map(|_| CloseReason::Centrifuge(DisconnectCode::BadRequest))
     }
 
     /// Returns whether a connection may miss something and go on. A client of the Centrifuge protocol cannot be told:
     /// it connects again, and gets what it missed.
     pub fn may_skip(self) -> bool {
-        !matches!(self, Self::Centrifuge(_))
+        self.format().is_none()
+    }
+
+    /// Returns the format of the Centrifuge protocol; `None` for other protocols.
+    fn format(self) -> Option<Format> {
+        match self {
+            Self::Centrifuge(format) | Self::CentrifugeDeltas(format) => Some(format),
+            Self::Lines | Self::NumberedLines | Self::Frames => None,
+        }
     }
 }
 
@@ -252,7 +274,7 @@ mod tests {
     fn encoded(encoding: Encoding, offset: u64, payload: Payload) -> Vec<u8> {
         let publication = Publication { offset, at: 5_999, payload };
         let start = encoding.start(&ChannelName::parse("news").unwrap());
-        match encoding.encode(&start, &publication) {
+        match encoding.encode(&start, &publication, &mut Chain::default()) {
             Encoded::AsPublished => publication.payload.data.to_vec(),
             Encoded::Framed(prefix, body) => [prefix.as_slice(), &body].concat(),
             Encoded::Push(prefix, data, suffix) => [&prefix, &data[..], suffix].concat(),
@@ -298,6 +320,35 @@ mod tests {
                 [data + 14, b'\"', data + 12, 0x12, 4, b'n', b'e', b'w', b's', b'\"', data + 4, b'0', 7, b'\"', data];
             assert_eq!(encoded(Encoding::Centrifuge(Format::Protobuf), 7, payload), [&lengths, in_protobuf].concat());
         }
+    }
+
+    /// In the log of those who asked for deltas each publication is made of the last, until the chain begins anew.
+    #[test]
+    fn deltas_are_pushes_of_what_has_changed() {
+        let encoding = Encoding::CentrifugeDeltas(Format::Json);
+        let (start, mut chain) = (encoding.start(&ChannelName::parse("news").unwrap()), Chain::default());
+        let mut push = |offset, data, is_newcomer: bool| {
+            if is_newcomer {
+                chain.restart();
+            }
+            let publication = Publication { offset, at: 0, payload: payload(Content::Json, data) };
+            match encoding.encode(&start, &publication, &mut chain) {
+                Encoded::Push(prefix, data, suffix) => {
+                    String::from_utf8([&prefix, &data[..], suffix].concat()).unwrap()
+                }
+                other => panic!("{other:?}"),
+            }
+        };
+        let [one, two] = [&br#"{"score":[0,0],"minute":44}"#[..], br#"{"score":[1,0],"minute":44}"#];
+        let line = |publication: &str| format!("{{\"push\":{{\"channel\":\"news\",\"pub\":{publication}}}}}\n");
+        let whole = r#"{"offset":7,"data":"{\"score\":[0,0],\"minute\":44}"}"#;
+        assert_eq!(push(7, one, true), line(whole));
+        let changed = push(8, two, false);
+        assert!(
+            changed.starts_with(r#"{"push":{"channel":"news","pub":{"offset":8,"delta":true,"data":"R\n"#),
+            "{changed}"
+        );
+        assert_eq!(push(7, one, true), line(whole));
     }
 
     /// A range leaves as it stands: one message, of which JSON has no last newline.

@@ -11,6 +11,7 @@ pub mod backlog;
 pub mod channel_name;
 pub mod chat;
 pub mod encoding;
+pub mod fossil;
 pub mod json;
 pub mod position;
 pub mod presence;

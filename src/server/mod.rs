@@ -36,6 +36,7 @@ use crate::operation::api_key::ApiKeyCheck;
 use crate::operation::expiry;
 use crate::operation::histories;
 use crate::operation::idempotency::Idempotency;
+use crate::operation::lagging;
 use crate::operation::lifecycle::Lifecycle;
 use crate::operation::memory::Memory;
 use crate::operation::occupancy;
@@ -193,6 +194,8 @@ impl Server {
         monitors.spawn(async move { histories::sweep(&monitored.engine).await });
         let monitored = Arc::clone(&state);
         monitors.spawn(async move { occupancy::announce(&monitored.engine).await });
+        let monitored = Arc::clone(&state);
+        monitors.spawn(async move { lagging::watch(&monitored).await });
         let monitored = Arc::clone(&state);
         monitors.spawn(async move { monitored.watchdog.watch(monitored.hub()).await });
         watch_tokens(&mut monitors, &state);

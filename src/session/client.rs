@@ -43,7 +43,8 @@ impl<S: Sink> Client<S> {
         let OpenOptions { since, shape, .. } = *options;
         let info = options.info.clone();
         let bytes_max = self.engine.hub().limits().outbox_bytes_max;
-        let options = SubscribeOptions { since, shape, bytes_max, now: 0, channel: Arc::clone(&options.channel), info };
+        let channel = Arc::clone(&options.channel);
+        let options = SubscribeOptions { since, shape, bytes_max, channel, info, ..SubscribeOptions::default() };
         Ok(self.engine.subscribe(self.id, name, options).await?.channel)
     }
 

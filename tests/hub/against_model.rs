@@ -5,6 +5,7 @@
 //! A seed decides everything, and a failure prints it. `THRONG_SEED=7` runs that seed, `THRONG_SEEDS=100000` as many.
 
 mod checks;
+mod lagging;
 
 use crate::simulation::{Life, Line, Members, Peer, SimulatedHub, View};
 use rand::rngs::StdRng;
@@ -12,9 +13,9 @@ use rand::{Rng, SeedableRng};
 use std::collections::HashMap;
 use std::env;
 use std::time::Duration;
-use throng::config::{HubLimits, SlowConsumer, TuningConfig};
+use throng::config::{HubLimits, RecoveryMode, SlowConsumer, TuningConfig};
 use throng::engine::replies::{REPLY_BYTES_MAX, ReplyBudget};
-use throng::hub::{Command, HistoryOptions, MessageShape, Published, Since};
+use throng::hub::{Command, HistoryOptions, MessageShape, OnLag, Published, Since};
 use throng::protocol::centrifuge::Format;
 use throng::protocol::{CloseReason, Encoding, Epoch, Position};
 
@@ -30,9 +31,12 @@ const CHANNELS: [&str; 3] = ["a", "b", "c"];
 const REPLY: &str = " [reply] ";
 
 /// How somebody may get a channel.
-const ENCODINGS: [Encoding; 5] = {
-    use Encoding::{Centrifuge, Frames, Lines, NumberedLines};
-    [Lines, NumberedLines, Frames, Centrifuge(Format::Json), Centrifuge(Format::Protobuf)]
+const ENCODINGS: [Encoding; 7] = {
+    use Encoding::{Centrifuge, CentrifugeDeltas, Frames, Lines, NumberedLines};
+    let [json, protobuf] = [Format::Json, Format::Protobuf];
+    let (whole, deltas) =
+        ([Centrifuge(json), Centrifuge(protobuf)], [CentrifugeDeltas(json), CentrifugeDeltas(protobuf)]);
+    [Lines, NumberedLines, Frames, whole[0], whole[1], deltas[0], deltas[1]]
 };
 
 /// More than the bytes of a push besides its text.
@@ -68,6 +72,10 @@ struct Subscriber {
     since: Duration,
     /// What it knows of who is there, if it is told.
     view: Option<View>,
+    /// What becomes of its subscriptions if they lag.
+    on_lag: OnLag,
+    /// The lines at which it went on, after it could not get what it missed before them.
+    lost: Vec<(&'static str, usize)>,
 }
 
 /// The reference model: every channel is a list, every subscriber a range of it.
@@ -78,6 +86,8 @@ struct World {
     published: HashMap<&'static str, Vec<Line>>,
     lives: HashMap<&'static str, Life>,
     history: HistoryOptions,
+    /// Only the newest publication of a channel matters to those who return.
+    is_cache: bool,
     subscribers: Vec<Subscriber>,
     members: Members,
     /// Somebody asks after every step who is there. Otherwise hardly anybody does, so that joins and leaves cancel.
@@ -114,6 +124,10 @@ impl World {
             ttl: milliseconds([1000, 86_400_000][random.random_range(0..2)]),
         };
         hub.keep(history.size, history.ttl);
+        let is_cache = random.random_ratio(1, 4);
+        if is_cache {
+            hub.reload(|options| options.recovery_mode = RecoveryMode::Cache);
+        }
         let published = CHANNELS.into_iter().map(|channel| (channel, Vec::new())).collect();
         let lives = CHANNELS.into_iter().map(|channel| (channel, Life::new(0, None))).collect();
         let mut members = Members::default();
@@ -121,7 +135,19 @@ impl World {
         members.reload(&hub, is_on, tells);
         let is_asking = random.random();
         let subscribers = vec![];
-        Self { hub, limits, random, published, lives, history, subscribers, members, is_asking, is_closing_all: false }
+        Self {
+            hub,
+            limits,
+            random,
+            published,
+            lives,
+            history,
+            is_cache,
+            subscribers,
+            members,
+            is_asking,
+            is_closing_all: false,
+        }
     }
 
     fn run(&mut self) {
@@ -154,6 +180,7 @@ impl World {
                 }
                 _ => self.hub.run_until_idle(),
             }
+            self.subscribe_lagging();
             self.check_step();
         }
         if self.random.random() {
@@ -199,6 +226,12 @@ impl World {
         if self.random.random() {
             peer = peer.user(["a", "b"][self.random.random_range(0..2)]);
         }
+        let on_lag = match self.random.random_range(0..4) {
+            0 | 1 if !encoding.may_skip() => OnLag::Resubscribe,
+            2 if !encoding.may_skip() => OnLag::Reconnect,
+            _ => OnLag::Policy,
+        };
+        peer = peer.on_lag(on_lag);
         let is_mute = self.random.random_ratio(1, 10);
         if is_mute {
             peer = peer.mute();
@@ -224,6 +257,8 @@ impl World {
             replies: 0,
             since: self.hub.now(),
             view,
+            on_lag,
+            lost: vec![],
         });
     }
 
@@ -261,6 +296,10 @@ impl World {
     /// Subscribes from any point and checks what the peer is told about what it gets.
     fn subscribe(&mut self, peer: &Peer, channel: &'static str) -> Due {
         let since = self.since(channel);
+        self.subscribe_since(peer, channel, since)
+    }
+
+    fn subscribe_since(&mut self, peer: &Peer, channel: &'static str, since: Since) -> Due {
         let start = peer.subscribe_since(channel, since);
         self.members.join(channel, peer);
         let epoch = start.position.map(|position| position.epoch);
@@ -278,6 +317,7 @@ impl World {
             Since::Newest(wanted) => assert!(start.publications <= wanted && start.is_recovered.is_none()),
             Since::Offset(_) => unreachable!("its own test"),
             Since::After { position, or_newest } => {
+                let position = if self.is_cache { self.lives[channel].in_cache(position, end) } else { position };
                 let mut is_recoverable = Some(position.epoch) == epoch && self.keeps_since(channel, position);
                 if is_recoverable && start.is_recovered == Some(false) {
                     assert!(self.hub.hub().metrics().process.read().history_evicted > 0, "nothing had to give way");

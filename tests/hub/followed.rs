@@ -6,7 +6,8 @@ use crate::simulation::{Peer, SimulatedHub};
 use std::sync::Arc;
 use std::time::Duration;
 use throng::config::{HubLimits, SlowConsumer};
-use throng::hub::{Backfill, Coverage, Delivered, HistoryQuery, MessageShape, Partitions, Since};
+use throng::hub::{Backfill, Coverage, Delivered, HistoryQuery, MessageShape, OnLag, Partitions, Since};
+use throng::protocol::centrifuge::Format;
 use throng::protocol::{CloseReason, Encoding, Epoch, Position};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -313,6 +314,38 @@ fn gap_ends_connections_where_the_policy_is_to_close() {
     hub.run_until_idle();
     assert_eq!((peer.lines(), peer.closed()), (vec!["before".to_owned()], Some(CloseReason::InsufficientState)));
     assert_eq!(other.closed(), None);
+    hub.end();
+}
+
+/// A client with a position makes its subscription again, and learns what it can get.
+#[test]
+fn gap_ends_positioned_subscriptions_and_their_clients_learn_what_is_lost() {
+    let (hub, _) = hub(10);
+    let json = MessageShape { encoding: Encoding::Centrifuge(Format::Json), ..MessageShape::default() };
+    let [own, backends] = [OnLag::Resubscribe, OnLag::Reconnect].map(|on_lag| {
+        let peer = hub.connect_as(json).on_lag(on_lag);
+        ["lobby", "other"].iter().for_each(|channel| _ = peer.subscribe_since(channel, Since::Now));
+        peer
+    });
+    hub.deliver("lobby", 101, "before");
+    hub.run_until_idle();
+    hub.declare_gap("lobby", 109);
+    hub.deliver("lobby", 110, "after");
+    hub.deliver("other", 111, "x");
+    hub.run_until_idle();
+    let ended: Vec<_> =
+        hub.hub().take_lagging().iter().map(|(id, channel)| (*id, channel.name().to_string())).collect();
+    assert_eq!(ended, [(own.id(), "lobby".to_owned())]);
+    assert_eq!(backends.closed(), Some(CloseReason::InsufficientState));
+    let has = |peer: &Peer, text: &str| peer.lines().iter().any(|line| line.contains(text));
+    assert!(!has(&own, "after") && !has(&backends, "after"), "its position would be after the gap");
+    assert!(own.closed().is_none() && has(&own, "\"other\""), "its other channel goes on");
+    own.unsubscribe("lobby");
+    let again = own.subscribe_since("lobby", after(101));
+    assert_eq!((again.is_recovered, again.publications), (Some(false), 0));
+    hub.deliver("lobby", 112, "again");
+    hub.run_until_idle();
+    assert!(has(&own, "again"));
     hub.end();
 }
 

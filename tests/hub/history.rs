@@ -3,11 +3,11 @@
 use crate::simulation::{Peer, SimulatedHub};
 use serde_json::Value;
 use std::time::Duration;
-use throng::config::HubLimits;
+use throng::config::{HubLimits, RecoveryMode};
 use throng::hub::{MessageShape, Since};
 use throng::protocol::centrifuge::Format;
 use throng::protocol::position::Start;
-use throng::protocol::{Encoding, Position};
+use throng::protocol::{Encoding, Epoch, Position};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -107,6 +107,40 @@ fn what_cannot_be_recovered_whole_is_declared() {
     let peer = numbered(&hub);
     assert_eq!(peer.subscribe_since("lobby", newest_instead).publications, 2);
     assert_eq!(read(&hub, &peer), lines(19..=20));
+}
+
+/// Where the newest publication says everything, whoever does not have it gets it, wherever it was before.
+#[test]
+fn cache_gives_the_newest_publication_to_whoever_does_not_have_it() {
+    let hub = hub_that_keeps(10);
+    hub.reload(|options| options.recovery_mode = RecoveryMode::Cache);
+    let start = numbered(&hub).subscribe_since("lobby", Since::Now);
+    let nothing_yet = |since| numbered(&hub).subscribe_since("lobby", since).is_recovered;
+    assert_eq!([nothing_yet(after(start, 0)), nothing_yet(Since::Offset(0))], [Some(false), Some(false)]);
+    publish(&hub, 1..=20);
+    let Since::After { position, .. } = after(start, 0) else { panic!("it is one") };
+    let elsewhere = |offset| Since::After { position: Position { epoch: Epoch::UNKNOWN, offset }, or_newest: 0 };
+    for (since, publications) in [
+        (after(start, 20), 0),
+        (after(start, 19), 1),
+        (after(start, 3), 1),
+        (after(start, 99), 1),
+        (elsewhere(20), 1),
+        // Without an epoch it may be any incarnation.
+        (Since::Offset(20), 1),
+        (Since::Offset(0), 1),
+    ] {
+        let peer = numbered(&hub);
+        let again = peer.subscribe_since("lobby", since);
+        assert_eq!((again.is_recovered, again.publications), (Some(true), publications), "{since:?}");
+        assert_eq!(again.position, Some(Position { offset: 20, ..position }), "{since:?}");
+        assert_eq!(read(&hub, &peer), if publications == 0 { vec![] } else { lines(20..=20) }, "{since:?}");
+    }
+    hub.advance(HOUR);
+    let again = numbered(&hub).subscribe_since("lobby", after(start, 19));
+    assert_eq!((again.is_recovered, again.publications), (Some(false), 0), "the newest is gone");
+    let again = numbered(&hub).subscribe_since("lobby", after(start, 20));
+    assert_eq!((again.is_recovered, again.publications), (Some(true), 0), "whoever has it needs it from nobody");
 }
 
 /// More than a client may be sent at once: it has to begin anew.

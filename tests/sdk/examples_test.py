@@ -21,24 +21,27 @@ def examples(name):
         yield title, json.loads(text), bytes.fromhex(protobuf)
 
 
-def value(field, one):
+def value(field, one, has_deltas):
     if isinstance(one, Message):
-        return plain(one)
-    # Data is one JSON value.
-    return json.loads(one) if field.type == field.TYPE_BYTES else one
+        return plain(one, has_deltas)
+    if field.type != field.TYPE_BYTES:
+        return one
+    # Data is one JSON value; in a publication that may be a delta it is the string of its text.
+    return one.decode() if has_deltas and field.containing_type.name == "Publication" else json.loads(one)
 
 
-def plain(message):
+def plain(message, has_deltas=False):
     """Returns a message as what its JSON would be."""
+    has_deltas = has_deltas or message.DESCRIPTOR.name == "SubscribeResult" and message.delta
     result = {}
     for field, one in message.ListFields():
         if field.message_type and field.message_type.GetOptions().map_entry:
             inner = field.message_type.fields_by_name["value"]
-            result[field.name] = {key: value(inner, of) for key, of in one.items()}
+            result[field.name] = {key: value(inner, of, has_deltas) for key, of in one.items()}
         elif isinstance(one, (list, tuple)) or hasattr(one, "append"):
-            result[field.name] = [value(field, of) for of in one]
+            result[field.name] = [value(field, of, has_deltas) for of in one]
         else:
-            result[field.name] = value(field, one)
+            result[field.name] = value(field, one, has_deltas)
     return result
 
 

@@ -209,6 +209,86 @@ function suite(format) {
     cable.close();
   });
 
+  test("the newest publication of a cache comes with the subscription", async () => {
+    const cable = await Cable.to(hub);
+    const name = channel("cache");
+    const client = await hub.connected(format, {}, cable.url);
+    for (const value of range(1, 3)) await publish(name, value);
+    const subscription = await subscribed(client, format, name, { since: {} });
+    assert.ok(subscription.context.wasRecovering && subscription.context.recovered);
+    assert.deepEqual(await values(subscription, 1), [3]);
+    for (const missed of [4, 7]) {
+      const [away, again] = [next(client, "connecting"), next(subscription, "subscribed")];
+      cable.cut();
+      await away;
+      // All at once, so that it comes back before all of them or after.
+      await hub.api("batch", { commands: range(missed, missed + 2).map((data) => ({ publish: { channel: name, data } })) });
+      assert.ok((await again).recovered, "whatever it missed");
+      const last = missed + 2;
+      while (subscription.received.at(-1).value !== last) await next(subscription, "collected");
+    }
+    const offsets = subscription.received.map((one) => one.offset);
+    assert.deepEqual(offsets, offsets.toSorted((one, other) => one - other), "never back");
+    client.disconnect();
+    cable.close();
+  });
+
+  test("an application that reads its state first is asked again when it cannot go on from there", async () => {
+    const name = channel("small");
+    await publish(name, 0);
+    const client = await hub.connected(format);
+    const top = await client.history(name, { limit: 0 }).catch(() => null);
+    assert.equal(top, null, "only subscribers may ask");
+    // As an application does that keeps its state and the position of it: the first is too old, the second is not.
+    const { epoch } = (await hub.api("history", { channel: name, limit: 0 }));
+    await hub.api("batch", { commands: range(1, 5).map((data) => ({ publish: { channel: name, data } })) });
+    const positions = [{ offset: 1, epoch }, { offset: 9, epoch: "another" }, { offset: 4, epoch }];
+    let asked = 0;
+    const getState = async () => positions[asked++];
+    const retries = { minResubscribeDelay: 1, maxResubscribeDelay: 10 };
+    const subscription = await subscribed(client, format, name, { getState, ...retries });
+    assert.equal(asked, 3, "error 112 twice");
+    assert.ok(subscription.context.wasRecovering && subscription.context.recovered);
+    assert.deepEqual(await values(subscription, 2), [4, 5]);
+    client.disconnect();
+  });
+
+  test("deltas are asked for, and make the same publications of fewer bytes, also those that were missed", async () => {
+    const cable = await Cable.to(hub);
+    const name = channel("delta");
+    const client = await hub.connected(format, {}, cable.url);
+    const other = await hub.connected(format);
+    const subscription = await subscribed(client, format, name, { delta: "fossil" });
+    const whole = await subscribed(other, format, name);
+    // With characters of several bytes next to each other, which a delta must not cut.
+    const goals = ["\u{1f600}", "\u{1f601}", "é", "è"];
+    const score = (minute) => ({ home: "Alpha", away: "Béta, Bèta", minute, goal: goals[minute % 4], rain: "é".repeat(40) });
+    for (const minute of range(1, 20)) await publish(name, score(minute));
+    assert.deepEqual(await values(subscription, 20), range(1, 20).map(score));
+    const { numDeltaPayloads, numFullPayloads, compressionRatio } = subscription.deltaStats();
+    assert.deepEqual([numDeltaPayloads, numFullPayloads], [19, 1]);
+    assert.ok(compressionRatio > 0.5, `${compressionRatio}`);
+
+    const [away, again] = [next(client, "connecting"), next(subscription, "subscribed")];
+    cable.cut();
+    await away;
+    await hub.api("batch", { commands: range(21, 30).map((minute) => ({ publish: { channel: name, data: score(minute) } })) });
+    assert.ok((await again).recovered);
+    for (const minute of range(31, 40)) await publish(name, score(minute));
+    const expected = range(1, 40).map(score);
+    assert.deepEqual(await values(subscription, 40), expected);
+    assert.ok(subscription.deltaStats().numDeltaPayloads >= 19 + 8, "those that were missed are deltas too");
+    assert.deepEqual(await values(whole, 40), expected, "who did not ask gets whole ones");
+
+    const refused = await subscribed(client, format, channel("kept"), { delta: "fossil" });
+    await refused.publish(format.write(score(1)));
+    assert.deepEqual(await values(refused, 1), [score(1)], "where it is not allowed");
+    assert.equal(refused.deltaStats().numPublications, 0);
+    client.disconnect();
+    other.disconnect();
+    cable.close();
+  });
+
   test("refused commands have the codes of the protocol", async () => {
     const client = await hub.connected(format);
     const refused = async (name) => {

@@ -91,10 +91,10 @@ class Sdk:
         await client.events.wait("connected")
         return client
 
-    async def subscribed(self, client, channel):
+    async def subscribed(self, client, channel, **options):
         """Subscribes and waits until the hub has said so. Returns the subscription and its events."""
         events = Events()
-        subscription = client.new_subscription(channel, events=events)
+        subscription = client.new_subscription(channel, events=events, **options)
         await subscription.subscribe()
         await events.wait("subscribed")
         return subscription, events
@@ -164,6 +164,24 @@ class Sdk:
             await events.wait("publication", round * 10 + 10)
         self.assertEqual(self.values(events), list(range(30)), "in order, once each")
         self.assertEqual(client.events.all("connecting")[1].code, 4000)
+
+    async def test_deltas_make_the_same_publications(self):
+        client, channel = await self.connected(token=token(sub="deltas")), self.channel("delta")
+        delta = centrifuge.DeltaType.FOSSIL
+        subscription, events = await self.subscribed(client, channel, delta=delta)
+        scores = [{"home": "Alpha", "away": "Béta", "minute": minute, "rain": "é" * 40} for minute in range(30)]
+        for score in scores[:10]:
+            await self.api("publish", {"channel": channel, "data": score})
+        await events.wait("publication", 10)
+        await self.api("disconnect", {"user": "deltas", "disconnect": {"code": 4000, "reason": "elsewhere"}})
+        for score in scores[10:20]:
+            await self.api("publish", {"channel": channel, "data": score})
+        again = await events.wait("subscribed", 2)
+        self.assertTrue(again.was_recovering and again.recovered)
+        for score in scores[20:]:
+            await self.api("publish", {"channel": channel, "data": score})
+        await events.wait("publication", 30)
+        self.assertEqual(self.values(events), scores)
 
     async def test_refused_commands_have_the_codes_of_the_protocol(self):
         client = await self.connected()

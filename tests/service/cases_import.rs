@@ -7,7 +7,7 @@ use crate::server::process::{Process, throng};
 use crate::server::{Client, within};
 use crate::tokens;
 use std::path::{Path, PathBuf};
-use throng::config::{ClientGroup, Config, SubscriberGroup, TokenAlgorithm};
+use throng::config::{ClientGroup, Config, RecoveryMode, SubscriberGroup, TokenAlgorithm};
 
 /// Configurations of Centrifugo: as its documentation has them, as test suites expect them, and realistic full ones.
 const SAMPLES: [&str; 6] =
@@ -130,6 +130,9 @@ async fn full_file_says_in_throngs_words_what_centrifugo_does() {
     assert_eq!((options.allow_publish, options.allow_history), (ClientGroup::Subscribers, ClientGroup::Subscribers));
     assert_eq!((news.options.allow_subscribe, news.options.recovery), (SubscriberGroup::Everyone, true));
     assert_eq!(news.options.history_ttl.as_secs(), 24 * 3600);
+    assert_eq!([news, user].map(|one| one.options.delta), [true, false]);
+    // Namespaces of Centrifugo do not inherit.
+    assert_eq!([news, user].map(|one| one.options.recovery_mode), [RecoveryMode::Cache, RecoveryMode::Stream]);
     // Namespaces of Centrifugo do not inherit, so nothing of without_namespace may reach this one.
     let default = &config.default_namespace;
     assert_eq!((default.allow_subscribe, default.history_size), (SubscriberGroup::Authenticated, 0));
@@ -157,9 +160,10 @@ async fn defaults_of_centrifugo_are_stated() {
         handshakes_per_address_max = 1048576\nhandshake_rate_per_address_max = 1000000\n[limits]\n\
         ping_interval = \"25s\"\npong_timeout = \"8s\"\noutbox_stall_max = \"1s\"\nmessage_rate_max = 1000000\n\
         message_bytes_rate_max = 4294967295\nchannels_max = 4294967296\n[default_namespace]\nhistory_size = 0\n\
-        history_ttl = \"0s\"\nrecovery = false\npositioning = false\npresence = false\njoin_leave = false\n\
-        allow_subscribe = \"token\"\nallow_publish = \"nobody\"\nallow_presence = \"nobody\"\n\
-        allow_history = \"nobody\"\n[stopping]\nshutdown_timeout = \"30s\"\nlb_grace = \"0s\"\ndrain_time = \"0s\"";
+        history_ttl = \"0s\"\nrecovery = false\npositioning = false\nrecovery_mode = \"stream\"\ndelta = false\n\
+        presence = false\njoin_leave = false\nallow_subscribe = \"token\"\nallow_publish = \"nobody\"\n\
+        allow_presence = \"nobody\"\nallow_history = \"nobody\"\n[stopping]\n\
+        shutdown_timeout = \"30s\"\nlb_grace = \"0s\"\ndrain_time = \"0s\"";
     assert_eq!(settings(&out).join("\n"), expected);
     assert!(error.contains("There is no key for tokens, so every client is anonymous"), "{error}");
 }
@@ -178,7 +182,6 @@ async fn what_has_no_equivalent_is_named_on_both_streams() {
                 "client.subscription_token.enabled, client.subscription_token.hmac_secret_key: The same keys",
                 "client.channel_limit (here always 128)",
                 "consumers[0].postgresql.dsn",
-                "channel.namespaces[1].force_recovery_mode (here always stream)",
                 "health.enabled: Health checks are always on, at /health/live",
             ][..],
         ),

@@ -6,7 +6,7 @@ use crate::server::{FrozenClock, Raw, TestServer, frame, start, stream_with_buff
 use crate::tokens;
 use serde_json::{Value, json};
 use std::time::Duration;
-use throng::config::{Config, TokenAlgorithm};
+use throng::config::{Config, RecoveryMode, TokenAlgorithm};
 use throng::engine::replies::REPLY_BYTES_MAX;
 use throng::protocol::CloseReason;
 
@@ -273,6 +273,49 @@ async fn client_that_returns_gets_what_it_missed_or_is_told_that_it_does_not() {
         let is_refused = reply["error"]["code"] == json!(112);
         assert_eq!(is_refused, reply["subscribe"].is_null(), "{reply}");
         assert_eq!(is_refused, is_lost, "{epoch}:{offset}");
+    }
+}
+
+/// In a channel whose newest publication says everything, that one is all that anybody missed.
+#[tokio::test]
+async fn client_of_a_cache_gets_the_newest_publication_with_its_subscription() {
+    let server = with(|config| config.default_namespace.recovery_mode = RecoveryMode::Cache).await;
+    let mut client = Centrifuge::connect(&server).await;
+    let mut subscribe = async |request: Value| {
+        let reply = client.call(json!({ "subscribe": request })).await;
+        client.call(json!({ "unsubscribe": { "channel": "a" } })).await;
+        reply
+    };
+    let request = |more: Value| {
+        let mut request = json!({ "channel": "a" });
+        request.as_object_mut().unwrap().append(&mut more.as_object().unwrap().clone());
+        request
+    };
+    let empty = subscribe(request(json!({ "recover": true }))).await;
+    assert_eq!(empty["subscribe"]["was_recovering"], json!(true));
+    assert_eq!(empty["subscribe"]["recovered"], Value::Null, "there is nothing yet: {empty}");
+    let refused = subscribe(request(json!({ "recover": true, "flag": 2 }))).await;
+    assert_eq!(refused["error"]["code"], json!(112), "all or nothing: {refused}");
+    for data in 1..4 {
+        result(&server, "publish", json!({ "channel": "a", "data": data })).await;
+    }
+    let plain = subscribe(request(json!({}))).await["subscribe"].take();
+    assert_eq!(plain["publications"], Value::Null, "it did not ask: {plain}");
+    let epoch = plain["epoch"].as_str().unwrap().to_owned();
+    for (more, offset, publications) in [
+        (json!({ "recover": true }), 0, Some(json!([{ "offset": 3, "data": 3 }]))),
+        (json!({ "recover": true, "epoch": epoch, "offset": 1 }), 1, Some(json!([{ "offset": 3, "data": 3 }]))),
+        (json!({ "recover": true, "epoch": "another", "offset": 9 }), 9, Some(json!([{ "offset": 3, "data": 3 }]))),
+        (json!({ "recover": true, "epoch": epoch, "offset": 3, "flag": 2 }), 3, None),
+    ] {
+        let reply = subscribe(request(more)).await["subscribe"].take();
+        assert_eq!(reply["recovered"], json!(true), "{reply}");
+        assert_eq!(
+            (reply["epoch"].as_str(), reply["offset"].as_u64().unwrap_or(0)),
+            (Some(&*epoch), offset),
+            "{reply}"
+        );
+        assert_eq!(reply["publications"], publications.unwrap_or(Value::Null), "{reply}");
     }
 }
 

@@ -30,6 +30,7 @@ mod cases_token_commands;
 mod cases_tokens;
 mod centrifuge_clients;
 mod centrifuge_commands;
+mod centrifuge_lagging;
 mod centrifuge_server_side;
 mod config_process;
 mod events;

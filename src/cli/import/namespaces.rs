@@ -8,7 +8,7 @@ use super::draft::Literal::{Number, Switch, Text};
 use super::draft::{Literal, Table};
 use super::go;
 use super::keys::Dialect;
-use crate::config::{ClientGroup, NamespaceConfig, SubscriberGroup};
+use crate::config::{ClientGroup, NamespaceConfig, RecoveryMode, SubscriberGroup};
 use std::collections::HashSet;
 
 const LIST: &str = NamespaceConfig::SECTION.name;
@@ -112,7 +112,30 @@ impl Conversion {
             let text = format!("{option} needs a history; set history_size and history_ttl, and turn {option} on");
             self.notes.refuse(&names, text);
         }
+        self.convert_recovery_mode(path, table);
+        self.convert_deltas(path, table);
         has_history
+    }
+
+    /// Allows deltas. Where Centrifugo needs both keys, every publication is one here if that is shorter.
+    fn convert_deltas(&mut self, path: &str, table: &mut Table) {
+        let types = self.list(&format!("{path}.allowed_delta_types"));
+        let publish = self.switch(&format!("{path}.delta_publish"));
+        let is_on = types.as_ref().is_some_and(|types| types.value.iter().any(|one| one == "fossil"));
+        let names = from([types.as_ref().map(|one| &one.name), publish.as_ref().map(|one| &one.name)]);
+        if !is_on && (types.is_some() || publish.is_some()) {
+            let text = "nobody gets deltas without fossil in allowed_delta_types, in Centrifugo too, so it is left out";
+            self.notes.refuse(&names, text);
+        }
+        self.put(table, "delta", Switch(is_on), if is_on { &names } else { DEFAULT });
+    }
+
+    fn convert_recovery_mode(&mut self, path: &str, table: &mut Table) {
+        let mode = self.text(&format!("{path}.force_recovery_mode"));
+        let is_put = mode.is_some_and(|mode| self.put(table, "recovery_mode", Text(mode.value), &mode.name));
+        if !is_put {
+            self.put(table, "recovery_mode", Text(RecoveryMode::Stream.word().to_owned()), DEFAULT);
+        }
     }
 
     /// Sets presence and joins. Joins need presence here, for which every subscriber may ask, and not in Centrifugo.

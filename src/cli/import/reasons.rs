@@ -36,7 +36,8 @@ reasons! {
         "Queues and tables are not read. Let a program of yours read them and publish to /api/publish_stream, which \
          slows it down when the hub is busy.";
     DELTA = "whole publications":
-        "There is no setting for deltas. SDKs that ask for them and get whole publications need no change.";
+        "Subscriptions that a backend makes get whole publications, which SDKs need no change for. Those of clients \
+         get deltas where the namespace has delta = true.";
     COMPRESSION = "no compression":
         "Frames are not compressed (permessage-deflate). Clients that offer it connect without it.";
     ADMIN = "no admin page":
@@ -80,9 +81,6 @@ reasons! {
     NAMES = "names of channels":
         "A channel's name is not compared with an expression. Refuse names in the backend that makes the tokens, with \
          allow_subscribe = \"token\".";
-    CACHE = "recovery of the stream":
-        "Recovery gives every publication that was missed. With history_size = 1 a client that missed one gets it, \
-         and one that missed more is told that it could not recover; it then loads the state from your backend.";
     LIMITS = "fixed limits":
         "This limit has one value, the default of Centrifugo. Clients that keep to the default notice nothing.";
     CHARACTERS = "fixed characters":

@@ -5,7 +5,7 @@
 
 use super::sparse::{Backfill, Origin, Sparse};
 use super::{Budget, HistoryOptions};
-use crate::protocol::position::Epoch;
+use crate::protocol::position::{Epoch, Position};
 use crate::protocol::{Content, Details, Payload, Publication};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -221,6 +221,17 @@ impl History {
             Some(sparse) => sparse.offsets.partition_point(|known| *known <= offset),
         };
         before.min(self.entries.len())
+    }
+
+    /// Returns how many publications, one or none, a subscriber at this position needs to have the newest; `None` when
+    /// that is not here. A position before the first publication has nothing.
+    pub(in crate::hub) fn count_of_newest(&self, position: Option<Position>) -> Option<usize> {
+        let has_newest =
+            |position: Position| position.epoch == self.epoch && self.count_since(position.offset) == Some(0);
+        match position {
+            Some(position) if has_newest(position) && self.top > 0 => Some(0),
+            _ => (!self.is_empty()).then_some(1),
+        }
     }
 
     /// Returns the bytes of the data of the newest `count` publications.

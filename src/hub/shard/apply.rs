@@ -8,10 +8,10 @@ use crate::config::HubLimits;
 use crate::hub::channel_key::ChannelKey;
 use crate::hub::command::Command;
 use crate::hub::id::{ConnectionId, Slot};
-use crate::hub::{Channel, MessageShape, ReplyPermit, Sent, Sink};
+use crate::hub::{Channel, MessageShape, OnLag, ReplyPermit, Sent, Sink};
 use crate::protocol::backlog::Backlog;
 use crate::protocol::encoding::Control;
-use crate::protocol::{CloseReason, PresenceEvent, Publication, chat};
+use crate::protocol::{CloseReason, Encoding, PresenceEvent, Publication, chat};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -22,7 +22,10 @@ impl<S: Sink> Shard<S> {
             Command::Publish { channel, publication } => return self.append(channel, &publication),
             Command::Connect { id, sink, shape } => self.connect(id, sink, shape),
             Command::Disconnect { id } => self.disconnect(id),
-            Command::Subscribe { id, channel, backlog, permit } => self.subscribe(id, channel, &backlog, permit),
+            Command::Subscribe { id, channel, encoding, on_lag, backlog, permit } => {
+                self.subscribe(id, channel, encoding, on_lag);
+                self.send_backlog(id, &backlog, permit);
+            }
             Command::Hold { id } => self.hold(id),
             Command::Release { id } => self.release(id),
             Command::Reply { id, frames, permit } => self.reply_to(id, &frames, permit),
@@ -105,19 +108,23 @@ impl<S: Sink> Shard<S> {
         }
     }
 
-    fn subscribe(&mut self, id: ConnectionId, channel: Arc<Channel>, backlog: &Backlog, permit: Option<ReplyPermit>) {
-        let Some(connection) = self.connections.find(id) else { return };
-        if connection.phase != Phase::Open || connection.is_abandoned {
+    fn subscribe(&mut self, id: ConnectionId, channel: Arc<Channel>, encoding: Encoding, on_lag: OnLag) {
+        let Some(connection) = self.connections.find(id).filter(|connection| connection.takes_subscriptions()) else {
             return;
-        }
-        let index = self.channels.open(channel, connection.shape.encoding);
+        };
+        let index = self.channels.open(channel, encoding);
         let Some(channel) = self.channels.get_mut(index) else { return };
         if !connection.subscriptions.iter().any(|known| known.channel == index) {
-            connection.subscriptions.push(SubscriptionRef::new(index, channel.subscriptions.len()));
+            let at = channel.add(Subscription { cursor: channel.log.head(), slot: id.slot(), on_lag });
+            connection.subscriptions.push(SubscriptionRef::new(index, at));
             self.rounds.batch.is_possible |= connection.subscriptions.len() > 1;
-            channel.subscriptions.push(Subscription { cursor: channel.log.head(), slot: id.slot() });
         }
-        if !backlog.wire.is_empty() {
+    }
+
+    /// Sends what a subscriber gets first.
+    fn send_backlog(&mut self, id: ConnectionId, backlog: &Backlog, permit: Option<ReplyPermit>) {
+        let takes_it = self.connections.find(id).is_some_and(|connection| connection.takes_subscriptions());
+        if takes_it && !backlog.wire.is_empty() {
             self.reply(id.slot(), &backlog.wire, permit);
             self.counts.deliveries += backlog.publications as u64;
         }

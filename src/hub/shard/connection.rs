@@ -125,6 +125,11 @@ impl<S> Connection<S> {
         !self.is_parked && self.control.is_none() && self.phase == Phase::Open
     }
 
+    /// Returns whether it may get more channels.
+    pub(super) fn takes_subscriptions(&self) -> bool {
+        self.phase == Phase::Open && !self.is_abandoned
+    }
+
     /// Notes that one more channel owes it something in the pass of this even `mark`, and returns whether that is the
     /// second one. A stale note that looks like this pass's only makes it be served alone.
     pub(super) fn is_owed_twice(&mut self, mark: u32) -> bool {

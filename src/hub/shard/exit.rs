@@ -1,15 +1,17 @@
 //! The end of a connection: after its backlog, at once, or because it is gone or too slow.
 
 use super::connection::{Connection, Phase, SubscriptionRef};
-use super::shard_channel::ShardChannels;
+use super::shard_channel::{ShardChannels, Subscription};
 use super::state::Shard;
 use super::todo::Exit;
 use crate::config::{DrainCloseCode, HubLimits, SlowConsumer};
 use crate::hub::id::Slot;
-use crate::hub::{ConnectionId, Sink};
+use crate::hub::{ConnectionId, OnLag, Sink};
 use crate::protocol::encoding::Control;
 use crate::protocol::{CloseCode, CloseReason};
+use smallvec::SmallVec;
 use std::mem;
+use std::sync::Arc;
 
 impl<S: Sink> Shard<S> {
     /// Moves a connection towards its end. Not while a round is under way.
@@ -66,9 +68,54 @@ impl<S: Sink> Shard<S> {
 
     fn handle_lag(&mut self, slot: Slot) {
         let Some(connection) = self.connections.get(slot) else { return };
-        match slow_consumer(&self.limits, &self.channels, connection) {
-            SlowConsumer::Close => self.begin_closing(slot, CloseReason::SlowConsumer),
-            SlowConsumer::Skip => self.skip_ahead(slot),
+        let policy = slow_consumer(&self.limits, &self.channels, connection);
+        match self.lag_outcome(connection) {
+            OnLag::Resubscribe => self.end_lagging(slot),
+            OnLag::Reconnect => self.begin_closing(slot, CloseReason::InsufficientState),
+            OnLag::Policy if policy == SlowConsumer::Skip => self.skip_ahead(slot),
+            OnLag::Policy => self.begin_closing(slot, CloseReason::SlowConsumer),
+        }
+    }
+
+    /// Returns what becomes of a connection that lags: what is worst for one of its subscriptions beyond the bound.
+    fn lag_outcome(&self, connection: &Connection<S>) -> OnLag {
+        let beyond = connection.subscriptions.iter().filter_map(|one| self.beyond_bound(*one));
+        let worst = beyond.map(|subscription| subscription.on_lag).max();
+        // One that is drained gets no subscription any more.
+        worst.filter(|_| connection.phase == Phase::Open).unwrap_or_default()
+    }
+
+    /// Returns a subscription if it lags by more than the bound.
+    fn beyond_bound(&self, subscription: SubscriptionRef) -> Option<&Subscription> {
+        let channel = self.channels.get(subscription.channel)?;
+        let found = channel.subscriptions.get(subscription.index())?;
+        (channel.log.head() - found.cursor > self.limits.outbox_bytes_max as u64).then_some(found)
+    }
+
+    /// Ends the subscriptions that lag by more than the bound, and what they still had to get: their clients make them
+    /// again once they know.
+    fn end_lagging(&mut self, slot: Slot) {
+        self.end_subscriptions(slot, |shard, one| shard.beyond_bound(*one).is_some());
+    }
+
+    /// Ends some subscriptions of a connection, and what they still had to get: their clients make them again once they
+    /// know. Not while a round is under way.
+    pub(super) fn end_subscriptions(&mut self, slot: Slot, is_ending: impl Fn(&Self, &SubscriptionRef) -> bool) {
+        let Some(connection) = self.connections.get(slot) else { return };
+        let id = connection.id(self.index, slot);
+        let (ending, kept): (SmallVec<[SubscriptionRef; 2]>, _) =
+            connection.subscriptions.iter().copied().partition(|one| is_ending(self, one));
+        if let Some(connection) = self.connections.get_mut(slot) {
+            connection.subscriptions = kept;
+            connection.control.iter_mut().for_each(|control| control.over_bound_since = None);
+        }
+        for subscription in ending {
+            if let Some(channel) = self.channels.get(subscription.channel) {
+                let cursor = channel.subscriptions[subscription.index()].cursor;
+                self.counts.skipped += channel.log.publications_between(cursor, channel.log.head()) as u64;
+                self.lagging.note(id, Arc::clone(&channel.channel));
+            }
+            self.unsubscribe(subscription);
         }
     }
 

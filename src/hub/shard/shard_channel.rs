@@ -4,6 +4,8 @@ use super::log::Log;
 use crate::hub::channel::Channel;
 use crate::hub::channel_key::{ChannelKey, ChannelMap};
 use crate::hub::id::Slot;
+use crate::hub::lagging::OnLag;
+use crate::protocol::centrifuge::Chain;
 use crate::protocol::encoding::Encoded;
 use crate::protocol::{Encoding, PresenceEvent, Publication};
 use slab::Slab;
@@ -18,7 +20,11 @@ pub(super) struct Subscription {
     pub(super) cursor: u64,
     /// The connection's slot.
     pub(super) slot: Slot,
+    /// What becomes of it if it lags.
+    pub(super) on_lag: OnLag,
 }
+
+const _: () = assert!(size_of::<Subscription>() <= 16, "every subscriber pays for it");
 
 /// The subscribers of one channel on one shard that get it in one encoding.
 #[derive(Debug)]
@@ -27,6 +33,8 @@ pub(super) struct ShardChannel {
     pub(super) encoding: Encoding,
     /// What every publication begins with.
     start: Box<[u8]>,
+    /// What the subscribers have of the publication before, where that is how they get the next one.
+    chain: Chain,
     /// The same channel in another encoding, if somebody gets it in one.
     pub(super) sibling: Option<ChannelIndex>,
     pub(super) log: Log,
@@ -45,11 +53,19 @@ impl ShardChannel {
     /// Appends a publication to the log.
     #[inline]
     pub(super) fn append(&mut self, publication: &Publication) {
-        match self.encoding.encode(&self.start, publication) {
+        match self.encoding.encode(&self.start, publication, &mut self.chain) {
             Encoded::AsPublished => self.log.push(&publication.payload.data),
             Encoded::Framed(prefix, body) => self.log.push_framed(prefix.as_slice(), &body),
             Encoded::Push(prefix, data, suffix) => self.log.push_parts(prefix, &data, suffix),
         }
+    }
+
+    /// Adds a subscriber, and returns its index. It has nothing of what was published before, so it gets the next
+    /// publication whole, and with it everyone.
+    pub(super) fn add(&mut self, subscription: Subscription) -> usize {
+        self.chain.restart();
+        self.subscriptions.push(subscription);
+        self.subscriptions.len() - 1
     }
 
     /// Appends how many subscribers there are, and who has joined and left, as far as the encoding has room for it.
@@ -144,6 +160,7 @@ impl ShardChannels {
         let index = ChannelIndex::new(self.all.insert(ShardChannel {
             channel,
             start,
+            chain: Chain::default(),
             encoding,
             sibling: first,
             log: Log::default(),

@@ -11,6 +11,7 @@ use crate::config::{HubLimits, TuningConfig};
 use crate::hub::Sink;
 use crate::hub::id::Slot;
 use crate::hub::inbox::Inbox;
+use crate::hub::lagging::Lagging;
 use crate::hub::placement::Placement;
 use crate::metrics::{ShardCounters, ShardCounts};
 use crate::protocol::CloseReason;
@@ -25,6 +26,7 @@ pub struct Shard<S: Sink> {
     pub(super) commands_max: usize,
     pub(super) inbox: Arc<Inbox<S>>,
     pub(super) placement: Arc<Placement>,
+    pub(super) lagging: Arc<Lagging>,
     pub(super) metrics: Arc<ShardCounters>,
     /// Published to `metrics` at the end of each pass.
     pub(super) counts: ShardCounts,
@@ -60,18 +62,22 @@ pub(in crate::hub) struct ShardParts<'a, S> {
     pub(in crate::hub) tuning: &'a TuningConfig,
     pub(in crate::hub) inbox: Arc<Inbox<S>>,
     pub(in crate::hub) placement: Arc<Placement>,
+    /// Where subscriptions go that end because of their lag.
+    pub(in crate::hub) lagging: Arc<Lagging>,
     pub(in crate::hub) metrics: Arc<ShardCounters>,
 }
 
 impl<S: Sink> Shard<S> {
     pub(in crate::hub) fn new(parts: ShardParts<'_, S>) -> Self {
-        let ShardParts { index, connections_expected, started_at, limits, tuning, inbox, placement, metrics } = parts;
+        let ShardParts { index, connections_expected, started_at, limits, tuning, inbox, placement, lagging, metrics } =
+            parts;
         Self {
             index,
             limits: limits.clone(),
             commands_max: tuning.pass_commands_max,
             inbox,
             placement,
+            lagging,
             // A shard that replaces one that failed continues its counts.
             counts: metrics.read(),
             metrics,

@@ -5,6 +5,7 @@
 //! publications, epoch and offset of a history. The result of a command is there even if it is empty.
 
 use super::command::Command;
+use super::delta::{Chain, Link};
 use super::format::{Format, Malformed};
 use super::reply::{
     ConnectResult, Error, Expiry, HistoryResult, Push, PushBody, RefreshResult, Reply, ReplyBody, ServerSubscription,
@@ -101,10 +102,12 @@ fn subscribe_result(subscribe: &SubscribeResult, fields: &mut Fields<'_>) {
     fields.flag("was_recovering", subscribe.was_recovering);
     fields.flag("recovered", subscribe.recovered);
     if !subscribe.publications.is_empty() {
-        publications(&subscribe.publications, fields.key("publications"));
+        let mut chain = subscribe.delta.then(Chain::default);
+        publications(&subscribe.publications, chain.as_mut(), fields.key("publications"));
     }
     fields.expiry(subscribe.expires);
     fields.payload("data", subscribe.data.as_ref());
+    fields.flag("delta", subscribe.delta);
 }
 
 fn presence(clients: &[Arc<ClientInfo>], fields: &mut Fields<'_>) {
@@ -116,7 +119,7 @@ fn presence(clients: &[Arc<ClientInfo>], fields: &mut Fields<'_>) {
 }
 
 fn history_result(history: &HistoryResult, fields: &mut Fields<'_>) {
-    publications(&history.publications, fields.key("publications"));
+    publications(&history.publications, None, fields.key("publications"));
     json::write(fields.key("epoch"), &history.epoch);
     json::write(fields.key("offset"), &history.offset);
 }
@@ -129,7 +132,7 @@ fn refresh_result(refresh: &RefreshResult, fields: &mut Fields<'_>) {
 
 fn push_body(body: &PushBody, fields: &mut Fields<'_>) {
     match body {
-        PushBody::Publication(one) => publication(one, fields.key("pub")),
+        PushBody::Publication(one) => publication(one, None, fields.key("pub")),
         PushBody::Join(client) => fields.object("join", |fields| info(client, fields.key("info"))),
         PushBody::Leave(client) => fields.object("leave", |fields| info(client, fields.key("info"))),
         PushBody::Unsubscribe(end) => fields.object("unsubscribe", |fields| fields.end(end.code, &end.reason)),
@@ -148,25 +151,28 @@ fn server_subscription(begin: &ServerSubscription, fields: &mut Fields<'_>) {
     fields.payload("data", begin.data.as_ref());
 }
 
-fn publications(publications: &[Publication], out: &mut Vec<u8>) {
+fn publications(publications: &[Publication], mut chain: Option<&mut Chain>, out: &mut Vec<u8>) {
     out.push(b'[');
     for (index, one) in publications.iter().enumerate() {
         if index > 0 {
             out.push(b',');
         }
-        publication(one, out);
+        publication(one, chain.as_deref_mut(), out);
     }
     out.push(b']');
 }
 
-fn publication(publication: &Publication, out: &mut Vec<u8>) {
-    publication_head(publication, out);
-    out.extend_from_slice(&value::text(&publication.payload));
+/// Appends a publication, as the next of a chain if there is one.
+fn publication(publication: &Publication, chain: Option<&mut Chain>, out: &mut Vec<u8>) {
+    let whole = || Link { data: value::text(&publication.payload), is_delta: false };
+    let Link { data, is_delta } = chain.map_or_else(whole, |chain| chain.next(Format::Json, &publication.payload));
+    publication_head(publication, is_delta, out);
+    out.extend_from_slice(&data);
     out.push(b'}');
 }
 
 /// Appends a publication up to its data, which comes last.
-pub(super) fn publication_head(publication: &Publication, out: &mut Vec<u8>) {
+pub(super) fn publication_head(publication: &Publication, is_delta: bool, out: &mut Vec<u8>) {
     out.push(b'{');
     let mut fields = Fields { out, is_first: true };
     fields.number("offset", publication.offset);
@@ -182,6 +188,7 @@ pub(super) fn publication_head(publication: &Publication, out: &mut Vec<u8>) {
             });
         }
     }
+    fields.flag("delta", is_delta);
     fields.key("data");
 }
 

@@ -11,6 +11,7 @@ mod frame;
 mod reply;
 
 pub mod close;
+pub mod delta;
 mod json;
 mod protobuf;
 pub mod publication;
@@ -22,6 +23,7 @@ mod tests;
 
 pub use codes::{DisconnectCode, ErrorCode, UnsubscribeCode};
 pub use command::{Command, Connect, History, Publish, Refresh, Request, Rpc, StreamPosition, SubRefresh, Subscribe};
+pub use delta::Chain;
 pub use format::{Format, Malformed};
 pub use frame::{Commands, commands, push, reply};
 pub use reply::{

@@ -4,6 +4,7 @@
 //! ping of ours.
 
 use super::command::Command;
+use super::delta::{Chain, Link};
 use super::format::{Format, Malformed};
 use super::reply::{
     ConnectResult, Error, Expiry, Push, PushBody, Reply, ReplyBody, ServerSubscription, SubscribeResult,
@@ -116,6 +117,19 @@ impl From<&Publication> for wire::Publication {
     }
 }
 
+/// Returns what a subscriber missed, as deltas if it gets them.
+fn publications(subscribe: &SubscribeResult) -> Vec<wire::Publication> {
+    let mut chain = Chain::default();
+    let next = |published: &Publication| {
+        if !subscribe.delta {
+            return published.into();
+        }
+        let Link { data, is_delta: delta } = chain.next(Format::Protobuf, &published.payload);
+        wire::Publication { data, delta, ..publication::without_data(published) }
+    };
+    subscribe.publications.iter().map(next).collect()
+}
+
 impl From<&ClientInfo> for wire::ClientInfo {
     fn from(client: &ClientInfo) -> Self {
         Self {
@@ -164,12 +178,13 @@ impl From<&SubscribeResult> for wire::SubscribeResult {
             ttl,
             recoverable: subscribe.recoverable,
             epoch: subscribe.epoch.clone(),
-            publications: subscribe.publications.iter().map(Into::into).collect(),
+            publications: publications(subscribe),
             recovered: subscribe.recovered,
             offset: subscribe.offset,
             positioned: subscribe.positioned,
             data: data(subscribe.data.as_ref()),
             was_recovering: subscribe.was_recovering,
+            delta: subscribe.delta,
         }
     }
 }

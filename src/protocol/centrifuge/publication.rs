@@ -2,6 +2,7 @@
 //!
 //! The data comes last, so that everything before it depends on the channel, the offset and the publisher alone.
 
+use super::delta::{Chain, Link};
 use super::format::Format;
 use super::wire::reply as wire;
 use super::{json, value};
@@ -54,13 +55,37 @@ pub fn encode(format: Format, start: &[u8], publication: &Publication) -> (Vec<u
             let data = value::text(&publication.payload);
             let mut prefix = Vec::with_capacity(capacity(start, &data));
             prefix.extend_from_slice(start);
-            json::publication_head(publication, &mut prefix);
+            json::publication_head(publication, false, &mut prefix);
             (prefix, data, b"}}}\n")
         }
         Format::Protobuf => {
             let data = value::bytes(&publication.payload);
-            (protobuf_head(start, publication, &data), data, b"")
+            (protobuf_head(start, publication, false, &data), data, b"")
         }
+    }
+}
+
+/// Returns a push as [`encode`] does, for clients that get deltas along this chain.
+///
+/// # Hot path
+///
+/// Once per publication, shard and format, where somebody asked for deltas: a pass over its data and that of the one
+/// before.
+pub fn encode_delta(
+    format: Format,
+    start: &[u8],
+    publication: &Publication,
+    chain: &mut Chain,
+) -> (Vec<u8>, Bytes, &'static [u8]) {
+    let Link { data, is_delta } = chain.next(format, &publication.payload);
+    match format {
+        Format::Json => {
+            let mut prefix = Vec::with_capacity(capacity(start, &data));
+            prefix.extend_from_slice(start);
+            json::publication_head(publication, is_delta, &mut prefix);
+            (prefix, data, b"}}}\n")
+        }
+        Format::Protobuf => (protobuf_head(start, publication, is_delta, &data), data, b""),
     }
 }
 
@@ -69,8 +94,8 @@ fn capacity(start: &[u8], data: &[u8]) -> usize {
     start.len() + HEAD_BYTES + if data.len() < SMALL_BYTES { data.len() } else { 0 }
 }
 
-fn protobuf_head(start: &[u8], publication: &Publication, data: &[u8]) -> Vec<u8> {
-    let head = without_data(publication);
+fn protobuf_head(start: &[u8], publication: &Publication, is_delta: bool, data: &[u8]) -> Vec<u8> {
+    let head = wire::Publication { delta: is_delta, ..without_data(publication) };
     let published = head.encoded_len() + field_len(data.len());
     let push = start.len() + field_len(published);
     let mut out = Vec::with_capacity(capacity(start, data));
@@ -88,7 +113,7 @@ pub(super) fn without_data(publication: &Publication) -> wire::Publication {
     let details = publication.payload.details.as_deref();
     let info = details.and_then(|details| details.info.as_deref()).map(Into::into);
     let tags = details.map(|details| details.tags.iter().cloned().collect()).unwrap_or_default();
-    wire::Publication { data: Bytes::new(), info, offset: publication.offset, tags }
+    wire::Publication { data: Bytes::new(), info, offset: publication.offset, tags, delta: false }
 }
 
 /// Returns the bytes of field 4 with a value of that length.

@@ -105,6 +105,8 @@ pub struct SubscribeResult {
     pub publications: Vec<Publication>,
     /// Of the backend.
     pub data: Option<Payload>,
+    /// Whether publications come as what has changed since the one before, these first.
+    pub delta: bool,
 }
 
 /// What was published.

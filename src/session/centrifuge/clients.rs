@@ -4,14 +4,15 @@
 //! way is made before it is ended. An index finds the client of a connection; it is in it from its connect to its end.
 
 use super::messages::push_frame;
+use super::terms::Terms;
 use crate::auth::UserId;
 use crate::config::ChannelOptions;
 use crate::engine::Engine;
 use crate::engine::replies::ReplyBudget;
-use crate::hub::{Channel, Command, ConnectionId, MessageShape, Since, Sink, SubscribeOptions};
+use crate::hub::{Channel, Command, ConnectionId, MessageShape, Sink, SubscribeOptions};
 use crate::protocol::centrifuge::{DisconnectCode, Expiry, Format, Push, PushBody, UnsubscribeCode};
 use crate::protocol::publication::ClientInfo;
-use crate::protocol::{ChannelName, CloseReason, Encoding, Profile};
+use crate::protocol::{ChannelName, CloseReason, Profile};
 use crate::session::hooks::Asker;
 use crate::session::permission::Who;
 use bytes::Bytes;
@@ -132,11 +133,12 @@ impl<S: Sink> ConnectedClient<S> {
         self.id
     }
 
-    /// Returns how it subscribes to a channel with these options. `chan_info` is what others there may know of it.
+    /// Returns how it subscribes to a channel with these options, on these terms. `chan_info` is what others there may
+    /// know of it.
     pub(super) fn subscribe_options(
         &self,
         channel: &Arc<ChannelOptions>,
-        since: Since,
+        terms: &Terms<'_>,
         chan_info: Option<Arc<str>>,
     ) -> SubscribeOptions {
         let info = match chan_info {
@@ -147,13 +149,14 @@ impl<S: Sink> ConnectedClient<S> {
             }
         };
         SubscribeOptions {
-            since,
-            shape: MessageShape { encoding: Encoding::Centrifuge(self.format), ..MessageShape::default() },
+            since: terms.since(),
+            shape: MessageShape { encoding: terms.encoding(self.format), ..MessageShape::default() },
             channel: Arc::clone(channel),
             now: 0,
             bytes_max: self.engine.hub().limits().outbox_bytes_max,
             // Where nobody can ask for it, nobody keeps it.
             info: info.filter(|_| channel.options.presence),
+            on_lag: terms.on_lag(),
         }
     }
 
@@ -168,11 +171,25 @@ impl<S: Sink> ConnectedClient<S> {
     ///
     /// Dropping the future leaves the client subscribed, or unsubscribed and not told of it.
     pub async fn unsubscribe(&self, name: &ChannelName) {
+        self.unsubscribe_with(name, UnsubscribeCode::Server).await;
+    }
+
+    /// Ends a subscription that its shard has ended, because the client does not keep up, and tells the client to make
+    /// it again. One that it has made anew meanwhile ends too.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`ConnectedClient::unsubscribe`].
+    pub async fn end_lagging(&self, channel: &Channel) {
+        self.unsubscribe_with(channel.name(), UnsubscribeCode::InsufficientState).await;
+    }
+
+    async fn unsubscribe_with(&self, name: &ChannelName, code: UnsubscribeCode) {
         let mut subscriptions = self.subscriptions.lock().await;
         let Some(Subscription { channel, .. }) = subscriptions.find(name.as_str()) else { return };
         self.engine.unsubscribe(self.id, channel).await;
         subscriptions.remove(name.as_str());
-        self.push(name.as_str(), PushBody::Unsubscribe(UnsubscribeCode::Server.into())).await;
+        self.push(name.as_str(), PushBody::Unsubscribe(code.into())).await;
     }
 
     /// Closes the client if a subscription has expired. One whose subscriptions change at the moment is not waited for:

@@ -43,7 +43,7 @@ impl<S: Sink> ConnectedClient<S> {
         options: &Arc<ChannelOptions>,
         data: Option<Payload>,
     ) -> Result<(), SubscribeRefusal> {
-        let terms = Terms::new(options, None);
+        let terms = Terms::new(options, None).server_side();
         let encode = |start: Start, _: &mut dyn Iterator<Item = Publication>| -> Option<Bytes> {
             let body = PushBody::Subscribe(terms.push(start, data.clone()));
             Some(push_frame(self.format, &Push { channel: name.as_str().to_owned(), body }))
@@ -58,7 +58,7 @@ impl<S: Sink> ConnectedClient<S> {
         recover: Option<&StreamPosition>,
     ) -> Result<SubscribeResult, SubscribeRefusal> {
         let TokenChannel { name, options, info } = channel;
-        let terms = Terms::new(options, recover);
+        let terms = Terms::new(options, recover).server_side();
         let result = Mutex::new(None);
         let encode = |start: Start, publications: &mut dyn Iterator<Item = Publication>| -> Option<Bytes> {
             *result.lock() = terms.result(start, publications);
@@ -83,7 +83,7 @@ impl<S: Sink> ConnectedClient<S> {
         if subscriptions.len() >= SUBSCRIPTIONS_MAX {
             return Err(SubscribeRefusal::Subscriptions);
         }
-        let options = self.subscribe_options(options, terms.since(), chan_info);
+        let options = self.subscribe_options(options, terms, chan_info);
         match self.engine.subscribe_with(self.id, name, options, &self.budget, encode).await {
             Ok(subscribed) => subscriptions.add(Subscription { channel: subscribed.channel, expires_at: None }),
             Err(NotSubscribed::Full(full)) => return Err(full.into()),

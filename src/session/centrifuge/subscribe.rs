@@ -18,6 +18,9 @@ use crate::session::hooks::Subscription as Approved;
 use crate::session::permission::Action;
 use bytes::Bytes;
 
+/// The only kind of deltas. A client that asks for another gets whole publications.
+const FOSSIL: &str = "fossil";
+
 impl<S: Sink> Caller<'_, S> {
     /// Subscribes the client. Its reply goes the way of the subscription, before the first publication.
     pub(super) async fn subscribe(&self, id: u32, request: &Subscribe) -> Result<(), Failure> {
@@ -40,7 +43,8 @@ impl<S: Sink> Caller<'_, S> {
                 self.environment.hooks().subscribe(&self.client.asker(), request).await.allowed()?
             }
         };
-        let terms = Terms::new(&channel.options, request.recover.as_ref());
+        let has_deltas = channel.options.options.delta && request.delta == FOSSIL;
+        let terms = Terms::new(&channel.options, request.recover.as_ref()).with_deltas(has_deltas);
         let expires_at = claims.as_ref().and_then(|claims| claims.connection_expires);
         let expires = expiry(expires_at, self.environment.unix_seconds());
         let terms = terms.rejecting_unrecovered(request.rejects_unrecovered).expiring(expires);
@@ -51,7 +55,7 @@ impl<S: Sink> Caller<'_, S> {
         };
         let client = self.client;
         let chan_info = approved.info.or_else(|| claims.and_then(|claims| claims.info));
-        let options = client.subscribe_options(&channel.options, terms.since(), chan_info);
+        let options = client.subscribe_options(&channel.options, &terms, chan_info);
         let subscribed = client.engine.subscribe_with(client.id, &channel.name, options, &client.budget, &encode).await;
         let subscribed = subscribed.map_err(|refusal| match refusal {
             NotSubscribed::Full(_) => ErrorCode::LimitExceeded,

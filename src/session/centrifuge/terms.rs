@@ -1,12 +1,13 @@
 //! The terms of a subscription: what its channel offers, and what the client is told of where it begins.
 
 use crate::config::ChannelOptions;
-use crate::hub::{HistoryOptions, Since};
-use crate::protocol::centrifuge::{Expiry, ServerSubscription, StreamPosition, SubscribeResult};
+use crate::hub::{HistoryOptions, OnLag, Since};
+use crate::protocol::centrifuge::{Expiry, Format, ServerSubscription, StreamPosition, SubscribeResult};
 use crate::protocol::position::Start;
-use crate::protocol::{Epoch, Payload, Position, Publication};
+use crate::protocol::{Encoding, Epoch, Payload, Position, Publication};
 
 /// What a subscription offers, and what the client wants of it.
+#[expect(clippy::struct_excessive_bools, reason = "independent terms")]
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terms<'a> {
     is_recoverable: bool,
@@ -17,6 +18,10 @@ pub(super) struct Terms<'a> {
     rejects_unrecovered: bool,
     /// When the token of the subscription expires.
     expires: Option<Expiry>,
+    /// Publications come as what has changed.
+    has_deltas: bool,
+    /// A backend made it.
+    is_server_side: bool,
 }
 
 impl<'a> Terms<'a> {
@@ -30,6 +35,8 @@ impl<'a> Terms<'a> {
             recover: recover.filter(|_| is_recoverable),
             rejects_unrecovered: false,
             expires: None,
+            has_deltas: false,
+            is_server_side: false,
         }
     }
 
@@ -41,6 +48,30 @@ impl<'a> Terms<'a> {
     /// Tells when the token of the subscription expires.
     pub(super) fn expiring(self, expires: Option<Expiry>) -> Self {
         Self { expires, ..self }
+    }
+
+    /// Returns what becomes of a subscription that lags. A positioned one is made again, by its client if it made it.
+    pub(super) fn on_lag(&self) -> OnLag {
+        match (self.is_positioned, self.is_server_side) {
+            (false, _) => OnLag::Policy,
+            (true, false) => OnLag::Resubscribe,
+            (true, true) => OnLag::Reconnect,
+        }
+    }
+
+    /// Makes it the subscription of a backend.
+    pub(super) fn server_side(self) -> Self {
+        Self { is_server_side: true, ..self }
+    }
+
+    /// Sends publications as what has changed since the one before.
+    pub(super) fn with_deltas(self, has_deltas: bool) -> Self {
+        Self { has_deltas, ..self }
+    }
+
+    /// Returns how publications come in a format.
+    pub(super) fn encoding(&self, format: Format) -> Encoding {
+        if self.has_deltas { Encoding::CentrifugeDeltas(format) } else { Encoding::Centrifuge(format) }
     }
 
     pub(super) fn since(&self) -> Since {
@@ -74,6 +105,7 @@ impl<'a> Terms<'a> {
             was_recovering: self.recover.is_some(),
             recovered,
             publications: publications.collect(),
+            delta: self.has_deltas,
             ..SubscribeResult::default()
         })
     }

@@ -13,7 +13,7 @@ pub(crate) fn published_line(encoding: Encoding, line: String) -> (Option<u64>, 
             (Some(offset), parts.next().unwrap_or("").to_owned())
         }
         Encoding::Lines | Encoding::Frames => (None, line),
-        Encoding::Centrifuge(_) => {
+        Encoding::Centrifuge(_) | Encoding::CentrifugeDeltas(_) => {
             let reply: Value = serde_json::from_str(&line).expect("it is JSON");
             let push = &reply["push"];
             let text = push["pub"]["data"].as_str().expect("a line is a string").to_owned();

@@ -25,6 +25,17 @@ impl Life {
         Self { first, epoch, evicted_to: 0 }
     }
 
+    /// The position that stands for this one where only the newest of `lines` lines matters: that before it, unless it
+    /// is known already; or one that is not there, before the first line.
+    pub(crate) fn in_cache(&self, position: Position, lines: usize) -> Position {
+        let top = (lines - self.first) as u64;
+        match self.epoch {
+            Some(epoch) if top == 0 => Position { epoch, offset: 1 },
+            Some(epoch) if position != (Position { epoch, offset: top }) => Position { epoch, offset: top - 1 },
+            _ => position,
+        }
+    }
+
     /// Whether the history has everything after a position, by the rules alone.
     pub(crate) fn keeps_since(
         &self,

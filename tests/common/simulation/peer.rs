@@ -1,5 +1,6 @@
 //! A peer: one client of a simulated hub, whose frames a second implementation decodes.
 
+use super::deltas::Chains;
 use super::simulated_hub::SimulatedHub;
 use super::{End, Pipe};
 use prost::Message as _;
@@ -7,10 +8,10 @@ use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use throng::hub::{Channel, Command, ConnectionId, MessageShape, Since};
+use throng::hub::{Channel, Command, ConnectionId, MessageShape, OnLag, Since};
 use throng::protocol::centrifuge::close::disconnect_code;
 use throng::protocol::position::Start;
-use throng::protocol::{CloseReason, Profile};
+use throng::protocol::{CloseReason, Encoding, Profile};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, WebSocket};
 
@@ -30,6 +31,8 @@ pub(super) struct State {
     pub(super) info: RefCell<Option<Arc<Profile>>>,
     reader: RefCell<Reader>,
     pub(super) channels: RefCell<Vec<Arc<Channel>>>,
+    /// What becomes of a subscription of it that lags.
+    pub(super) on_lag: Cell<OnLag>,
     /// It never answers a ping.
     is_mute: Cell<bool>,
     pub(super) has_left: Cell<bool>,
@@ -42,16 +45,19 @@ struct Reader {
     pongs: Vec<Vec<u8>>,
     pings: usize,
     close: Option<CloseReason>,
+    /// If it gets its publications as deltas.
+    chains: Option<Chains>,
 }
 
 impl State {
     pub(super) fn new(id: ConnectionId, pipe: Pipe, shape: MessageShape) -> Self {
         let config = WebSocketConfig::default().read_buffer_size(4096);
         let socket = WebSocket::from_raw_socket(pipe.clone(), Role::Client, Some(config));
-        let reader = Reader { socket, texts: vec![], pongs: vec![], pings: 0, close: None };
+        let chains = matches!(shape.encoding, Encoding::CentrifugeDeltas(_)).then(Chains::default);
+        let reader = Reader { socket, texts: vec![], pongs: vec![], pings: 0, close: None, chains };
         let (reader, channels) = (RefCell::new(reader), RefCell::default());
-        let info = RefCell::default();
-        Self { id, pipe, shape, info, reader, channels, is_mute: Cell::default(), has_left: Cell::default() }
+        let (info, on_lag) = (RefCell::default(), Cell::default());
+        Self { id, pipe, shape, info, reader, channels, on_lag, is_mute: Cell::default(), has_left: Cell::default() }
     }
 
     /// Decodes what arrived and returns how many pings the peer is going to answer.
@@ -74,8 +80,8 @@ impl Reader {
                 // The ping of the Centrifuge protocol is an empty message.
                 Ok(Message::Text(text)) if text == "{}" => self.pings += 1,
                 Ok(Message::Binary(body)) if body[..] == [0] => self.pings += 1,
-                Ok(Message::Text(text)) => self.texts.push(with_events(&text)),
-                Ok(Message::Binary(body)) => self.texts.push(pushes(&body)),
+                Ok(Message::Text(text)) => self.texts.push(with_events(&text, self.chains.as_mut())),
+                Ok(Message::Binary(body)) => self.texts.push(pushes(&body, self.chains.as_mut())),
                 Ok(Message::Ping(_)) => self.pings += 1,
                 Ok(Message::Pong(body)) => self.pongs.push(body.to_vec()),
                 Ok(Message::Close(frame)) => {
@@ -99,7 +105,7 @@ impl Reader {
 }
 
 /// Reads pushes from Protobuf, and returns them as JSON has them: one per line.
-fn pushes(mut body: &[u8]) -> String {
+fn pushes(mut body: &[u8], mut chains: Option<&mut Chains>) -> String {
     let mut lines = vec![];
     while !body.is_empty() {
         let Push { channel, publication, join, leave } =
@@ -107,7 +113,11 @@ fn pushes(mut body: &[u8]) -> String {
         let info =
             |event: Presence| event.info.map(|info| json!({ "user": info.user, "client": info.client })).unwrap();
         lines.push(match (publication, join, leave) {
-            (Some(Publication { data, offset }), None, None) => {
+            (Some(Publication { data, offset, delta }), None, None) => {
+                let data = match &mut chains {
+                    Some(chains) => chains.whole(&channel, &data, delta),
+                    None => data,
+                };
                 let data: Value = serde_json::from_slice(&data).unwrap();
                 json!({ "push": { "channel": channel, "pub": { "offset": offset, "data": data } } }).to_string()
             }
@@ -119,14 +129,22 @@ fn pushes(mut body: &[u8]) -> String {
     lines.join("\n")
 }
 
-/// Returns the lines of a message, those of joins and leaves as the chat protocol has them.
-fn with_events(text: &str) -> String {
+/// Returns the lines of a message, those of joins and leaves as the chat protocol has them, and whole publications.
+fn with_events(text: &str, mut chains: Option<&mut Chains>) -> String {
     let line = |line: &str| {
         let push = line.strip_prefix(r#"{"push":"#).and_then(|_| serde_json::from_str::<Value>(line).ok());
-        let event = push.and_then(|push| {
+        let event = push.and_then(|mut push| {
             let words = [("join", "joined"), ("leave", "left")];
             let found = words.into_iter().find(|(kind, _)| push["push"][kind].is_object());
-            found.map(|(kind, word)| format!(" [throng] {word} {}", push["push"][kind]["info"]))
+            let event = found.map(|(kind, word)| format!(" [throng] {word} {}", push["push"][kind]["info"]));
+            event.or_else(|| {
+                let chains = chains.as_deref_mut()?;
+                let (channel, publication) = (push["push"]["channel"].to_string(), &mut push["push"]["pub"]);
+                let data = publication["data"].as_str().expect("where deltas come, data is a string");
+                let whole = chains.whole(&channel, data.as_bytes(), publication["delta"] == json!(true));
+                publication["data"] = serde_json::from_slice(&whole).unwrap();
+                Some(push.to_string())
+            })
         });
         event.unwrap_or_else(|| line.to_owned())
     };
@@ -171,6 +189,8 @@ struct Publication {
     data: Vec<u8>,
     #[prost(uint64, tag = "6")]
     offset: u64,
+    #[prost(bool, tag = "8")]
+    delta: bool,
 }
 
 impl Peer {
@@ -205,6 +225,12 @@ impl Peer {
     /// The name of its user; empty for an anonymous client.
     pub(crate) fn user_name(&self) -> String {
         self.state.info.borrow().as_ref().map_or_else(String::new, |info| info.user().to_owned())
+    }
+
+    /// This becomes of its subscriptions from here on if they lag.
+    pub(crate) fn on_lag(self, on_lag: OnLag) -> Self {
+        self.state.on_lag.set(on_lag);
+        self
     }
 
     /// Stops reading: its socket is full.
@@ -261,6 +287,12 @@ impl Peer {
     pub(crate) fn pongs(&self) -> Vec<Vec<u8>> {
         self.state.read();
         self.state.reader.borrow().pongs.clone()
+    }
+
+    /// Publications that came as deltas.
+    pub(crate) fn deltas(&self) -> usize {
+        self.state.read();
+        self.state.reader.borrow().chains.as_ref().map_or(0, |chains| chains.deltas)
     }
 
     pub(crate) fn pings(&self) -> usize {

@@ -100,6 +100,7 @@ impl SimulatedHub {
             now: self.time_of_day(),
             bytes_max: self.hub().limits().outbox_bytes_max,
             info: peer.state.info.borrow().clone(),
+            on_lag: peer.state.on_lag.get(),
         };
         let (known, mut bytes) = (ChannelName::parse(name).unwrap(), 0);
         let subscribed = loop {

@@ -7,6 +7,7 @@ use crate::simulation::{End, published_line};
 use std::collections::HashMap;
 use std::time::Duration;
 use throng::config::{HubLimits, SlowConsumer};
+use throng::hub::OnLag;
 use throng::protocol::CloseReason;
 
 impl World {
@@ -18,6 +19,10 @@ impl World {
             Some(CloseReason::SlowConsumer) => {
                 let is_closed = self.limits.slow_consumer == SlowConsumer::Close || !subscriber.encoding.may_skip();
                 assert!(subscriber.was_slow && is_closed);
+                self.check_had_its_time(subscriber);
+            }
+            Some(CloseReason::InsufficientState) => {
+                assert!(subscriber.was_slow && subscriber.on_lag == OnLag::Reconnect);
                 self.check_had_its_time(subscriber);
             }
             Some(CloseReason::NoPong) => assert!(subscriber.was_slow || subscriber.is_mute),
@@ -82,11 +87,15 @@ impl World {
             let mut parts = line.split(':');
             let (channel, number) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
             let number: usize = number.parse().unwrap_or_else(|_| panic!("not ours: {line}"));
-            let next = next.get_mut(channel).unwrap_or_else(|| panic!("not subscribed to: {line}"));
+            let known = subscriber.due.iter().map(|due| due.channel).find(|known| *known == channel);
+            let known = known.unwrap_or_else(|| panic!("not subscribed to: {line}"));
+            let next = next.entry(known).or_default();
             assert!(number >= *next, "{line} again or late, expected {next}");
             let published = &self.published[channel][number];
             assert_eq!(line, published.text);
             assert!(offset.is_none_or(|offset| offset == published.offset), "{offset:?}: {line}");
+            let is_lost = subscriber.lost.contains(&(known, number));
+            assert!(number == *next || is_lost || subscriber.encoding.may_skip(), "{line} after a gap from {next}");
             missed += number - *next;
             assert!(!is_single || !is_told || missed == told, "{missed} missed and {told} told at {line}");
             *next = number + 1;

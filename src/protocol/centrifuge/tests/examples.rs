@@ -136,6 +136,15 @@ fn results() -> impl Iterator<Item = Sent> {
         data: empty(),
         ..sub
     };
+    let score =
+        |home: u8| format!(r#"{{"home":"Alpha","away":"Beta","score":[{home},0],"minute":44,"events":["kick-off"]}}"#);
+    let deltas = SubscribeResult {
+        was_recovering: true,
+        recovered: true,
+        publications: vec![published(42, &score(0)), published(43, &score(1))],
+        delta: true,
+        ..SubscribeResult::default()
+    };
     let mut publications = vec![published(8, r#""text""#), published(9, "[1]")];
     publications[0].payload.details = Some(details(client("42", false)));
     let history = HistoryResult { publications, epoch: "e".into(), offset: 9 };
@@ -143,6 +152,7 @@ fn results() -> impl Iterator<Item = Sent> {
     [
         (1, Ok(ReplyBody::Connect(connected))),
         (2, Ok(ReplyBody::Subscribe(recovered))),
+        (2, Ok(ReplyBody::Subscribe(deltas))),
         (2, Ok(ReplyBody::Subscribe(SubscribeResult::default()))),
         (3, Ok(ReplyBody::Unsubscribe)),
         (4, Ok(ReplyBody::Publish)),

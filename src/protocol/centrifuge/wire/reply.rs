@@ -97,6 +97,8 @@ pub(crate) struct SubscribeResult {
     pub(crate) data: Bytes,
     #[prost(bool, tag = "12")]
     pub(crate) was_recovering: bool,
+    #[prost(bool, tag = "13")]
+    pub(crate) delta: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -191,6 +193,8 @@ pub(crate) struct Publication {
     pub(crate) offset: u64,
     #[prost(btree_map = "string, string", tag = "7")]
     pub(crate) tags: BTreeMap<String, String>,
+    #[prost(bool, tag = "8")]
+    pub(crate) delta: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
