@@ -49,7 +49,7 @@ pub enum Live<M> {
     /// It is the next one.
     Deliver(M),
     /// It waits for others, or is fetched later.
-    Held,
+    Waits,
     /// It was delivered before.
     Duplicate,
     /// It is of another incarnation of the log.
@@ -204,7 +204,7 @@ impl<M: Message> Sequence<M> {
             self.extend();
             self.settle();
         }
-        Live::Held
+        Live::Waits
     }
 
     /// Takes what the log has.

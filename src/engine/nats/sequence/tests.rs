@@ -3,7 +3,6 @@
 use super::*;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use std::env;
 
 const SEEDS: u64 = 3000;
 
@@ -172,7 +171,7 @@ impl World {
                 Live::Deliver(message) => {
                     self.check(Step::Deliver { sequence, message, is_after_gap: false });
                 }
-                Live::Held | Live::Duplicate => {}
+                Live::Waits | Live::Duplicate => {}
                 Live::OtherEpoch => {
                     assert!(!is_new || self.sequence.epoch != self.log.epoch, "an announcement of this log");
                     if is_new {
@@ -302,7 +301,7 @@ impl Drop for Seed {
     #[expect(clippy::print_stderr, reason = "how to run the failure again")]
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("run again with THRONG_SEED={}", self.0);
+            eprintln!("run again with World::new({}).run()", self.0);
         }
     }
 }
@@ -310,20 +309,15 @@ impl Drop for Seed {
 /// Invariant: of each channel everything is delivered in the order of the log, each once, or a gap is declared there.
 #[test]
 fn every_channel_gets_the_log_or_a_gap_whatever_happens() {
-    let number = |name| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    let seeds = match number("THRONG_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("THRONG_SEEDS").unwrap_or(SEEDS),
-    };
     let (mut delivered, mut gaps, mut breaks) = (0, 0, 0);
-    for seed in seeds {
+    for seed in 0..SEEDS {
         let seed = Seed(seed);
         let mut world = World::new(seed.0);
         world.run();
         (delivered, gaps, breaks) = (delivered + world.judge.delivered, gaps + world.judge.gaps, breaks + world.breaks);
     }
     let has_happened = delivered > 1000 && gaps > 100 && breaks > 10;
-    assert!(has_happened || env::var("THRONG_SEED").is_ok(), "{delivered} delivered, {gaps} gaps, {breaks} breaks");
+    assert!(has_happened, "{delivered} delivered, {gaps} gaps, {breaks} breaks");
 }
 
 fn text(channel: &'static str) -> Text {
@@ -368,12 +362,12 @@ fn what_comes_in_order_is_delivered_at_once_and_nothing_is_asked() {
 #[test]
 fn what_is_missing_is_fetched_up_to_what_waits() {
     let mut sequence = sequence(10);
-    assert_eq!(sequence.live(Epoch::new(1), 104, text("a")), Live::Held);
+    assert_eq!(sequence.live(Epoch::new(1), 104, text("a")), Live::Waits);
     assert_eq!(sequence.need(), Need::Fetch { from: 101, until: 103 });
     sequence.fetched(batch(&[(101, "a"), (102, "b")]));
     assert_eq!((steps(&mut sequence), sequence.need()), (vec![101, 102], Need::Fetch { from: 103, until: 103 }));
     // It came late after all.
-    assert_eq!(sequence.live(Epoch::new(1), 103, text("a")), Live::Held);
+    assert_eq!(sequence.live(Epoch::new(1), 103, text("a")), Live::Waits);
     assert_eq!((steps(&mut sequence), sequence.need()), (vec![103, 104], Need::Nothing));
 }
 
@@ -407,8 +401,8 @@ fn hole_is_not_judged_before_the_end_of_the_log_is_known() {
     sequence.fetched(Batch { messages: Vec::new(), reached: 102 });
     assert_eq!(sequence.state(state(105)), Ok(()));
     assert_eq!((steps(&mut sequence), sequence.need()), (vec![], Need::Fetch { from: 104, until: 105 }));
-    assert_eq!(sequence.live(Epoch::new(1), 104, text("a")), Live::Held);
-    assert_eq!(sequence.live(Epoch::new(1), 105, text("a")), Live::Held);
+    assert_eq!(sequence.live(Epoch::new(1), 104, text("a")), Live::Waits);
+    assert_eq!(sequence.live(Epoch::new(1), 105, text("a")), Live::Waits);
     assert_eq!(steps(&mut sequence), [103, -104, 105]);
 }
 
