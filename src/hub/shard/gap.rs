@@ -11,9 +11,9 @@ use crate::protocol::CloseReason;
 
 impl<S: Sink> Shard<S> {
     /// Tells the subscribers of a channel that they will not get some publications, at this point of its order. A
-    /// positioned subscription ends, and its client makes it again and learns what it can get. Others get a notice where
-    /// the channel lets slow subscribers skip, and the end of their connection elsewhere. Returns the bytes appended to
-    /// logs.
+    /// positioned subscription ends, and its client makes it again and learns what it can get. Others get a notice
+    /// where the channel lets slow subscribers skip, and the end of their connection elsewhere. Returns the bytes
+    /// appended to logs.
     pub(super) fn declare_gap(&mut self, channel: ChannelKey) -> usize {
         let mut next = self.channels.find(channel);
         let (mut appended, mut told) = (0, Vec::new());
