@@ -1,5 +1,5 @@
-//! A hub of a cluster against a reference model: whatever its log brings, and loses, in whatever order clients come, each
-//! gets exactly what the log has of its channel after its position, in order, or is told that something is lost.
+//! A hub of a cluster against a reference model: whatever its log brings, and loses, in whatever order clients come,
+//! each gets exactly what the log has of its channel after its position, in order, or is told that something is lost.
 //!
 //! A seed decides everything, and a failure prints it. `THRONG_SEED=7` runs that seed, `THRONG_SEEDS=100000` as many.
 

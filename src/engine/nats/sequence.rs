@@ -6,8 +6,8 @@
 //!
 //! # Resync
 //!
-//! A message whose number is not the next one is held, and what is missing is fetched from the log. A number that the
-//! log has not got any more is a *hole*: the log had dropped that message when it was read. It says not of which channel
+//! A message whose number is not the next one waits, and what is missing is fetched from the log. A number that the log
+//! has not got any more is a *hole*: the log had dropped that message when it was read. It says not of which channel
 //! the message was, but a channel loses its oldest message only when it has a certain number of newer ones. So every
 //! hole is some channel's that has as many messages after it, and only those channels are told of a gap.
 //!
@@ -316,7 +316,7 @@ impl<M: Message> Sequence<M> {
         self.applied = self.applied.max(until);
     }
 
-    /// Drops live messages that can be fetched later while too many bytes wait. Returns whether these are too many still.
+    /// Drops live messages that can be fetched later while too many bytes wait. Returns whether too many do still.
     fn make_room(&mut self) -> bool {
         while self.waiting_bytes > self.limits.hold_bytes_max {
             let Some(newest) = self.waiting.last_entry().filter(|newest| *newest.key() > self.known) else {

@@ -65,7 +65,7 @@ impl Log {
     }
 }
 
-/// What has to hold for whoever gets the steps of a sequence: everything of a channel in its order, each once, or a gap.
+/// What has to hold for the steps of a sequence: everything of a channel in its order, each once, or a gap.
 struct Judge {
     /// Up to where each channel was delivered or declared lost.
     cursors: HashMap<&'static str, u64>,
@@ -382,7 +382,7 @@ fn answer_of_a_replica_that_is_behind_proves_nothing() {
     assert_eq!(sequence.need(), Need::State, "the leader has none of them");
 }
 
-/// The log keeps two of each channel. `a` has two after the hole, which may be its own; `b` has one, so it lost nothing.
+/// The log keeps two of each channel. `a` has two after the hole, which may be its own; `b` has one: it lost nothing.
 #[test]
 fn hole_is_blamed_on_those_channels_alone_that_have_as_many_as_the_log_keeps() {
     let mut sequence = sequence(2);
