@@ -1,4 +1,5 @@
 //! Lagging subscriptions: those that shards have ended because their clients do not keep up, until the sessions know.
+//! Those whose channel has lost publications end in the same way.
 //!
 //! The shard drops at once what such a subscription still had to get, which bounds memory. Its channel counts it until
 //! its session takes it from here, ends it there too, and tells the client, which then makes it again.

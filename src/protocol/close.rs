@@ -15,6 +15,8 @@ pub enum CloseReason {
     Protocol(ProtocolError),
     /// The outbox exceeded its bound in bytes or in time.
     SlowConsumer,
+    /// Publications of its channel were lost, and the channel's policy is to close.
+    InsufficientState,
     /// The peer did not answer a ping in time.
     NoPong,
     /// The peer sent control frames beyond the rate limit.
@@ -64,10 +66,11 @@ impl Disconnection {
 
 impl CloseReason {
     /// One reason of every kind, for tests and for the metrics' fixed label set.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Peer(None),
         Self::Protocol(ProtocolError::Unmasked),
         Self::SlowConsumer,
+        Self::InsufficientState,
         Self::NoPong,
         Self::TooManyRequests,
         Self::TooManyChannels,
@@ -89,6 +92,7 @@ impl CloseReason {
             Self::Peer(code) => code,
             Self::Protocol(error) => Some(error.close_code()),
             Self::SlowConsumer => Some(CloseCode::SLOW_CONSUMER),
+            Self::InsufficientState => Some(CloseCode::INSUFFICIENT_STATE),
             Self::NoPong => Some(CloseCode::NO_PONG),
             Self::TooManyRequests => Some(CloseCode::TOO_MANY_REQUESTS),
             Self::TooManyChannels | Self::ChannelFull => Some(CloseCode::TRY_AGAIN_LATER),
@@ -109,6 +113,7 @@ impl CloseReason {
             Self::Peer(_) => "",
             Self::Protocol(error) => error.reason(),
             Self::SlowConsumer => "slow consumer",
+            Self::InsufficientState => "insufficient state",
             Self::NoPong => "no pong",
             Self::TooManyRequests => "too many requests",
             Self::TooManyChannels => "too many channels",
@@ -131,10 +136,11 @@ impl CloseReason {
     }
 
     /// The label of every kind of reason, in the order of [`CloseReason::index`].
-    pub const LABELS: [&'static str; 16] = [
+    pub const LABELS: [&'static str; 17] = [
         "peer",
         "protocol",
         "slow_consumer",
+        "insufficient_state",
         "no_pong",
         "too_many_requests",
         "too_many_channels",
@@ -156,19 +162,20 @@ impl CloseReason {
             Self::Peer(_) => 0,
             Self::Protocol(_) => 1,
             Self::SlowConsumer => 2,
-            Self::NoPong => 3,
-            Self::TooManyRequests => 4,
-            Self::TooManyChannels => 5,
-            Self::ChannelFull => 6,
-            Self::PermissionDenied => 7,
-            Self::Shutdown => 8,
-            Self::Shed => 9,
-            Self::Aged => 10,
-            Self::Expired => 11,
-            Self::Unsubscribed => 12,
-            Self::Disconnected(_) => 13,
-            Self::Centrifuge(_) => 14,
-            Self::Internal => 15,
+            Self::InsufficientState => 3,
+            Self::NoPong => 4,
+            Self::TooManyRequests => 5,
+            Self::TooManyChannels => 6,
+            Self::ChannelFull => 7,
+            Self::PermissionDenied => 8,
+            Self::Shutdown => 9,
+            Self::Shed => 10,
+            Self::Aged => 11,
+            Self::Expired => 12,
+            Self::Unsubscribed => 13,
+            Self::Disconnected(_) => 14,
+            Self::Centrifuge(_) => 15,
+            Self::Internal => 16,
         }
     }
 }

@@ -10,6 +10,8 @@ mod batching;
 mod claims;
 mod closing;
 mod deltas;
+mod followed;
+mod followed_against_model;
 mod history;
 mod inspection;
 mod lagging;

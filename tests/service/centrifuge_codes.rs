@@ -58,7 +58,9 @@ const fn error(code: ErrorCode) -> Seen {
 const fn unsubscribe(code: UnsubscribeCode) -> Seen {
     match code {
         UnsubscribeCode::Server => By("centrifuge_clients.rs::backend_subscribes_and_unsubscribes_a_running_client"),
-        UnsubscribeCode::InsufficientState => By("client_that_lags_in_a_channel_subscribes_to_it_again_and_recovers"),
+        UnsubscribeCode::InsufficientState => {
+            By("centrifuge_lagging.rs::client_that_lags_in_a_channel_subscribes_to_it_again_and_recovers")
+        }
         UnsubscribeCode::Expired => By("hooks.rs::application_decides_whether_a_subscription_that_expires_goes_on"),
         UnsubscribeCode::StateInvalidated => Never("nothing invalidates what a client knows"),
     }
@@ -81,7 +83,7 @@ const fn disconnect(code: DisconnectCode) -> Seen {
         DisconnectCode::Slow => By("centrifuge_codes.rs::client_that_takes_nothing_for_too_long_is_slow"),
         DisconnectCode::WriteError => Never("a socket that takes no close frame gets no code either"),
         DisconnectCode::InsufficientState => {
-            By("client_that_lags_in_a_server_side_subscription_is_disconnected_with_3010")
+            By("centrifuge_lagging.rs::client_that_lags_in_a_server_side_subscription_is_disconnected_with_3010")
         }
         DisconnectCode::NoPong => By("centrifuge_clients.rs::pings_and_pongs_are_messages"),
         DisconnectCode::TooManyRequests => By("centrifuge_codes.rs::client_that_sends_too_much_is_told_so"),

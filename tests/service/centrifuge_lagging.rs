@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use throng::config::{Config, TokenAlgorithm};
 use throng::protocol::CloseReason;
-use throng::protocol::centrifuge::DisconnectCode;
 
 /// The name of a channel is in every publication of it, so much waits of little data.
 fn busy() -> String {
@@ -111,7 +110,7 @@ async fn client_that_lags_in_a_server_side_subscription_is_disconnected_with_301
     for data in 1..=MISSED {
         result(&server, "publish", json!({ "channel": busy, "data": data })).await;
     }
-    server.closed(CloseReason::Centrifuge(DisconnectCode::InsufficientState), 1).await;
+    server.closed(CloseReason::InsufficientState, 1).await;
     assert_eq!(within(client.judge.rest()).await.1, Some((3010, "insufficient state".to_owned())));
 }
 

@@ -62,6 +62,14 @@ async fn provoke(reason: CloseReason) -> (Closed, Closed) {
             (client.closed().await, closed(1002, "unmasked frame"))
         }
         CloseReason::SlowConsumer => (slow_by_bytes().await, closed(4008, "slow consumer")),
+        CloseReason::InsufficientState => {
+            let server = start(|_| {}).await;
+            let mut client = server.connect("/ws").await;
+            client.round_trip().await;
+            let channel = server.hub().directory().channels()[0].key();
+            server.hub().inbox(0).send(Command::DeclareGap { channel }).await;
+            (client.closed().await, closed(4010, "insufficient state"))
+        }
         CloseReason::NoPong => {
             let server = start(with_short_pings).await;
             (server.raw("/ws").await.closed().await, closed(4012, "no pong"))

@@ -7,7 +7,6 @@ use super::todo::Exit;
 use crate::config::{DrainCloseCode, HubLimits, SlowConsumer};
 use crate::hub::id::Slot;
 use crate::hub::{ConnectionId, OnLag, Sink};
-use crate::protocol::centrifuge::DisconnectCode;
 use crate::protocol::encoding::Control;
 use crate::protocol::websocket::frame;
 use crate::protocol::{CloseCode, CloseReason};
@@ -85,9 +84,7 @@ impl<S: Sink> Shard<S> {
         let Some(outcome) = self.lag_outcome(connection) else { return };
         match outcome {
             OnLag::Resubscribe => self.end_lagging(slot),
-            OnLag::Reconnect => {
-                self.begin_closing(slot, CloseReason::Centrifuge(DisconnectCode::InsufficientState));
-            }
+            OnLag::Reconnect => self.begin_closing(slot, CloseReason::InsufficientState),
             OnLag::Policy if policy == SlowConsumer::Skip => self.skip_ahead(slot),
             OnLag::Policy => self.begin_closing(slot, CloseReason::SlowConsumer),
         }
@@ -112,16 +109,21 @@ impl<S: Sink> Shard<S> {
     /// Ends the subscriptions that lag by more than the bound, and what they still had to get: their clients make them
     /// again once they know.
     fn end_lagging(&mut self, slot: Slot) {
+        self.end_subscriptions(slot, |shard, one| shard.beyond_bound(*one).is_some());
+    }
+
+    /// Ends some subscriptions of a connection, and what they still had to get: their clients make them again once they
+    /// know. Not while a round is under way.
+    pub(super) fn end_subscriptions(&mut self, slot: Slot, is_ending: impl Fn(&Self, &SubscriptionRef) -> bool) {
         let Some(connection) = self.connections.get(slot) else { return };
         let id = connection.id(self.index, slot);
-        let is_lagging = |one: &SubscriptionRef| self.beyond_bound(*one).is_some();
-        let (lagging, kept): (SmallVec<[SubscriptionRef; 2]>, _) =
-            connection.subscriptions.iter().copied().partition(is_lagging);
+        let (ending, kept): (SmallVec<[SubscriptionRef; 2]>, _) =
+            connection.subscriptions.iter().copied().partition(|one| is_ending(self, one));
         if let Some(connection) = self.connections.get_mut(slot) {
             connection.subscriptions = kept;
             connection.control.iter_mut().for_each(|control| control.over_bound_since = None);
         }
-        for subscription in lagging {
+        for subscription in ending {
             if let Some(channel) = self.channels.get(subscription.channel) {
                 let cursor = channel.subscriptions[subscription.index()].cursor;
                 self.counts.skipped += channel.log.publications_between(cursor, channel.log.head()) as u64;

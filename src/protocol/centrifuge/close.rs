@@ -28,6 +28,7 @@ pub fn frame(reason: CloseReason, code: Option<CloseCode>) -> Bytes {
 pub const fn disconnect_code(reason: CloseReason) -> Option<DisconnectCode> {
     match reason {
         CloseReason::SlowConsumer => Some(DisconnectCode::Slow),
+        CloseReason::InsufficientState => Some(DisconnectCode::InsufficientState),
         CloseReason::NoPong => Some(DisconnectCode::NoPong),
         CloseReason::TooManyRequests => Some(DisconnectCode::TooManyRequests),
         CloseReason::PermissionDenied => Some(DisconnectCode::PermissionDenied),
@@ -69,6 +70,7 @@ mod tests {
     fn every_reason_has_the_code_of_the_protocol() {
         for (reason, expected) in [
             (CloseReason::SlowConsumer, (3008, "slow")),
+            (CloseReason::InsufficientState, (3010, "insufficient state")),
             (CloseReason::NoPong, (3012, "no pong")),
             (CloseReason::TooManyRequests, (3013, "too many requests")),
             (CloseReason::TooManyChannels, (1013, "too many channels")),

@@ -4,6 +4,7 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "what fails here fails the test")]
 
 mod deltas;
+pub(crate) mod followed;
 pub(crate) mod lines;
 pub(crate) mod lives;
 pub(crate) mod members;

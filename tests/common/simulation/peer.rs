@@ -9,7 +9,6 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use throng::hub::{Channel, Command, ConnectionId, MessageShape, OnLag, Since};
-use throng::protocol::centrifuge::DisconnectCode;
 use throng::protocol::centrifuge::close::disconnect_code;
 use throng::protocol::position::Start;
 use throng::protocol::{CloseReason, Encoding, Profile};
@@ -94,8 +93,7 @@ impl Reader {
                         let received = (code, text.as_str());
                         received == of_chat || Some(received) == of_centrifuge
                     };
-                    let others = [CloseReason::Centrifuge(DisconnectCode::InsufficientState)];
-                    let known = CloseReason::ALL.into_iter().chain(others).find(is_it);
+                    let known = CloseReason::ALL.into_iter().find(is_it);
                     self.close = Some(known.unwrap_or_else(|| panic!("closed with {code:?} {text:?}")));
                 }
                 Ok(other) => panic!("unexpected {other:?}"),

@@ -9,7 +9,6 @@ use std::time::Duration;
 use throng::config::{HubLimits, SlowConsumer};
 use throng::hub::OnLag;
 use throng::protocol::CloseReason;
-use throng::protocol::centrifuge::DisconnectCode;
 
 impl World {
     pub(super) fn check(&self, subscriber: &Subscriber) {
@@ -25,7 +24,7 @@ impl World {
                 let has_stalled = self.hub.now() - subscriber.since >= self.limits.outbox_stall_max;
                 assert!(subscriber.on_lag != OnLag::Resubscribe || has_stalled || self.is_closing_all);
             }
-            Some(CloseReason::Centrifuge(DisconnectCode::InsufficientState)) => {
+            Some(CloseReason::InsufficientState) => {
                 assert!(subscriber.was_slow && subscriber.on_lag == OnLag::Reconnect);
                 self.check_had_its_time(subscriber);
             }
