@@ -7,8 +7,8 @@
 //! # What was lost
 //!
 //! A publication that cannot be had any more is never left out silently. [`Hub::declare_gap`] says so for one channel;
-//! [`Hub::lose`] and [`Hub::renew_epoch`] begin it for a whole partition, and [`Hub::tell_gap`] then tells it channel by
-//! channel. Subscribers learn of it in the order of the channel, and histories forget what is before it.
+//! [`Hub::lose`] and [`Hub::renew_epoch`] begin it for a whole partition, and [`Hub::tell_gap`] then tells each of its
+//! channels. Subscribers learn of it in the order of the channel, and histories forget what is before it.
 
 use super::channel::{Channel, Order};
 use super::history::{History, HistoryOptions, Kept};
@@ -32,7 +32,7 @@ pub enum Delivered {
 }
 
 impl<S: Sink> Hub<S> {
-    /// Delivers a publication that has its number already, and raises `applied` to it. One that is not new does nothing.
+    /// Delivers a publication that has its number already, and raises `applied` to it. One that is not new is dropped.
     ///
     /// # Errors
     ///
@@ -131,8 +131,8 @@ impl<S: Sink> Hub<S> {
         })
     }
 
-    /// Does what the log says of a channel at this sequence number, under its lock, and raises `applied` to it. If there
-    /// is no such channel, runs `note` instead, while nobody can open it: one that is opened later sees both.
+    /// Does what the log says of a channel at this sequence number, under its lock, and raises `applied` to it. Where
+    /// there is no such channel, runs `note` instead, while nobody can open it: one that is opened later sees both.
     fn apply<R>(
         &self,
         name: &ChannelName,

@@ -1,5 +1,5 @@
-//! A hub of a cluster: channels whose order a log decides. Deliveries with given offsets, recovery from a history that has
-//! gaps in its numbers, what is fetched for it, and what is declared lost.
+//! A hub of a cluster: channels whose order a log decides. Deliveries with given offsets, recovery from a history whose
+//! numbers have gaps, what is fetched for it, and what is declared lost.
 
 use crate::simulation::followed::line;
 use crate::simulation::{Peer, SimulatedHub};

@@ -5,6 +5,8 @@
 
 pub mod subject;
 
+pub mod sequence;
+
 pub mod check;
 pub mod init;
 pub mod stream;
@@ -21,7 +23,6 @@ pub mod follower;
 pub mod interest;
 pub mod log;
 pub mod logs;
-pub mod sequence;
 
 pub use backfill::NotFollowed;
 

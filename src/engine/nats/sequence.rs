@@ -12,7 +12,8 @@
 //! hole is some channel's that has as many messages after it, and only those channels are told of a gap.
 //!
 //! That is true only if all of those messages are known. They may be newer than what was to be fetched, so the end of
-//! the log is asked for after a hole was seen, and nothing after the hole is delivered before that is reached.
+//! the log is asked for after the last hole was seen, and nothing after the first one is delivered before that is
+//! reached.
 //!
 //! # Bounds
 //!
@@ -152,8 +153,8 @@ pub struct Sequence<M> {
     waiting_bytes: usize,
     /// Those after `applied`, in order.
     holes: Vec<Hole>,
-    /// The first of the holes, as many as this, were seen before the log was this far.
-    confirmation: Option<(usize, u64)>,
+    /// All of the holes were seen before the log was this far.
+    confirmation: Option<u64>,
     steps: VecDeque<Step<M>>,
 }
 
@@ -220,7 +221,7 @@ impl<M: Message> Sequence<M> {
         self.settle();
     }
 
-    /// Takes how far the log is, as it is now.
+    /// Takes how far the log is, as it is now: it was asked after the last batch.
     ///
     /// # Errors
     ///
@@ -237,7 +238,7 @@ impl<M: Message> Sequence<M> {
             self.lose(state.floor);
         }
         if self.confirmation.is_none() && !self.holes.is_empty() {
-            self.confirmation = Some((self.holes.len(), state.last));
+            self.confirmation = Some(state.last);
         }
         self.settle();
         Ok(())
@@ -249,11 +250,12 @@ impl<M: Message> Sequence<M> {
             self.lose(self.target - self.limits.resync_messages_max);
             self.settle();
         }
-        if self.known < self.target {
+        if !self.holes.is_empty() && self.confirmation.is_none() {
+            // First, because what is seen meanwhile has to wait for it.
+            Need::State
+        } else if self.known < self.target {
             let until = self.waiting.range(self.known + 1..).next().map_or(self.target, |(next, _)| next - 1);
             Need::Fetch { from: self.known + 1, until }
-        } else if !self.holes.is_empty() && self.confirmation.is_none() {
-            Need::State
         } else {
             Need::Nothing
         }
@@ -285,21 +287,22 @@ impl<M: Message> Sequence<M> {
             let next = self.waiting.range(self.known + 1..).next().map_or(u64::MAX, |(next, _)| *next);
             let to = sequence.min(next - 1);
             self.holes.push(Hole { from: self.known + 1, to });
+            // What was dropped here may have made room for something that is newer still.
+            self.confirmation = None;
             self.known = to;
             self.extend();
         }
     }
 
-    /// Delivers what is known, up to the first hole that may still be any channel's.
+    /// Delivers what is known, up to the first hole that may be any channel's.
     fn settle(&mut self) {
-        if let Some((count, last)) = self.confirmation
-            && last <= self.known
-        {
-            self.blame(count);
-            self.holes.drain(..count);
+        if self.confirmation.is_some_and(|last| last <= self.known) {
+            self.blame();
+            self.holes.clear();
             self.confirmation = None;
         }
-        if !self.holes.is_empty() && self.waiting_bytes > self.limits.hold_bytes_max {
+        let is_over = self.make_room();
+        if is_over && !self.holes.is_empty() {
             self.lose(self.holes.last().map_or(0, |hole| hole.to));
         }
         let until = self.holes.first().map_or(self.known, |hole| hole.from - 1);
@@ -313,10 +316,21 @@ impl<M: Message> Sequence<M> {
         self.applied = self.applied.max(until);
     }
 
-    /// Notes which messages come after a gap: the first one of a channel after one of the first `count` holes, if the
-    /// channel has as many from there on as the log keeps.
-    fn blame(&mut self, count: usize) {
-        let holes = &self.holes[..count];
+    /// Drops live messages that can be fetched later while too many bytes wait. Returns whether these are too many still.
+    fn make_room(&mut self) -> bool {
+        while self.waiting_bytes > self.limits.hold_bytes_max {
+            let Some(newest) = self.waiting.last_entry().filter(|newest| *newest.key() > self.known) else {
+                return true;
+            };
+            self.waiting_bytes -= newest.remove().message.bytes();
+        }
+        false
+    }
+
+    /// Notes which messages come after a gap: the first one of a channel after a hole, if the channel has as many from
+    /// there on as the log keeps.
+    fn blame(&mut self) {
+        let holes = &self.holes;
         let has_hole = |from: u64, to: u64| {
             let next = holes.partition_point(|hole| hole.to <= from);
             holes.get(next).is_some_and(|hole| hole.from < to)
@@ -357,3 +371,7 @@ impl<M: Message> Sequence<M> {
         self.steps.push_back(Step::Lose { upto });
     }
 }
+
+#[cfg(test)]
+#[path = "sequence/tests.rs"]
+mod tests;
