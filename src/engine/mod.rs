@@ -158,7 +158,7 @@ impl<S: Sink> Engine<S> {
     async fn prepare(&self, name: &ChannelName, options: &SubscribeOptions) -> Result<(), NotSubscribed> {
         match self {
             Self::Memory(_) => Ok(()),
-            Self::Nats(nats) => Ok(nats.prepare(name, &options.channel, options.since).await?),
+            Self::Nats(nats) => Ok(Box::pin(nats.prepare(name, &options.channel, options.since)).await?),
         }
     }
 
@@ -213,7 +213,9 @@ impl<S: Sink> Engine<S> {
         if let Self::Nats(nats) = self
             && !channel.name().is_private()
         {
-            return nats.publish(channel.name(), self.time_of_day(), payload).await.map(|stored| stored.offset);
+            // Boxed, so that readers, which may wait here, stay small.
+            let publish = Box::pin(nats.publish(channel.name(), self.time_of_day(), payload));
+            return publish.await.map(|stored| stored.offset);
         }
         let mut credits = self.credits(payload);
         loop {
@@ -242,7 +244,7 @@ impl<S: Sink> Engine<S> {
         payload: &Payload,
     ) -> Result<Option<Published>, NotPublished> {
         if let Self::Nats(nats) = self {
-            let published = nats.publish(name, self.time_of_day(), payload).await?;
+            let published = Box::pin(nats.publish(name, self.time_of_day(), payload)).await?;
             let is_kept = HistoryOptions::of(options).is_on();
             return Ok(Some(Published { epoch: published.epoch.filter(|_| is_kept), ..published }));
         }
@@ -272,7 +274,8 @@ impl<S: Sink> Engine<S> {
         query: HistoryQuery,
     ) -> Result<Option<HistoryPage>, NotRead> {
         if let Self::Nats(nats) = self {
-            nats.prepare_history(name, options, query).await.map_err(|_| NotRead::NotFollowed)?;
+            let prepared = Box::pin(nats.prepare_history(name, options, query)).await;
+            prepared.map_err(|NotFollowed| NotRead::NotFollowed)?;
         }
         let page = self.hub().history(name, query, self.time_of_day());
         page.map_err(|UnknownPosition| NotRead::UnknownPosition)

@@ -191,6 +191,31 @@ async fn history_is_the_same_on_a_hub_that_begins_later_and_removed_on_all() {
     assert_eq!(numbers(result(&three, "history", read).await), [7]);
 }
 
+/// A hub that is slower than NATS loses announcements, and must not lose publications.
+#[tokio::test]
+async fn what_the_client_library_drops_is_fetched() {
+    let nats = NatsServer::start().await;
+    let hub = hub_with(&nats, |config| config.cluster.follow_capacity = 1).await;
+    let mut client = hub.connect("/ws?channel=c0").await;
+    let channels: Vec<_> = (0..200).map(|number| format!("c{number}")).collect();
+    let mut rounds = 0;
+    within(async {
+        while metric(&hub, "follow_dropped").await == 0 || metric(&hub, "resyncs_total").await == 0 {
+            let answer = result(&hub, "broadcast", json!({ "channels": channels, "data": rounds.to_string() })).await;
+            assert!(answer["responses"].as_array().unwrap().iter().all(|one| one["result"].is_object()), "{answer}");
+            rounds += 1;
+        }
+    })
+    .await;
+    let expected: Vec<_> = (0..rounds).map(|round| round.to_string()).collect();
+    assert_eq!(client.lines(rounds).await, expected);
+    for channel in channels {
+        let kept = || result(&hub, "history", json!({ "channel": channel, "limit": -1 }));
+        within(async { while kept().await["publications"].as_array().unwrap().len() != rounds.min(50) {} }).await;
+    }
+    assert_eq!(metric(&hub, "gaps_declared_total").await, 0);
+}
+
 /// What is not acknowledged was not published: a backend is told so, and a chat client is closed.
 #[tokio::test]
 async fn publications_are_refused_while_nats_is_gone() {

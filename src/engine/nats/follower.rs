@@ -13,7 +13,7 @@ use super::id::random;
 use super::link::{LinkState, Messages, RequestError};
 use super::log::{self, BATCH_MAX, LogMessage};
 use super::logs::Logs;
-use super::sequence::{Batch, Break, Limits, Live, Need, Sequence, State, Step};
+use super::sequence::{Batch, Limits, Live, Need, Sequence, State, Step};
 use super::stream::{self, StreamError, StreamState};
 use crate::hub::{Delivered, Partition, Sink};
 use crate::metrics::Metrics;
@@ -125,7 +125,7 @@ impl<S: Sink> Follower<S> {
         if config.epoch() != Some(epoch) {
             return Err(FollowError::Renewed);
         }
-        self.begin(epoch, state).await;
+        self.begin(epoch, state).await?;
         self.catch_up().await?;
         self.heard = Instant::now();
         let interest = &logs.interests[self.index];
@@ -145,13 +145,17 @@ impl<S: Sink> Follower<S> {
     }
 
     /// Goes on where it was, or begins near the end of the log.
-    async fn begin(&mut self, epoch: Epoch, state: StreamState) {
-        let is_known = match &mut self.sequence {
-            Some((known, sequence)) if *known == epoch => sequence.state(state_of(epoch, state)).is_ok(),
-            _ => false,
-        };
-        if is_known {
-            return;
+    async fn begin(&mut self, epoch: Epoch, mut state: StreamState) -> Result<(), FollowError> {
+        // A leader that was just elected may not have applied everything yet.
+        for _ in 0..FORKS_MAX {
+            match &mut self.sequence {
+                Some((known, sequence)) if *known == epoch => match sequence.state(state_of(epoch, state)) {
+                    Ok(()) => return Ok(()),
+                    Err(_) => sleep(RETRY).await,
+                },
+                _ => break,
+            }
+            state = log::state(&self.logs.follow, &self.stream).await?.1;
         }
         let config = &self.logs.config;
         let limits = Limits {
@@ -180,6 +184,7 @@ impl<S: Sink> Follower<S> {
         // It begins within this log.
         sequence.state(state_of(epoch, state)).ok();
         self.sequence = Some((epoch, sequence));
+        Ok(())
     }
 
     async fn take_messages(
@@ -293,25 +298,11 @@ impl<S: Sink> Follower<S> {
 
     /// Looks how far the log is, and catches up.
     async fn look(&mut self, reason: &'static str) -> Result<(), FollowError> {
-        let mut forks = 0;
-        loop {
-            let (config, state) = log::state(&self.logs.follow, &self.stream).await?;
-            let Some((epoch, sequence)) = &mut self.sequence else { return Ok(()) };
-            let found = config.epoch().ok_or(FollowError::NoEpoch)?;
-            match sequence.state(state_of(found, state)) {
-                Ok(()) => break,
-                Err(Break::OtherEpoch(_)) => return Err(FollowError::Renewed),
-                Err(Break::Fork { last }) if forks < FORKS_MAX => {
-                    forks += 1;
-                    tracing::debug!(partition = self.index, last, epoch = %*epoch, "the log seems to be shorter");
-                    sleep(RETRY).await;
-                }
-                Err(Break::Fork { .. }) => {
-                    // Begun anew in `begin`.
-                    return Err(FollowError::Renewed);
-                }
-            }
-        }
+        let (config, state) = log::state(&self.logs.follow, &self.stream).await?;
+        let Some((_, sequence)) = &mut self.sequence else { return Ok(()) };
+        let found = config.epoch().ok_or(FollowError::NoEpoch)?;
+        // What it really is shows when it is followed anew.
+        sequence.state(state_of(found, state)).map_err(|_| FollowError::Renewed)?;
         tracing::debug!(partition = self.index, reason, "looked at the log");
         self.catch_up().await
     }
@@ -343,7 +334,7 @@ impl<S: Sink> Follower<S> {
     async fn fetch(&mut self, from: u64, until: u64, empty: u32) -> Result<bool, FollowError> {
         let logs = Arc::clone(&self.logs);
         let batch = (until - from + 1).min(BATCH_MAX);
-        let messages = log::fetch(&logs.follow, &self.stream, from, batch, None).await?;
+        let messages = log::fetch(&logs.requests, &self.stream, from, batch, None).await?;
         Metrics::add(&logs.metrics().process.resync_messages, messages.len() as u64);
         let reached = match messages.last() {
             Some((last, _)) => *last,

@@ -71,7 +71,7 @@ impl LogMessage {
 
 /// Reads what was announced: its number, and what it says.
 pub fn announced(message: &Message) -> Option<(u64, LogMessage)> {
-    let number = message.header("Nats-Sequence")?.parse().ok()?;
+    let number = number(message, "Nats-Sequence")?;
     Some((number, LogMessage::new(message.subject(), message.payload().clone())))
 }
 
@@ -98,20 +98,32 @@ pub async fn fetch(
         body["next_by_subj"] = subject.into();
     }
     link.publish_with_reply(format!("$JS.API.DIRECT.GET.{stream}"), inbox, body.to_string().into()).await?;
-    let mut messages = Vec::new();
+    let (mut messages, mut last) = (Vec::new(), 0);
     loop {
         let answer = timeout(NEXT_TIMEOUT, answers.next()).await.map_err(|_| RequestError::Timeout)?;
         let answer = answer.ok_or(RequestError::Closed)?;
+        // One that is lost on the way would look like one that the log has dropped.
+        let follows = || number(&answer, "Nats-Last-Sequence") == Some(last);
         match answer.status() {
-            Some(END | NOT_FOUND) => return Ok(messages),
+            Some(END) if follows() => return Ok(messages),
+            Some(NOT_FOUND) if last == 0 => return Ok(messages),
+            None if follows() => {
+                let (number, message) = stored(&answer).ok_or(RequestError::Timeout)?;
+                last = number;
+                messages.push((number, message));
+            }
+            None | Some(END | NOT_FOUND) => return Err(RequestError::Timeout),
             Some(_) => return Err(RequestError::NoResponders),
-            None => messages.extend(stored(&answer)),
         }
     }
 }
 
+fn number(message: &Message, header: &str) -> Option<u64> {
+    message.header(header)?.parse().ok()
+}
+
 fn stored(message: &Message) -> Option<(u64, LogMessage)> {
-    let number = message.header("Nats-Sequence")?.parse().ok()?;
+    let number = number(message, "Nats-Sequence")?;
     Some((number, LogMessage::new(message.header("Nats-Subject")?, message.payload().clone())))
 }
 

@@ -33,7 +33,7 @@ use crate::protocol::{ChannelName, Payload};
 use arc_swap::ArcSwap;
 use check::{ExamineError, examine};
 use id::HubId;
-use link::{Link, LinkError};
+use link::{ANSWERS_MAX, Link, LinkError};
 use logs::Logs;
 use publisher::{Publisher, Refused};
 use std::convert::Infallible;
@@ -96,8 +96,8 @@ impl<S: Sink> Nats<S> {
     pub async fn new(hub: Hub<S>, config: &Config, namespaces: Arc<ArcSwap<Namespaces>>) -> Result<Self, LinkError> {
         let message_bytes_max = config.sockets.message_bytes_max;
         let config = config.cluster.clone();
-        let requests = Arc::new(Link::keep(&config, "requests").await?);
-        let follow = Arc::new(Link::keep(&config, "follow").await?);
+        let requests = Arc::new(Link::keep(&config, "requests", ANSWERS_MAX).await?);
+        let follow = Arc::new(Link::keep(&config, "follow", config.follow_capacity).await?);
         let subjects = Subjects::new(&config.prefix);
         let id = HubId::new();
         let links = (Arc::clone(&requests), Arc::clone(&follow));
@@ -120,7 +120,7 @@ impl<S: Sink> Nats<S> {
         for partition in 0..self.config.partitions {
             followers.spawn(follower::run(Arc::clone(&self.logs), partition));
         }
-        let mut ticks = interval((self.config.linger / 4).max(RETRY));
+        let mut ticks = interval(self.config.linger / 4);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
