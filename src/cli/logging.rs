@@ -51,8 +51,8 @@ impl fmt::Debug for Level {
     }
 }
 
-/// Returns what a filter lets through. The library of NATS speaks only where the filter names it: it has a line for each
-/// attempt and each dropped message, and we have our own.
+/// Returns what a filter lets through. The library of NATS speaks only where the filter names it: it has a line for
+/// each attempt and each dropped message, and we have our own.
 fn filter(filter: &LogFilter) -> EnvFilter {
     EnvFilter::new(format!("async_nats=off,{}", filter.as_str()))
 }

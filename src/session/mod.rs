@@ -43,8 +43,8 @@ impl<S: Sink> Session<S> {
     ///
     /// # Errors
     ///
-    /// [`NotSubscribed`] when another client took the last free channel, or the last place in it, since the handshake, or
-    /// the hub does not follow the channel. The connection is closed with 1013 then.
+    /// [`NotSubscribed`] when another client took the last free channel, or the last place in it, since the handshake,
+    /// or the hub does not follow the channel. The connection is closed with 1013 then.
     ///
     /// # Cancel safety
     ///

@@ -4,9 +4,9 @@
 //! **beacon** is published into a partition that was silent for a while: its number shows what was lost before it, and
 //! that it comes back shows that NATS works.
 //!
-//! A **pin** is a message that is published rarely. A channel with many publications pushes its own older ones out of the
-//! stream, but not the pins, so the first number of the stream is as old as the stream keeps anything. That is what a
-//! channel without publications needs to prove that it had none.
+//! A **pin** is a message that is published rarely. A channel with many publications pushes its own older ones out of
+//! the stream, but not the pins, so the first number of the stream is as old as the stream keeps anything. That is what
+//! a channel without publications needs to prove that it had none.
 
 use super::envelope::{self, Entry};
 use super::id::random;
@@ -33,7 +33,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Looks without an announcement, after which the connection is made anew.
 const LOOKS_MAX: u32 = 3;
 
-/// Times that a log may seem to have forgotten something: a leader that was just elected has not applied everything yet.
+/// Times that a log may seem to have forgotten something: a leader that was just elected may not have applied all yet.
 const FORKS_MAX: u32 = 4;
 
 /// Time for handing a beacon to the connection.
@@ -173,8 +173,8 @@ impl<S: Sink> Follower<S> {
             tracing::error!(
                 partition = self.index,
                 channels = channels.len(),
-                "the log of a partition was made anew, or has lost what was acknowledged: its subscribers are told that \
-                 they missed something"
+                "the log of a partition was made anew, or has lost what was acknowledged: its subscribers are told \
+                 that they missed something"
             );
         }
         for channel in channels {
@@ -237,7 +237,7 @@ impl<S: Sink> Follower<S> {
                 self.apply(number, message).await;
                 Ok(())
             }
-            Live::Held => {
+            Live::Waiting => {
                 Metrics::count(&self.logs.metrics().process.resyncs);
                 self.catch_up().await
             }
