@@ -148,6 +148,11 @@ async fn client_that_moves_to_another_hub_gets_what_it_missed() {
     let start = before.call(subscribe).await["subscribe"].clone();
     assert_eq!(start["recoverable"], true, "{start}");
     let first = result(&one, "publish", json!({ "channel": "a", "data": "seen" })).await;
+    let (name, _) = before.publication().await;
+    assert_eq!(name, "a");
+    let kept = result(&one, "history", json!({ "channel": "a", "limit": -1 })).await;
+    assert_eq!(kept["publications"][0]["offset"], first["offset"], "what is acknowledged is what is delivered");
+    assert_eq!(kept["epoch"], first["epoch"]);
     drop(before);
     for number in 0..3 {
         result(&one, "publish", json!({ "channel": "a", "data": format!("missed {number}") })).await;
