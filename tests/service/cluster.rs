@@ -270,7 +270,7 @@ async fn subscribers_are_told_when_the_streams_are_made_anew() {
     let mut client = hub.connect("/ws?channel=a").await;
     client.round_trip().await;
     nats.remove_streams().await;
-    nats.init().await;
+    Box::pin(nats.init()).await;
     assert_eq!(client.closed().await, Some((4010, "insufficient state".to_owned())));
     assert_eq!(metric(&hub, "epoch_changes_total").await, 1);
     let mut again = hub.connect("/ws?channel=a").await;

@@ -278,9 +278,8 @@ impl<S: Sink> Follower<S> {
                 self.logs.follow.reconnect().await;
             }
             // Without an answer there is nothing to do: the next look comes.
-            match self.look("no beacon").await {
-                Err(FollowError::Renewed) => return Err(FollowError::Renewed),
-                Ok(()) | Err(_) => {}
+            if let Err(FollowError::Renewed) = self.look("no beacon").await {
+                return Err(FollowError::Renewed);
             }
         }
         Ok(())

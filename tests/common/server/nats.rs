@@ -22,7 +22,7 @@ impl NatsServer {
     /// Starts one with the streams of a cluster.
     pub(crate) async fn start() -> Self {
         let server = Self::without_streams().await;
-        server.init().await;
+        Box::pin(server.init()).await;
         server
     }
 
