@@ -82,6 +82,8 @@ pub(crate) enum RequestError {
     TooManyChannels,
     #[error("Service Unavailable: the channel has reached its limit of subscribers\n")]
     ChannelFull,
+    #[error("Service Unavailable: the hub is not part of its cluster yet\n")]
+    Cluster,
     #[error("Service Unavailable: the hub is stopping\n")]
     Stopping,
 }
@@ -108,6 +110,7 @@ impl RequestError {
             | Self::TooManyChannels
             | Self::ChannelFull
             | Self::RefusedForNow(_)
+            | Self::Cluster
             | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -125,6 +128,7 @@ impl RequestError {
             | Self::TooManyChannels
             | Self::ChannelFull
             | Self::RefusedForNow(_)
+            | Self::Cluster
             | Self::Stopping => Some(5),
             Self::BadRequest(_)
             | Self::BadChannel(_)
@@ -170,6 +174,7 @@ impl RequestError {
             Self::Denied(_) => Refusal::Permission,
             Self::Refused(_) => Refusal::Application,
             Self::RefusedForNow(_) => Refusal::ApplicationForNow,
+            Self::Cluster => Refusal::Cluster,
             Self::Stopping => Refusal::Stopping,
         }
     }

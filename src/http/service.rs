@@ -136,6 +136,7 @@ impl HttpService {
         ResponseFuture::boxed(async move {
             match upgrade::accept(&state, &mut request, route, client).await {
                 Ok((response, upgrade)) => {
+                    upgrade.prepare().await;
                     *pending.lock() = Some(upgrade);
                     response
                 }

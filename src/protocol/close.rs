@@ -25,6 +25,10 @@ pub enum CloseReason {
     TooManyChannels,
     /// The channel has all the subscribers that it may have.
     ChannelFull,
+    /// What the client sent was not published: NATS did not acknowledge it.
+    NotPublished,
+    /// The hub is cut off from NATS, and another one may not be.
+    CutOff,
     /// The client published to a channel where it may not.
     PermissionDenied,
     /// The hub is stopping, or drains.
@@ -66,7 +70,7 @@ impl Disconnection {
 
 impl CloseReason {
     /// One reason of every kind, for tests and for the metrics' fixed label set.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Peer(None),
         Self::Protocol(ProtocolError::Unmasked),
         Self::SlowConsumer,
@@ -75,6 +79,8 @@ impl CloseReason {
         Self::TooManyRequests,
         Self::TooManyChannels,
         Self::ChannelFull,
+        Self::NotPublished,
+        Self::CutOff,
         Self::PermissionDenied,
         Self::Shutdown,
         Self::Shed,
@@ -95,7 +101,9 @@ impl CloseReason {
             Self::InsufficientState => Some(CloseCode::INSUFFICIENT_STATE),
             Self::NoPong => Some(CloseCode::NO_PONG),
             Self::TooManyRequests => Some(CloseCode::TOO_MANY_REQUESTS),
-            Self::TooManyChannels | Self::ChannelFull => Some(CloseCode::TRY_AGAIN_LATER),
+            Self::TooManyChannels | Self::ChannelFull | Self::NotPublished | Self::CutOff => {
+                Some(CloseCode::TRY_AGAIN_LATER)
+            }
             Self::PermissionDenied => Some(CloseCode::PERMISSION_DENIED),
             Self::Shutdown | Self::Shed => Some(CloseCode::SERVICE_RESTART),
             Self::Aged => Some(CloseCode::GOING_AWAY),
@@ -118,6 +126,8 @@ impl CloseReason {
             Self::TooManyRequests => "too many requests",
             Self::TooManyChannels => "too many channels",
             Self::ChannelFull => "channel is full",
+            Self::NotPublished => "not published",
+            Self::CutOff => "cut off from the cluster",
             Self::PermissionDenied => "permission denied",
             Self::Shutdown => "shutting down",
             Self::Shed => "moving to another server",
@@ -136,7 +146,7 @@ impl CloseReason {
     }
 
     /// The label of every kind of reason, in the order of [`CloseReason::index`].
-    pub const LABELS: [&'static str; 17] = [
+    pub const LABELS: [&'static str; 19] = [
         "peer",
         "protocol",
         "slow_consumer",
@@ -145,6 +155,8 @@ impl CloseReason {
         "too_many_requests",
         "too_many_channels",
         "channel_full",
+        "not_published",
+        "cut_off",
         "permission_denied",
         "shutdown",
         "shed",
@@ -167,15 +179,17 @@ impl CloseReason {
             Self::TooManyRequests => 5,
             Self::TooManyChannels => 6,
             Self::ChannelFull => 7,
-            Self::PermissionDenied => 8,
-            Self::Shutdown => 9,
-            Self::Shed => 10,
-            Self::Aged => 11,
-            Self::Expired => 12,
-            Self::Unsubscribed => 13,
-            Self::Disconnected(_) => 14,
-            Self::Centrifuge(_) => 15,
-            Self::Internal => 16,
+            Self::NotPublished => 8,
+            Self::CutOff => 9,
+            Self::PermissionDenied => 10,
+            Self::Shutdown => 11,
+            Self::Shed => 12,
+            Self::Aged => 13,
+            Self::Expired => 14,
+            Self::Unsubscribed => 15,
+            Self::Disconnected(_) => 16,
+            Self::Centrifuge(_) => 17,
+            Self::Internal => 18,
         }
     }
 }

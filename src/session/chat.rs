@@ -62,7 +62,7 @@ impl<S: Sink> Chat<S> {
                 if bytes > *max as usize {
                     self.tell_unpublished("the application made it too long", budget).await;
                 } else {
-                    self.client.engine().publish(&self.channel, &payload).await;
+                    return self.client.publish_as_soon(&self.channel, &payload).await;
                 }
                 Ok(())
             }

@@ -20,7 +20,7 @@ pub use echo::Echo;
 pub use environment::{Environment, TokenRefusal};
 pub use flow::{Application, CentrifugeOptions, Flow, OpenOptions, Pending, Protocol, Publishing};
 
-use crate::engine::Engine;
+use crate::engine::{Engine, NotSubscribed};
 use crate::hub::observer::Change;
 use crate::hub::{ConnectionId, Full, Hub, MessageShape, Sink, SlotReservation};
 use crate::protocol::{ChannelName, CloseReason, Encoding, Event};
@@ -44,8 +44,8 @@ impl<S: Sink> Session<S> {
     ///
     /// # Errors
     ///
-    /// [`Full`] when another client took the last free channel, or the last place in it, since the handshake. The
-    /// connection is closed with 1013 then.
+    /// [`NotSubscribed`] when another client took the last free channel, or the last place in it, since the handshake,
+    /// or the hub does not follow the channel. The connection is closed with 1013 then.
     ///
     /// # Cancel safety
     ///
@@ -56,7 +56,7 @@ impl<S: Sink> Session<S> {
         sink: S,
         options: OpenOptions,
         name: &ChannelName,
-    ) -> Result<Self, Full> {
+    ) -> Result<Self, NotSubscribed> {
         let client = Client::connect(engine, slot, sink, options.shape, options.is_rate_limited).await;
         client.engine().hub().observe(Change::Connected(client.id()));
         match client.subscribe(name, &options).await {
@@ -64,15 +64,17 @@ impl<S: Sink> Session<S> {
                 Protocol::Chat => Self::Chat(Chat::new(client, channel, options.publishing)),
                 Protocol::Echo => Self::Echo(Echo::new(client, channel)),
             }),
-            Err(full) => {
-                let reason = match full {
-                    Full::Directory(_) => CloseReason::TooManyChannels,
-                    Full::Channel { .. } => CloseReason::ChannelFull,
+            Err(refusal) => {
+                let reason = match refusal {
+                    NotSubscribed::Full(Full::Channel { .. }) => CloseReason::ChannelFull,
+                    NotSubscribed::NotFollowed => CloseReason::CutOff,
+                    // Only an opening can be declined, and there is none.
+                    NotSubscribed::Full(Full::Directory(_)) | NotSubscribed::Declined => CloseReason::TooManyChannels,
                 };
                 client.engine().hub().observe(Change::Disconnected(client.id()));
                 client.close(reason).await;
                 client.disconnect().await;
-                Err(full)
+                Err(refusal)
             }
         }
     }
@@ -132,8 +134,8 @@ impl<S: Sink> Session<S> {
             (Self::Chat(chat), Pending::Throttled(wait, line)) if chat.asks() => {
                 return Box::pin(chat.ask(wait, line)).await;
             }
-            (Self::Chat(chat), pending) => chat.client.complete(&chat.channel, pending).await,
-            (Self::Echo(echo), pending) => echo.client.complete(&echo.channel, pending).await,
+            (Self::Chat(chat), pending) => return chat.client.complete(&chat.channel, pending).await,
+            (Self::Echo(echo), pending) => return echo.client.complete(&echo.channel, pending).await,
             // Boxed, so that what waits in other protocols stays small.
             (Self::Centrifuge(centrifuge), Pending::Frame(frame)) => return Box::pin(centrifuge.run(&frame)).await,
             (Self::Centrifuge(centrifuge), Pending::Command(command)) => centrifuge.client.submit(command).await,

@@ -33,6 +33,7 @@ mod centrifuge_codes;
 mod centrifuge_commands;
 mod centrifuge_lagging;
 mod centrifuge_server_side;
+mod cluster;
 mod config_process;
 mod events;
 mod hooks;

@@ -82,6 +82,8 @@ async fn provoke(reason: CloseReason) -> (Closed, Closed) {
         }
         CloseReason::TooManyChannels => (one_channel_too_many().await, closed(1013, "too many channels")),
         CloseReason::ChannelFull => (one_subscriber_too_many().await, closed(1013, "channel is full")),
+        CloseReason::NotPublished => (closed_by_a_backend(reason).await, closed(1013, "not published")),
+        CloseReason::CutOff => (closed_by_a_backend(reason).await, closed(1013, "cut off from the cluster")),
         CloseReason::PermissionDenied => {
             let server = start(|config| config.default_namespace.allow_publish = ClientGroup::Nobody).await;
             let mut client = server.connect("/ws").await;

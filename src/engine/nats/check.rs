@@ -276,7 +276,8 @@ mod tests {
     #[test]
     fn every_difference_of_a_stream_is_said_with_both_values() {
         assert_eq!(info(|_| ()), [""; 0]);
-        let cases: [(fn(&mut StreamConfig), &str); 8] = [
+        type Change = fn(&mut StreamConfig);
+        let cases: [(Change, &str); 8] = [
             (|one| one.num_replicas = 1, "num_replicas is 1, and --replicas is 3; set the setting to 1, or edit"),
             (|one| one.storage = "file".into(), "storage is file, and --storage is memory; set the setting to file"),
             (|one| one.max_age = 60_000_000_000, "max_age is 1m, and --history-age is 1day"),

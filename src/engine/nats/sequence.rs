@@ -6,9 +6,9 @@
 //!
 //! # Resync
 //!
-//! A message whose number is not the next one waits, and what is missing is fetched from the log. A number that the log
-//! has not got any more is a *hole*: the log had dropped that message when it was read. It says not of which channel
-//! the message was, but a channel loses its oldest message only when it has a certain number of newer ones. So every
+//! A message whose number is not the next one is held, and what is missing is fetched from the log. A number that the
+//! log has not got any more is a *hole*: the log had dropped that message when it was read. It does not say of
+//! which channel, but a channel loses its oldest message only when it has a certain number of newer ones. So every
 //! hole is some channel's that has as many messages after it, and only those channels are told of a gap.
 //!
 //! That is true only if all of those messages are known. They may be newer than what was to be fetched, so the end of
@@ -49,7 +49,7 @@ pub enum Live<M> {
     /// It is the next one.
     Deliver(M),
     /// It waits for others, or is fetched later.
-    Waits,
+    Waiting,
     /// It was delivered before.
     Duplicate,
     /// It is of another incarnation of the log.
@@ -204,7 +204,7 @@ impl<M: Message> Sequence<M> {
             self.extend();
             self.settle();
         }
-        Live::Waits
+        Live::Waiting
     }
 
     /// Takes what the log has.
@@ -316,7 +316,8 @@ impl<M: Message> Sequence<M> {
         self.applied = self.applied.max(until);
     }
 
-    /// Drops live messages that can be fetched later while too many bytes wait. Returns whether too many do still.
+    /// Drops live messages that can be fetched later while too many bytes wait. Returns whether there are too many
+    /// still.
     fn make_room(&mut self) -> bool {
         while self.waiting_bytes > self.limits.hold_bytes_max {
             let Some(newest) = self.waiting.last_entry().filter(|newest| *newest.key() > self.known) else {

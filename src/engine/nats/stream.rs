@@ -23,6 +23,9 @@ const PARTITIONS: &str = "throng_partitions";
 /// Number of the error that there is no such stream.
 const NOT_FOUND: u32 = 10_059;
 
+/// Number of the error that there is no such message.
+const NO_MESSAGE: u32 = 10_037;
+
 /// Why JetStream did not do what it was asked.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub enum StreamError {
@@ -263,6 +266,49 @@ pub async fn create(link: &Link, config: &StreamConfig) -> Result<StreamInfo, St
 /// Dropping the future may leave the stream.
 pub async fn delete(link: &Link, stream: &str) -> Result<(), StreamError> {
     call::<serde_json::Value>(link, format!("$JS.API.STREAM.DELETE.{stream}"), Bytes::new()).await.map(drop)
+}
+
+/// Returns the number of the first message of a subject from a number on, as the leader knows it.
+///
+/// # Errors
+///
+/// [`StreamError`] says why it is not known.
+///
+/// # Cancel safety
+///
+/// Cancel safe.
+pub async fn next_from(link: &Link, stream: &str, subject: &str, from: u64) -> Result<Option<u64>, StreamError> {
+    get(link, stream, &serde_json::json!({ "seq": from, "next_by_subj": subject })).await
+}
+
+/// Returns the number of the last message of a subject, as the leader knows it.
+///
+/// # Errors
+///
+/// [`StreamError`] says why it is not known.
+///
+/// # Cancel safety
+///
+/// Cancel safe.
+pub async fn last_of(link: &Link, stream: &str, subject: &str) -> Result<Option<u64>, StreamError> {
+    get(link, stream, &serde_json::json!({ "last_by_subj": subject })).await
+}
+
+async fn get(link: &Link, stream: &str, question: &serde_json::Value) -> Result<Option<u64>, StreamError> {
+    #[derive(Deserialize)]
+    struct Stored {
+        message: StoredMessage,
+    }
+    #[derive(Deserialize)]
+    struct StoredMessage {
+        seq: u64,
+    }
+    let body = question.to_string().into();
+    match call::<Stored>(link, format!("$JS.API.STREAM.MSG.GET.{stream}"), body).await {
+        Ok(stored) => Ok(Some(stored.message.seq)),
+        Err(StreamError::Api { err_code: NO_MESSAGE, .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 async fn call<T: DeserializeOwned>(link: &Link, subject: String, body: Bytes) -> Result<T, StreamError> {

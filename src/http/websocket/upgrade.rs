@@ -54,6 +54,23 @@ pub(crate) struct PendingUpgrade {
     permit: Permit,
 }
 
+impl PendingUpgrade {
+    /// Waits for what has to be there before the response: in a cluster, until the hub follows the channel, so that the
+    /// client gets what is published as soon as it has the response.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub(crate) async fn prepare(&self) {
+        if let (Engine::Nats(nats), Start::Channel { name, .. }) = (&self.engine, &self.start)
+            && !nats.is_followed(name)
+        {
+            // If it cannot be followed, the session is closed with that reason.
+            nats.follow_channel(name).await.ok();
+        }
+    }
+}
+
 /// What a request asks for.
 #[derive(Debug)]
 enum Asked {
@@ -87,6 +104,9 @@ pub(crate) async fn accept<B>(
     let token = if has_token && state.tokens.are_used() { credentials::token(request)? } else { None };
     if state.lifecycle.stage() > Stage::NotReady {
         return Err(RequestError::Stopping);
+    }
+    if matches!(&state.engine, Engine::Nats(nats) if !nats.broker().is_verified) {
+        return Err(RequestError::Cluster);
     }
     if state.memory.pressure() > Pressure::Normal {
         return Err(RequestError::Memory);
@@ -162,6 +182,6 @@ pub(crate) async fn complete(socket: Socket, prefetched: Bytes, pending: Pending
     };
     match session {
         Ok(session) => Reader::start(socket, prefetched, session, permit),
-        Err(full) => tracing::warn!("cannot open a session after the handshake: {full}"),
+        Err(refusal) => tracing::warn!("cannot open a session after the handshake: {refusal}"),
     }
 }

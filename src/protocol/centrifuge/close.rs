@@ -44,6 +44,8 @@ pub const fn disconnect_code(reason: CloseReason) -> Option<DisconnectCode> {
         | CloseReason::Protocol(_)
         | CloseReason::TooManyChannels
         | CloseReason::ChannelFull
+        | CloseReason::NotPublished
+        | CloseReason::CutOff
         | CloseReason::Disconnected(_) => None,
     }
 }
@@ -75,6 +77,7 @@ mod tests {
             (CloseReason::TooManyRequests, (3013, "too many requests")),
             (CloseReason::TooManyChannels, (1013, "too many channels")),
             (CloseReason::ChannelFull, (1013, "channel is full")),
+            (CloseReason::CutOff, (1013, "cut off from the cluster")),
             (CloseReason::PermissionDenied, (3507, "permission denied")),
             (CloseReason::Shutdown, (3001, "shutdown")),
             (CloseReason::Shed, (3001, "shutdown")),

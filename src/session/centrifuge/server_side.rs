@@ -24,6 +24,9 @@ pub enum SubscribeRefusal {
     /// There is no place for it.
     #[error(transparent)]
     Full(#[from] Full),
+    /// The hub does not follow the channel.
+    #[error("the hub does not follow the channel: NATS does not answer; try again")]
+    NotFollowed,
 }
 
 /// What is said of a subscription by who asks for it.
@@ -101,6 +104,7 @@ impl<S: Sink> ConnectedClient<S> {
                 subscriptions.add(Subscription { channel, ends_at, is_server_side: true });
             }
             Err(NotSubscribed::Full(full)) => return Err(full.into()),
+            Err(NotSubscribed::NotFollowed) => return Err(SubscribeRefusal::NotFollowed),
             // Nothing is declined that nobody asked for.
             Err(NotSubscribed::Declined) => {}
         }

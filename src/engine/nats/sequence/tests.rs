@@ -65,7 +65,8 @@ impl Log {
     }
 }
 
-/// What has to hold for the steps of a sequence: everything of a channel in its order, each once, or a gap.
+/// What has to hold for whoever gets the steps of a sequence: everything of a channel in its order, each once, or a
+/// gap.
 struct Judge {
     /// Up to where each channel was delivered or declared lost.
     cursors: HashMap<&'static str, u64>,
@@ -171,7 +172,7 @@ impl World {
                 Live::Deliver(message) => {
                     self.check(Step::Deliver { sequence, message, is_after_gap: false });
                 }
-                Live::Waits | Live::Duplicate => {}
+                Live::Waiting | Live::Duplicate => {}
                 Live::OtherEpoch => {
                     assert!(!is_new || self.sequence.epoch != self.log.epoch, "an announcement of this log");
                     if is_new {
@@ -362,12 +363,12 @@ fn what_comes_in_order_is_delivered_at_once_and_nothing_is_asked() {
 #[test]
 fn what_is_missing_is_fetched_up_to_what_waits() {
     let mut sequence = sequence(10);
-    assert_eq!(sequence.live(Epoch::new(1), 104, text("a")), Live::Waits);
+    assert_eq!(sequence.live(Epoch::new(1), 104, text("a")), Live::Waiting);
     assert_eq!(sequence.need(), Need::Fetch { from: 101, until: 103 });
     sequence.fetched(batch(&[(101, "a"), (102, "b")]));
     assert_eq!((steps(&mut sequence), sequence.need()), (vec![101, 102], Need::Fetch { from: 103, until: 103 }));
     // It came late after all.
-    assert_eq!(sequence.live(Epoch::new(1), 103, text("a")), Live::Waits);
+    assert_eq!(sequence.live(Epoch::new(1), 103, text("a")), Live::Waiting);
     assert_eq!((steps(&mut sequence), sequence.need()), (vec![103, 104], Need::Nothing));
 }
 
@@ -382,7 +383,8 @@ fn answer_of_a_replica_that_is_behind_proves_nothing() {
     assert_eq!(sequence.need(), Need::State, "the leader has none of them");
 }
 
-/// The log keeps two of each channel. `a` has two after the hole, which may be its own; `b` has one: it lost nothing.
+/// The log keeps two of each channel. `a` has two after the hole, which may be its own; `b` has one, so it lost
+/// nothing.
 #[test]
 fn hole_is_blamed_on_those_channels_alone_that_have_as_many_as_the_log_keeps() {
     let mut sequence = sequence(2);
@@ -401,8 +403,8 @@ fn hole_is_not_judged_before_the_end_of_the_log_is_known() {
     sequence.fetched(Batch { messages: Vec::new(), reached: 102 });
     assert_eq!(sequence.state(state(105)), Ok(()));
     assert_eq!((steps(&mut sequence), sequence.need()), (vec![], Need::Fetch { from: 104, until: 105 }));
-    assert_eq!(sequence.live(Epoch::new(1), 104, text("a")), Live::Waits);
-    assert_eq!(sequence.live(Epoch::new(1), 105, text("a")), Live::Waits);
+    assert_eq!(sequence.live(Epoch::new(1), 104, text("a")), Live::Waiting);
+    assert_eq!(sequence.live(Epoch::new(1), 105, text("a")), Live::Waiting);
     assert_eq!(steps(&mut sequence), [103, -104, 105]);
 }
 
