@@ -32,7 +32,7 @@ counters! {
         Gauge partitions_followed,
         /// Times that something was announced before what comes before it, which was fetched then.
         Counter resyncs,
-        /// Publications and beacons that were fetched, because they were not announced or came before this hub followed.
+        /// Publications and beacons that were fetched: they were not announced, or came before this hub followed.
         Counter resync_messages,
         /// Channels to whose subscribers was told that publications cannot be had any more.
         Counter gaps_declared,

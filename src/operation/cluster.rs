@@ -28,8 +28,8 @@ pub(crate) async fn watch(state: &State) {
             } else {
                 tracing::error!(
                     silence = ?broker.silence,
-                    "NATS does not deliver: publications wait, and are refused after --publish-ack-timeout; look at its \
-                     servers, and at throng cluster check"
+                    "NATS does not deliver: publications wait, and are refused after --publish-ack-timeout; look at \
+                     its servers, and at throng cluster check"
                 );
             }
         }
