@@ -3,21 +3,25 @@
 //! Publishing is not delivering. With [`Engine::Memory`] both are one synchronous step under the channel's lock;
 //! sessions and the API call only this, so that another engine may decide the order elsewhere.
 
+pub mod merged;
+pub mod nats;
 pub mod replies;
 
 use crate::config::ChannelOptions;
 use crate::hub::{
     Channel, Command, ConnectionId, Credits, DirectoryFull, EncodeOpening, Full, HistoryPage, HistoryQuery, Hub,
-    Members, NoCredit, Opening, PresenceStats, PublishError, Published, Sink, SubscribeError, SubscribeOptions,
+    NoCredit, Opening, PresenceStats, PublishError, Published, Sink, SubscribeError, SubscribeOptions,
     Subscribed, UnknownPosition,
 };
 use crate::metrics::Metrics;
 use crate::protocol::{ChannelName, Payload};
 use bytes::Bytes;
+use merged::{ChannelCounts, Merged, PresentClients};
 use replies::ReplyBudget;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
 /// Bytes that a reply to a subscription without publications has at most, but for data that its token asks for.
@@ -209,9 +213,9 @@ impl<S: Sink> Engine<S> {
     /// # Cancel safety
     ///
     /// Dropping the future costs nothing.
-    pub async fn presence(&self, name: &ChannelName) -> Members {
+    pub async fn presence(&self, name: &ChannelName) -> Merged<PresentClients> {
         let Self::Memory(hub) = self;
-        hub.presence(name)
+        Merged::whole(PresentClients::of(hub, hub.presence(name)))
     }
 
     /// Returns how many are in a channel.
@@ -219,8 +223,21 @@ impl<S: Sink> Engine<S> {
     /// # Cancel safety
     ///
     /// Dropping the future costs nothing.
-    pub async fn presence_stats(&self, name: &ChannelName) -> PresenceStats {
-        self.presence(name).await.stats()
+    pub async fn presence_stats(&self, name: &ChannelName) -> Merged<PresenceStats> {
+        let Self::Memory(hub) = self;
+        Merged::whole(hub.presence(name).stats())
+    }
+
+    /// Returns the channels with subscribers whose names match: `*` stands for any characters, `?` for one. `None` if
+    /// there are more than `max`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future costs nothing.
+    pub async fn channels(&self, pattern: &str, max: usize) -> Merged<Option<ChannelCounts>> {
+        let Self::Memory(hub) = self;
+        let (counts, are_more) = list_channels(hub, pattern, max).await;
+        Merged::whole((!are_more).then_some(counts))
     }
 
     /// Drops what a channel keeps.
@@ -254,6 +271,15 @@ impl<S: Sink> Engine<S> {
         Metrics::add(&process.credit_wait_micros, micros(start.elapsed()));
         credits.keep(credit);
     }
+}
+
+/// Lists channels of this hub, on a thread for blocking work: a hub has up to a million of them, and a worker has
+/// sockets to serve.
+async fn list_channels<S: Sink>(hub: &Hub<S>, pattern: &str, max: usize) -> (ChannelCounts, bool) {
+    let (hub, pattern) = (hub.clone(), pattern.to_owned());
+    let listed = spawn_blocking(move || merged::matching_channels(&hub, &pattern, max));
+    // An error would be a panic, or the end of the runtime.
+    listed.await.unwrap_or_default()
 }
 
 fn micros(time: Duration) -> u64 {

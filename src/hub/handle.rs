@@ -10,7 +10,7 @@ use super::observer::{Change, Observer};
 use super::occupancy::{Announcement, Changes};
 use super::placement::{Placement, SlotReservation};
 use super::shard::ShardParts;
-use super::{Command, ConnectionId, MessageShape, Shard, Sink};
+use super::{ClientId, Command, ConnectionId, HubId, MessageShape, Shard, Sink};
 use crate::config::{ChannelOptions, HubLimits, SocketLimits, TuningConfig};
 use crate::metrics::Metrics;
 use arc_swap::{ArcSwap, Guard};
@@ -88,6 +88,8 @@ pub(super) struct Parts<S: Sink> {
     tuning: TuningConfig,
     default_options: Arc<ChannelOptions>,
     pub(super) observer: OnceLock<Box<dyn Observer>>,
+    /// Its id in a cluster.
+    id: OnceLock<HubId>,
 }
 
 impl<S: Sink> Hub<S> {
@@ -112,6 +114,7 @@ impl<S: Sink> Hub<S> {
             tuning: tuning.clone(),
             default_options: Arc::default(),
             observer: OnceLock::new(),
+            id: OnceLock::new(),
         };
         let hub = Self { parts: Arc::new(parts) };
         let shards = (0..count).map(|index| hub.shard(index)).collect();
@@ -166,7 +169,7 @@ impl<S: Sink> Hub<S> {
 
     /// Returns what has to be told since the last call: where the subscribers have changed.
     pub fn take_announcements(&self) -> Vec<Announcement> {
-        self.parts.changes.take(&self.metrics().process)
+        self.parts.changes.take(self.id(), &self.metrics().process)
     }
 
     /// Drops from some histories what is too old at `now`, in microseconds since 1970, and channels that
@@ -237,6 +240,22 @@ impl<S: Sink> Hub<S> {
         if let Some(observer) = self.parts.observer.get() {
             observer.observe(change);
         }
+    }
+
+    /// Sets the hub's id in a cluster, before the first client connects. The first one stays.
+    pub fn set_id(&self, id: HubId) {
+        // A second one is dropped.
+        let _ = self.parts.id.set(id);
+    }
+
+    /// Returns the hub's id in a cluster; `None` outside of one.
+    pub fn id(&self) -> Option<HubId> {
+        self.parts.id.get().copied()
+    }
+
+    /// Returns the id of a connection as clients and backends know it.
+    pub fn client_id(&self, connection: ConnectionId) -> ClientId {
+        ClientId { hub: self.id(), connection }
     }
 
     /// Returns the number of shards.

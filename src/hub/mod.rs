@@ -34,7 +34,7 @@ pub use command::{Command, MessageShape};
 pub use directory::DirectoryFull;
 pub use handle::Hub;
 pub use history::HistoryOptions;
-pub use id::{ConnectionId, Slot};
+pub use id::{ClientId, ConnectionId, HubId, Slot};
 pub use inbox::Credit;
 pub use placement::SlotReservation;
 pub use presence::{Member, Members, PresenceStats};

@@ -9,7 +9,7 @@
 //! waits for the next one, so a change is told late and never lost. What waits is bounded by `UNTOLD_MAX`: what is
 //! more leaves with the next announcement in any case.
 
-use super::ConnectionId;
+use super::{ClientId, ConnectionId, HubId};
 use crate::protocol::presence::{PresenceEvent, PresenceEventKind, Profile};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -176,9 +176,10 @@ impl Event {
         PresenceEvent::bytes_of(self.info.as_deref().unwrap_or(&Profile::ANONYMOUS))
     }
 
-    /// Returns it as an encoding takes it.
-    pub(super) fn into_event(self) -> PresenceEvent {
-        PresenceEvent { kind: self.kind, client: self.id.to_string().into(), info: self.info }
+    /// Returns it as an encoding takes it. `hub` is the hub's id in a cluster.
+    pub(super) fn into_event(self, hub: Option<HubId>) -> PresenceEvent {
+        let client = ClientId { hub, connection: self.id }.to_string().into();
+        PresenceEvent { kind: self.kind, client, info: self.info }
     }
 }
 

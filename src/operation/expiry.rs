@@ -46,7 +46,10 @@ pub(crate) async fn watch(state: &Arc<State>) {
 
 /// Asks whether a connection goes on. An application that fails is asked again later.
 async fn renew(state: Arc<State>, id: ConnectionId) {
-    let chat = || Asker { id, user: state.users.user_of(id), format: None, headers: Vec::new() };
+    let chat = || {
+        let (client, user) = (state.hub().client_id(id), state.users.user_of(id));
+        Asker { client, user, format: None, headers: Vec::new() }
+    };
     let asker = state.clients.find(id).map_or_else(chat, |client| client.asker());
     match state.hooks.refresh(&asker).await {
         Decision::Allowed(Renewal::Until(expires_at)) if expires_at.is_none_or(|at| at > unix_seconds()) => {

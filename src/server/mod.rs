@@ -118,7 +118,7 @@ impl Server {
         let (hub, shards) = Hub::tuned(&config.limits, &config.tuning, metrics);
         hub.set_socket_limits(config.sockets.clone());
         let users = Arc::default();
-        let events = events::channel(&config.events, &users, hub.metrics()).map(|(queue, sender)| {
+        let events = events::channel(&config.events, &users, hub.id(), hub.metrics()).map(|(queue, sender)| {
             hub.set_observer(queue);
             sender
         });

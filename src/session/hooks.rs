@@ -5,7 +5,7 @@
 
 use crate::auth::UserId;
 use crate::config::HookName;
-use crate::hub::ConnectionId;
+use crate::hub::ClientId;
 use crate::protocol::centrifuge::{Connect, Error, Format, Rpc, Subscribe};
 use crate::protocol::{CloseCode, Payload};
 use bytes::Bytes;
@@ -40,8 +40,8 @@ pub trait Hooks: fmt::Debug + Send + Sync {
 /// The client that a question is about.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Asker {
-    /// Its connection.
-    pub id: ConnectionId,
+    /// Its id as it and backends know it.
+    pub client: ClientId,
     /// `None` for an anonymous one, and before the answer to `connect`.
     pub user: Option<UserId>,
     /// `None` for a client of the chat protocol.

@@ -8,6 +8,7 @@ mod body;
 mod call;
 mod dispatch;
 mod error;
+mod gaps;
 mod json;
 mod key;
 mod method;

@@ -50,7 +50,7 @@ impl<'a> Question<'a> {
             None => "text",
         };
         let user = asker.user.as_ref().map_or("", |user| user.as_str());
-        let client = asker.id.to_string();
+        let client = asker.client.to_string();
         Self { client, transport: "websocket", protocol, encoding: "json", user: Some(user), ..Self::default() }
     }
 

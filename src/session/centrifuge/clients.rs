@@ -8,7 +8,7 @@ use crate::auth::UserId;
 use crate::config::ChannelOptions;
 use crate::engine::Engine;
 use crate::engine::replies::ReplyBudget;
-use crate::hub::{Channel, Command, ConnectionId, MessageShape, Since, Sink, SubscribeOptions};
+use crate::hub::{Channel, ClientId, Command, ConnectionId, MessageShape, Since, Sink, SubscribeOptions};
 use crate::protocol::centrifuge::{DisconnectCode, Expiry, Format, Push, PushBody, UnsubscribeCode};
 use crate::protocol::publication::ClientInfo;
 use crate::protocol::{ChannelName, CloseReason, Encoding, Profile};
@@ -123,8 +123,13 @@ impl<S: Sink> ConnectedClient<S> {
 
     /// Returns the client as the application is asked about it.
     pub fn asker(&self) -> Asker {
-        let (id, user, headers) = (self.id, self.user.clone(), self.headers.clone());
-        Asker { id, user, format: Some(self.format), headers }
+        let (client, user, headers) = (self.client_id(), self.user.clone(), self.headers.clone());
+        Asker { client, user, format: Some(self.format), headers }
+    }
+
+    /// Returns its id as it and others know it.
+    pub(super) fn client_id(&self) -> ClientId {
+        self.engine.hub().client_id(self.id)
     }
 
     /// Returns the id of its connection.

@@ -58,7 +58,7 @@ pub(super) async fn connect<S: Sink>(
     asker: Asker,
     request: &Connect,
 ) -> Result<Admitted<S>, Failure> {
-    let id = asker.id;
+    let id = asker.client.connection;
     let mut identified = identify(environment, &asker, request).await?;
     let channels = token_channels(environment, &identified.channels)?;
     // The application is asked when it expires; otherwise the client sends a new token, for which it has some time.
@@ -67,7 +67,7 @@ pub(super) async fn connect<S: Sink>(
     let permit = identified.is_known.then(|| admit(environment, id, &identified, grace)).transpose()?;
     let expires_at = identified.expires_at.filter(|_| !is_asked);
     let result = ConnectResult {
-        client: id.to_string(),
+        client: asker.client.to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         expires: expiry(expires_at, environment.unix_seconds()),
         data: identified.data.take(),
@@ -128,13 +128,13 @@ fn new_client<S: Sink>(engine: Engine<S>, format: Format, asker: Asker, identifi
     let info = Profile { user: user.as_ref().map(UserId::shared), conn_info, chan_info: None };
     ConnectedClient {
         engine,
-        id: asker.id,
+        id: asker.client.connection,
         format,
         budget: ReplyBudget::default(),
         user,
         headers: asker.headers,
         token_channels: channels.into_iter().map(|(name, _)| name).collect(),
-        publisher: Arc::new(ClientInfo::of(&asker.id.to_string(), &info)),
+        publisher: Arc::new(ClientInfo::of(&asker.client.to_string(), &info)),
         info: (info != Profile::ANONYMOUS).then(|| Arc::new(info)),
         subscriptions: AsyncMutex::new(Subscriptions::default()),
     }

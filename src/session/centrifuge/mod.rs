@@ -172,7 +172,8 @@ impl<S: Sink> Centrifuge<S> {
     async fn connect(&mut self, id: u32, request: &Connect) -> Result<(), Failure> {
         let (engine, environment) = (self.client.engine(), &*self.environment);
         let headers = std::mem::take(&mut self.headers);
-        let asker = Asker { id: self.client.id(), user: None, format: Some(self.format), headers };
+        let client = engine.hub().client_id(self.client.id());
+        let asker = Asker { client, user: None, format: Some(self.format), headers };
         let admitted = connect::connect(engine, environment, self.format, asker, request).await;
         let Admitted { client, permit, mut result, channels } = match admitted {
             Ok(admitted) => admitted,
