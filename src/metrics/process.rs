@@ -28,6 +28,8 @@ counters! {
         Counter presence_joins,
         /// Leaves that were told to the subscribers of a channel.
         Counter presence_leaves,
+        /// Answers of other hubs that did not come in time, and that a result named as missing.
+        Counter presence_replies_missing,
         /// Bytes of messages that have not arrived completely.
         Part partial_bytes,
         /// Connections that could not be accepted.

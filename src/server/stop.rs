@@ -5,6 +5,7 @@ use crate::hub::Hub;
 use crate::net::socket::SocketSink;
 use crate::operation::lifecycle::Stage;
 use crate::operation::pace::Pace;
+use crate::operation::siblings;
 use crate::operation::state::State;
 use std::pin::pin;
 use std::time::Duration;
@@ -37,6 +38,7 @@ impl Stop {
 pub(super) async fn drain(state: &State, pace: Pace) -> Instant {
     let rest = state.settings.load().stopping.shutdown_timeout;
     let mut deadline = Instant::now() + pace.grace + pace.time + rest;
+    siblings::log_lack(state);
     let mut draining = pin!(async {
         state.lifecycle.stop(state.hub(), pace).await;
         vacated(state.hub()).await;

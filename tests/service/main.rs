@@ -41,6 +41,7 @@ mod server_log;
 mod server_stop;
 mod server_tls;
 mod server_tokens;
+mod top_cluster;
 mod top_view;
 mod tuning_process;
 mod ws_broadcast;

@@ -3,10 +3,11 @@
 use crate::engine::merged::{Merged, MissingHub};
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::Value;
 
 /// What an answer lacks; no field in a complete one.
 #[derive(Clone, Debug, Default, JsonSchema, Serialize)]
-pub(super) struct Gaps {
+pub(in crate::http) struct Gaps {
     /// Hubs of the cluster that are there and have not answered in time, so that this is not all. Ask again: a hub that
     /// does not answer is left out once it is gone, after six seconds.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -29,6 +30,12 @@ struct MissingHubBody {
 }
 
 impl Gaps {
+    /// Returns the hubs that have not answered, as JSON; `None` if all have.
+    pub(in crate::http) fn missing_hubs(&self) -> Option<Value> {
+        // A list of texts can always be written.
+        (!self.missing_hubs.is_empty()).then(|| serde_json::to_value(&self.missing_hubs).unwrap_or_default())
+    }
+
     /// Returns what a merged answer lacks.
     pub(super) fn of<T>(merged: &Merged<T>) -> Self {
         let body = |hub: &MissingHub| MissingHubBody { uid: hub.id.to_string(), name: hub.name.clone() };
