@@ -4,6 +4,7 @@ use crate::hub::{Hub, HubId, Members, PresenceStats, Sink};
 use crate::protocol::{ChannelName, Profile};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+use tokio::task::spawn_blocking;
 
 /// An answer of all hubs, and what it lacks.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -128,6 +129,15 @@ pub(super) fn matching_channels<S: Sink>(hub: &Hub<S>, pattern: &str, max: usize
         }
     }
     (found, false)
+}
+
+/// Lists channels of this hub, on a thread for blocking work: a hub has up to a million of them, and a worker has
+/// sockets to serve.
+pub(super) async fn list_channels<S: Sink>(hub: &Hub<S>, pattern: &str, max: usize) -> (ChannelCounts, bool) {
+    let (hub, pattern) = (hub.clone(), pattern.to_owned());
+    let listed = spawn_blocking(move || matching_channels(&hub, &pattern, max));
+    // An error would be a panic, or the end of the runtime.
+    listed.await.unwrap_or_default()
 }
 
 /// Returns whether a name matches. Goes back to the last `*` only, so it takes at most the product of both lengths.

@@ -9,19 +9,20 @@ pub mod replies;
 
 use crate::config::ChannelOptions;
 use crate::hub::{
-    Channel, Command, ConnectionId, Credits, DirectoryFull, EncodeOpening, Full, HistoryPage, HistoryQuery, Hub,
+    Channel, Command, ConnectionId, Credits, DirectoryFull, EncodeOpening, Full, HistoryPage, HistoryQuery, Hub, HubId,
     NoCredit, Opening, PresenceStats, PublishError, Published, Sink, SubscribeError, SubscribeOptions,
     Subscribed, UnknownPosition,
 };
 use crate::metrics::Metrics;
 use crate::protocol::{ChannelName, Payload};
 use bytes::Bytes;
-use merged::{ChannelCounts, Merged, PresentClients};
+use merged::{ChannelCounts, Merged, PresentClients, list_channels};
+use nats::Nats;
+use nats::peers::{LocalHub, Outcomes, PeerCommand, PeersView};
 use replies::ReplyBudget;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
 /// Bytes that a reply to a subscription without publications has at most, but for data that its token asks for.
@@ -40,13 +41,17 @@ pub enum NotSubscribed {
 pub enum Engine<S: Sink> {
     /// In this process: what is published here is delivered here.
     Memory(Hub<S>),
+    /// In streams of NATS JetStream: what is published comes back to every hub of the cluster.
+    Nats(Arc<Nats<S>>),
 }
 
 impl<S: Sink> Engine<S> {
     /// Returns the hub that delivers.
     pub fn hub(&self) -> &Hub<S> {
-        let Self::Memory(hub) = self;
-        hub
+        match self {
+            Self::Memory(hub) => hub,
+            Self::Nats(nats) => nats.hub(),
+        }
     }
 
     /// Returns the time since the hub's start.
@@ -214,8 +219,10 @@ impl<S: Sink> Engine<S> {
     ///
     /// Dropping the future costs nothing.
     pub async fn presence(&self, name: &ChannelName) -> Merged<PresentClients> {
-        let Self::Memory(hub) = self;
-        Merged::whole(PresentClients::of(hub, hub.presence(name)))
+        match self {
+            Self::Memory(hub) => Merged::whole(PresentClients::of(hub, hub.presence(name))),
+            Self::Nats(nats) => nats.presence(name).await,
+        }
     }
 
     /// Returns how many are in a channel.
@@ -224,8 +231,10 @@ impl<S: Sink> Engine<S> {
     ///
     /// Dropping the future costs nothing.
     pub async fn presence_stats(&self, name: &ChannelName) -> Merged<PresenceStats> {
-        let Self::Memory(hub) = self;
-        Merged::whole(hub.presence(name).stats())
+        match self {
+            Self::Memory(hub) => Merged::whole(hub.presence(name).stats()),
+            Self::Nats(nats) => nats.presence_stats(name).await,
+        }
     }
 
     /// Returns the channels with subscribers whose names match: `*` stands for any characters, `?` for one. `None` if
@@ -235,9 +244,55 @@ impl<S: Sink> Engine<S> {
     ///
     /// Dropping the future costs nothing.
     pub async fn channels(&self, pattern: &str, max: usize) -> Merged<Option<ChannelCounts>> {
-        let Self::Memory(hub) = self;
-        let (counts, are_more) = list_channels(hub, pattern, max).await;
-        Merged::whole((!are_more).then_some(counts))
+        match self {
+            Self::Memory(hub) => {
+                let (counts, are_more) = list_channels(hub, pattern, max).await;
+                Merged::whole((!are_more).then_some(counts))
+            }
+            Self::Nats(nats) => nats.channels(pattern, max).await,
+        }
+    }
+
+    /// Lets all other hubs carry out a command of a backend, or only one of them. Without a cluster there are none.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves open which hubs have carried it out.
+    pub async fn command(&self, only: Option<HubId>, command: PeerCommand) -> Merged<Outcomes> {
+        match self {
+            Self::Memory(_) => Merged::default(),
+            Self::Nats(nats) => nats.command(only, command).await,
+        }
+    }
+
+    /// Returns the other hubs of the cluster; `None` without one.
+    pub fn peers(&self) -> Option<PeersView> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Nats(nats) => Some(nats.peers_view()),
+        }
+    }
+
+    /// Tells the other hubs of this one, and answers them, for ever; without a cluster there is nothing to do.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends it. [`Engine::say_last`] tells the others.
+    pub async fn run_peers(&self, local: Arc<dyn LocalHub>) {
+        if let Self::Nats(nats) = self {
+            Arc::clone(nats).run_peers(local).await;
+        }
+    }
+
+    /// Tells the other hubs that this one has ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future tells them or not; they see it after some seconds in any case.
+    pub async fn say_last(&self, local: &dyn LocalHub) {
+        if let Self::Nats(nats) = self {
+            nats.say_last(local).await;
+        }
     }
 
     /// Drops what a channel keeps.
@@ -273,27 +328,24 @@ impl<S: Sink> Engine<S> {
     }
 }
 
-/// Lists channels of this hub, on a thread for blocking work: a hub has up to a million of them, and a worker has
-/// sockets to serve.
-async fn list_channels<S: Sink>(hub: &Hub<S>, pattern: &str, max: usize) -> (ChannelCounts, bool) {
-    let (hub, pattern) = (hub.clone(), pattern.to_owned());
-    let listed = spawn_blocking(move || merged::matching_channels(&hub, &pattern, max));
-    // An error would be a panic, or the end of the runtime.
-    listed.await.unwrap_or_default()
-}
-
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 impl<S: Sink> Clone for Engine<S> {
     fn clone(&self) -> Self {
-        Self::Memory(self.hub().clone())
+        match self {
+            Self::Memory(hub) => Self::Memory(hub.clone()),
+            Self::Nats(nats) => Self::Nats(Arc::clone(nats)),
+        }
     }
 }
 
 impl<S: Sink> fmt::Debug for Engine<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Memory").field(self.hub()).finish()
+        match self {
+            Self::Memory(hub) => f.debug_tuple("Memory").field(hub).finish(),
+            Self::Nats(nats) => f.debug_tuple("Nats").field(nats).finish(),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The id of a connection: its shard, its slot there, and the generation of the slot; in a cluster its hub too.
 
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU64;
 
 /// Most shards a hub can have: a channel keeps the set of its shards in 64 bits.
@@ -105,6 +106,12 @@ impl HubId {
             Some(number) => Some(Self(number)),
             None => None,
         }
+    }
+
+    /// Returns one that no other hub has.
+    pub fn random() -> Self {
+        // The keys of each `RandomState` are random. It is 0 once in an age, and then 1.
+        Self(NonZeroU64::new(RandomState::new().hash_one(())).unwrap_or(NonZeroU64::MIN))
     }
 
     /// Returns its number.

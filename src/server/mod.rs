@@ -19,8 +19,10 @@ pub use error::{ReloadError, ServerError};
 pub use handle::ServerHandle;
 pub use stop::Stop;
 
-use crate::config::{Address, Config, Namespaces};
+use crate::config::{Address, Config, EngineKind, Namespaces};
 use crate::engine::Engine;
+use crate::engine::nats::Nats;
+use crate::http::api::HubForPeers;
 use crate::http::events::{self, EventSender};
 use crate::http::hooks::HttpHooks;
 use crate::http::jwks;
@@ -117,13 +119,14 @@ impl Server {
         let hooks = Arc::new(HttpHooks::new(&config.hooks, Arc::clone(&metrics)));
         let (hub, shards) = Hub::tuned(&config.limits, &config.tuning, metrics);
         hub.set_socket_limits(config.sockets.clone());
+        let engine = engine(hub.clone(), config).await?;
         let users = Arc::default();
         let events = events::channel(&config.events, &users, hub.id(), hub.metrics()).map(|(queue, sender)| {
             hub.set_observer(queue);
             sender
         });
         let state = State {
-            engine: Engine::Memory(hub),
+            engine,
             settings: ArcSwap::from_pointee(config.clone()),
             namespaces: ArcSwap::from_pointee(Namespaces::new(&config.default_namespace, &config.namespaces)),
             lifecycle: Arc::new(Lifecycle::new()),
@@ -195,6 +198,9 @@ impl Server {
         let monitored = Arc::clone(&state);
         monitors.spawn(async move { monitored.watchdog.watch(monitored.hub()).await });
         watch_tokens(&mut monitors, &state);
+        let (peers, local) = (Arc::clone(&state), Arc::new(HubForPeers(Arc::clone(&state))));
+        let told = Arc::clone(&local);
+        monitors.spawn(async move { peers.engine.run_peers(told).await });
         let unsent = events.as_ref().map(EventSender::unsent);
         if let Some(sender) = events {
             monitors.spawn(sender.run());
@@ -219,11 +225,20 @@ impl Server {
             let connections = state.hub().placement().taken();
             tracing::warn!(connections, "stopped before every connection had ended");
         }
+        stop::leave_cluster(&state, &*local).await;
         if let Some(unsent) = unsent {
             stop::flush_events(&unsent, deadline).await;
         }
         requested.map(drop)
     }
+}
+
+/// Returns where the order of the channels is decided.
+async fn engine(hub: Hub<SocketSink>, config: &Config) -> Result<Engine<SocketSink>, ServerError> {
+    Ok(match config.cluster.engine {
+        EngineKind::Memory => Engine::Memory(hub),
+        EngineKind::Nats => Engine::Nats(Arc::new(Nats::new(hub, &config.cluster).await?)),
+    })
 }
 
 /// Starts what tokens need while the server runs.

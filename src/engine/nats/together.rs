@@ -6,7 +6,6 @@ use super::peers::{BEAT, LocalHub, Outcomes, PeerCommand, PeersView, Route};
 use crate::engine::merged::{ChannelCounts, Merged, PresentClients, UserCount, list_channels};
 use crate::hub::{HubId, PresenceStats, Sink};
 use crate::protocol::ChannelName;
-use bytes::Bytes;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
@@ -58,7 +57,13 @@ impl<S: Sink> Nats<S> {
     ///
     /// Dropping the future ends it, and the answers that are under way; the other hubs are told by
     /// [`Nats::say_last`].
-    pub(in crate::engine) async fn run_peers(self: Arc<Self>, local: Arc<dyn LocalHub>) -> Result<(), RequestError> {
+    pub(in crate::engine) async fn run_peers(self: Arc<Self>, local: Arc<dyn LocalHub>) {
+        if let Err(error) = self.hear_and_answer(local).await {
+            tracing::error!("this hub does not hear the other hubs any more: {error}");
+        }
+    }
+
+    async fn hear_and_answer(self: Arc<Self>, local: Arc<dyn LocalHub>) -> Result<(), RequestError> {
         let inbox = self.requests().new_inbox();
         let mut answers = self.requests().subscribe(format!("{inbox}.*")).await?;
         let mut beats = self.requests().subscribe(self.subjects().hub()).await?;
@@ -117,9 +122,8 @@ impl<S: Sink> Nats<S> {
     }
 
     async fn answer(self: Arc<Self>, message: Message, local: Arc<dyn LocalHub>) {
-        let (Some(ask), Some(reply)) = (self.peers().read_ask(message.payload()), message.reply()) else { return };
-        let parts: Vec<Bytes> = self.peers().answer(self.hub(), &*local, ask).await;
-        for part in parts {
+        let Some(reply) = message.reply() else { return };
+        for part in self.peers().answer(self.hub(), &*local, message.payload()).await {
             if let Err(error) = self.requests().publish(reply.to_owned(), part).await {
                 tracing::warn!("an answer to another hub was not sent: {error}");
                 return;

@@ -240,15 +240,11 @@ impl Peers {
         message::write(&beat.shortened())
     }
 
-    /// Returns the ask in a message of another hub, if this hub is asked.
-    pub(super) fn read_ask(&self, payload: &[u8]) -> Option<Ask> {
-        let ask: Ask = message::read(payload)?;
-        let is_for_this = ask.to == 0 || ask.to == self.own.get();
-        Some(ask).filter(|ask| is_for_this && ask.hub != self.own.get())
-    }
-
-    /// Returns the parts of the answer to an ask.
-    pub(super) async fn answer<S: Sink>(&self, hub: &Hub<S>, local: &dyn LocalHub, ask: Ask) -> Vec<Bytes> {
+    /// Returns the parts of the answer to an ask of another hub; none if it does not ask this one.
+    pub(super) async fn answer<S: Sink>(&self, hub: &Hub<S>, local: &dyn LocalHub, ask: &[u8]) -> Vec<Bytes> {
+        let own = self.own.get();
+        let ask = message::read::<Ask>(ask).filter(|ask| ask.hub != own && (ask.to == 0 || ask.to == own));
+        let Some(ask) = ask else { return Vec::new() };
         let parts = answering::answer(hub, self.own, local, ask).await;
         parts.iter().map(message::write).collect()
     }
