@@ -10,8 +10,8 @@ pub mod replies;
 use crate::config::ChannelOptions;
 use crate::hub::{
     Channel, Command, ConnectionId, Credits, DirectoryFull, EncodeOpening, Full, HistoryPage, HistoryQuery, Hub, HubId,
-    NoCredit, Opening, PresenceStats, PublishError, Published, Sink, SubscribeError, SubscribeOptions,
-    Subscribed, UnknownPosition,
+    NoCredit, Opening, PresenceStats, PublishError, Published, Sink, SubscribeError, SubscribeOptions, Subscribed,
+    UnknownPosition,
 };
 use crate::metrics::Metrics;
 use crate::protocol::{ChannelName, Payload};
@@ -308,7 +308,10 @@ impl<S: Sink> Engine<S> {
     /// Tells subscribers how many they are, and who has joined and left, where that has changed. Waits for shards that
     /// have no room.
     pub async fn announce(&self) {
-        for announcement in self.hub().take_announcements() {
+        for mut announcement in self.hub().take_announcements() {
+            if let Self::Nats(nats) = self {
+                nats.add_elsewhere(&mut announcement);
+            }
             let shard = announcement.shard;
             let (command, bytes) = announcement.command();
             self.hub().inbox(shard).credit(bytes).await.push(command);

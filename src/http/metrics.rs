@@ -125,7 +125,11 @@ fn certificate(state: &State) -> Option<StateGauge> {
 /// Returns how many other hubs are there, in a cluster.
 fn peers(state: &State) -> Option<StateGauge> {
     let count = state.engine.peers()?.peers.len();
-    Some(StateGauge { name: "peers", help: "Other hubs of the cluster whose heartbeats are heard", value: count as u64 })
+    Some(StateGauge {
+        name: "peers",
+        help: "Other hubs of the cluster whose heartbeats are heard",
+        value: count as u64,
+    })
 }
 
 fn gauges(state: &State) -> Vec<StateGauge> {

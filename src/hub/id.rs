@@ -72,6 +72,15 @@ impl ConnectionId {
         (self.shard_and_slot >> SLOT_BITS) as usize
     }
 
+    /// Returns a number of which the sum over several tells which these are.
+    pub fn digest(self) -> u64 {
+        // The finalizer of SplitMix64: neighbouring numbers have unrelated results.
+        let mut bits = u64::from(self.shard_and_slot) << 32 | u64::from(self.generation);
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        bits ^ (bits >> 31)
+    }
+
     /// Returns the connection's slot in its shard.
     pub const fn slot(self) -> Slot {
         Slot::new(self.shard_and_slot as usize & (SLOTS_MAX - 1))
@@ -187,7 +196,8 @@ mod tests {
         let one = ClientId { hub: HubId::new(0xab), ..alone };
         assert_eq!(one.to_string(), "00000000000000ab-1/2.3");
         assert_eq!(ClientId::parse(&one.to_string()), Some(one));
-        for text in ["-1/2.3", "ab-1/2.3", "00000000000000AB-1/2.3", "0000000000000000-1/2.3", "00000000000000ab-", "+"] {
+        for text in ["-1/2.3", "ab-1/2.3", "00000000000000AB-1/2.3", "0000000000000000-1/2.3", "00000000000000ab-", "+"]
+        {
             assert_eq!(ClientId::parse(text), None, "{text:?}");
         }
     }

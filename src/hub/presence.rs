@@ -21,7 +21,7 @@ const ANNOUNCEMENT_BYTES: usize = 32 * 1024 * 1024;
 /// Bytes of one announcement to one subscriber, at least and at most. At most one message, see
 /// [`WINDOW_MAX`](crate::protocol::encoding::WINDOW_MAX).
 const EVENTS_BYTES_MIN: usize = 4 * 1024;
-const EVENTS_BYTES_MAX: usize = 64 * 1024;
+pub(super) const EVENTS_BYTES_MAX: usize = 64 * 1024;
 
 /// Most changes that wait for more than one announcement.
 const UNTOLD_MAX: usize = 16_384;
@@ -140,6 +140,16 @@ impl Presence {
         }
         let known = self.members.iter().map(|(id, info)| Member { id: *id, info: info.clone() }).collect();
         Members { known, unknown: self.unknown }
+    }
+
+    /// Returns a number that is equal for equal sets of members.
+    pub(super) fn digest(&self) -> u64 {
+        self.members.keys().fold(0, |sum, id| sum.wrapping_add(id.digest()))
+    }
+
+    /// Returns whether joins and leaves are told.
+    pub(super) fn tells_changes(&self) -> bool {
+        self.untold.is_some()
     }
 
     /// Takes the changes that one announcement to so many subscribers has room for, oldest first. The name of the

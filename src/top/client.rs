@@ -73,11 +73,8 @@ impl HubClient {
         let channels = format!("/admin/channels?sort={channels}&limit={ROWS}&over={}ms", interval.as_millis());
         let (channels, ()) = tokio::join!(self.list(&channels, interval, "channels"), sleep(interval));
         let connections = format!("/admin/connections?sort={connections}&limit={ROWS}");
-        let (sample, connections, cluster) = tokio::join!(
-            self.sample(),
-            self.list(&connections, Duration::ZERO, "connections"),
-            self.cluster()
-        );
+        let (sample, connections, cluster) =
+            tokio::join!(self.sample(), self.list(&connections, Duration::ZERO, "connections"), self.cluster());
         Ok(Snapshot::new(before, sample?, connections, channels).with_cluster(cluster))
     }
 

@@ -29,10 +29,12 @@ fn shown(cluster: Option<Value>, size: (u16, u16)) -> String {
 
 #[test]
 fn every_hub_and_what_needs_attention_is_on_the_screen() {
-    let hubs = [hub("hub-a", "serving", 1234, true), hub("hub-b", "draining", 17, false), hub("hub-c", "serving", 0, false)];
+    let hubs =
+        [hub("hub-a", "serving", 1234, true), hub("hub-b", "draining", 17, false), hub("hub-c", "serving", 0, false)];
     for size in [(80, 24), (120, 40)] {
         let text = shown(Some(cluster(&hubs)), size);
-        for part in ["hubs 3", "missing: hub-d", "2 versions", "POST /admin/shed?count=812", "hub-a*", "1.23k", "18.0k"] {
+        for part in ["hubs 3", "missing: hub-d", "2 versions", "POST /admin/shed?count=812", "hub-a*", "1.23k", "18.0k"]
+        {
             assert!(text.contains(part), "{part} is not on {size:?}:\n{text}");
         }
         for (name, state) in [("hub-b", "draining"), ("hub-c", "serving")] {

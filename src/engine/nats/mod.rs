@@ -7,9 +7,9 @@ pub mod peers;
 pub mod subject;
 
 pub mod credentials;
-mod together;
 pub mod id;
 pub mod link;
+mod together;
 
 use crate::config::ClusterConfig;
 use crate::hub::{Hub, HubId, Sink};

@@ -4,11 +4,16 @@ use super::Nats;
 use super::link::{Message, RequestError};
 use super::peers::{BEAT, LocalHub, Outcomes, PeerCommand, PeersView, Route};
 use crate::engine::merged::{ChannelCounts, Merged, PresentClients, UserCount, list_channels};
+use crate::hub::occupancy::Announcement;
 use crate::hub::{HubId, PresenceStats, Sink};
 use crate::protocol::ChannelName;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
+
+/// Time between two looks at the channels of other hubs: as for a person who is told, without haste.
+const ROUND: Duration = Duration::from_secs(1);
 
 /// Most asks of other hubs that are answered at the same time. Further ones are not answered, so that this hub is
 /// missing in their result.
@@ -18,7 +23,8 @@ impl<S: Sink> Nats<S> {
     /// Returns who is in a channel, on all hubs.
     pub(in crate::engine) async fn presence(&self, name: &ChannelName) -> Merged<PresentClients> {
         let own = PresentClients::of(self.hub(), self.hub().presence(name));
-        self.peers().presence(self.route(), name, own).await
+        let is_told = self.hub().directory().get(name).is_some_and(|channel| channel.tells().events);
+        self.peers().presence(self.route(), name, own, is_told).await
     }
 
     /// Returns how many are in a channel, on all hubs.
@@ -58,8 +64,40 @@ impl<S: Sink> Nats<S> {
     /// Dropping the future ends it, and the answers that are under way; the other hubs are told by
     /// [`Nats::say_last`].
     pub(in crate::engine) async fn run_peers(self: Arc<Self>, local: Arc<dyn LocalHub>) {
-        if let Err(error) = self.hear_and_answer(local).await {
-            tracing::error!("this hub does not hear the other hubs any more: {error}");
+        tokio::select! {
+            Err(error) = Arc::clone(&self).hear_and_answer(local) => {
+                tracing::error!("this hub does not hear the other hubs any more: {error}");
+            }
+            () = self.look_elsewhere() => {}
+        }
+    }
+
+    /// Tells subscribers who are told of others of those on other hubs too.
+    async fn look_elsewhere(&self) {
+        let mut ticks = interval(ROUND);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            for (name, news) in self.peers().round(self.route(), self.hub()).await {
+                if news.has_count {
+                    self.hub().note_elsewhere(&name);
+                }
+                for announcement in self.hub().announcements_of(&name, &news.events) {
+                    let shard = announcement.shard;
+                    let (command, bytes) = announcement.command();
+                    self.hub().inbox(shard).credit(bytes).await.push(command);
+                }
+            }
+        }
+    }
+
+    /// Adds to what subscribers are told of each other those on other hubs.
+    pub(in crate::engine) fn add_elsewhere(&self, announcement: &mut Announcement) {
+        let name = announcement.channel().name();
+        // Others belong to one connection.
+        if !name.is_private() {
+            let elsewhere = self.peers().tell_of(name);
+            announcement.add_subscribers(elsewhere);
         }
     }
 

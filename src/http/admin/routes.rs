@@ -14,14 +14,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Every path.
-const PATHS: [&str; 6] = [
-    "/admin/drain",
-    "/admin/shed",
-    "/admin/connections",
-    "/admin/channels",
-    "/admin/disconnect",
-    "/admin/cluster",
-];
+const PATHS: [&str; 6] =
+    ["/admin/drain", "/admin/shed", "/admin/connections", "/admin/channels", "/admin/disconnect", "/admin/cluster"];
 
 /// The value of `Allow` for what begins with POST and is cancelled with DELETE.
 const READ_BEGIN_CANCEL: &str = "GET, HEAD, POST, DELETE, OPTIONS";

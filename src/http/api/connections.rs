@@ -8,8 +8,8 @@ use crate::operation::state::State;
 /// What the id of a connection looks like, as a regular expression for descriptions; [`ClientId::parse`] decides.
 pub(super) const ID_PATTERN: &str = "^([0-9a-f]{16}-)?([0-9]|[1-5][0-9]|6[0-3])/[0-9]{1,7}\\.[0-9]{1,9}$";
 
-/// Returns the connections of this hub that a request names: at least one of `client` and `user`; with both, that connection if it
-/// is one of the user's. `done` says what is done to them.
+/// Returns the connections of this hub that a request names: at least one of `client` and `user`; with both, that
+/// connection if it is one of the user's. `done` says what is done to them.
 pub(super) fn find(
     state: &State,
     client: Option<&str>,

@@ -142,12 +142,8 @@ impl LocalHub for HubForPeers {
 
     fn carry_out(&self, command: PeerCommand, wait: Duration) -> CarriedOut<'_> {
         Box::pin(async move {
-            let call = Call {
-                state: &self.0,
-                scopes: Scopes::ALL,
-                deadline: Some(Instant::now() + wait),
-                is_of_peer: true,
-            };
+            let call =
+                Call { state: &self.0, scopes: Scopes::ALL, deadline: Some(Instant::now() + wait), is_of_peer: true };
             let done = match Method::find(&command.method) {
                 Ok(method) => here(&call, method, &command.body).await,
                 Err(error) => Err(error),

@@ -40,10 +40,7 @@ pub(super) struct UnsubscribeResult {
 
 /// Removes connections from a channel. Clients of the Centrifuge protocol stay connected; a connection of the chat
 /// protocol has only one channel, so it is closed.
-pub(super) async fn unsubscribe(
-    call: &Call<'_>,
-    request: &UnsubscribeRequest<'_>,
-) -> Result<u64, ApiError> {
+pub(super) async fn unsubscribe(call: &Call<'_>, request: &UnsubscribeRequest<'_>) -> Result<u64, ApiError> {
     let (name, _) = call.channel(&request.channel)?;
     let (client, user) = (request.client.as_deref(), request.user.as_deref());
     let hub = call.state.hub();

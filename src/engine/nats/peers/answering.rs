@@ -1,8 +1,8 @@
 //! Answering: what this hub says to an ask of another.
 
 use super::message::{
-    self, Answer, Ask, Body, ChannelCount, ChannelList, ChannelsAsk, MESSAGE_BYTES_MAX, Member, MemberList, Outcome,
-    PARTS_MAX, PeerCommand, PeerStage, Question, UserList,
+    self, Answer, Ask, Body, ChannelCount, ChannelList, ChannelsAsk, Digest, DigestList, DigestsAsk, MESSAGE_BYTES_MAX,
+    Member, MemberList, Outcome, PARTS_MAX, PeerCommand, PeerStage, Question, UserList,
 };
 use crate::engine::merged::{UserCount, matching_channels};
 use crate::hub::{Hub, HubId, Sink};
@@ -43,11 +43,10 @@ pub(super) async fn answer<S: Sink>(hub: &Hub<S>, own: HubId, local: &dyn LocalH
         Some(Question::Presence(name)) => members(hub, &name),
         Some(Question::PresenceStats(name)) => users(hub, &name),
         Some(Question::Channels(ask)) => channels(hub, ask).await,
-        Some(Question::Command(command)) => {
-            (vec![Some(Body::Outcome(local.carry_out(command, wait).await))], 0)
-        }
+        Some(Question::Command(command)) => (vec![Some(Body::Outcome(local.carry_out(command, wait).await))], 0),
+        Some(Question::Digests(ask)) => digests(hub, ask),
         // One of a newer hub.
-        Some(Question::Watch(_)) | None => (vec![None], 0),
+        None => (vec![None], 0),
     };
     let last = bodies.len() - 1;
     let part = |(number, body)| Answer {
@@ -81,6 +80,22 @@ fn users<S: Sink>(hub: &Hub<S>, name: &str) -> (Vec<Option<Body>>, u64) {
     let parts = parts.chain(users.is_empty().then(Vec::new));
     let body = |(users, clients)| Some(Body::Users(UserList { clients, users }));
     (parts.zip(clients).map(body).collect(), omitted as u64)
+}
+
+/// Returns the digests of those channels that have subscribers.
+fn digests<S: Sink>(hub: &Hub<S>, ask: DigestsAsk) -> (Vec<Option<Body>>, u64) {
+    let digests = ask.channels.into_iter().filter_map(|channel| {
+        let name = ChannelName::parse(&channel.name).ok()?;
+        let (clients, members) = if channel.has_events {
+            hub.digest(&name)
+        } else {
+            (hub.directory().get(&name).map_or(0, |channel| channel.subscribers()), 0)
+        };
+        (clients > 0).then_some(Digest { name: channel.name, clients, members })
+    });
+    let (parts, omitted) = message::split(digests.collect());
+    let body = |digests| Some(Body::Digests(DigestList { digests }));
+    (parts.into_iter().map(body).collect(), omitted)
 }
 
 async fn channels<S: Sink>(hub: &Hub<S>, ask: ChannelsAsk) -> (Vec<Option<Body>>, u64) {

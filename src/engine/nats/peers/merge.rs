@@ -128,7 +128,8 @@ mod tests {
     #[test]
     fn command_is_counted_over_all_hubs_and_the_first_error_is_told() {
         let outcome = |done, code, text: &str| Body::Outcome(Outcome { done, code, text: text.to_owned() });
-        let mut answers = gathered(vec![(4, outcome(1, 106, "four")), (3, outcome(2, 106, "three")), (2, outcome(3, 0, ""))]);
+        let mut answers =
+            gathered(vec![(4, outcome(1, 106, "four")), (3, outcome(2, 106, "three")), (2, outcome(3, 0, ""))]);
         let expected = Outcomes { done: 6, error: Some((id(3), 106, "three".to_owned())) };
         assert_eq!(outcomes(&mut answers), expected);
     }

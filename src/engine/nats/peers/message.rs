@@ -107,9 +107,9 @@ pub(super) enum Question {
     /// Do what a backend asks for.
     #[prost(message, tag = "7")]
     Command(PeerCommand),
-    /// How many are in these channels, and tell every change of that from now on.
+    /// How many are in these channels.
     #[prost(message, tag = "8")]
-    Watch(Watch),
+    Digests(DigestsAsk),
 }
 
 /// Which channels are listed.
@@ -135,14 +135,14 @@ pub struct PeerCommand {
 
 /// Channels that have subscribers on the asking hub that are told of others.
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct Watch {
+pub(super) struct DigestsAsk {
     #[prost(message, repeated, tag = "1")]
-    pub(super) channels: Vec<WatchedChannel>,
+    pub(super) channels: Vec<ToldChannel>,
 }
 
 /// A channel, and what its subscribers are told.
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct WatchedChannel {
+pub(super) struct ToldChannel {
     #[prost(string, tag = "1")]
     pub(super) name: String,
     /// Also who joins and leaves, not only how many there are.
@@ -246,7 +246,7 @@ pub struct Outcome {
     pub text: String,
 }
 
-/// The state of watched channels.
+/// The channels of an ask that have subscribers.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct DigestList {
     #[prost(message, repeated, tag = "1")]
@@ -260,40 +260,9 @@ pub(super) struct Digest {
     pub(super) name: String,
     #[prost(uint32, tag = "2")]
     pub(super) clients: u32,
-    /// Equal for equal sets of clients; 0 where events are not watched.
+    /// Equal for equal sets of clients; 0 where only the count was asked for.
     #[prost(fixed64, tag = "3")]
     pub(super) members: u64,
-}
-
-/// What has changed in watched channels of one hub, sent to all hubs that watch one of them.
-#[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct Changes {
-    #[prost(fixed64, tag = "1")]
-    pub(super) hub: u64,
-    #[prost(message, repeated, tag = "2")]
-    pub(super) changes: Vec<ChannelChange>,
-}
-
-/// What has changed in a channel.
-#[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct ChannelChange {
-    #[prost(string, tag = "1")]
-    pub(super) name: String,
-    /// Subscribers on the hub that sends this.
-    #[prost(uint32, tag = "2")]
-    pub(super) clients: u32,
-    /// Who has joined and left, in order.
-    #[prost(message, repeated, tag = "3")]
-    pub(super) events: Vec<Event>,
-}
-
-/// A client has joined or left.
-#[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct Event {
-    #[prost(bool, tag = "1")]
-    pub(super) is_leave: bool,
-    #[prost(message, optional, tag = "2")]
-    pub(super) member: Option<Member>,
 }
 
 impl Heartbeat {

@@ -10,10 +10,12 @@
 
 mod answering;
 mod asks;
+mod elsewhere;
 mod gathering;
 mod merge;
 mod message;
 mod registry;
+mod round;
 
 pub use answering::{CarriedOut, LocalHub};
 pub use merge::Outcomes;
@@ -28,6 +30,7 @@ use crate::metrics::Metrics;
 use crate::protocol::ChannelName;
 use asks::Asks;
 use bytes::Bytes;
+use elsewhere::Elsewhere;
 use gathering::Gathered;
 use message::{Ask, ChannelsAsk, Heartbeat, Question};
 use parking_lot::Mutex;
@@ -47,6 +50,8 @@ pub struct Peers {
     started: Instant,
     registry: Mutex<Registry>,
     asks: Asks,
+    /// Who is elsewhere, for those who are told of them.
+    elsewhere: Mutex<Elsewhere>,
     /// How long answers are waited for.
     wait: Duration,
     metrics: Arc<Metrics>,
@@ -92,6 +97,7 @@ impl Peers {
             started: Instant::from_std(metrics.started()),
             registry: Mutex::new(Registry::new(own)),
             asks: Asks::new(own),
+            elsewhere: Mutex::default(),
             wait,
             metrics,
         }
@@ -104,7 +110,7 @@ impl Peers {
         PeersView { own: self.own, name: self.name.clone(), peers, lost, now: self.now() }
     }
 
-    /// Adds who is in a channel on other hubs.
+    /// Adds who is in a channel on other hubs. With `is_told` somebody here is told who joins and leaves from now on.
     ///
     /// # Cancel safety
     ///
@@ -114,8 +120,12 @@ impl Peers {
         route: Route<'_>,
         name: &ChannelName,
         own: PresentClients,
+        is_told: bool,
     ) -> Merged<PresentClients> {
         let mut gathered = self.ask(route, None, Question::Presence(name.as_str().to_owned())).await;
+        if is_told {
+            self.begin_elsewhere(name, &gathered);
+        }
         let value = merge::presence(own, &mut gathered);
         self.named(value, &gathered)
     }
@@ -162,9 +172,14 @@ impl Peers {
         self.named(value, &gathered)
     }
 
+    /// Asks without saying who has not answered, for what is asked again in any case.
+    async fn gather(&self, route: Route<'_>, only: Option<HubId>, question: Question) -> Gathered {
+        self.asks.ask(route.link, route.subjects.ask(), &self.registry, only, question, self.wait).await
+    }
+
+    /// Asks, and says who has not answered.
     async fn ask(&self, route: Route<'_>, only: Option<HubId>, question: Question) -> Gathered {
-        let subject = route.subjects.ask();
-        let gathered = self.asks.ask(route.link, subject, &self.registry, only, question, self.wait).await;
+        let gathered = self.gather(route, only, question).await;
         if !gathered.missing.is_empty() {
             Metrics::add(&self.metrics.process.presence_replies_missing, gathered.missing.len() as u64);
             let hubs = merge::named((), &gathered, &self.registry.lock()).missing;
@@ -204,7 +219,9 @@ impl Peers {
         match heard {
             Heard::New(id) => tracing::info!("hub {name} {id} is there"),
             Heard::Ended(id) => tracing::info!("hub {name} {id} has ended"),
-            Heard::TooMany => tracing::error!("hub {name} is one of more than {PEERS_MAX}, so this hub does not ask it"),
+            Heard::TooMany => {
+                tracing::error!("hub {name} is one of more than {PEERS_MAX}, so this hub does not ask it")
+            }
             Heard::Again | Heard::Nothing => return false,
         }
         self.asks.note_change();
@@ -216,7 +233,9 @@ impl Peers {
         let lost = self.registry.lock().expire(self.now());
         for LostPeer { id, name, .. } in &lost {
             let after = humantime::format_duration(GONE_AFTER);
-            tracing::warn!("hub {name} {id} was not heard for {after}: it has failed, or one of both is cut off from NATS");
+            tracing::warn!(
+                "hub {name} {id} was not heard for {after}: it has failed, or one of both is cut off from NATS"
+            );
         }
         if !lost.is_empty() {
             self.asks.note_change();

@@ -127,8 +127,7 @@ impl Registry {
     pub(super) fn expire(&mut self, now: Duration) -> Vec<LostPeer> {
         let is_gone = |peer: &Peer| now.saturating_sub(peer.heard) > GONE_AFTER;
         let gone = self.peers.extract_if(.., |_, peer| is_gone(peer));
-        let gone: Vec<_> =
-            gone.map(|(id, peer)| LostPeer { id, name: peer.name, heard: peer.heard }).collect();
+        let gone: Vec<_> = gone.map(|(id, peer)| LostPeer { id, name: peer.name, heard: peer.heard }).collect();
         self.lost.retain(|lost| now.saturating_sub(lost.heard) <= REMEMBERED);
         self.lost.extend(gone.iter().cloned());
         let excess = self.lost.len().saturating_sub(LOST_MAX);
@@ -186,7 +185,15 @@ mod tests {
 
     fn beat(hub: u64, connections: u64, stage: PeerStage) -> Heartbeat {
         let (name, version) = (format!("hub-{hub}"), "0.1.0".to_owned());
-        Heartbeat { hub, name, version, connections, connections_max: 1000, stage: stage.into(), ..Heartbeat::default() }
+        Heartbeat {
+            hub,
+            name,
+            version,
+            connections,
+            connections_max: 1000,
+            stage: stage.into(),
+            ..Heartbeat::default()
+        }
     }
 
     fn serving(hub: u64) -> Heartbeat {
