@@ -11,6 +11,7 @@ pub mod subscribe;
 pub mod channel;
 mod channel_key;
 pub mod directory;
+mod elsewhere;
 pub mod history;
 mod keepers;
 pub mod observer;

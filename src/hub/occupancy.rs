@@ -3,11 +3,10 @@
 //! A change is noted once, however many follow before it is told. So a crowd that comes costs its channel one write per
 //! subscriber and announcement and not one per head, and channels in which nobody is told cost nothing.
 
-use super::channel::{Change, Channel, Order};
-use super::presence::EVENTS_BYTES_MAX;
-use super::{Command, Hub, HubId, Sink};
+use super::channel::{Change, Channel};
+use super::{Command, HubId};
 use crate::metrics::{Metrics, ProcessCounters};
-use crate::protocol::{ChannelName, PresenceEvent, PresenceEventKind};
+use crate::protocol::{PresenceEvent, PresenceEventKind};
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -46,47 +45,6 @@ impl Changes {
     }
 }
 
-impl<S: Sink> Hub<S> {
-    /// Notes that the number of subscribers of a channel has changed on another hub.
-    pub fn note_elsewhere(&self, name: &ChannelName) {
-        if let Some(channel) = self.parts.directory.get(name)
-            && channel.in_order(Order::note_elsewhere)
-        {
-            self.parts.changes.note(&channel);
-        }
-    }
-
-    /// Returns what tells the subscribers of a channel who has joined and left on another hub.
-    pub fn announcements_of(&self, name: &ChannelName, events: &[PresenceEvent]) -> Vec<Announcement> {
-        let Some(channel) = self.parts.directory.get(name) else { return Vec::new() };
-        let shards = channel.in_order(|order| order.shards());
-        let announcements = bounded(events).flat_map(|events| {
-            let (channel, events) = (&channel, Arc::<[PresenceEvent]>::from(events));
-            shards.iter().map(move |shard| {
-                let (channel, events) = (Arc::clone(channel), Arc::clone(&events));
-                Announcement { shard, channel, subscribers: None, events }
-            })
-        });
-        announcements.collect()
-    }
-}
-
-/// Splits events into as many as one announcement may have.
-fn bounded(mut events: &[PresenceEvent]) -> impl Iterator<Item = &[PresenceEvent]> {
-    std::iter::from_fn(move || {
-        let mut bytes = 0;
-        let fits = |event: &&PresenceEvent| {
-            bytes += event.bytes();
-            bytes <= EVENTS_BYTES_MAX
-        };
-        // One that is larger alone goes alone.
-        let count = events.iter().take_while(fits).count().max(1).min(events.len());
-        let (first, rest) = events.split_at(count);
-        events = rest;
-        (!first.is_empty()).then_some(first)
-    })
-}
-
 /// What a shard is to tell its connections.
 #[derive(Debug)]
 pub struct Announcement {
@@ -103,6 +61,11 @@ impl Announcement {
         &self.channel
     }
 
+    /// Returns what tells a shard of joins and leaves on other hubs.
+    pub(super) fn of_events(shard: usize, channel: &Arc<Channel>, events: &Arc<[PresenceEvent]>) -> Self {
+        Self { shard, channel: Arc::clone(channel), subscribers: None, events: Arc::clone(events) }
+    }
+
     /// Adds subscribers of other hubs to the number that is told.
     pub fn add_subscribers(&mut self, elsewhere: u32) {
         self.subscribers = self.subscribers.map(|here| here.saturating_add(elsewhere));
@@ -114,25 +77,5 @@ impl Announcement {
         let command = Command::Announce { channel: channel.key(), subscribers, events };
         let bytes = command.body_bytes();
         (command, bytes)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn events_of_another_hub_are_told_in_bounded_pieces() {
-        let event = |number: usize| PresenceEvent {
-            kind: PresenceEventKind::Join,
-            client: number.to_string().into(),
-            info: None,
-        };
-        let events: Vec<_> = (0..5_000).map(event).collect();
-        let pieces: Vec<_> = bounded(&events).collect();
-        assert!(pieces.len() > 1 && pieces.concat() == events);
-        let bytes = |piece: &&[PresenceEvent]| piece.iter().map(PresenceEvent::bytes).sum::<usize>();
-        assert!(pieces.iter().all(|piece| bytes(piece) <= EVENTS_BYTES_MAX));
-        assert_eq!(bounded(&[]).count(), 0);
     }
 }

@@ -1,7 +1,7 @@
 //! Hubs of a cluster as one service: who is where, what is done to clients of any of them, what is missing, and what an
 //! operator is told.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use crate::server::api::{call, result, with};
 use crate::server::centrifuge::Centrifuge;

@@ -1,6 +1,6 @@
 //! Asks under way: which answers belong to which, and how many there may be.
 
-use super::gathering::{Gathered, Gathering};
+use super::collector::{Collected, Collector};
 use super::message::{self, Answer, Ask, Question};
 use super::registry::Registry;
 use crate::engine::nats::link::{Link, Message};
@@ -67,12 +67,12 @@ impl Asks {
         only: Option<HubId>,
         question: Question,
         wait: Duration,
-    ) -> Gathered {
+    ) -> Collected {
         let mut hubs = self.hubs.subscribe();
         let live = || registry.lock().live().map(|peer| peer.id).collect::<Vec<_>>();
         let asked = live().into_iter().filter(|id| only.is_none_or(|only| only == *id));
-        let mut gathering = Gathering::new(asked);
-        let Some(inbox) = self.inbox.get().filter(|_| !gathering.is_complete()) else { return gathering.finish() };
+        let mut collector = Collector::new(asked);
+        let Some(inbox) = self.inbox.get().filter(|_| !collector.is_complete()) else { return collector.finish() };
         let ask = Ask {
             hub: self.own.get(),
             to: only.map_or(0, HubId::get),
@@ -88,19 +88,19 @@ impl Asks {
                 tracing::warn!("the other hubs cannot be asked: {error}");
                 return;
             }
-            while !gathering.is_complete() {
+            while !collector.is_complete() {
                 tokio::select! {
                     part = parts.recv() => match part {
-                        Some((answer, bytes)) => gathering.take(answer, bytes),
+                        Some((answer, bytes)) => collector.take(answer, bytes),
                         None => return,
                     },
-                    _ = hubs.changed() => gathering.expect_only(&live()),
+                    _ = hubs.changed() => collector.expect_only(&live()),
                 }
             }
         };
         // Who has not answered until then is missing.
         timeout(wait, answered).await.ok();
-        gathering.finish()
+        collector.finish()
     }
 
     /// Passes a part of an answer to the ask that it belongs to, if that still waits.

@@ -151,7 +151,8 @@ impl Elsewhere {
         self.members = self.members - known + now.len();
         let events = match &before {
             None if is_first => Vec::new(),
-            before => changes(before.as_ref().unwrap_or(&MemberMap::new()), &now),
+            None => changes(&MemberMap::new(), &now),
+            Some(before) => changes(before, &now),
         };
         hub.members = Some(now);
         News { has_count: false, events }
@@ -196,7 +197,10 @@ impl Elsewhere {
     pub(super) fn keep_only(&mut self, live: &[HubId]) -> Vec<(ChannelName, News)> {
         let mut news = Vec::new();
         for (name, state) in &mut self.channels {
-            for (_, hub) in state.hubs.extract_if(.., |id, _| !live.contains(id)) {
+            let hubs = std::mem::take(&mut state.hubs).into_iter();
+            let (there, gone): (_, BTreeMap<_, _>) = hubs.partition(|(id, _)| live.contains(id));
+            state.hubs = there;
+            for hub in gone.into_values() {
                 let members = hub.members.unwrap_or_default();
                 self.members -= members.len();
                 let events = changes(&members, &MemberMap::new());
@@ -211,15 +215,14 @@ impl Elsewhere {
 
 /// Returns what turns the members before into those now.
 fn changes(before: &MemberMap, now: &MemberMap) -> Vec<PresenceEvent> {
-    let event = |kind, (client, info): (&Box<str>, &Option<Arc<Profile>>)| PresenceEvent {
-        kind,
-        client: client.clone(),
-        info: info.clone(),
+    let missing_in = |members: &MemberMap, kind, from: &MemberMap| {
+        let others = from.iter().filter(|(client, _)| !members.contains_key(*client));
+        let event = others.map(|(client, info)| PresenceEvent { kind, client: client.clone(), info: info.clone() });
+        event.collect::<Vec<_>>()
     };
-    let left = before.iter().filter(|(client, _)| !now.contains_key(*client));
-    let joined = now.iter().filter(|(client, _)| !before.contains_key(*client));
-    let left = left.map(|member| event(PresenceEventKind::Leave, member));
-    left.chain(joined.map(|member| event(PresenceEventKind::Join, member))).collect()
+    let mut events = missing_in(now, PresenceEventKind::Leave, before);
+    events.extend(missing_in(before, PresenceEventKind::Join, now));
+    events
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Merging: what peers have answered is added to what this hub has.
 
-use super::gathering::Gathered;
+use super::collector::Collected;
 use super::message::{Body, Outcome};
 use super::registry::Registry;
 use crate::engine::merged::{ChannelCounts, Merged, MissingHub, PresentClient, PresentClients, UserCount};
@@ -8,9 +8,9 @@ use crate::hub::HubId;
 use std::collections::BTreeMap;
 
 /// Adds the clients of peers.
-pub(super) fn presence(own: PresentClients, gathered: &mut Gathered) -> PresentClients {
+pub(super) fn presence(own: PresentClients, collected: &mut Collected) -> PresentClients {
     let mut all = own;
-    for (_, body) in std::mem::take(&mut gathered.bodies) {
+    for (_, body) in std::mem::take(&mut collected.bodies) {
         if let Body::Members(list) = body {
             all.unknown = all.unknown.saturating_add(list.unknown);
             all.known.extend(list.members.into_iter().map(|member| {
@@ -23,9 +23,9 @@ pub(super) fn presence(own: PresentClients, gathered: &mut Gathered) -> PresentC
 }
 
 /// Adds the users of peers.
-pub(super) fn users(own: UserCount, gathered: &mut Gathered) -> UserCount {
+pub(super) fn users(own: UserCount, collected: &mut Collected) -> UserCount {
     let mut all = own;
-    for (_, body) in std::mem::take(&mut gathered.bodies) {
+    for (_, body) in std::mem::take(&mut collected.bodies) {
         if let Body::Users(list) = body {
             all.add(list.clients, list.users);
         }
@@ -34,9 +34,9 @@ pub(super) fn users(own: UserCount, gathered: &mut Gathered) -> UserCount {
 }
 
 /// Adds the subscribers of channels of peers.
-pub(super) fn channels(own: ChannelCounts, gathered: &mut Gathered) -> ChannelCounts {
+pub(super) fn channels(own: ChannelCounts, collected: &mut Collected) -> ChannelCounts {
     let mut all = own;
-    for (_, body) in std::mem::take(&mut gathered.bodies) {
+    for (_, body) in std::mem::take(&mut collected.bodies) {
         if let Body::Channels(list) = body {
             for one in list.channels {
                 let count = all.entry(one.name).or_insert(0);
@@ -57,8 +57,8 @@ pub struct Outcomes {
 }
 
 /// Adds up what came of a command.
-pub(super) fn outcomes(gathered: &mut Gathered) -> Outcomes {
-    let bodies = std::mem::take(&mut gathered.bodies);
+pub(super) fn outcomes(collected: &mut Collected) -> Outcomes {
+    let bodies = std::mem::take(&mut collected.bodies);
     let by_hub: BTreeMap<_, _> = bodies.into_iter().collect::<BTreeMap<HubId, Body>>();
     let mut all = Outcomes::default();
     for (id, body) in by_hub {
@@ -73,12 +73,12 @@ pub(super) fn outcomes(gathered: &mut Gathered) -> Outcomes {
 }
 
 /// Returns the merged answer with the names of those that are missing.
-pub(super) fn named<T>(value: T, gathered: &Gathered, registry: &Registry) -> Merged<T> {
+pub(super) fn named<T>(value: T, collected: &Collected, registry: &Registry) -> Merged<T> {
     let name = |id: &HubId| {
         let name = registry.find(*id).map(|peer| peer.name.clone());
         MissingHub { id: *id, name: name.unwrap_or_default() }
     };
-    Merged { value, missing: gathered.missing.iter().map(name).collect(), omitted: gathered.omitted }
+    Merged { value, missing: collected.missing.iter().map(name).collect(), omitted: collected.omitted }
 }
 
 #[cfg(test)]
@@ -93,9 +93,9 @@ mod tests {
         HubId::new(hub).unwrap()
     }
 
-    fn gathered(bodies: Vec<(u64, Body)>) -> Gathered {
+    fn collected(bodies: Vec<(u64, Body)>) -> Collected {
         let bodies = bodies.into_iter().map(|(hub, body)| (id(hub), body)).collect();
-        Gathered { bodies, ..Gathered::default() }
+        Collected { bodies, ..Collected::default() }
     }
 
     #[test]
@@ -103,7 +103,7 @@ mod tests {
         let own = PresentClients { known: vec![PresentClient { client: "1".to_owned(), info: None }], unknown: 1 };
         let member = Member { client: "2".to_owned(), user: Some("42".to_owned()), ..Member::default() };
         let list = MemberList { members: vec![member], unknown: 2 };
-        let all = presence(own, &mut gathered(vec![(2, Body::Members(list))]));
+        let all = presence(own, &mut collected(vec![(2, Body::Members(list))]));
         let named: Vec<_> = all.known.iter().map(|one| (one.client.as_str(), one.info().user())).collect();
         assert_eq!((named, all.unknown), (vec![("1", ""), ("2", "42")], 3));
     }
@@ -114,13 +114,13 @@ mod tests {
         let list = |clients, users: &[&str]| {
             Body::Users(UserList { clients, users: users.iter().map(|user| hash_of(user)).collect() })
         };
-        let mut answers = gathered(vec![(2, list(3, &["b", "c"])), (3, list(1, &["c"]))]);
+        let mut answers = collected(vec![(2, list(3, &["b", "c"])), (3, list(1, &["c"]))]);
         assert_eq!(users(own, &mut answers).stats(), PresenceStats { clients: 6, users: 3 });
 
         let own = ChannelCounts::from([("a".to_owned(), 1), ("b".to_owned(), 2)]);
         let count = |name: &str, clients| ChannelCount { name: name.to_owned(), clients };
         let list = ChannelList { channels: vec![count("b", 3), count("c", u32::MAX)] };
-        let mut answers = gathered(vec![(2, Body::Channels(list.clone())), (3, Body::Channels(list))]);
+        let mut answers = collected(vec![(2, Body::Channels(list.clone())), (3, Body::Channels(list))]);
         let expected = [("a".to_owned(), 1), ("b".to_owned(), 8), ("c".to_owned(), u32::MAX)].into();
         assert_eq!(channels(own, &mut answers), expected);
     }
@@ -129,7 +129,7 @@ mod tests {
     fn command_is_counted_over_all_hubs_and_the_first_error_is_told() {
         let outcome = |done, code, text: &str| Body::Outcome(Outcome { done, code, text: text.to_owned() });
         let mut answers =
-            gathered(vec![(4, outcome(1, 106, "four")), (3, outcome(2, 106, "three")), (2, outcome(3, 0, ""))]);
+            collected(vec![(4, outcome(1, 106, "four")), (3, outcome(2, 106, "three")), (2, outcome(3, 0, ""))]);
         let expected = Outcomes { done: 6, error: Some((id(3), 106, "three".to_owned())) };
         assert_eq!(outcomes(&mut answers), expected);
     }
@@ -138,8 +138,8 @@ mod tests {
     fn missing_hub_is_named() {
         let mut registry = Registry::new(id(1));
         registry.hear(Heartbeat { hub: 2, name: "two".to_owned(), ..Heartbeat::default() }, Duration::ZERO);
-        let gathered = Gathered { missing: vec![id(2)], omitted: 5, ..Gathered::default() };
-        let merged = named((), &gathered, &registry);
+        let collected = Collected { missing: vec![id(2)], omitted: 5, ..Collected::default() };
+        let merged = named((), &collected, &registry);
         assert_eq!(merged.missing, [MissingHub { id: id(2), name: "two".to_owned() }]);
         assert_eq!(merged.omitted, 5);
     }
@@ -147,7 +147,7 @@ mod tests {
     /// An answer of another kind than was asked for is a bug of a peer, and adds nothing.
     #[test]
     fn answer_of_another_kind_is_left_out() {
-        let other = || gathered(vec![(2, Body::Outcome(Outcome::default()))]);
+        let other = || collected(vec![(2, Body::Outcome(Outcome::default()))]);
         assert_eq!(presence(PresentClients::default(), &mut other()), PresentClients::default());
         assert_eq!(users(UserCount::default(), &mut other()), UserCount::default());
         assert_eq!(channels(ChannelCounts::default(), &mut other()), ChannelCounts::default());

@@ -10,8 +10,8 @@
 
 mod answering;
 mod asks;
+mod collector;
 mod elsewhere;
-mod gathering;
 mod merge;
 mod message;
 mod registry;
@@ -30,8 +30,8 @@ use crate::metrics::Metrics;
 use crate::protocol::ChannelName;
 use asks::Asks;
 use bytes::Bytes;
+use collector::Collected;
 use elsewhere::Elsewhere;
-use gathering::Gathered;
 use message::{Ask, ChannelsAsk, Heartbeat, Question};
 use parking_lot::Mutex;
 use registry::{GONE_AFTER, Heard, PEERS_MAX, Registry};
@@ -122,12 +122,12 @@ impl Peers {
         own: PresentClients,
         is_told: bool,
     ) -> Merged<PresentClients> {
-        let mut gathered = self.ask(route, None, Question::Presence(name.as_str().to_owned())).await;
+        let mut collected = self.ask(route, None, Question::Presence(name.as_str().to_owned())).await;
         if is_told {
-            self.begin_elsewhere(name, &gathered);
+            self.begin_elsewhere(name, &collected);
         }
-        let value = merge::presence(own, &mut gathered);
-        self.named(value, &gathered)
+        let value = merge::presence(own, &mut collected);
+        self.named(value, &collected)
     }
 
     /// Adds how many are in a channel on other hubs.
@@ -137,9 +137,9 @@ impl Peers {
         name: &ChannelName,
         own: UserCount,
     ) -> Merged<PresenceStats> {
-        let mut gathered = self.ask(route, None, Question::PresenceStats(name.as_str().to_owned())).await;
-        let value = merge::users(own, &mut gathered).stats();
-        self.named(value, &gathered)
+        let mut collected = self.ask(route, None, Question::PresenceStats(name.as_str().to_owned())).await;
+        let value = merge::users(own, &mut collected).stats();
+        self.named(value, &collected)
     }
 
     /// Adds the channels of other hubs, at most one more than `max` of each.
@@ -156,9 +156,9 @@ impl Peers {
     ) -> Merged<ChannelCounts> {
         let limit = u32::try_from(max).unwrap_or(u32::MAX).saturating_add(1);
         let question = Question::Channels(ChannelsAsk { pattern: pattern.to_owned(), limit });
-        let mut gathered = self.ask(route, None, question).await;
-        let value = merge::channels(own, &mut gathered);
-        self.named(value, &gathered)
+        let mut collected = self.ask(route, None, question).await;
+        let value = merge::channels(own, &mut collected);
+        self.named(value, &collected)
     }
 
     /// Lets all other hubs carry out a command, or only one of them.
@@ -167,22 +167,22 @@ impl Peers {
     ///
     /// Dropping the future leaves open which hubs have carried it out.
     pub async fn command(&self, route: Route<'_>, only: Option<HubId>, command: PeerCommand) -> Merged<Outcomes> {
-        let mut gathered = self.ask(route, only, Question::Command(command)).await;
-        let value = merge::outcomes(&mut gathered);
-        self.named(value, &gathered)
+        let mut collected = self.ask(route, only, Question::Command(command)).await;
+        let value = merge::outcomes(&mut collected);
+        self.named(value, &collected)
     }
 
     /// Asks without saying who has not answered, for what is asked again in any case.
-    async fn gather(&self, route: Route<'_>, only: Option<HubId>, question: Question) -> Gathered {
+    async fn gather(&self, route: Route<'_>, only: Option<HubId>, question: Question) -> Collected {
         self.asks.ask(route.link, route.subjects.ask(), &self.registry, only, question, self.wait).await
     }
 
     /// Asks, and says who has not answered.
-    async fn ask(&self, route: Route<'_>, only: Option<HubId>, question: Question) -> Gathered {
-        let gathered = self.gather(route, only, question).await;
-        if !gathered.missing.is_empty() {
-            Metrics::add(&self.metrics.process.presence_replies_missing, gathered.missing.len() as u64);
-            let hubs = merge::named((), &gathered, &self.registry.lock()).missing;
+    async fn ask(&self, route: Route<'_>, only: Option<HubId>, question: Question) -> Collected {
+        let collected = self.gather(route, only, question).await;
+        if !collected.missing.is_empty() {
+            Metrics::add(&self.metrics.process.presence_replies_missing, collected.missing.len() as u64);
+            let hubs = merge::named((), &collected, &self.registry.lock()).missing;
             let hubs: Vec<_> = hubs.into_iter().map(|hub| format!("{} {}", hub.name, hub.id)).collect();
             let wait = humantime::format_duration(self.wait);
             tracing::warn!(
@@ -190,11 +190,11 @@ impl Peers {
                 hubs.join(", ")
             );
         }
-        gathered
+        collected
     }
 
-    fn named<T>(&self, value: T, gathered: &Gathered) -> Merged<T> {
-        merge::named(value, gathered, &self.registry.lock())
+    fn named<T>(&self, value: T, collected: &Collected) -> Merged<T> {
+        merge::named(value, collected, &self.registry.lock())
     }
 
     fn now(&self) -> Duration {
@@ -220,7 +220,7 @@ impl Peers {
             Heard::New(id) => tracing::info!("hub {name} {id} is there"),
             Heard::Ended(id) => tracing::info!("hub {name} {id} has ended"),
             Heard::TooMany => {
-                tracing::error!("hub {name} is one of more than {PEERS_MAX}, so this hub does not ask it")
+                tracing::error!("hub {name} is one of more than {PEERS_MAX}, so this hub does not ask it");
             }
             Heard::Again | Heard::Nothing => return false,
         }

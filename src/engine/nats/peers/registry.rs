@@ -125,9 +125,12 @@ impl Registry {
 
     /// Removes hubs that have not been heard for too long, and returns them.
     pub(super) fn expire(&mut self, now: Duration) -> Vec<LostPeer> {
-        let is_gone = |peer: &Peer| now.saturating_sub(peer.heard) > GONE_AFTER;
-        let gone = self.peers.extract_if(.., |_, peer| is_gone(peer));
-        let gone: Vec<_> = gone.map(|(id, peer)| LostPeer { id, name: peer.name, heard: peer.heard }).collect();
+        let is_gone = |peer: &&Peer| now.saturating_sub(peer.heard) > GONE_AFTER;
+        let lost = |peer: &Peer| LostPeer { id: peer.id, name: peer.name.clone(), heard: peer.heard };
+        let gone: Vec<_> = self.peers.values().filter(is_gone).map(lost).collect();
+        for lost in &gone {
+            self.peers.remove(&lost.id);
+        }
         self.lost.retain(|lost| now.saturating_sub(lost.heard) <= REMEMBERED);
         self.lost.extend(gone.iter().cloned());
         let excess = self.lost.len().saturating_sub(LOST_MAX);

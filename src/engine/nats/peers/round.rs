@@ -1,7 +1,7 @@
 //! A round: the hubs are asked how many, and who, are in the channels whose subscribers here are told of others.
 
+use super::collector::Collected;
 use super::elsewhere::{Digested, News};
-use super::gathering::Gathered;
 use super::message::{self, Body, DigestsAsk, Question, ToldChannel};
 use super::{Peers, Route};
 use crate::engine::merged::PresentClient;
@@ -24,9 +24,9 @@ impl Peers {
     }
 
     /// Takes who is in a channel elsewhere as those who were there when somebody here asked.
-    pub(super) fn begin_elsewhere(&self, name: &ChannelName, gathered: &Gathered) {
+    pub(super) fn begin_elsewhere(&self, name: &ChannelName, collected: &Collected) {
         let elsewhere = &mut *self.elsewhere.lock();
-        for (id, present) in present_by_hub(gathered).into_iter().filter(|_| gathered.omitted == 0) {
+        for (id, present) in present_by_hub(collected).into_iter().filter(|_| collected.omitted == 0) {
             elsewhere.begin(name, id, &present);
         }
     }
@@ -61,9 +61,9 @@ impl Peers {
         channels: Vec<ToldChannel>,
         news: &mut AllNews,
     ) {
-        let gathered = self.gather(route, None, Question::Digests(DigestsAsk { channels })).await;
-        let is_whole = gathered.missing.is_empty() && gathered.omitted == 0;
-        let digests = digests_by_hub(gathered);
+        let collected = self.gather(route, None, Question::Digests(DigestsAsk { channels })).await;
+        let is_whole = collected.missing.is_empty() && collected.omitted == 0;
+        let digests = digests_by_hub(collected);
         let mut fetches = Vec::new();
         for (name, tells) in round {
             for (id, of_hub) in &digests {
@@ -90,19 +90,19 @@ impl Peers {
 
     /// Fetches who is in a channel on a hub; `None` if it does not say so completely: the next round tries again.
     async fn fetch(&self, route: Route<'_>, name: ChannelName, id: HubId) -> Option<(ChannelName, News)> {
-        let gathered = self.gather(route, Some(id), Question::Presence(name.to_string())).await;
-        let present = present_by_hub(&gathered).remove(&id).filter(|_| gathered.omitted == 0)?;
+        let collected = self.gather(route, Some(id), Question::Presence(name.to_string())).await;
+        let present = present_by_hub(&collected).remove(&id).filter(|_| collected.omitted == 0)?;
         let news = self.elsewhere.lock().learn(&name, id, &present);
         Some((name, news))
     }
 }
 
 /// Returns who is in a channel on each hub that has answered completely.
-fn present_by_hub(gathered: &Gathered) -> BTreeMap<HubId, Vec<PresentClient>> {
+fn present_by_hub(collected: &Collected) -> BTreeMap<HubId, Vec<PresentClient>> {
     let mut hubs = BTreeMap::<_, Vec<_>>::new();
-    for (id, body) in &gathered.bodies {
+    for (id, body) in &collected.bodies {
         if let Body::Members(list) = body
-            && !gathered.missing.contains(id)
+            && !collected.missing.contains(id)
         {
             let present = list.members.iter();
             let present = present.map(|one| PresentClient { client: one.client.clone(), info: one.info() });
@@ -113,11 +113,11 @@ fn present_by_hub(gathered: &Gathered) -> BTreeMap<HubId, Vec<PresentClient>> {
 }
 
 /// Returns the digests of each hub that has answered completely, by channel.
-fn digests_by_hub(gathered: Gathered) -> BTreeMap<HubId, HashMap<String, (u32, u64)>> {
+fn digests_by_hub(collected: Collected) -> BTreeMap<HubId, HashMap<String, (u32, u64)>> {
     let mut hubs = BTreeMap::<_, HashMap<_, _>>::new();
-    for (id, body) in gathered.bodies {
+    for (id, body) in collected.bodies {
         if let Body::Digests(list) = body
-            && !gathered.missing.contains(&id)
+            && !collected.missing.contains(&id)
         {
             let digests = list.digests.into_iter().map(|digest| (digest.name, (digest.clients, digest.members)));
             hubs.entry(id).or_default().extend(digests);

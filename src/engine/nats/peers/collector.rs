@@ -1,4 +1,4 @@
-//! A gathering: the answers to one ask, and who has not answered.
+//! A collector: the answers to one ask, and who has not answered.
 
 use super::message::{Answer, Body, PARTS_MAX};
 use crate::hub::HubId;
@@ -9,7 +9,7 @@ const BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// The answers to one ask, as they come.
 #[derive(Debug)]
-pub(super) struct Gathering {
+pub(super) struct Collector {
     /// The hubs whose last part has not come, with the number of their next part.
     waiting: BTreeMap<HubId, u32>,
     /// The hubs that cannot be complete any more.
@@ -21,7 +21,7 @@ pub(super) struct Gathering {
 
 /// All answers that came in time.
 #[derive(Debug, Default)]
-pub(super) struct Gathered {
+pub(super) struct Collected {
     /// Parts, those of one hub in order.
     pub(super) bodies: Vec<(HubId, Body)>,
     /// The hubs whose answer is not complete.
@@ -30,7 +30,7 @@ pub(super) struct Gathered {
     pub(super) omitted: u64,
 }
 
-impl Gathering {
+impl Collector {
     /// Returns an empty one for an ask that those hubs should answer.
     pub(super) fn new(peers: impl IntoIterator<Item = HubId>) -> Self {
         let waiting = peers.into_iter().map(|id| (id, 0)).collect();
@@ -69,11 +69,11 @@ impl Gathering {
     }
 
     /// Ends it; who is still waited for is missing.
-    pub(super) fn finish(self) -> Gathered {
+    pub(super) fn finish(self) -> Collected {
         let Self { waiting, mut missing, bodies, omitted, .. } = self;
         missing.extend(waiting.into_keys());
         missing.sort();
-        Gathered { bodies, missing, omitted }
+        Collected { bodies, missing, omitted }
     }
 }
 
@@ -91,55 +91,55 @@ mod tests {
         Answer { hub, part, is_last, omitted: 0, body: Some(body) }
     }
 
-    fn hubs(gathered: &Gathered) -> Vec<u64> {
-        gathered.bodies.iter().map(|(hub, _)| hub.get()).collect()
+    fn hubs(collected: &Collected) -> Vec<u64> {
+        collected.bodies.iter().map(|(hub, _)| hub.get()).collect()
     }
 
     #[test]
     fn answer_is_complete_when_the_last_part_of_every_hub_has_come() {
-        let mut gathering = Gathering::new([id(2), id(3)]);
-        gathering.take(part(2, 0, false), 1);
-        gathering.take(part(3, 0, true), 1);
-        assert!(!gathering.is_complete());
-        gathering.take(Answer { omitted: 7, ..part(2, 1, true) }, 1);
-        assert!(gathering.is_complete());
+        let mut collector = Collector::new([id(2), id(3)]);
+        collector.take(part(2, 0, false), 1);
+        collector.take(part(3, 0, true), 1);
+        assert!(!collector.is_complete());
+        collector.take(Answer { omitted: 7, ..part(2, 1, true) }, 1);
+        assert!(collector.is_complete());
         // Repeated, and of a hub that was not asked.
-        gathering.take(part(3, 0, true), 1);
-        gathering.take(part(4, 0, true), 1);
-        let gathered = gathering.finish();
-        assert_eq!((hubs(&gathered), gathered.missing.len(), gathered.omitted), (vec![2, 3, 2], 0, 7));
+        collector.take(part(3, 0, true), 1);
+        collector.take(part(4, 0, true), 1);
+        let collected = collector.finish();
+        assert_eq!((hubs(&collected), collected.missing.len(), collected.omitted), (vec![2, 3, 2], 0, 7));
     }
 
     #[test]
     fn hub_that_does_not_answer_or_not_completely_is_missing() {
-        let mut gathering = Gathering::new([id(2), id(3), id(4), id(5)]);
-        gathering.take(part(2, 0, true), 1);
+        let mut collector = Collector::new([id(2), id(3), id(4), id(5)]);
+        collector.take(part(2, 0, true), 1);
         // A part was lost.
-        gathering.take(part(3, 1, true), 1);
+        collector.take(part(3, 1, true), 1);
         // It did not understand.
-        gathering.take(Answer { body: None, ..part(4, 0, true) }, 1);
-        assert!(!gathering.is_complete());
-        assert_eq!(gathering.finish().missing, [id(3), id(4), id(5)]);
+        collector.take(Answer { body: None, ..part(4, 0, true) }, 1);
+        assert!(!collector.is_complete());
+        assert_eq!(collector.finish().missing, [id(3), id(4), id(5)]);
     }
 
     #[test]
     fn hub_that_has_ended_meanwhile_is_not_waited_for() {
-        let mut gathering = Gathering::new([id(2), id(3)]);
-        gathering.take(part(2, 0, true), 1);
-        gathering.expect_only(&[id(2)]);
-        assert!(gathering.is_complete());
-        assert_eq!(gathering.finish().missing, []);
+        let mut collector = Collector::new([id(2), id(3)]);
+        collector.take(part(2, 0, true), 1);
+        collector.expect_only(&[id(2)]);
+        assert!(collector.is_complete());
+        assert_eq!(collector.finish().missing, []);
     }
 
     #[test]
     fn parts_and_bytes_are_bounded() {
-        let mut gathering = Gathering::new([id(2), id(3)]);
+        let mut collector = Collector::new([id(2), id(3)]);
         for number in 0..=u32::try_from(PARTS_MAX).unwrap() {
-            gathering.take(part(2, number, false), 1);
+            collector.take(part(2, number, false), 1);
         }
-        gathering.take(part(3, 0, true), BYTES_MAX);
-        assert!(gathering.is_complete());
-        let gathered = gathering.finish();
-        assert_eq!((gathered.bodies.len(), gathered.missing), (PARTS_MAX, vec![id(2), id(3)]));
+        collector.take(part(3, 0, true), BYTES_MAX);
+        assert!(collector.is_complete());
+        let collected = collector.finish();
+        assert_eq!((collected.bodies.len(), collected.missing), (PARTS_MAX, vec![id(2), id(3)]));
     }
 }
