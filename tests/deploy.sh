@@ -31,11 +31,11 @@ promtool check rules deploy/prometheus/alerts.yml >/dev/null
 promtool test rules deploy/prometheus/alerts_test.yml >/dev/null
 
 echo "metrics"
-# With a certificate, so that the page has everything that it can have.
+# With a certificate and a cluster that is not there, so that the page has everything that it can have.
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=throng.test -days 30 \
     -keyout "$tmp/key.pem" -out "$tmp/chain.pem" 2>/dev/null
 target/release/throng --addr 127.0.0.1:0,tls+127.0.0.1:0 --tls-certificate "$tmp/chain.pem" --tls-key "$tmp/key.pem" \
-    --metrics public --shards 2 > "$tmp/line" 2>/dev/null &
+    --engine nats --nats-servers nats://127.0.0.1:1 --metrics public --shards 2 > "$tmp/line" 2>/dev/null &
 hub=$!
 trap 'kill -INT $hub 2>/dev/null; wait $hub 2>/dev/null; rm -rf "$tmp"' EXIT
 until grep -q ready "$tmp/line"; do kill -0 $hub; done

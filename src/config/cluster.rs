@@ -144,7 +144,7 @@ section! {
         /// Time for which a hub follows a partition after the last of its channels here has lost its subscribers.
         ///
         /// So that a client that reconnects finds everything it needs at once.
-        linger: Duration = duration(0, HOUR, "following costs work"), text("30s"), Restart;
+        linger: Duration = duration(2 * SECOND, HOUR, "less would be lost in the time between two looks"), text("30s"), Restart;
 
         /// Maximum number of publications that a hub fetches of one partition after it missed some. What is older is
         /// declared missing to those who subscribe to the channels.

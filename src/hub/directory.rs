@@ -7,13 +7,15 @@
 
 use super::channel::Channel;
 use super::channel_key::ChannelKey;
+use super::history::Origin;
+use super::partition::{Partition, Partitions};
 use crate::config::ChannelOptions;
 use crate::protocol::Epoch;
 use crate::protocol::channel_name::ChannelName;
-use dashmap::DashMap;
+use dashmap::{DashMap, Entry};
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use thiserror::Error;
 
 /// The hub has all the channels it may have.
@@ -31,11 +33,18 @@ pub struct Directory {
     channels_max: AtomicUsize,
     /// Random, and another one in each process: epochs are made of it.
     seed: RandomState,
+    /// Those of the cluster.
+    partitions: OnceLock<Arc<Partitions>>,
 }
 
 impl Directory {
     pub(super) fn new(channels_max: usize) -> Self {
-        Self { channels: DashMap::new(), channels_max: channels_max.into(), seed: RandomState::new() }
+        Self {
+            channels: DashMap::new(),
+            channels_max: channels_max.into(),
+            seed: RandomState::new(),
+            partitions: OnceLock::new(),
+        }
     }
 
     /// Returns the channel of that name, and creates it if there is none.
@@ -57,7 +66,7 @@ impl Directory {
         }
         let channel = self.channels.entry(name.clone()).or_insert_with(|| {
             // The text of the name is shared with the key of the map.
-            Arc::new(Channel::new(name.clone(), options, |key| self.epoch(key)))
+            Arc::new(Channel::new(name.clone(), options, |key| self.origin(name, options, key)))
         });
         Ok(Arc::clone(&channel))
     }
@@ -67,9 +76,46 @@ impl Directory {
         self.channels.get(name).map(|channel| Arc::clone(&channel))
     }
 
-    /// Returns the epoch of the channel with this key.
-    pub(super) fn epoch(&self, key: ChannelKey) -> Epoch {
-        Epoch::new(self.seed.hash_one(key).max(1))
+    /// Returns the channel of that name. If there is none, runs `note`, and nobody can open it meanwhile.
+    pub(super) fn get_or_note(&self, name: &ChannelName, note: impl FnOnce()) -> Option<Arc<Channel>> {
+        match self.channels.entry(name.clone()) {
+            Entry::Occupied(channel) => Some(Arc::clone(channel.get())),
+            Entry::Vacant(_) => {
+                note();
+                None
+            }
+        }
+    }
+
+    /// Returns the channels of a partition.
+    pub(super) fn channels_of(&self, partition: &Partition) -> Vec<Arc<Channel>> {
+        let is_in = |channel: &Arc<Channel>| {
+            self.partition(channel.name()).is_some_and(|known| known.index() == partition.index())
+        };
+        let mut channels = self.channels();
+        channels.retain(is_in);
+        channels
+    }
+
+    /// Returns where the history of the channel with this key begins.
+    pub(super) fn origin(&self, name: &ChannelName, options: &ChannelOptions, key: ChannelKey) -> Origin {
+        match self.partition(name) {
+            None => Origin { epoch: Epoch::new(self.seed.hash_one(key).max(1)), floor: None },
+            Some(partition) => {
+                partition.follow_revision(options.revision);
+                partition.origin()
+            }
+        }
+    }
+
+    pub(super) fn set_partitions(&self, partitions: &Arc<Partitions>) {
+        // The first ones stay.
+        let _ = self.partitions.set(Arc::clone(partitions));
+    }
+
+    /// Returns the partition of a channel; `None` if this hub numbers its publications.
+    pub(super) fn partition(&self, name: &ChannelName) -> Option<&Partition> {
+        self.partitions.get().filter(|_| !name.is_private()).map(|partitions| partitions.of(name))
     }
 
     /// Returns whether the channel exists or may be created. Only a hint: the answer may change before the channel is
@@ -86,6 +132,10 @@ impl Directory {
 
     /// Removes a channel, unless a newer one has its name by now.
     pub(super) fn forget(&self, channel: &Arc<Channel>) {
+        if let Some(partition) = self.partition(channel.name()) {
+            // Before it can be opened anew: what it has dropped is not known to the next one either.
+            channel.history_floor().into_iter().for_each(|floor| partition.raise_floor(floor));
+        }
         self.channels.remove_if(channel.name(), |_, known| Arc::ptr_eq(known, channel));
     }
 

@@ -31,6 +31,7 @@ mod cases_tokens;
 mod centrifuge_clients;
 mod centrifuge_commands;
 mod centrifuge_server_side;
+mod cluster;
 mod cluster_peers;
 mod config_process;
 mod events;

@@ -30,6 +30,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest pause between two attempts to connect.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 
+/// Messages that may wait of each subscription where answers come: more than are asked for.
+pub const ANSWERS_MAX: usize = 65_536;
+
 /// Status of an answer that says that nobody takes the request.
 const NO_RESPONDERS: u16 = 503;
 
@@ -110,7 +113,7 @@ pub enum RequestError {
 
 impl Link {
     /// Makes a link that connects as soon as a server can be reached, and again whenever it is lost. `purpose` is the
-    /// end of its name in the lists of the servers.
+    /// end of its name in the lists of the servers; of each subscription `capacity` messages may wait.
     ///
     /// # Errors
     ///
@@ -119,8 +122,8 @@ impl Link {
     /// # Cancel safety
     ///
     /// Dropping the future makes no link.
-    pub async fn keep(config: &ClusterConfig, purpose: &str) -> Result<Self, LinkError> {
-        Self::open(config, purpose, true).await
+    pub async fn keep(config: &ClusterConfig, purpose: &str, capacity: usize) -> Result<Self, LinkError> {
+        Self::open(config, purpose, capacity, true).await
     }
 
     /// Makes a link, if a server can be reached now.
@@ -133,12 +136,12 @@ impl Link {
     ///
     /// Dropping the future makes no link.
     pub async fn once(config: &ClusterConfig, purpose: &str) -> Result<Self, LinkError> {
-        Self::open(config, purpose, false).await
+        Self::open(config, purpose, ANSWERS_MAX, false).await
     }
 
-    async fn open(config: &ClusterConfig, purpose: &str, is_patient: bool) -> Result<Self, LinkError> {
+    async fn open(config: &ClusterConfig, purpose: &str, capacity: usize, is_patient: bool) -> Result<Self, LinkError> {
         let (sender, state) = watch::channel(LinkState::default());
-        let mut options = options(config, purpose)?.event_callback(move |event| {
+        let mut options = options(config, purpose, capacity)?.event_callback(move |event| {
             note(&sender, &event);
             std::future::ready(())
         });
@@ -228,6 +231,21 @@ impl Link {
         let mut headers = HeaderMap::new();
         headers.insert("Nats-Msg-Id", id);
         self.ask(subject, Some(headers), payload, deadline).await
+    }
+
+    /// Publishes what no stream may take, because it expects another one: the answer shows whether it may be published.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError`] if there is no answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn store_nowhere(&self, subject: String, deadline: Duration) -> Result<Message, RequestError> {
+        let mut headers = HeaderMap::new();
+        headers.insert("Nats-Expected-Stream", "none");
+        self.ask(subject, Some(headers), Bytes::new(), deadline).await
     }
 
     async fn ask(
@@ -363,13 +381,13 @@ async fn answer(mut answers: Subscriber, waiting: Arc<Waiting>) {
     }
 }
 
-fn options(config: &ClusterConfig, purpose: &str) -> Result<ConnectOptions, LinkError> {
+fn options(config: &ClusterConfig, purpose: &str, capacity: usize) -> Result<ConnectOptions, LinkError> {
     let name = config.hub_name.clone().unwrap_or_else(host_name);
     let mut options = ConnectOptions::new()
         .name(format!("throng {name} {purpose}"))
         .ping_interval(PING_INTERVAL)
         .connection_timeout(CONNECT_TIMEOUT)
-        .subscription_capacity(config.follow_capacity)
+        .subscription_capacity(capacity)
         .reconnect_delay_callback(pause);
     if let Some(path) = &config.nats_tls_ca {
         options = options.add_root_certificates(readable(path)?);

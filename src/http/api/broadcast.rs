@@ -5,12 +5,18 @@ use super::error::ApiError;
 use super::json::{self, Answer};
 use super::payload::{self, Input};
 use super::publish::{self, PublishResult};
+use crate::engine::Engine;
+use crate::protocol::Payload;
+use futures_util::stream::{FuturesOrdered, StreamExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use tokio::task::coop::consume_budget;
+
+/// Publications of one broadcast that wait for NATS: far fewer than those that may wait in all.
+const IN_FLIGHT_MAX: usize = 256;
 
 /// What is published where.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -57,6 +63,9 @@ pub(super) async fn broadcast(call: &Call<'_>, request: &BroadcastRequest<'_>) -
     let input = Input { data: request.data, b64data: &request.b64data, tags: request.tags.as_ref() };
     let payload = input.payload(call.state.settings.load().sockets.message_bytes_max, "--message-bytes-max")?;
     let key = publish::key(request.idempotency_key.as_deref())?;
+    if matches!(call.state.engine, Engine::Nats(_)) {
+        return Ok(BroadcastResult { responses: in_flight(call, &request.channels, &payload, key).await });
+    }
     let mut responses = Vec::with_capacity(request.channels.len());
     for channel in &request.channels {
         responses.push(publish::to_channel(call, channel, &payload, key).await.into());
@@ -64,4 +73,24 @@ pub(super) async fn broadcast(call: &Call<'_>, request: &BroadcastRequest<'_>) -
         consume_budget().await;
     }
     Ok(BroadcastResult { responses })
+}
+
+/// Publishes to many channels at a time, since each takes a round trip to NATS. The answers stay in order.
+async fn in_flight(
+    call: &Call<'_>,
+    channels: &[Cow<'_, str>],
+    payload: &Payload,
+    key: Option<&str>,
+) -> Vec<Answer<PublishResult>> {
+    let (mut responses, mut pending) = (Vec::with_capacity(channels.len()), FuturesOrdered::new());
+    for channel in channels {
+        if pending.len() >= IN_FLIGHT_MAX {
+            responses.extend(pending.next().await.map(Answer::from));
+        }
+        pending.push_back(publish::to_channel(call, channel, payload, key));
+    }
+    while let Some(answer) = pending.next().await {
+        responses.push(answer.into());
+    }
+    responses
 }

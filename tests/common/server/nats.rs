@@ -2,44 +2,63 @@
 
 use super::within;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicU64, Ordering};
+use tempfile::TempDir;
 use throng::config::{Config, EngineKind};
+use throng::engine::nats::{check, init, link::Link, stream, subject::Subjects};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-/// A NATS server that ends with the test.
+/// Variable that names the program, where `tests/venv` does not install it.
+const VARIABLE: &str = "NATS_SERVER";
+
+/// A NATS server with JetStream, which ends with the test.
 pub(crate) struct NatsServer {
     _child: Child,
+    _folder: TempDir,
     pub(crate) url: String,
 }
 
 impl NatsServer {
-    /// Starts one without streams.
+    /// Starts one with the streams of a cluster.
     pub(crate) async fn start() -> Self {
-        let root = env!("CARGO_MANIFEST_DIR");
-        let venv = within(Command::new(format!("{root}/tests/venv")).output()).await.expect("tests/venv runs");
-        let folder = String::from_utf8(venv.stdout).expect("it is text");
-        let mut child = Command::new(format!("{}/nats-server", folder.trim()))
-            .args(["-a", "127.0.0.1", "-p", "-1"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("tests/venv installs nats-server");
-        let mut log = BufReader::new(child.stderr.take().expect("it is piped")).lines();
-        let addr = within(async {
-            loop {
-                let line = log.next_line().await.expect("it is text").expect("the server starts");
-                if let Some((_, addr)) = line.split_once("Listening for client connections on ") {
-                    return addr.trim().to_owned();
-                }
-            }
-        })
-        .await;
-        // It must not wait for a reader of its log.
-        tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
-        Self { _child: child, url: format!("nats://{addr}") }
+        let server = Self::without_streams().await;
+        server.init().await;
+        server
+    }
+
+    /// Starts one without streams.
+    pub(crate) async fn without_streams() -> Self {
+        let folder = tempfile::tempdir().expect("there is room");
+        let arguments = ["-js", "-sd", folder.path().to_str().expect("it is text")].map(str::to_owned);
+        let (child, url) = run(&arguments).await;
+        Self { _child: child, _folder: folder, url }
+    }
+
+    /// Starts one without JetStream, and returns its address with it.
+    pub(crate) async fn without_jetstream() -> (Child, String) {
+        run(&[]).await
+    }
+
+    /// Makes the streams.
+    pub(crate) async fn init(&self) {
+        let (link, config) = self.link().await;
+        let found = within(check::examine(&link, &config.cluster, 1024)).await.expect("it has JetStream");
+        within(init::init(&link, &config.cluster, &found)).await.expect("they are made");
+    }
+
+    /// Removes the streams with everything in them.
+    pub(crate) async fn remove_streams(&self) {
+        let (link, config) = self.link().await;
+        let subjects = Subjects::new(&config.cluster.prefix);
+        for partition in 0..config.cluster.partitions {
+            within(stream::delete(&link, &subjects.stream(partition))).await.expect("it is there");
+        }
+    }
+
+    async fn link(&self) -> (Link, Config) {
+        let mut config = Config::default();
+        self.join(&mut config, "tests");
+        (within(Link::once(&config.cluster, "tests")).await.expect("it is there"), config)
     }
 
     /// Makes a configuration that of a hub of this cluster.
@@ -48,10 +67,62 @@ impl NatsServer {
         cluster.engine = EngineKind::Nats;
         cluster.nats_servers = vec![self.url.parse().expect("it is an address")];
         cluster.hub_name = Some(name.to_owned());
+        (cluster.partitions, cluster.replicas, cluster.partition_bytes_max) = (2, 1, 16 << 20);
     }
 
     /// Returns the arguments of a process that is a hub of this cluster.
-    pub(crate) fn arguments<'a>(&'a self, name: &'a str) -> [&'a str; 6] {
-        ["--engine", "nats", "--nats-servers", &self.url, "--hub-name", name]
+    pub(crate) fn arguments<'a>(&'a self, name: &'a str) -> [&'a str; 12] {
+        [
+            "--engine",
+            "nats",
+            "--nats-servers",
+            &self.url,
+            "--hub-name",
+            name,
+            "--partitions",
+            "2",
+            "--replicas",
+            "1",
+            "--partition-bytes-max",
+            "16MiB",
+        ]
     }
+}
+
+/// Starts the program on a free port.
+async fn run(arguments: &[String]) -> (Child, String) {
+    let mut child = Command::new(program().await)
+        .args(["-a", "127.0.0.1", "-p", "-1"])
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("tests/venv installs nats-server");
+    let mut log = BufReader::new(child.stderr.take().expect("it is piped")).lines();
+    let (mut addr, mut is_ready) = (None, false);
+    within(async {
+        while addr.is_none() || !is_ready {
+            let line = log.next_line().await.expect("it is text").expect("the server starts");
+            if let Some((_, found)) = line.split_once("Listening for client connections on ") {
+                addr = Some(found.trim().to_owned());
+            }
+            is_ready |= line.ends_with("Server is ready");
+        }
+    })
+    .await;
+    // It must not wait for a reader of its log.
+    tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
+    (child, format!("nats://{}", addr.unwrap_or_default()))
+}
+
+async fn program() -> String {
+    if let Ok(path) = std::env::var(VARIABLE) {
+        return path;
+    }
+    let root = env!("CARGO_MANIFEST_DIR");
+    let venv = within(Command::new(format!("{root}/tests/venv")).output()).await.expect("tests/venv runs");
+    let folder = String::from_utf8(venv.stdout).expect("it is text");
+    format!("{}/nats-server", folder.trim())
 }

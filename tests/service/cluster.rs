@@ -1,0 +1,273 @@
+//! Hubs of a cluster, with a real NATS server: one order, one history, one recovery; what `throng cluster` says.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use crate::server::api::{call, result, with};
+use crate::server::centrifuge::Centrifuge;
+use crate::server::nats::NatsServer;
+use crate::server::{TestServer, get, within};
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::process::Command;
+
+async fn hub(nats: &NatsServer) -> TestServer {
+    hub_with(nats, |_| {}).await
+}
+
+async fn hub_with(nats: &NatsServer, tweak: impl FnOnce(&mut throng::config::Config)) -> TestServer {
+    let hub = with(|config| {
+        nats.join(config, "one of them");
+        tweak(config);
+    })
+    .await;
+    within(async { while get(hub.addr, "/health/ready").await.body != "ready\n" {} }).await;
+    hub
+}
+
+/// Runs a command, and returns its exit code, and what it printed.
+async fn command(arguments: &[&str]) -> (i32, String) {
+    let run = Command::new(env!("CARGO_BIN_EXE_throng")).args(arguments).output();
+    let output = within(run).await.unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code().unwrap(), String::from_utf8(text).unwrap())
+}
+
+async fn cluster(nats: &NatsServer, action: &str, more: &[&str]) -> (i32, String) {
+    let arguments = nats.arguments("one");
+    command(&[&["cluster", action], &arguments[..], more].concat()).await
+}
+
+async fn metric(hub: &TestServer, name: &str) -> u64 {
+    let page = get(hub.addr, "/metrics").await.body;
+    let prefix = format!("throng_{name} ");
+    page.lines().find_map(|line| line.strip_prefix(&*prefix)).unwrap().parse().unwrap()
+}
+
+/// Both steps of a beginner, and every mistake that he can make between them.
+#[tokio::test]
+async fn init_makes_the_streams_and_check_says_what_differs() {
+    let nats = NatsServer::without_streams().await;
+    let (code, text) = cluster(&nats, "check", &[]).await;
+    assert_eq!(code, 2, "{text}");
+    assert!(text.contains("THRONG_main_0, THRONG_main_1 are missing; run throng cluster init"), "{text}");
+    let (code, text) = cluster(&nats, "init", &[]).await;
+    assert_eq!((code, text.lines().count()), (0, 3), "{text}");
+    assert!(text.ends_with("cluster main: hubs can use it; 2 streams in memory, 1 copy each\n"), "{text}");
+    for action in ["init", "check"] {
+        let (code, text) = cluster(&nats, action, &[]).await;
+        assert_eq!((code, text.lines().count()), (0, 1), "nothing is made twice: {text}");
+    }
+    for (more, expected) in [
+        (
+            ["--history-age", "2h"],
+            "max_age is 1day, and --history-age is 2h; set the setting to 1day, or edit the stream",
+        ),
+        (["--storage", "file"], "storage is memory, and --storage is file; set the setting to memory, or remove"),
+        (["--history-messages-max", "60"], "max_msgs_per_subject is 1000, and --history-messages-max is 60"),
+        (["--duplicate-window", "1m"], "duplicate_window is 2m, and --duplicate-window is 1m"),
+    ] {
+        for action in ["init", "check"] {
+            let (code, text) = cluster(&nats, action, &more).await;
+            assert_eq!(code, 2, "{text}");
+            assert!(
+                text.starts_with("THRONG_main_0 to THRONG_main_1 (2 streams): ") && text.contains(expected),
+                "{text}"
+            );
+        }
+    }
+    let arguments = nats.arguments("one").map(|argument| if argument == "2" { "3" } else { argument });
+    let (code, text) = command(&[&["cluster", "check"], &arguments[..]].concat()).await;
+    assert_eq!(code, 2, "{text}");
+    assert!(text.contains("made for another number of partitions (2), and --partitions is 3"), "{text}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_used_is_said_with_what_to_do() {
+    let nats = NatsServer::without_streams().await;
+    let arguments = nats.arguments("one").map(|argument| if argument == "1" { "3" } else { argument });
+    let (code, text) = command(&[&["cluster", "init", "--prefix", "other"], &arguments[..]].concat()).await;
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("THRONG_other_0 was not made: ") && text.contains("no stream is left"), "{text}");
+
+    let (_child, url) = NatsServer::without_jetstream().await;
+    let (code, text) = command(&["cluster", "check", "--engine", "nats", "--nats-servers", &url]).await;
+    assert_eq!(
+        (code, &*text),
+        (2, "JetStream is off on the NATS server; start it with -js, or with jetstream {} in its configuration\n")
+    );
+
+    let (code, text) = command(&["cluster", "check", "--engine", "nats", "--nats-servers", "nats://127.0.0.1:1"]).await;
+    assert_eq!(code, 1, "{text}");
+    assert!(text.starts_with("throng: NATS cannot be reached: "), "{text}");
+    let (code, text) = command(&["cluster", "check"]).await;
+    assert_eq!(code, 2, "{text}");
+    assert!(text.contains("set engine = \"nats\" in [cluster]"), "{text}");
+}
+
+/// A hub that guessed would be a service of its own.
+#[tokio::test]
+async fn hub_does_not_start_without_its_streams() {
+    let nats = NatsServer::without_streams().await;
+    let (code, text) = command(&[&["--addr", "127.0.0.1:0"], &nats.arguments("one")[..]].concat()).await;
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("THRONG_main_0, THRONG_main_1 are missing; run throng cluster init"), "{text}");
+}
+
+/// Whoever publishes on whichever hub, all subscribers see the same.
+#[tokio::test]
+async fn two_hubs_have_one_order_and_one_history() {
+    let nats = NatsServer::start().await;
+    let (one, two) = (hub(&nats).await, hub(&nats).await);
+    let (mut here, mut there) = (one.connect("/ws?channel=a").await, two.connect("/ws?channel=a").await);
+    for number in 0..20 {
+        here.send(format!("here {number}")).await;
+        there.send(format!("there {number}")).await;
+    }
+    let (seen_here, seen_there) = (here.lines(40).await, there.lines(40).await);
+    assert_eq!(seen_here, seen_there);
+    for author in ["here", "there"] {
+        let own: Vec<_> = seen_here.iter().filter(|line| line.starts_with(author)).cloned().collect();
+        assert_eq!(own, (0..20).map(|number| format!("{author} {number}")).collect::<Vec<_>>());
+    }
+    let read = json!({ "channel": "a", "limit": -1 });
+    let published = |answer: &Value| answer["publications"].clone();
+    let (first, second) = (result(&one, "history", read.clone()).await, result(&two, "history", read).await);
+    assert_eq!(published(&first).as_array().unwrap().len(), 40);
+    assert_eq!(published(&first), published(&second));
+    assert_eq!(metric(&one, "gaps_declared_total").await, 0);
+}
+
+/// A deploy moves clients to hubs that had nothing of their channels.
+#[tokio::test]
+async fn client_that_moves_to_another_hub_gets_what_it_missed() {
+    let nats = NatsServer::start().await;
+    let one = hub(&nats).await;
+    let mut before = Centrifuge::open(&one).await;
+    before.call(json!({ "connect": {} })).await;
+    let subscribe = json!({ "subscribe": { "channel": "a", "positioned": true, "recoverable": true } });
+    let start = before.call(subscribe).await["subscribe"].clone();
+    assert_eq!(start["recoverable"], true, "{start}");
+    let first = result(&one, "publish", json!({ "channel": "a", "data": "seen" })).await;
+    drop(before);
+    for number in 0..3 {
+        result(&one, "publish", json!({ "channel": "a", "data": format!("missed {number}") })).await;
+        result(&one, "publish", json!({ "channel": "b", "data": "of another channel" })).await;
+    }
+    let two = hub(&nats).await;
+    let recover = json!({ "channel": "a", "recover": true, "offset": first["offset"], "epoch": start["epoch"] });
+    let mut after = Centrifuge::open(&two).await;
+    after.call(json!({ "connect": {} })).await;
+    let recovered = after.call(json!({ "subscribe": recover })).await["subscribe"].clone();
+    let data: Vec<_> = recovered["publications"].as_array().unwrap().iter().map(|one| one["data"].clone()).collect();
+    assert_eq!(data, ["missed 0", "missed 1", "missed 2"], "{recovered}");
+    assert_eq!(recovered["recovered"], true, "{recovered}");
+    // A position of a log that there is not is no position.
+    let unknown = json!({ "channel": "b", "recover": true, "offset": 1, "epoch": "00000000000000aa" });
+    let refused = after.call(json!({ "subscribe": unknown })).await["subscribe"].clone();
+    assert_ne!(refused["recovered"], true, "{refused}");
+}
+
+/// A history is fetched where a hub has not kept it, and forgotten everywhere when a backend says so.
+#[tokio::test]
+async fn history_is_the_same_on_a_hub_that_begins_later_and_removed_on_all() {
+    let nats = NatsServer::start().await;
+    let one = hub(&nats).await;
+    for number in 0..5 {
+        result(&one, "publish", json!({ "channel": "a", "data": number })).await;
+    }
+    // It fetches the last two messages of a partition only, so it has to ask for what is before them.
+    let two = hub_with(&nats, |config| config.cluster.resync_messages_max = 2).await;
+    let read = json!({ "channel": "a", "limit": -1 });
+    let numbers = |answer: Value| -> Vec<u64> {
+        answer["publications"].as_array().unwrap().iter().map(|one| one["data"].as_u64().unwrap()).collect()
+    };
+    assert_eq!(numbers(result(&two, "history", read.clone()).await), [0, 1, 2, 3, 4]);
+    result(&two, "history_remove", json!({ "channel": "a" })).await;
+    result(&one, "publish", json!({ "channel": "a", "data": 7 })).await;
+    for hub in [&one, &two] {
+        within(async { while numbers(result(hub, "history", read.clone()).await) != [7] {} }).await;
+    }
+    let three = hub_with(&nats, |config| config.cluster.resync_messages_max = 1).await;
+    assert_eq!(numbers(result(&three, "history", read).await), [7]);
+}
+
+/// A hub that is slower than NATS loses announcements, and must not lose publications.
+#[tokio::test]
+async fn what_the_client_library_drops_is_fetched() {
+    let nats = NatsServer::start().await;
+    let hub = hub_with(&nats, |config| config.cluster.follow_capacity = 1).await;
+    let mut client = hub.connect("/ws?channel=c0").await;
+    let channels: Vec<_> = (0..200).map(|number| format!("c{number}")).collect();
+    let mut rounds = 0;
+    within(async {
+        while metric(&hub, "follow_dropped").await == 0 || metric(&hub, "resyncs_total").await == 0 {
+            let answer = result(&hub, "broadcast", json!({ "channels": channels, "data": rounds.to_string() })).await;
+            assert!(answer["responses"].as_array().unwrap().iter().all(|one| one["result"].is_object()), "{answer}");
+            rounds += 1;
+        }
+    })
+    .await;
+    let expected: Vec<_> = (0..rounds).map(|round| round.to_string()).collect();
+    assert_eq!(client.lines(rounds).await, expected);
+    for channel in channels {
+        let kept = || result(&hub, "history", json!({ "channel": channel, "limit": -1 }));
+        within(async { while kept().await["publications"].as_array().unwrap().len() != rounds.min(50) {} }).await;
+    }
+    assert_eq!(metric(&hub, "gaps_declared_total").await, 0);
+}
+
+/// What is not acknowledged was not published: a backend is told so, and a chat client is closed.
+#[tokio::test]
+async fn publications_are_refused_while_nats_is_gone() {
+    let nats = NatsServer::start().await;
+    let hub = hub_with(&nats, |config| {
+        config.cluster.publish_ack_timeout = Duration::from_secs(1);
+        config.cluster.beacon_interval = Duration::from_millis(100);
+    })
+    .await;
+    let mut client = hub.connect("/ws?channel=a").await;
+    client.round_trip().await;
+    assert_eq!(metric(&hub, "broker_up").await, 1);
+    drop(nats);
+    let (status, answer) = call(&hub, "publish", json!({ "channel": "a", "data": 1 })).await;
+    assert_eq!((status, &answer["error"]["code"]), (503, &json!(108)), "{answer}");
+    assert!(answer["error"]["message"].as_str().unwrap().starts_with("not published: channel a: "), "{answer}");
+    client.send("nobody gets this").await;
+    assert_eq!(client.closed().await, Some((1013, "not published".to_owned())));
+    assert_eq!(metric(&hub, "publish_refused_total").await, 2);
+    within(async { while metric(&hub, "broker_up").await != 0 {} }).await;
+    assert_eq!(get(hub.addr, "/health/ready").await.body, "ready\n", "--on-stale keep");
+}
+
+/// Otherwise clients would wait for publications that go elsewhere.
+#[tokio::test]
+async fn hub_that_is_cut_off_sends_its_clients_away_if_it_is_told_to() {
+    let nats = NatsServer::start().await;
+    let hub = hub_with(&nats, |config| {
+        config.cluster.on_stale = throng::config::OnStale::Close;
+        config.cluster.beacon_interval = Duration::from_millis(100);
+        config.cluster.stale_after = Duration::from_secs(1);
+    })
+    .await;
+    let mut client = hub.connect("/ws?channel=a").await;
+    client.round_trip().await;
+    drop(nats);
+    assert_eq!(client.closed().await, Some((1013, "cut off from the cluster".to_owned())));
+    let ready = get(hub.addr, "/health/ready").await;
+    assert_eq!((ready.status, &*ready.body), (503, "cut off from the cluster\n"));
+}
+
+/// A position of the streams before could mean another publication in the new ones.
+#[tokio::test]
+async fn subscribers_are_told_when_the_streams_are_made_anew() {
+    let nats = NatsServer::start().await;
+    let hub = hub_with(&nats, |config| config.cluster.beacon_interval = Duration::from_millis(100)).await;
+    let mut client = hub.connect("/ws?channel=a").await;
+    client.round_trip().await;
+    nats.remove_streams().await;
+    nats.init().await;
+    assert_eq!(client.closed().await, Some((4010, "insufficient state".to_owned())));
+    assert_eq!(metric(&hub, "epoch_changes_total").await, 1);
+    let mut again = hub.connect("/ws?channel=a").await;
+    again.round_trip().await;
+}
