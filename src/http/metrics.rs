@@ -100,7 +100,12 @@ impl Snapshot {
     fn collect(state: &State) -> Self {
         let hub = state.hub();
         Self {
-            state: gauges(state).into_iter().chain(certificate(state)).chain(broker(state)).chain(peers(state)).collect(),
+            state: gauges(state)
+                .into_iter()
+                .chain(certificate(state))
+                .chain(broker(state))
+                .chain(peers(state))
+                .collect(),
             process: hub.metrics().process.read(),
             shards: hub.metrics().shards().iter().map(|shard| shard.read()).collect(),
             inboxes: (0..hub.shards()).map(|shard| hub.inbox(shard).depth() as u64).collect(),

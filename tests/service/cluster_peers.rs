@@ -26,7 +26,7 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 const PATIENT: Duration = Duration::from_secs(100);
 
 async fn hub_with(nats: &NatsServer, name: &str, tweak: impl FnOnce(&mut Config)) -> TestServer {
-    with(|config| {
+    let hub = with(|config| {
         nats.join(config, name);
         config.cluster.presence_timeout = PATIENT;
         config.access.admin_keys = vec![KEY.parse().unwrap()];
@@ -34,7 +34,10 @@ async fn hub_with(nats: &NatsServer, name: &str, tweak: impl FnOnce(&mut Config)
         config.token_keys = tokens::config(&tokens::table(TokenAlgorithm::Hs256, None)).token_keys;
         tweak(config);
     })
-    .await
+    .await;
+    // Until it has found its streams it takes no clients.
+    within(async { while get(hub.addr, "/health/ready").await.status != 200 {} }).await;
+    hub
 }
 
 async fn hub(nats: &NatsServer, name: &str) -> TestServer {
