@@ -3,18 +3,21 @@
 //! Publishing is not delivering. With [`Engine::Memory`] both are one synchronous step under the channel's lock;
 //! sessions and the API call only this, so that another engine may decide the order elsewhere.
 
+pub mod merged;
 pub mod nats;
 pub mod replies;
 
 use crate::config::ChannelOptions;
 use crate::hub::{
     Channel, Command, ConnectionId, Credits, DirectoryFull, EncodeOpening, Full, HistoryOptions, HistoryPage,
-    HistoryQuery, Hub, Members, NoCredit, Opening, PresenceStats, PublishError, Published, Sink, SubscribeError,
+    HistoryQuery, Hub, HubId, NoCredit, Opening, PresenceStats, PublishError, Published, Sink, SubscribeError,
     SubscribeOptions, Subscribed, UnknownPosition,
 };
 use crate::metrics::Metrics;
 use crate::protocol::{ChannelName, Payload};
 use bytes::Bytes;
+use merged::{ChannelCounts, Merged, PresentClients, list_channels};
+use nats::peers::{LocalHub, Outcomes, PeerCommand, PeersView};
 use nats::publisher::Refused;
 use nats::{Nats, NotFollowed, Unusable};
 use replies::ReplyBudget;
@@ -286,8 +289,11 @@ impl<S: Sink> Engine<S> {
     /// # Cancel safety
     ///
     /// Dropping the future costs nothing.
-    pub async fn presence(&self, name: &ChannelName) -> Members {
-        self.hub().presence(name)
+    pub async fn presence(&self, name: &ChannelName) -> Merged<PresentClients> {
+        match self {
+            Self::Memory(hub) => Merged::whole(PresentClients::of(hub, hub.presence(name))),
+            Self::Nats(nats) => nats.presence(name).await,
+        }
     }
 
     /// Returns how many are in a channel.
@@ -295,8 +301,69 @@ impl<S: Sink> Engine<S> {
     /// # Cancel safety
     ///
     /// Dropping the future costs nothing.
-    pub async fn presence_stats(&self, name: &ChannelName) -> PresenceStats {
-        self.presence(name).await.stats()
+    pub async fn presence_stats(&self, name: &ChannelName) -> Merged<PresenceStats> {
+        match self {
+            Self::Memory(hub) => Merged::whole(hub.presence(name).stats()),
+            Self::Nats(nats) => nats.presence_stats(name).await,
+        }
+    }
+
+    /// Returns the channels with subscribers whose names match: `*` stands for any characters, `?` for one. `None` if
+    /// there are more than `max`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future costs nothing.
+    pub async fn channels(&self, pattern: &str, max: usize) -> Merged<Option<ChannelCounts>> {
+        match self {
+            Self::Memory(hub) => {
+                let (counts, are_more) = list_channels(hub, pattern, max).await;
+                Merged::whole((!are_more).then_some(counts))
+            }
+            Self::Nats(nats) => nats.channels(pattern, max).await,
+        }
+    }
+
+    /// Lets all other hubs carry out a command of a backend, or only one of them. Without a cluster there are none.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves open which hubs have carried it out.
+    pub async fn command(&self, only: Option<HubId>, command: PeerCommand) -> Merged<Outcomes> {
+        match self {
+            Self::Memory(_) => Merged::default(),
+            Self::Nats(nats) => nats.command(only, command).await,
+        }
+    }
+
+    /// Returns the other hubs of the cluster; `None` without one.
+    pub fn peers(&self) -> Option<PeersView> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Nats(nats) => Some(nats.peers_view()),
+        }
+    }
+
+    /// Tells the other hubs of this one, and answers them, for ever; without a cluster there is nothing to do.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends it. [`Engine::say_last`] tells the others.
+    pub async fn run_peers(&self, local: Arc<dyn LocalHub>) {
+        if let Self::Nats(nats) = self {
+            Arc::clone(nats).run_peers(local).await;
+        }
+    }
+
+    /// Tells the other hubs that this one has ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future tells them or not; they see it after some seconds in any case.
+    pub async fn say_last(&self, local: &dyn LocalHub) {
+        if let Self::Nats(nats) = self {
+            nats.say_last(local).await;
+        }
     }
 
     /// Drops what a channel keeps.
@@ -326,7 +393,10 @@ impl<S: Sink> Engine<S> {
     /// Tells subscribers how many they are, and who has joined and left, where that has changed. Waits for shards that
     /// have no room.
     pub async fn announce(&self) {
-        for announcement in self.hub().take_announcements() {
+        for mut announcement in self.hub().take_announcements() {
+            if let Self::Nats(nats) = self {
+                nats.add_elsewhere(&mut announcement);
+            }
             let shard = announcement.shard;
             let (command, bytes) = announcement.command();
             self.hub().inbox(shard).credit(bytes).await.push(command);

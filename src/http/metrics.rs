@@ -100,7 +100,12 @@ impl Snapshot {
     fn collect(state: &State) -> Self {
         let hub = state.hub();
         Self {
-            state: gauges(state).into_iter().chain(certificate(state)).chain(broker(state)).collect(),
+            state: gauges(state)
+                .into_iter()
+                .chain(certificate(state))
+                .chain(broker(state))
+                .chain(peers(state))
+                .collect(),
             process: hub.metrics().process.read(),
             shards: hub.metrics().shards().iter().map(|shard| shard.read()).collect(),
             inboxes: (0..hub.shards()).map(|shard| hub.inbox(shard).depth() as u64).collect(),
@@ -121,6 +126,16 @@ fn certificate(state: &State) -> Option<StateGauge> {
     let seconds = not_after.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let name = "tls_certificate_not_after_timestamp_seconds";
     Some(StateGauge { name, help: "When the certificate expires, Unix time", value: seconds })
+}
+
+/// Returns how many other hubs are there, in a cluster.
+fn peers(state: &State) -> Option<StateGauge> {
+    let count = state.engine.peers()?.peers.len();
+    Some(StateGauge {
+        name: "peers",
+        help: "Other hubs of the cluster whose heartbeats are heard",
+        value: count as u64,
+    })
 }
 
 /// Returns how the hub stands with NATS, if it is part of a cluster.

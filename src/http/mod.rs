@@ -1,5 +1,6 @@
 //! The HTTP layer: requests and responses, up to the upgrade to a WebSocket.
 
+pub(crate) mod api;
 pub(crate) mod events;
 pub(crate) mod hooks;
 pub(crate) mod jwks;
@@ -8,7 +9,6 @@ pub(crate) mod service;
 pub(crate) mod websocket;
 
 mod admin;
-mod api;
 mod health;
 mod metrics;
 mod metrics_format;

@@ -34,6 +34,15 @@ pub struct ChannelStats {
     pub publications: u64,
 }
 
+/// What subscribers of a channel are told of each other.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Tells {
+    /// How many there are.
+    pub count: bool,
+    /// Who joins and leaves.
+    pub events: bool,
+}
+
 /// What the lock protects.
 #[derive(Debug)]
 pub(super) struct Order {
@@ -59,11 +68,7 @@ pub(super) struct Order {
 
 impl Channel {
     /// Returns a channel without subscribers. `origin` says where its history begins.
-    pub(super) fn new(
-        name: ChannelName,
-        options: &Arc<ChannelOptions>,
-        origin: impl FnOnce() -> Origin,
-    ) -> Self {
+    pub(super) fn new(name: ChannelName, options: &Arc<ChannelOptions>, origin: impl FnOnce() -> Origin) -> Self {
         let (key, kept) = (ChannelKey::next(), HistoryOptions::of(options));
         let history = kept.is_on().then(|| Box::new(History::new(origin(), kept, 0)));
         let mut order = Order {
@@ -105,6 +110,14 @@ impl Channel {
     pub fn stats(&self) -> ChannelStats {
         let order = self.order.lock();
         ChannelStats { subscribers: order.subscribers(), publications: order.offset }
+    }
+
+    /// Returns what its subscribers are told of each other; nothing without subscribers.
+    pub fn tells(&self) -> Tells {
+        let order = self.order.lock();
+        let has_events = order.presence.as_ref().is_some_and(|presence| presence.tells_changes());
+        let is_there = !order.shards.is_empty();
+        Tells { count: is_there && order.told.count, events: is_there && order.told.events && has_events }
     }
 
     /// Returns where its history stands; `None` without history.
@@ -243,6 +256,16 @@ impl Order {
     /// Returns whether a change is the first since the last one was told.
     fn change(&mut self) -> bool {
         (self.told.count || self.has_untold()) && !std::mem::replace(&mut self.has_changed, true)
+    }
+
+    /// Notes that the number that is told has changed elsewhere. Returns whether the change has to be noted.
+    pub(super) fn note_elsewhere(&mut self) -> bool {
+        !self.shards.is_empty() && self.change()
+    }
+
+    /// Returns how many are there, and a number that is equal for equal sets of members.
+    pub(super) fn digest(&self) -> (u32, u64) {
+        (self.subscribers(), self.presence.as_ref().map_or(0, |presence| presence.digest()))
     }
 
     fn has_untold(&self) -> bool {

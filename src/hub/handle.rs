@@ -12,7 +12,7 @@ use super::observer::{Change, Observer};
 use super::occupancy::{Announcement, Changes};
 use super::placement::{Placement, SlotReservation};
 use super::shard::ShardParts;
-use super::{Channel, Command, ConnectionId, MessageShape, Partitions, Shard, Sink};
+use super::{Channel, ClientId, Command, ConnectionId, HubId, MessageShape, Partitions, Shard, Sink};
 use crate::config::{ChannelOptions, HubLimits, SocketLimits, TuningConfig};
 use crate::metrics::Metrics;
 use crate::protocol::ChannelName;
@@ -92,6 +92,8 @@ pub(super) struct Parts<S: Sink> {
     tuning: TuningConfig,
     default_options: Arc<ChannelOptions>,
     pub(super) observer: OnceLock<Box<dyn Observer>>,
+    /// Its id in a cluster.
+    id: OnceLock<HubId>,
 }
 
 impl<S: Sink> Hub<S> {
@@ -117,6 +119,7 @@ impl<S: Sink> Hub<S> {
             tuning: tuning.clone(),
             default_options: Arc::default(),
             observer: OnceLock::new(),
+            id: OnceLock::new(),
         };
         let hub = Self { parts: Arc::new(parts) };
         let shards = (0..count).map(|index| hub.shard(index)).collect();
@@ -172,7 +175,7 @@ impl<S: Sink> Hub<S> {
 
     /// Returns what has to be told since the last call: where the subscribers have changed.
     pub fn take_announcements(&self) -> Vec<Announcement> {
-        self.parts.changes.take(&self.metrics().process)
+        self.parts.changes.take(self.id(), &self.metrics().process)
     }
 
     /// Drops from some histories what is too old at `now`, in microseconds since 1970, and channels that
@@ -267,6 +270,22 @@ impl<S: Sink> Hub<S> {
         if let Some(observer) = self.parts.observer.get() {
             observer.observe(change);
         }
+    }
+
+    /// Sets the hub's id in a cluster, before the first client connects. The first one stays.
+    pub fn set_id(&self, id: HubId) {
+        // A second one is dropped.
+        let _ = self.parts.id.set(id);
+    }
+
+    /// Returns the hub's id in a cluster; `None` outside of one.
+    pub fn id(&self) -> Option<HubId> {
+        self.parts.id.get().copied()
+    }
+
+    /// Returns the id of a connection as clients and backends know it.
+    pub fn client_id(&self, connection: ConnectionId) -> ClientId {
+        ClientId { hub: self.id(), connection }
     }
 
     /// Returns the number of shards.

@@ -1,6 +1,8 @@
-//! The id of a connection: its shard, its slot there, and the generation of the slot.
+//! The id of a connection: its shard, its slot there, and the generation of the slot; in a cluster its hub too.
 
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::num::NonZeroU64;
 
 /// Most shards a hub can have: a channel keeps the set of its shards in 64 bits.
 pub const SHARDS_MAX: usize = 64;
@@ -70,6 +72,15 @@ impl ConnectionId {
         (self.shard_and_slot >> SLOT_BITS) as usize
     }
 
+    /// Returns a number of which the sum over several tells which these are.
+    pub fn digest(self) -> u64 {
+        // The finalizer of SplitMix64: neighbouring numbers have unrelated results.
+        let mut bits = u64::from(self.shard_and_slot) << 32 | u64::from(self.generation);
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        bits ^ (bits >> 31)
+    }
+
     /// Returns the connection's slot in its shard.
     pub const fn slot(self) -> Slot {
         Slot::new(self.shard_and_slot as usize & (SLOTS_MAX - 1))
@@ -93,9 +104,103 @@ impl fmt::Display for ConnectionId {
     }
 }
 
+/// Names a hub of a cluster: a random number, another one after each start.
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct HubId(NonZeroU64);
+
+impl HubId {
+    /// Returns the hub with that number; 0 is none.
+    pub const fn new(number: u64) -> Option<Self> {
+        match NonZeroU64::new(number) {
+            Some(number) => Some(Self(number)),
+            None => None,
+        }
+    }
+
+    /// Returns one that no other hub has.
+    pub fn random() -> Self {
+        // The keys of each `RandomState` are random. It is 0 once in an age, and then 1.
+        Self(NonZeroU64::new(RandomState::new().hash_one(())).unwrap_or(NonZeroU64::MIN))
+    }
+
+    /// Returns its number.
+    pub const fn get(self) -> u64 {
+        self.0.get()
+    }
+
+    /// Reads one as it was written: 16 hexadecimal digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_written = text.len() == 16 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        is_written.then(|| u64::from_str_radix(text, 16).ok()).flatten().and_then(Self::new)
+    }
+}
+
+impl fmt::Debug for HubId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Display for HubId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// The id of a connection as clients and backends know it. In a cluster it names the hub, as the hubs number their
+/// connections alike: `HUB-SHARD/SLOT.GENERATION`.
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct ClientId {
+    /// The hub; `None` outside of a cluster.
+    pub hub: Option<HubId>,
+    /// The connection there.
+    pub connection: ConnectionId,
+}
+
+impl ClientId {
+    /// Reads an id as it was written. Whether there is such a connection is another question.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.split_once('-') {
+            Some((hub, connection)) => {
+                Some(Self { hub: Some(HubId::parse(hub)?), connection: ConnectionId::parse(connection)? })
+            }
+            None => ConnectionId::parse(text).map(|connection| Self { hub: None, connection }),
+        }
+    }
+}
+
+impl fmt::Debug for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.hub {
+            Some(hub) => write!(f, "{hub}-{}", self.connection),
+            None => fmt::Debug::fmt(&self.connection, f),
+        }
+    }
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn client_of_a_cluster_is_named_with_its_hub() {
+        let connection = ConnectionId::new(1, Slot::new(2), 3);
+        let alone = ClientId { hub: None, connection };
+        assert_eq!((alone.to_string().as_str(), ClientId::parse("1/2.3")), ("1/2.3", Some(alone)));
+        let one = ClientId { hub: HubId::new(0xab), ..alone };
+        assert_eq!(one.to_string(), "00000000000000ab-1/2.3");
+        assert_eq!(ClientId::parse(&one.to_string()), Some(one));
+        for text in ["-1/2.3", "ab-1/2.3", "00000000000000AB-1/2.3", "0000000000000000-1/2.3", "00000000000000ab-", "+"]
+        {
+            assert_eq!(ClientId::parse(text), None, "{text:?}");
+        }
+    }
 
     #[test]
     fn id_gives_back_what_was_packed() {

@@ -3,9 +3,8 @@
 //! A change is noted once, however many follow before it is told. So a crowd that comes costs its channel one write per
 //! subscriber and announcement and not one per head, and channels in which nobody is told cost nothing.
 
-use super::Command;
 use super::channel::{Change, Channel};
-use super::presence::Event;
+use super::{Command, HubId};
 use crate::metrics::{Metrics, ProcessCounters};
 use crate::protocol::{PresenceEvent, PresenceEventKind};
 use parking_lot::Mutex;
@@ -17,14 +16,14 @@ pub(super) struct Changes(Mutex<Vec<Arc<Channel>>>);
 
 impl Changes {
     /// Returns what has to be told since the last call, one for each shard.
-    pub(super) fn take(&self, counters: &ProcessCounters) -> Vec<Announcement> {
+    pub(super) fn take(&self, hub: Option<HubId>, counters: &ProcessCounters) -> Vec<Announcement> {
         let changed = std::mem::take(&mut *self.0.lock());
         let mut announcements = Vec::new();
         for channel in changed {
             let name_bytes = channel.name().as_str().len();
             let Change { subscribers, shards, events, is_more } =
                 channel.in_order(|order| order.take_change(name_bytes));
-            let events: Arc<[PresenceEvent]> = events.into_iter().map(Event::into_event).collect();
+            let events: Arc<[PresenceEvent]> = events.into_iter().map(|event| event.into_event(hub)).collect();
             let joins = events.iter().filter(|event| event.kind == PresenceEventKind::Join).count();
             Metrics::add(&counters.presence_joins, joins as u64);
             Metrics::add(&counters.presence_leaves, (events.len() - joins) as u64);
@@ -57,6 +56,21 @@ pub struct Announcement {
 }
 
 impl Announcement {
+    /// Returns the channel.
+    pub fn channel(&self) -> &Arc<Channel> {
+        &self.channel
+    }
+
+    /// Returns what tells a shard of joins and leaves on other hubs.
+    pub(super) fn of_events(shard: usize, channel: &Arc<Channel>, events: &Arc<[PresenceEvent]>) -> Self {
+        Self { shard, channel: Arc::clone(channel), subscribers: None, events: Arc::clone(events) }
+    }
+
+    /// Adds subscribers of other hubs to the number that is told.
+    pub fn add_subscribers(&mut self, elsewhere: u32) {
+        self.subscribers = self.subscribers.map(|here| here.saturating_add(elsewhere));
+    }
+
     /// Returns the command to the shard, and the bytes that its credit has to pay for.
     pub fn command<S>(self) -> (Command<S>, usize) {
         let Self { channel, subscribers, events, .. } = self;

@@ -9,7 +9,7 @@
 //! waits for the next one, so a change is told late and never lost. What waits is bounded by `UNTOLD_MAX`: what is
 //! more leaves with the next announcement in any case.
 
-use super::ConnectionId;
+use super::{ClientId, ConnectionId, HubId};
 use crate::protocol::presence::{PresenceEvent, PresenceEventKind, Profile};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ const ANNOUNCEMENT_BYTES: usize = 32 * 1024 * 1024;
 /// Bytes of one announcement to one subscriber, at least and at most. At most one message, see
 /// [`WINDOW_MAX`](crate::protocol::encoding::WINDOW_MAX).
 const EVENTS_BYTES_MIN: usize = 4 * 1024;
-const EVENTS_BYTES_MAX: usize = 64 * 1024;
+pub(super) const EVENTS_BYTES_MAX: usize = 64 * 1024;
 
 /// Most changes that wait for more than one announcement.
 const UNTOLD_MAX: usize = 16_384;
@@ -142,6 +142,16 @@ impl Presence {
         Members { known, unknown: self.unknown }
     }
 
+    /// Returns a number that is equal for equal sets of members.
+    pub(super) fn digest(&self) -> u64 {
+        self.members.keys().fold(0, |sum, id| sum.wrapping_add(id.digest()))
+    }
+
+    /// Returns whether joins and leaves are told.
+    pub(super) fn tells_changes(&self) -> bool {
+        self.untold.is_some()
+    }
+
     /// Takes the changes that one announcement to so many subscribers has room for, oldest first. The name of the
     /// channel has `name_bytes`.
     pub(super) fn take_events(&mut self, subscribers: u32, name_bytes: usize) -> Vec<Event> {
@@ -176,9 +186,10 @@ impl Event {
         PresenceEvent::bytes_of(self.info.as_deref().unwrap_or(&Profile::ANONYMOUS))
     }
 
-    /// Returns it as an encoding takes it.
-    pub(super) fn into_event(self) -> PresenceEvent {
-        PresenceEvent { kind: self.kind, client: self.id.to_string().into(), info: self.info }
+    /// Returns it as an encoding takes it. `hub` is the hub's id in a cluster.
+    pub(super) fn into_event(self, hub: Option<HubId>) -> PresenceEvent {
+        let client = ClientId { hub, connection: self.id }.to_string().into();
+        PresenceEvent { kind: self.kind, client, info: self.info }
     }
 }
 

@@ -28,6 +28,8 @@ counters! {
         Counter presence_joins,
         /// Leaves that were told to the subscribers of a channel.
         Counter presence_leaves,
+        /// Answers of other hubs that did not come in time, and that a result named as missing.
+        Counter presence_replies_missing,
         /// Partitions of the cluster that this hub follows.
         Gauge partitions_followed,
         /// Times that something was announced before what comes before it, which was fetched then.

@@ -11,7 +11,7 @@ use subtle::{ConditionallySelectable, ConstantTimeEq};
 pub(crate) struct Scopes(u8);
 
 impl Scopes {
-    const ALL: Self = Self(u8::MAX);
+    pub(crate) const ALL: Self = Self(u8::MAX);
 
     fn of(scopes: &[ApiScope]) -> Self {
         Self(scopes.iter().fold(0, |bits, scope| bits | Self::bit(*scope)))

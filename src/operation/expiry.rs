@@ -55,9 +55,10 @@ async fn renew(state: Arc<State>, id: ConnectionId) {
     let asker = match &client {
         Some(client) => client.asker(),
         // It has gone, or has neither headers nor anything else that the application gets.
-        None => {
-            state.users.asker_of(id).map_or_else(|| Asker::of(id, state.users.user_of(id)), |asker| (*asker).clone())
-        }
+        None => state
+            .users
+            .asker_of(id)
+            .map_or_else(|| Asker::of(state.hub().client_id(id), state.users.user_of(id)), |asker| (*asker).clone()),
     };
     match state.hooks.refresh(&asker).await {
         Decision::Allowed(Renewal::Until(extension)) if extension.expires_at.is_none_or(|at| at > unix_seconds()) => {

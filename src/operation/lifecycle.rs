@@ -10,6 +10,7 @@
 //! cancelled.
 
 use super::pace::{self, Closing, ClosingKind, Pace};
+use crate::engine::nats::peers::PeerStage;
 use crate::hub::Hub;
 use crate::net::socket::SocketSink;
 use parking_lot::Mutex;
@@ -30,6 +31,17 @@ pub(crate) enum Stage {
     Draining,
     /// Every connection has ended, and none is accepted.
     Ending,
+}
+
+impl From<Stage> for PeerStage {
+    fn from(stage: Stage) -> Self {
+        match stage {
+            Stage::Serving => Self::Serving,
+            Stage::NotReady => Self::NotReady,
+            Stage::Draining => Self::Draining,
+            Stage::Ending => Self::Ending,
+        }
+    }
 }
 
 /// Why a closing cannot be started or cancelled.

@@ -4,6 +4,7 @@ pub(crate) mod state;
 
 pub(crate) mod lifecycle;
 pub(crate) mod pace;
+pub(crate) mod siblings;
 
 mod cgroup;
 pub(crate) mod histories;

@@ -22,7 +22,7 @@ pub const NAME_PATTERN: &str = "^[A-Za-z0-9_.:,#$@-]+$";
 /// assert_eq!(name.as_str(), "news:sport");
 /// # Ok::<(), throng::protocol::NameError>(())
 /// ```
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct ChannelName(Arc<str>);
 
 impl ChannelName {

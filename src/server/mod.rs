@@ -22,6 +22,7 @@ pub use stop::Stop;
 use crate::config::{Address, Config, EngineKind, Namespaces};
 use crate::engine::Engine;
 use crate::engine::nats::Nats;
+use crate::http::api::HubForPeers;
 use crate::http::events::{self, EventSender};
 use crate::http::hooks::HttpHooks;
 use crate::http::jwks;
@@ -120,15 +121,16 @@ impl Server {
         let hooks = Arc::new(HttpHooks::new(&config.hooks, Arc::clone(&metrics)));
         let (hub, shards) = Hub::tuned(&config.limits, &config.tuning, metrics);
         hub.set_socket_limits(config.sockets.clone());
+        let namespaces = Namespaces::new(&config.default_namespace, &config.namespaces);
+        let namespaces = Arc::new(ArcSwap::from_pointee(namespaces));
+        let engine = engine(hub.clone(), config, &namespaces).await?;
         let users = Arc::default();
-        let events = events::channel(&config.events, &users, hub.metrics()).map(|(queue, sender)| {
+        let events = events::channel(&config.events, &users, hub.id(), hub.metrics()).map(|(queue, sender)| {
             hub.set_observer(queue);
             sender
         });
-        let namespaces = Namespaces::new(&config.default_namespace, &config.namespaces);
-        let namespaces = Arc::new(ArcSwap::from_pointee(namespaces));
         let state = State {
-            engine: engine(hub, config, &namespaces).await?,
+            engine,
             settings: ArcSwap::from_pointee(config.clone()),
             namespaces,
             lifecycle: Arc::new(Lifecycle::new()),
@@ -204,6 +206,9 @@ impl Server {
         let monitored = Arc::clone(&state);
         monitors.spawn(async move { cluster::watch(&monitored).await });
         watch_tokens(&mut monitors, &state);
+        let (peers, local) = (Arc::clone(&state), Arc::new(HubForPeers(Arc::clone(&state))));
+        let told = Arc::clone(&local);
+        monitors.spawn(async move { peers.engine.run_peers(told).await });
         let unsent = events.as_ref().map(EventSender::unsent);
         if let Some(sender) = events {
             monitors.spawn(sender.run());
@@ -233,6 +238,7 @@ impl Server {
             let connections = state.hub().placement().taken();
             tracing::warn!(connections, "stopped before every connection had ended");
         }
+        stop::leave_cluster(&state, &*local).await;
         if let Some(unsent) = unsent {
             stop::flush_events(&unsent, deadline).await;
         }

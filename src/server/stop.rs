@@ -1,17 +1,22 @@
 //! A stop: how it is requested, and the steps until the last connection is gone.
 
+use crate::engine::nats::peers::LocalHub;
 use crate::http::events::UnsentEvents;
 use crate::hub::Hub;
 use crate::net::socket::SocketSink;
 use crate::operation::lifecycle::Stage;
 use crate::operation::pace::Pace;
+use crate::operation::siblings;
 use crate::operation::state::State;
 use std::pin::pin;
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// Time for the last events once every connection has ended: an application that does not answer holds up no restart.
 const EVENTS_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Time for the last heartbeat: NATS may be gone too.
+const LAST_HEARTBEAT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How a server is asked to stop.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -37,6 +42,7 @@ impl Stop {
 pub(super) async fn drain(state: &State, pace: Pace) -> Instant {
     let rest = state.settings.load().stopping.shutdown_timeout;
     let mut deadline = Instant::now() + pace.grace + pace.time + rest;
+    siblings::log_lack(state);
     let mut draining = pin!(async {
         state.lifecycle.stop(state.hub(), pace).await;
         vacated(state.hub()).await;
@@ -56,6 +62,12 @@ pub(super) async fn end(state: &State) {
     state.handshakes.finished().await;
     // A handshake that began before the drain may have become a WebSocket after it.
     vacated(state.hub()).await;
+}
+
+/// Tells the other hubs that this one has ended, so that they do not wait for its answers.
+pub(super) async fn leave_cluster(state: &State, local: &dyn LocalHub) {
+    // Without a connection to NATS they see it by themselves, after some seconds.
+    timeout(LAST_HEARTBEAT_TIMEOUT, state.engine.say_last(local)).await.ok();
 }
 
 /// Waits until the application has taken the last events.

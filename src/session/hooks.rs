@@ -5,7 +5,7 @@
 
 use crate::auth::UserId;
 use crate::config::HookName;
-use crate::hub::ConnectionId;
+use crate::hub::ClientId;
 use crate::protocol::centrifuge::{Connect, Error, Format, Rpc, Subscribe};
 use crate::protocol::{Disconnection, Payload};
 use bytes::Bytes;
@@ -47,8 +47,8 @@ pub trait Hooks: fmt::Debug + Send + Sync {
 /// The client that a question is about.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Asker {
-    /// Its connection.
-    pub id: ConnectionId,
+    /// Its id as it and backends know it.
+    pub client: ClientId,
     /// `None` for an anonymous one, and before the answer to `connect`.
     pub user: Option<UserId>,
     /// `None` for a client of the chat protocol.
@@ -61,8 +61,8 @@ pub struct Asker {
 
 impl Asker {
     /// Returns a client of the chat protocol of which nothing else is known.
-    pub fn of(id: ConnectionId, user: Option<UserId>) -> Self {
-        Self { id, user, format: None, meta: None, headers: Vec::new() }
+    pub fn of(client: ClientId, user: Option<UserId>) -> Self {
+        Self { client, user, format: None, meta: None, headers: Vec::new() }
     }
 }
 

@@ -73,8 +73,15 @@ impl HubClient {
         let channels = format!("/admin/channels?sort={channels}&limit={ROWS}&over={}ms", interval.as_millis());
         let (channels, ()) = tokio::join!(self.list(&channels, interval, "channels"), sleep(interval));
         let connections = format!("/admin/connections?sort={connections}&limit={ROWS}");
-        let (sample, connections) = tokio::join!(self.sample(), self.list(&connections, Duration::ZERO, "connections"));
-        Ok(Snapshot::new(before, sample?, connections, channels))
+        let (sample, connections, cluster) =
+            tokio::join!(self.sample(), self.list(&connections, Duration::ZERO, "connections"), self.cluster());
+        Ok(Snapshot::new(before, sample?, connections, channels).with_cluster(cluster))
+    }
+
+    /// Requests what the hub knows of its cluster; `None` without one, and without a key, of which lists tell.
+    async fn cluster(&self) -> Option<Value> {
+        let body = self.get("/admin/cluster", Duration::ZERO).await.ok()?;
+        serde_json::from_str(&body).ok()
     }
 
     /// Requests a list; the error is for a person.

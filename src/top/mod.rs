@@ -6,9 +6,12 @@
 mod options;
 
 mod client;
+mod cluster;
 mod sample;
 mod snapshot;
 
+mod cluster_view;
+mod columns;
 mod screen;
 mod units;
 mod view;

@@ -1,6 +1,7 @@
 //! A snapshot: the state of the hub at one moment, and rates since the sample before.
 
 use super::Sample;
+use super::cluster::Cluster;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -24,6 +25,8 @@ pub struct Snapshot {
     pub(super) shards: Vec<ShardRow>,
     pub(super) connections: Result<Vec<ConnectionRow>, String>,
     pub(super) channels: Result<Vec<ChannelRow>, String>,
+    /// The hubs of the cluster, if it is one.
+    pub(super) cluster: Option<Cluster>,
     /// Where the rates of the next snapshot begin.
     pub(super) sample: Sample,
 }
@@ -132,8 +135,15 @@ impl Snapshot {
             shards: shards(before, &now),
             connections: connections.map(|rows| rows.iter().map(ConnectionRow::new).collect()),
             channels: channels.map(|rows| rows.iter().map(ChannelRow::new).collect()),
+            cluster: None,
             sample: now,
         }
+    }
+
+    /// Adds what the hub knows of its cluster, if there is one.
+    pub fn with_cluster(mut self, cluster: Option<Value>) -> Self {
+        self.cluster = cluster.map(|cluster| Cluster::new(&cluster));
+        self
     }
 }
 
@@ -216,7 +226,8 @@ impl ConnectionRow {
             channels += &format!(" +{more}");
         }
         Self {
-            id: text(row, "id"),
+            // Of a cluster without the hub, which is the same in all rows.
+            id: text(row, "id").rsplit('-').next().unwrap_or_default().to_owned(),
             client: text(row, "client"),
             state: text(row, "state"),
             age: row["age_seconds"].as_f64().unwrap_or(0.0),

@@ -1,5 +1,7 @@
 //! The view: draws a snapshot as tables, on a screen of any size and in the colours of the terminal.
 
+use super::cluster_view;
+use super::columns::{Column, columns_that_fit, header, right, shown, titled};
 use super::screen::{Medium, Screen};
 use super::snapshot::{ChannelRow, ConnectionRow, Rates, ShardRow, Snapshot};
 use super::units;
@@ -7,7 +9,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Position, Rect, Size};
 use ratatui::style::{Style, Stylize};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Borders, Clear, Paragraph, Row, Table, Widget};
+use ratatui::widgets::{Block, Clear, Paragraph, Row, Table, Widget};
 
 /// Most shards that are shown; a screen is small.
 const SHARDS_SHOWN: usize = 16;
@@ -73,18 +75,23 @@ pub(super) fn draw(buffer: &mut Buffer, screen: &Screen) {
     let listed = snapshot.channels.as_ref().map_or(1, |rows| u16::try_from(rows.len()).unwrap_or(CHANNELS_SHOWN));
     // A quarter of the screen at most: connections need the space more.
     let channels = listed.clamp(1, (area.height / 4).clamp(1, CHANNELS_SHOWN));
+    let hubs = snapshot.cluster.as_ref().map_or(0, |cluster| cluster_view::lines(cluster, area.height));
     let parts = [
         Constraint::Length(if snapshot.has_application { 5 } else { 4 }),
+        Constraint::Length(hubs),
         Constraint::Length(shards + 2),
         Constraint::Fill(1),
         Constraint::Length(channels + 2),
         Constraint::Length(1),
     ];
-    let [head, shards, connections, channels, foot] = Layout::vertical(parts).areas(area);
+    let [head, hubs, shards, connections, channels, foot] = Layout::vertical(parts).areas(area);
     let (load, health) = (load_line(snapshot), health_line(screen, snapshot));
     let mut lines = vec![head_line(screen, snapshot), load, health, backend_line(screen, snapshot)];
     lines.extend(snapshot.has_application.then(|| application_line(screen, snapshot)));
     Paragraph::new(lines).render(head, buffer);
+    if let Some(cluster) = &snapshot.cluster {
+        cluster_view::draw(buffer, screen, cluster, hubs);
+    }
     Widget::render(shard_table(screen, snapshot, shards.width), shards, buffer);
     draw_connections(buffer, screen, snapshot, connections);
     draw_channels(buffer, screen, snapshot, channels);
@@ -192,40 +199,6 @@ fn latency(seconds: f64) -> String {
     if seconds.is_finite() { units::latency(seconds) } else { ">10s".to_owned() }
 }
 
-fn titled(title: impl Into<String>) -> Block<'static> {
-    Block::new().borders(Borders::TOP).border_style(Style::new().dim()).title(Span::from(title.into()).bold())
-}
-
-fn header(names: &[&'static str]) -> Row<'static> {
-    Row::new(names.iter().map(|name| Line::from(*name).right_aligned())).style(Style::new().dim())
-}
-
-fn right(text: impl Into<String>) -> Line<'static> {
-    Line::from(text.into()).right_aligned()
-}
-
-/// A column of a table: its name, its width, and its rank; the columns with the highest ranks are left out first.
-type Column = (&'static str, u16, u8);
-
-/// Returns which columns fit, because half a column says nothing.
-fn columns_that_fit(columns: &[Column], width: u16) -> Vec<bool> {
-    let mut is_shown = vec![true; columns.len()];
-    loop {
-        let shown = || columns.iter().zip(&is_shown).enumerate().filter(|(_, (_, is_shown))| **is_shown);
-        let needed = shown().map(|(_, ((_, width, _), _))| width + 1).sum::<u16>().saturating_sub(1);
-        let last = shown().max_by_key(|(_, ((_, _, rank), _))| *rank).map(|(index, _)| index);
-        match last {
-            Some(index) if needed > width && shown().count() > 1 => is_shown[index] = false,
-            _ => return is_shown,
-        }
-    }
-}
-
-/// Returns those of the items whose column is shown.
-fn shown<T>(items: impl IntoIterator<Item = T>, is_shown: &[bool]) -> Vec<T> {
-    items.into_iter().zip(is_shown).filter_map(|(item, is_shown)| is_shown.then_some(item)).collect()
-}
-
 fn shard_table(screen: &Screen, snapshot: &Snapshot, width: u16) -> Table<'static> {
     let columns: [Column; 9] = [
         ("shard", 5, 0),
@@ -255,12 +228,12 @@ fn shard_table(screen: &Screen, snapshot: &Snapshot, width: u16) -> Table<'stati
         ];
         Row::new(shown(cells, &is_shown))
     };
-    let names = shown(columns.map(|(name, ..)| name), &is_shown);
+    let names = shown(columns.map(|(name, ..)| right(name)), &is_shown);
     let widths = shown(columns.map(|(_, width, _)| Constraint::Length(width)), &is_shown);
     let rows = snapshot.shards.iter().take(SHARDS_SHOWN).map(row);
     let hidden = snapshot.shards.len().saturating_sub(SHARDS_SHOWN);
     let title = if hidden > 0 { format!("shards, {hidden} more not shown ") } else { "shards ".to_owned() };
-    Table::new(rows, widths).header(header(&names)).column_spacing(1).block(titled(title))
+    Table::new(rows, widths).header(header(names)).column_spacing(1).block(titled(title))
 }
 
 fn draw_connections(buffer: &mut Buffer, screen: &Screen, snapshot: &Snapshot, area: Rect) {

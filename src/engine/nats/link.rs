@@ -273,6 +273,16 @@ impl Link {
         if message.status() == Some(NO_RESPONDERS) { Err(RequestError::NoResponders) } else { Ok(message) }
     }
 
+    /// Waits until what was published has left this process.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn flush(&self) {
+        // Without a connection there is nothing to wait for.
+        self.client.flush().await.ok();
+    }
+
     /// Returns a subject that nobody else has, for several answers.
     pub fn new_inbox(&self) -> String {
         self.client.new_inbox()

@@ -3,6 +3,7 @@
 //! Channels are spread over partitions, and each partition is a stream, its log. A hub publishes into the log and never
 //! delivers itself: it follows the log, as every other hub does, and delivers what comes, in that order.
 
+pub mod peers;
 pub mod subject;
 
 pub mod sequence;
@@ -14,6 +15,7 @@ pub mod stream;
 pub mod credentials;
 pub mod id;
 pub mod link;
+mod together;
 
 pub mod envelope;
 pub mod publisher;
@@ -27,14 +29,14 @@ pub mod logs;
 pub use backfill::NotFollowed;
 
 use crate::config::{ChannelOptions, ClusterConfig, Config, Namespaces, OnStale};
-use crate::hub::{HistoryQuery, Hub, Published, Since, Sink};
+use crate::hub::{HistoryQuery, Hub, HubId, Published, Since, Sink};
 use crate::metrics::Metrics;
 use crate::protocol::{ChannelName, Payload};
 use arc_swap::ArcSwap;
 use check::{ExamineError, examine};
-use id::HubId;
-use link::{ANSWERS_MAX, Link, LinkError};
+use link::{ANSWERS_MAX, Link, LinkError, host_name};
 use logs::Logs;
+use peers::Peers;
 use publisher::{Publisher, Refused};
 use std::convert::Infallible;
 use std::fmt;
@@ -63,6 +65,8 @@ pub struct Nats<S: Sink> {
     /// For what is followed, so that a flood of it delays no answer.
     follow: Arc<Link>,
     logs: Arc<Logs<S>>,
+    /// The other hubs.
+    peers: Peers,
 }
 
 /// The streams are not what the configuration says: one line for each difference, with what to do.
@@ -99,10 +103,14 @@ impl<S: Sink> Nats<S> {
         let requests = Arc::new(Link::keep(&config, "requests", ANSWERS_MAX).await?);
         let follow = Arc::new(Link::keep(&config, "follow", config.follow_capacity).await?);
         let subjects = Subjects::new(&config.prefix);
-        let id = HubId::new();
+        let id = HubId::random();
+        // Before a client connects, which is told its id with it.
+        hub.set_id(id);
+        let name = config.hub_name.clone().unwrap_or_else(host_name);
+        let peers = Peers::new(id, name, config.presence_timeout, Arc::clone(hub.metrics()));
         let links = (Arc::clone(&requests), Arc::clone(&follow));
         let logs = Arc::new(Logs::new(hub.clone(), &config, namespaces, links, Publisher::new(&id, &config)));
-        Ok(Self { hub, id, config, message_bytes_max, subjects, requests, follow, logs })
+        Ok(Self { hub, id, config, message_bytes_max, subjects, requests, follow, logs, peers })
     }
 
     /// Finds the streams, as soon as NATS answers, and follows them for ever.
@@ -290,6 +298,11 @@ impl<S: Sink> Nats<S> {
     /// Returns who this hub is.
     pub fn id(&self) -> HubId {
         self.id
+    }
+
+    /// Returns the other hubs.
+    pub fn peers(&self) -> &Peers {
+        &self.peers
     }
 
     /// Returns the settings.

@@ -41,7 +41,7 @@ pub(super) fn list(state: &Arc<State>, query: &Query<'_>) -> Result<ResponseFutu
         let list = json!({
             "sort": sort,
             "connections_total": hub.placement().taken(),
-            "connections": first.connections.iter().map(describe).collect::<Vec<_>>(),
+            "connections": first.connections.iter().map(|view| describe(&hub, view)).collect::<Vec<_>>(),
         });
         json_response(StatusCode::OK, &list)
     }))
@@ -72,11 +72,11 @@ impl Ranking {
     }
 }
 
-fn describe(view: &View) -> Value {
+fn describe(hub: &Hub<SocketSink>, view: &View) -> Value {
     let tcp = view.wire.and_then(|wire| wire.tcp);
     let names: Vec<_> = view.channels.iter().map(|channel| channel.name().as_str()).collect();
     json!({
-        "id": view.id.to_string(),
+        "id": hub.client_id(view.id).to_string(),
         "shard": view.id.shard(),
         "client": view.wire.map(|wire| Ipv6Addr::from_bits(wire.client).to_canonical().to_string()),
         "state": view.state,

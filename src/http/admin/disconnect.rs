@@ -2,11 +2,9 @@
 
 use super::error::{ApiError, json_response};
 use super::query::Query;
-use crate::auth::UserId;
+use crate::http::api::{self, Done};
 use crate::http::response::ResponseFuture;
-use crate::hub::Command;
 use crate::operation::state::State;
-use crate::protocol::{CloseCode, CloseReason};
 use hyper::StatusCode;
 use serde_json::json;
 use std::sync::Arc;
@@ -15,12 +13,17 @@ use std::sync::Arc;
 pub(super) fn disconnect(state: &Arc<State>, query: &Query<'_>) -> Result<ResponseFuture, ApiError> {
     query.only(&["user"])?;
     let name = query.text("user")?;
-    let connections = UserId::new(&name).map(|user| state.users.of(&user)).unwrap_or_default();
-    let (hub, reason) = (state.hub().clone(), CloseReason::Disconnected(CloseCode::FORCE_DISCONNECT));
+    let state = Arc::clone(state);
     Ok(ResponseFuture::boxed(async move {
-        for id in &connections {
-            hub.inbox(id.shard()).send(Command::Close { id: *id, reason }).await;
+        let Done { connections, gaps } = match api::disconnect_user(&state, &name).await {
+            Ok(done) => done,
+            Err(text) => return ApiError::new(StatusCode::SERVICE_UNAVAILABLE, text).respond(),
+        };
+        let mut body = json!({ "user": name, "disconnected": connections });
+        // A hub that did not answer may still have connections of the user.
+        if let Some(missing) = gaps.missing_hubs() {
+            body["missing_hubs"] = missing;
         }
-        json_response(StatusCode::OK, &json!({ "user": name, "disconnected": connections.len() }))
+        json_response(StatusCode::OK, &body)
     }))
 }

@@ -4,6 +4,7 @@ use super::error::ApiError;
 use super::query::Query;
 use crate::operation::lifecycle::{Conflict, Stage};
 use crate::operation::pace::{Closing, ClosingKind, Pace};
+use crate::operation::siblings::{self, Siblings};
 use crate::operation::state::State;
 use hyper::StatusCode;
 use serde_json::{Value, json};
@@ -20,7 +21,14 @@ pub(super) fn drain_progress(state: &State) -> Value {
         Stage::Draining => "draining",
         Stage::Ending => "ending",
     };
-    progress(state, word, closing.as_deref())
+    let mut progress = progress(state, word, closing.as_deref());
+    if let Some(siblings) = Siblings::of(state) {
+        progress["siblings"] = json!({ "serving": siblings.serving, "room": siblings.room });
+        if let Some(warning) = siblings.warning() {
+            progress["warning"] = warning.into();
+        }
+    }
+    progress
 }
 
 pub(super) fn begin_drain(state: &Arc<State>, query: &Query<'_>) -> Result<Value, ApiError> {
@@ -31,6 +39,7 @@ pub(super) fn begin_drain(state: &Arc<State>, query: &Query<'_>) -> Result<Value
         time: query.time("time")?.unwrap_or(stopping.drain_time),
     };
     state.lifecycle.begin_drain(state.hub(), pace).map_err(conflict)?;
+    siblings::log_lack(state);
     Ok(drain_progress(state))
 }
 

@@ -1,6 +1,7 @@
 //! The operators' API below `/admin/`: JSON, with a key in every request.
 
 mod channels;
+mod cluster;
 mod connections;
 mod disconnect;
 mod drain;

@@ -2,7 +2,7 @@
 
 use super::error::{ApiError, json_response};
 use super::query::Query;
-use super::{channels, connections, disconnect, drain};
+use super::{channels, cluster, connections, disconnect, drain};
 use crate::http::methods;
 use crate::http::response::{HttpResponse, ResponseFuture};
 use crate::operation::operator_key::KeyStatus;
@@ -14,7 +14,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Every path.
-const PATHS: [&str; 5] = ["/admin/drain", "/admin/shed", "/admin/connections", "/admin/channels", "/admin/disconnect"];
+const PATHS: [&str; 6] =
+    ["/admin/drain", "/admin/shed", "/admin/connections", "/admin/channels", "/admin/disconnect", "/admin/cluster"];
 
 /// The value of `Allow` for what begins with POST and is cancelled with DELETE.
 const READ_BEGIN_CANCEL: &str = "GET, HEAD, POST, DELETE, OPTIONS";
@@ -76,7 +77,7 @@ fn route<B>(state: &Arc<State>, request: &Request<B>) -> Result<ResponseFuture, 
     let query = Query(request.uri().query().unwrap_or_default());
     let path = request.uri().path();
     let allowed = match path {
-        "/admin/connections" | "/admin/channels" => methods::READ,
+        "/admin/connections" | "/admin/channels" | "/admin/cluster" => methods::READ,
         "/admin/disconnect" => BEGIN,
         _ => READ_BEGIN_CANCEL,
     };
@@ -89,6 +90,7 @@ fn route<B>(state: &Arc<State>, request: &Request<B>) -> Result<ResponseFuture, 
         ("/admin/disconnect", &Method::POST) => return disconnect::disconnect(state, &query),
         ("/admin/connections", &Method::GET) => return connections::list(state, &query),
         ("/admin/channels", &Method::GET) => return channels::list(state, &query),
+        ("/admin/cluster", &Method::GET) => cluster::list(state)?,
         ("/admin/drain", &Method::GET) => drain::drain_progress(state),
         ("/admin/drain", &Method::POST) => drain::begin_drain(state, &query)?,
         ("/admin/drain", &Method::DELETE) => drain::cancel_drain(state)?,

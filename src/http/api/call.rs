@@ -18,6 +18,8 @@ pub(super) struct Call<'a> {
     pub(super) scopes: Scopes,
     /// When it does not wait for shards any longer; `None` if it waits as long as it takes.
     pub(super) deadline: Option<Instant>,
+    /// Another hub passes it on, so it concerns this hub alone.
+    pub(super) is_of_peer: bool,
 }
 
 impl Call<'_> {

@@ -2,21 +2,26 @@
 
 use super::error::ApiError;
 use crate::auth::UserId;
-use crate::hub::ConnectionId;
+use crate::hub::{ClientId, ConnectionId, HubId};
 use crate::operation::state::State;
 
-/// What the id of a connection looks like, as a regular expression for descriptions; [`ConnectionId::parse`] decides.
-pub(super) const ID_PATTERN: &str = "^([0-9]|[1-5][0-9]|6[0-3])/[0-9]{1,7}\\.[0-9]{1,9}$";
+/// What the id of a connection looks like, as a regular expression for descriptions; [`ClientId::parse`] decides.
+pub(super) const ID_PATTERN: &str = "^([0-9a-f]{16}-)?([0-9]|[1-5][0-9]|6[0-3])/[0-9]{1,7}\\.[0-9]{1,9}$";
 
-/// Returns the connections that a request names: at least one of `client` and `user`; with both, that connection if it
-/// is one of the user's. `done` says what is done to them.
+/// Returns the connections of this hub that a request names: at least one of `client` and `user`; with both, that
+/// connection if it is one of the user's. `done` says what is done to them.
 pub(super) fn find(
     state: &State,
     client: Option<&str>,
     user: Option<&str>,
     done: &str,
 ) -> Result<Vec<ConnectionId>, ApiError> {
-    let client = client.map(parse).transpose()?;
+    let own = state.hub().id();
+    let client = client.map(|text| parse(text, own)).transpose()?;
+    if client.is_some_and(|client| client.hub != own) {
+        return Ok(Vec::new());
+    }
+    let client = client.map(|client| client.connection);
     let Some(name) = user else {
         let rule = format!("client or user: one of them has to name what is {done}");
         return client.map(|client| vec![client]).ok_or_else(|| ApiError::bad_request(rule));
@@ -27,10 +32,12 @@ pub(super) fn find(
     Ok(of_user.filter(|id| client.is_none_or(|client| client == *id)).collect())
 }
 
-fn parse(text: &str) -> Result<ConnectionId, ApiError> {
+/// Reads the id of a client. In a cluster, and only there, it has a hub.
+fn parse(text: &str, own: Option<HubId>) -> Result<ClientId, ApiError> {
+    let example = own.map_or_else(String::new, |own| format!("{own}-"));
     let rule = || {
-        let rule = "is not the id of a connection such as 0/17.3, see /admin/connections";
+        let rule = format!("is not the id of a connection such as {example}0/17.3, see /admin/connections");
         ApiError::bad_request(format!("client: {text:.40?} {rule}"))
     };
-    ConnectionId::parse(text).ok_or_else(rule)
+    ClientId::parse(text).filter(|client| client.hub.is_some() == own.is_some()).ok_or_else(rule)
 }

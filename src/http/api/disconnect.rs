@@ -3,6 +3,7 @@
 use super::call::Call;
 use super::connections;
 use super::error::ApiError;
+use super::gaps::Gaps;
 use super::json;
 use crate::hub::Command;
 use crate::protocol::{CloseCode, CloseReason};
@@ -40,12 +41,15 @@ struct Disconnect {
     code: u16,
 }
 
-/// Nothing: the connection is closed, or was not there.
+/// Nothing: the connection is closed, or was not there. In a cluster: unless a hub did not say so.
 #[derive(Debug, JsonSchema, Serialize)]
-pub(super) struct DisconnectResult {}
+pub(super) struct DisconnectResult {
+    #[serde(flatten)]
+    pub(super) gaps: Gaps,
+}
 
 /// Closes a connection.
-pub(super) async fn disconnect(call: &Call<'_>, request: &DisconnectRequest) -> Result<DisconnectResult, ApiError> {
+pub(super) async fn disconnect(call: &Call<'_>, request: &DisconnectRequest) -> Result<u64, ApiError> {
     let code = match &request.disconnect {
         None => CloseCode::FORCE_DISCONNECT,
         Some(Disconnect { code }) => {
@@ -56,11 +60,13 @@ pub(super) async fn disconnect(call: &Call<'_>, request: &DisconnectRequest) -> 
     };
     let hub = call.state.hub();
     let (client, user) = (request.client.as_deref(), request.user.as_deref());
+    let mut done = 0;
     for id in connections::find(call.state, client, user, "disconnected")? {
         // A hub with fewer shards has no such connection.
         if id.shard() < hub.shards() {
             call.send(id.shard(), Command::Close { id, reason: CloseReason::Disconnected(code) }).await?;
+            done += 1;
         }
     }
-    Ok(DisconnectResult {})
+    Ok(done)
 }

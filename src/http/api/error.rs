@@ -80,6 +80,23 @@ impl ErrorKind {
         matches!(self, Self::UnknownChannel | Self::NotAvailable | Self::UnrecoverablePosition)
     }
 
+    /// Returns the error with that code of another hub.
+    pub(super) const fn of_code(code: u32) -> Self {
+        match code {
+            102 => Self::UnknownChannel,
+            106 => Self::Limit,
+            107 => Self::BadRequest,
+            108 => Self::NotAvailable,
+            111 => Self::Busy,
+            _ => Self::Internal,
+        }
+    }
+
+    /// Returns whether the request is wrong, for every hub alike.
+    pub(super) const fn is_of_request(self) -> bool {
+        matches!(self, Self::BadRequest | Self::UnknownChannel)
+    }
+
     /// Returns whether the same request may succeed in a second.
     pub(super) const fn is_temporary(self) -> bool {
         matches!(self, Self::WrongKeys | Self::Limit | Self::Busy | Self::Cluster)
@@ -120,7 +137,13 @@ impl ApiError {
     }
 
     pub(super) fn into_body(self) -> ErrorBody {
-        ErrorBody { code: self.kind.code(), message: self.text }
+        let (code, message) = self.into_parts();
+        ErrorBody { code, message }
+    }
+
+    /// Returns its code and its text.
+    pub(super) fn into_parts(self) -> (u32, String) {
+        (self.kind.code(), self.text)
     }
 }
 

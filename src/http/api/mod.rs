@@ -8,6 +8,8 @@ mod body;
 mod call;
 mod dispatch;
 mod error;
+mod everywhere;
+mod gaps;
 mod json;
 mod key;
 mod method;
@@ -30,4 +32,6 @@ mod stream;
 mod subscribe;
 mod unsubscribe;
 
+pub(crate) use everywhere::HubForPeers;
+pub(super) use everywhere::{Done, disconnect_user};
 pub(super) use routes::respond;

@@ -2,7 +2,8 @@
 
 use super::call::Call;
 use super::error::{ApiError, ErrorKind};
-use crate::hub::Member;
+use super::gaps::Gaps;
+use crate::engine::merged::PresentClient;
 use crate::protocol::ChannelName;
 use crate::protocol::channel_name::{NAME_BYTES_MAX, NAME_PATTERN};
 use schemars::JsonSchema;
@@ -29,6 +30,8 @@ pub(super) struct PresenceResult {
     #[serde(skip_serializing_if = "is_zero")]
     #[schemars(with = "Option<u32>")]
     num_unknown: u32,
+    #[serde(flatten)]
+    gaps: Gaps,
 }
 
 /// A client in a channel.
@@ -56,19 +59,23 @@ pub(super) struct PresenceStatsResult {
     num_clients: u32,
     /// Number of users; all anonymous clients together are one.
     num_users: u32,
+    #[serde(flatten)]
+    gaps: Gaps,
 }
 
 /// Lists who is in a channel.
 pub(super) async fn list(call: &Call<'_>, request: &PresenceRequest<'_>) -> Result<PresenceResult, ApiError> {
-    let members = call.state.engine.presence(&channel(call, &request.channel)?).await;
-    let clients = members.known.iter().map(|member| describe(member).map(|body| (body.client.clone(), body)));
-    Ok(PresenceResult { presence: clients.collect::<Result<_, _>>()?, num_unknown: members.unknown })
+    let merged = call.state.engine.presence(&channel(call, &request.channel)?).await;
+    let (gaps, present) = (Gaps::of(&merged), merged.value);
+    let clients = present.known.iter().map(|client| describe(client).map(|body| (body.client.clone(), body)));
+    Ok(PresenceResult { presence: clients.collect::<Result<_, _>>()?, num_unknown: present.unknown, gaps })
 }
 
 /// Counts who is in a channel.
 pub(super) async fn stats(call: &Call<'_>, request: &PresenceRequest<'_>) -> Result<PresenceStatsResult, ApiError> {
-    let stats = call.state.engine.presence_stats(&channel(call, &request.channel)?).await;
-    Ok(PresenceStatsResult { num_clients: stats.clients, num_users: stats.users })
+    let merged = call.state.engine.presence_stats(&channel(call, &request.channel)?).await;
+    let (gaps, stats) = (Gaps::of(&merged), merged.value);
+    Ok(PresenceStatsResult { num_clients: stats.clients, num_users: stats.users, gaps })
 }
 
 /// Returns a channel whose namespace has presence.
@@ -84,15 +91,15 @@ fn channel(call: &Call<'_>, name: &str) -> Result<ChannelName, ApiError> {
     Ok(name)
 }
 
-fn describe(member: &Member) -> Result<ClientBody, ApiError> {
-    let info = member.info();
+fn describe(client: &PresentClient) -> Result<ClientBody, ApiError> {
+    let info = client.info();
     let json = |text: &Option<std::sync::Arc<str>>| {
         text.as_ref().map(|text| RawValue::from_string(text.to_string())).transpose()
     };
     let wrong = |error| ApiError::new(ErrorKind::Internal, format!("what is known of a client is no JSON: {error}"));
     Ok(ClientBody {
         user: info.user().to_owned(),
-        client: member.id.to_string(),
+        client: client.client.clone(),
         conn_info: json(&info.conn_info).map_err(wrong)?,
         chan_info: json(&info.chan_info).map_err(wrong)?,
     })

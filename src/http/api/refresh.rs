@@ -3,6 +3,7 @@
 use super::call::Call;
 use super::connections;
 use super::error::ApiError;
+use super::gaps::Gaps;
 use super::json;
 use crate::hub::Command;
 use crate::operation::tokens::unix_seconds;
@@ -37,24 +38,29 @@ pub(super) struct RefreshRequest {
     expire_at: u64,
 }
 
-/// Nothing: it was done, or there was no such connection with a token.
+/// Nothing: it was done, or there was no such connection with a token. In a cluster: unless a hub did not say so.
 #[derive(Debug, JsonSchema, Serialize)]
-pub(super) struct RefreshResult {}
+pub(super) struct RefreshResult {
+    #[serde(flatten)]
+    pub(super) gaps: Gaps,
+}
 
 /// Moves the end of connections.
-pub(super) async fn refresh(call: &Call<'_>, request: &RefreshRequest) -> Result<RefreshResult, ApiError> {
+pub(super) async fn refresh(call: &Call<'_>, request: &RefreshRequest) -> Result<u64, ApiError> {
     let RefreshRequest { client, user, expired, expire_at } = request;
     if *expire_at > EXPIRE_AT_MAX {
         let text = format!("expire_at: {expire_at} is after the year 9999; give seconds since 1970, not milliseconds");
         return Err(ApiError::bad_request(text));
     }
     let is_over = *expired || (1..=unix_seconds()).contains(expire_at);
+    let mut done = 0;
     for id in connections::find(call.state, client.as_deref(), user.as_deref(), "refreshed")? {
         let client = call.state.clients.find(id);
         let at = Some(*expire_at).filter(|at| *at > 0);
         let grace = if client.is_some() { EXPIRY_GRACE } else { 0 };
         let until = if is_over { Some(0) } else { at.map(|at| at.saturating_add(grace)) };
         let is_there = call.state.users.set_expiry(id, until);
+        done += u64::from(is_there);
         if let Some(client) = client.filter(|_| is_there && !is_over) {
             let told = client.tell_expiry(expiry(at, unix_seconds()));
             call.within(told, "the connections after it are as they were").await?;
@@ -64,5 +70,5 @@ pub(super) async fn refresh(call: &Call<'_>, request: &RefreshRequest) -> Result
             call.send(id.shard(), Command::Close { id, reason: CloseReason::Expired }).await?;
         }
     }
-    Ok(RefreshResult {})
+    Ok(done)
 }

@@ -103,7 +103,7 @@ fn check_content_type(method: Method, headers: &HeaderMap) -> Result<(), ApiErro
 fn serve(route: Route, state: Arc<State>, progress: Arc<Progress>, request: Request<Incoming>) -> ResponseFuture {
     let Route { method, scopes } = route;
     if method == Method::PublishStream {
-        let scope = Call { state: &state, scopes, deadline: None }.check_scope(method);
+        let scope = Call { state: &state, scopes, deadline: None, is_of_peer: false }.check_scope(method);
         if let Err(error) = scope {
             state.hub().metrics().api.count(method as usize, error.kind.code());
             return ResponseFuture::ready(refuse(error));
@@ -135,7 +135,7 @@ async fn answer(state: &Arc<State>, route: Route, progress: &Progress, request: 
         }
     };
     progress.note_body_read();
-    let call = Call { state, scopes, deadline: Some(Instant::now() + wait) };
+    let call = Call { state, scopes, deadline: Some(Instant::now() + wait), is_of_peer: false };
     let mut out = Vec::new();
     let done = if method == Method::Batch {
         let done = batch::batch(&call, &body).await;

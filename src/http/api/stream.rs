@@ -73,7 +73,7 @@ impl Drop for Answers {
 /// Publishes line by line until the request ends. The answers so far are sent before the next bytes are waited for.
 async fn work(stream: Stream, answers: mpsc::Sender<Bytes>) {
     let Stream { state, scopes, mut body, progress } = stream;
-    let call = Call { state: &state, scopes, deadline: None };
+    let call = Call { state: &state, scopes, deadline: None, is_of_peer: false };
     let (mut lines, mut out) = (Lines::default(), Vec::new());
     loop {
         let frame = body.frame().await;

@@ -3,6 +3,7 @@
 use super::call::Call;
 use super::connections;
 use super::error::{ApiError, ErrorKind};
+use super::gaps::Gaps;
 use super::json;
 use crate::protocol::Payload;
 use crate::protocol::channel_name::{NAME_BYTES_MAX, NAME_PATTERN};
@@ -35,12 +36,15 @@ pub(super) struct SubscribeRequest<'a> {
     data: Option<&'a RawValue>,
 }
 
-/// Nothing: it is subscribed, or was not there.
+/// Nothing: it is subscribed, or was not there. In a cluster: unless a hub did not say so.
 #[derive(Debug, JsonSchema, Serialize)]
-pub(super) struct SubscribeResult {}
+pub(super) struct SubscribeResult {
+    #[serde(flatten)]
+    pub(super) gaps: Gaps,
+}
 
 /// Subscribes the connections that can have several channels: clients of the Centrifuge protocol.
-pub(super) async fn subscribe(call: &Call<'_>, request: &SubscribeRequest<'_>) -> Result<SubscribeResult, ApiError> {
+pub(super) async fn subscribe(call: &Call<'_>, request: &SubscribeRequest<'_>) -> Result<u64, ApiError> {
     let (name, options) = call.channel(&request.channel)?;
     let (client, user) = (request.client.as_deref(), request.user.as_deref());
     let found = connections::find(call.state, client, user, "subscribed")?;
@@ -50,11 +54,13 @@ pub(super) async fn subscribe(call: &Call<'_>, request: &SubscribeRequest<'_>) -
         let text = format!("not available: client {id} has one channel, as its protocol has it, see docs/backend.md");
         return Err(ApiError::new(ErrorKind::NotAvailable, text));
     }
+    let mut done = 0;
     for client in clients {
         let subscribed = client.subscribe(&name, &options, data.clone());
         call.within(subscribed, "the connections after it are as they were").await?.map_err(refuse)?;
+        done += 1;
     }
-    Ok(SubscribeResult {})
+    Ok(done)
 }
 
 fn refuse(refusal: SubscribeRefusal) -> ApiError {

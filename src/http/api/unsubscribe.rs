@@ -3,6 +3,7 @@
 use super::call::Call;
 use super::connections;
 use super::error::ApiError;
+use super::gaps::Gaps;
 use super::json;
 use crate::hub::Command;
 use crate::protocol::CloseReason;
@@ -30,29 +31,32 @@ pub(super) struct UnsubscribeRequest<'a> {
     user: Option<String>,
 }
 
-/// Nothing: it is not subscribed, or was not there.
+/// Nothing: it is not subscribed, or was not there. In a cluster: unless a hub did not say so.
 #[derive(Debug, JsonSchema, Serialize)]
-pub(super) struct UnsubscribeResult {}
+pub(super) struct UnsubscribeResult {
+    #[serde(flatten)]
+    pub(super) gaps: Gaps,
+}
 
 /// Removes connections from a channel. Clients of the Centrifuge protocol stay connected; a connection of the chat
 /// protocol has only one channel, so it is closed.
-pub(super) async fn unsubscribe(
-    call: &Call<'_>,
-    request: &UnsubscribeRequest<'_>,
-) -> Result<UnsubscribeResult, ApiError> {
+pub(super) async fn unsubscribe(call: &Call<'_>, request: &UnsubscribeRequest<'_>) -> Result<u64, ApiError> {
     let (name, _) = call.channel(&request.channel)?;
     let (client, user) = (request.client.as_deref(), request.user.as_deref());
     let hub = call.state.hub();
+    let mut done = 0;
     for id in connections::find(call.state, client, user, "unsubscribed")? {
         if let Some(client) = call.state.clients.find(id) {
             call.within(client.unsubscribe(&name), "the connections after it are as they were").await?;
+            done += 1;
             continue;
         }
         // A hub with fewer shards has no such connection, and a channel that does not exist no subscribers.
         if let Some(channel) = hub.directory().get(&name).filter(|_| id.shard() < hub.shards()) {
             let command = Command::CloseSubscriber { id, channel: channel.key(), reason: CloseReason::Unsubscribed };
             call.send(id.shard(), command).await?;
+            done += 1;
         }
     }
-    Ok(UnsubscribeResult {})
+    Ok(done)
 }

@@ -2,7 +2,7 @@
 
 use crate::auth::UserId;
 use crate::config::EventType;
-use crate::hub::ConnectionId;
+use crate::hub::ClientId;
 use crate::protocol::ChannelName;
 use bytes::Bytes;
 use serde::Serialize;
@@ -14,7 +14,7 @@ pub(super) struct Event {
     pub(super) kind: EventType,
     /// Since 1970.
     pub(super) time: Duration,
-    pub(super) client: Option<ConnectionId>,
+    pub(super) client: Option<ClientId>,
     pub(super) user: Option<UserId>,
     pub(super) channel: Option<ChannelName>,
 }

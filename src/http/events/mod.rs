@@ -12,6 +12,7 @@ mod signature;
 
 use crate::config::{EventType, EventsConfig};
 use crate::hub::observer::{Change, Observer};
+use crate::hub::{ClientId, HubId};
 use crate::metrics::Metrics;
 use crate::session::users::Users;
 use event::Event;
@@ -33,6 +34,8 @@ pub(crate) struct EventQueue {
     /// Empty for all.
     types: Vec<EventType>,
     users: Arc<Users>,
+    /// The hub's id in a cluster.
+    hub: Option<HubId>,
     metrics: Arc<Metrics>,
 }
 
@@ -40,6 +43,7 @@ pub(crate) struct EventQueue {
 pub(crate) fn channel(
     config: &EventsConfig,
     users: &Arc<Users>,
+    hub: Option<HubId>,
     metrics: &Arc<Metrics>,
 ) -> Option<(EventQueue, EventSender)> {
     let (url, secret) = (config.events_url.clone()?, config.events_secret.as_ref()?);
@@ -47,7 +51,7 @@ pub(crate) fn channel(
     let queued = Arc::<Queued>::default();
     let (users, types) = (Arc::clone(users), config.events_types.clone());
     let sender = EventSender::new(url, secret, events, Arc::clone(&queued), Arc::clone(metrics));
-    Some((EventQueue { queue, queued, types, users, metrics: Arc::clone(metrics) }, sender))
+    Some((EventQueue { queue, queued, types, users, hub, metrics: Arc::clone(metrics) }, sender))
 }
 
 impl EventQueue {
@@ -76,7 +80,8 @@ impl Observer for EventQueue {
         if is_sent && channel.is_none_or(|channel| !channel.is_private()) {
             let user = id.and_then(|id| self.users.user_of(id));
             let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            self.put(Event { kind, time, client: id, user, channel: channel.cloned() });
+            let client = id.map(|connection| ClientId { hub: self.hub, connection });
+            self.put(Event { kind, time, client, user, channel: channel.cloned() });
         }
     }
 }

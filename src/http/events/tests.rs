@@ -9,7 +9,7 @@ fn events_beyond_the_bound_are_dropped_and_counted() {
     let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     let text = format!("[events]\nevents_url = \"http://127.0.0.1:1/\"\nevents_secret = \"{secret}\"\n");
     let (users, metrics) = (Arc::default(), Arc::new(Metrics::new(1)));
-    let (queue, sender) = channel(&Config::from_toml(&text).unwrap().events, &users, &metrics).unwrap();
+    let (queue, sender) = channel(&Config::from_toml(&text).unwrap().events, &users, None, &metrics).unwrap();
     let name = crate::protocol::ChannelName::parse("news").unwrap();
     for _ in 0..QUEUE_MAX {
         queue.observe(Change::Occupied(&name));

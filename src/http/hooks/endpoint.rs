@@ -101,7 +101,7 @@ impl Endpoint {
 mod tests {
     use super::*;
     use crate::config::Config;
-    use crate::hub::ConnectionId;
+    use crate::hub::ClientId;
 
     /// A client that waits in vain is told that it may try again. docs/threats.md, row 42.
     #[tokio::test(start_paused = true)]
@@ -109,8 +109,8 @@ mod tests {
         let text = "[[hook]]\nname = \"rpc\"\nurl = \"http://127.0.0.1:1/\"\nrequests_max = 1\ntimeout = \"700ms\"\n";
         let endpoint = Endpoint::new(&Config::from_toml(text).unwrap().hooks[0]);
         let _turn = endpoint.turns.acquire().await.unwrap();
-        let id = ConnectionId::parse("0/1.1").unwrap();
-        let asker = Asker { id, user: None, format: None, meta: None, headers: Vec::new() };
+        let client = ClientId::parse("0/1.1").unwrap();
+        let asker = Asker { client, user: None, format: None, meta: None, headers: Vec::new() };
         let began = Instant::now();
         let failure = endpoint.ask(&HttpClient::new(), &asker, Bytes::new()).await.unwrap_err();
         assert_eq!((failure.outcome(), failure.code()), (HookOutcome::Busy, ErrorCode::TooManyRequests));

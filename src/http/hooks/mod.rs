@@ -76,7 +76,8 @@ impl HttpHooks {
             };
             self.metrics.hooks.count(name as usize, outcome, began.elapsed());
             decision.unwrap_or_else(|failure| {
-                tracing::warn!(hook = name.word(), client = %asker.id, "the application cannot be asked: {failure}");
+                let client = asker.client;
+                tracing::warn!(hook = name.word(), %client, "the application cannot be asked: {failure}");
                 refuse(failure.code())
             })
         })

@@ -52,7 +52,7 @@ impl<'a> Question<'a> {
             None => "text",
         };
         let user = asker.user.as_ref().map_or("", |user| user.as_str());
-        let client = asker.id.to_string();
+        let client = asker.client.to_string();
         let meta = asker.meta.as_deref().and_then(|meta| serde_json::from_str(meta).ok());
         Self { client, transport: "websocket", protocol, encoding: "json", user: Some(user), meta, ..Self::default() }
     }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::auth::UserId;
 use crate::config::Config;
-use crate::hub::ConnectionId;
+use crate::hub::ClientId;
 use crate::protocol::centrifuge::Format;
 use crate::protocol::{CloseCode, Content, Disconnection};
 use crate::session::hooks::Extension;
@@ -110,10 +110,10 @@ fn ok(body: &str) -> Vec<u8> {
 }
 
 fn asker() -> Asker {
-    let id = ConnectionId::parse("0/17.3").unwrap();
+    let client = ClientId::parse("0/17.3").unwrap();
     let header = |name: &str, value: &'static str| (name.to_owned(), Bytes::from_static(value.as_bytes()));
     let headers = vec![header("cookie", "a=b"), header("x-other", "1"), header("x-request-id", "7")];
-    Asker { id, user: UserId::new("42"), format: Some(Format::Json), meta: None, headers }
+    Asker { client, user: UserId::new("42"), format: Some(Format::Json), meta: None, headers }
 }
 
 fn json_data(text: &str) -> Option<Payload> {

@@ -63,7 +63,7 @@ impl StartRequest<'_> {
         claims: Option<Claims>,
         headers: Vec<(String, Bytes)>,
     ) -> Result<Started, RequestError> {
-        let mut asker = Asker { headers, ..Asker::of(self.id, None) };
+        let mut asker = Asker { headers, ..Asker::of(self.state.hub().client_id(self.id), None) };
         let mut client = self.identify(claims, &mut asker).await?;
         let ChatRequest { channel, shape, since } = asked;
         let first = client.channels.first().map(|(name, _)| name.as_str());
@@ -97,7 +97,7 @@ impl StartRequest<'_> {
         claims: Option<Claims>,
         headers: Vec<(String, Bytes)>,
     ) -> Result<Started, RequestError> {
-        let mut asker = Asker { headers, ..Asker::of(self.id, None) };
+        let mut asker = Asker { headers, ..Asker::of(self.state.hub().client_id(self.id), None) };
         let client = self.identify(claims, &mut asker).await?;
         let user = self.admit(&client, &Arc::new(asker))?;
         let options = OpenOptions {

@@ -9,7 +9,7 @@ use crate::auth::UserId;
 use crate::config::ChannelOptions;
 use crate::engine::Engine;
 use crate::engine::replies::ReplyBudget;
-use crate::hub::{Channel, Command, ConnectionId, MessageShape, Sink, SubscribeOptions};
+use crate::hub::{Channel, ClientId, Command, ConnectionId, MessageShape, Sink, SubscribeOptions};
 use crate::protocol::centrifuge::{DisconnectCode, Expiry, Format, Push, PushBody, UnsubscribeCode};
 use crate::protocol::publication::ClientInfo;
 use crate::protocol::{ChannelName, CloseReason, Profile};
@@ -188,8 +188,8 @@ impl<S: Sink> ConnectedClient<S> {
 
     /// Returns the client as the application is asked about it.
     pub fn asker(&self) -> Asker {
-        let (id, user, headers) = (self.id, self.user().and_then(UserId::new), self.headers.to_vec());
-        Asker { id, user, format: Some(self.format), meta: self.known.lock().meta.clone(), headers }
+        let (client, user, headers) = (self.client_id(), self.user().and_then(UserId::new), self.headers.to_vec());
+        Asker { client, user, format: Some(self.format), meta: self.known.lock().meta.clone(), headers }
     }
 
     /// Replaces what is known of the client, as far as the application says something of it. Subscriptions that it has
@@ -209,7 +209,12 @@ impl<S: Sink> ConnectedClient<S> {
     pub(super) fn publisher(&self) -> Arc<ClientInfo> {
         let Known { publisher, info, .. } = &mut *self.known.lock();
         let profile = info.as_deref().unwrap_or(&Profile::ANONYMOUS);
-        Arc::clone(publisher.get_or_insert_with(|| Arc::new(ClientInfo::of(&self.id.to_string(), profile))))
+        Arc::clone(publisher.get_or_insert_with(|| Arc::new(ClientInfo::of(&self.client_id().to_string(), profile))))
+    }
+
+    /// Returns its id as it and others know it.
+    pub(super) fn client_id(&self) -> ClientId {
+        self.engine.hub().client_id(self.id)
     }
 
     /// Returns the id of its connection.

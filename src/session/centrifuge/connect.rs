@@ -47,7 +47,7 @@ pub(super) async fn connect<S: Sink>(
     asker: Asker,
     request: &Connect,
 ) -> Result<Admitted<S>, Failure> {
-    let id = asker.id;
+    let id = asker.client.connection;
     let mut identified = identify(environment, &asker, request).await?;
     if environment.has_personal_channels() {
         identified.add_personal_channel();
@@ -59,7 +59,7 @@ pub(super) async fn connect<S: Sink>(
     let permit = identified.is_known.then(|| admit(environment, id, &identified, grace)).transpose()?;
     let expires_at = identified.expires_at.filter(|_| !is_asked);
     let result = ConnectResult {
-        client: id.to_string(),
+        client: asker.client.to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         expires: expiry(expires_at, environment.unix_seconds()),
         data: identified.data.take(),
@@ -128,7 +128,7 @@ fn new_client<S: Sink>(engine: Engine<S>, format: Format, asker: Asker, identifi
     let Identified { channels, meta, .. } = identified;
     ConnectedClient {
         engine,
-        id: asker.id,
+        id: asker.client.connection,
         format,
         budget: ReplyBudget::default(),
         headers: asker.headers.into(),

@@ -3,8 +3,9 @@
 use super::caller::{Caller, NamedChannel};
 use super::failure::Failure;
 use crate::engine::NotRead;
+use crate::engine::merged::PresentClient;
 use crate::hub::history::RECOVERED_MAX;
-use crate::hub::{HistoryOptions, HistoryQuery, Member, Sink};
+use crate::hub::{HistoryOptions, HistoryQuery, Sink};
 use crate::protocol::centrifuge::{ErrorCode, History, HistoryResult, ReplyBody, StreamPosition};
 use crate::protocol::publication::ClientInfo;
 use crate::protocol::{ChannelName, Epoch, Position};
@@ -59,13 +60,13 @@ impl<S: Sink> Caller<'_, S> {
     pub(super) async fn presence(&self, name: &str) -> Result<ReplyBody, Failure> {
         let channel = self.presence_channel(name).await?;
         let members = self.client.engine.presence(&channel).await;
-        Ok(ReplyBody::Presence(members.known.iter().map(describe).collect()))
+        Ok(ReplyBody::Presence(members.value.known.iter().map(describe).collect()))
     }
 
     /// Returns how many are in a channel.
     pub(super) async fn presence_stats(&self, name: &str) -> Result<ReplyBody, Failure> {
         let channel = self.presence_channel(name).await?;
-        let stats = self.client.engine.presence_stats(&channel).await;
+        let stats = self.client.engine.presence_stats(&channel).await.value;
         Ok(ReplyBody::PresenceStats { clients: stats.clients, users: stats.users })
     }
 
@@ -78,6 +79,6 @@ impl<S: Sink> Caller<'_, S> {
     }
 }
 
-fn describe(member: &Member) -> Arc<ClientInfo> {
-    Arc::new(ClientInfo::of(&member.id.to_string(), member.info()))
+fn describe(client: &PresentClient) -> Arc<ClientInfo> {
+    Arc::new(ClientInfo::of(&client.client, client.info()))
 }

@@ -176,7 +176,8 @@ impl<S: Sink> Centrifuge<S> {
     /// Lets the client in, subscribes it as its token says, and replies before the first publication.
     async fn connect(&mut self, id: u32, request: &Connect, headers: Vec<(String, Bytes)>) -> Result<(), Failure> {
         let (engine, environment) = (self.client.engine(), &*self.environment);
-        let asker = Asker { id: self.client.id(), user: None, format: Some(self.format), meta: None, headers };
+        let client = engine.hub().client_id(self.client.id());
+        let asker = Asker { client, user: None, format: Some(self.format), meta: None, headers };
         let admitted = connect::connect(engine, environment, self.format, asker, request).await;
         let Admitted { client, permit, mut result, channels } = match admitted {
             Ok(admitted) => admitted,

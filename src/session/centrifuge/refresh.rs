@@ -21,7 +21,7 @@ impl<S: Sink> Caller<'_, S> {
         let at = claims.connection_expires;
         self.environment.users().set_expiry(self.client.id, at.map(|at| at.saturating_add(EXPIRY_GRACE)));
         let expires = expiry(at, self.environment.unix_seconds());
-        let (client, version) = (self.client.id.to_string(), env!("CARGO_PKG_VERSION").to_owned());
+        let (client, version) = (self.client.client_id().to_string(), env!("CARGO_PKG_VERSION").to_owned());
         Ok(ReplyBody::Refresh(RefreshResult { client, version, expires }))
     }
 }
