@@ -3,6 +3,7 @@
 use crate::nats::Nats;
 use crate::server::within;
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// The prefix of the cluster's streams and subjects in these tests.
@@ -51,6 +52,23 @@ impl Administrator {
             }
         })
         .await
+    }
+
+    /// Returns how many messages of each channel the streams hold.
+    pub(crate) async fn stored(&self) -> HashMap<String, usize> {
+        let mut stored = HashMap::new();
+        for partition in 0.. {
+            let request = json!({ "subjects_filter": ">" });
+            let info = self.ask(&format!("STREAM.INFO.{}", stream(partition)), &request).await;
+            if info["error"].is_object() {
+                break;
+            }
+            for (subject, count) in info["state"]["subjects"].as_object().into_iter().flatten() {
+                let channel = subject.rsplit('.').next().unwrap_or_default();
+                stored.insert(channel.to_owned(), usize::try_from(count.as_u64().unwrap()).unwrap());
+            }
+        }
+        stored
     }
 
     pub(crate) async fn step_down(&self, partition: usize) {

@@ -1,7 +1,7 @@
 //! Hubs of one cluster, as processes with addresses of their own that stay when they start again.
 
 use crate::nats::Nats;
-use crate::server::ports::free_addr;
+use crate::server::place::Place;
 use crate::server::process::{Log, Process, throng};
 use crate::server::{Answer, exchange, get, within};
 use rustix::process::Signal;
@@ -17,8 +17,10 @@ pub(crate) const KEY: &str = "the-key-of-the-cluster";
 
 /// What every hub here has: a namespace whose subscribers can recover, and limits that do not count one address.
 const COMMON: &str = r#"
+[api]
 api_keys = ["the-key-of-the-cluster"]
 [access]
+metrics = "public"
 admin_keys = ["the-key-of-the-cluster"]
 [admission]
 connections_per_address_max = 100000
@@ -26,6 +28,7 @@ handshake_rate_per_address_max = 1000000
 handshake_rate_max = 1000000
 [limits]
 message_rate_max = 100000
+ping_interval = "10s"
 [default_namespace]
 history_size = 1000
 history_ttl = "1h"
@@ -41,6 +44,7 @@ pub(crate) struct Hubs {
 pub(crate) struct Hub {
     pub(crate) addr: SocketAddr,
     config: PathBuf,
+    place: Place,
     process: Option<Process>,
     /// Collects the log, so that it never blocks the hub.
     log: Option<JoinHandle<Vec<String>>>,
@@ -48,8 +52,8 @@ pub(crate) struct Hub {
 
 impl Hubs {
     /// Creates the streams, starts the hubs, and waits until they are ready. `cluster` has more settings of `[cluster]`.
-    pub(crate) async fn start(count: usize, nats: &Nats, cluster: &str) -> Self {
-        let mut hubs = Self::configure(count, nats, cluster);
+    pub(crate) async fn start(places: &[Place], nats: &Nats, cluster: &str) -> Self {
+        let mut hubs = Self::configure(places, nats, cluster);
         let created = hubs.cluster("init").await;
         assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
         for hub in &mut hubs.hubs {
@@ -62,10 +66,10 @@ impl Hubs {
     }
 
     /// Writes the files of hubs that do not run.
-    pub(crate) fn configure(count: usize, nats: &Nats, cluster: &str) -> Self {
+    pub(crate) fn configure(places: &[Place], nats: &Nats, cluster: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let hub = |index| {
-            let (addr, config) = (free_addr(), folder.path().join(format!("hub{index}.toml")));
+        let hub = |(index, place): (usize, &Place)| {
+            let (addr, config) = (place.free_addr(), folder.path().join(format!("hub{index}.toml")));
             let replicas = nats.servers.len().min(3);
             let text = format!(
                 "addr = [\"{addr}\"]\nshards = 1\n{COMMON}[cluster]\nengine = \"nats\"\nnats_servers = {}\n\
@@ -73,9 +77,9 @@ impl Hubs {
                 nats.urls()
             );
             std::fs::write(&config, text).unwrap();
-            Hub { addr, config, process: None, log: None }
+            Hub { addr, config, place: place.clone(), process: None, log: None }
         };
-        Self { hubs: (0..count).map(hub).collect(), folder }
+        Self { hubs: places.iter().enumerate().map(hub).collect(), folder }
     }
 
     /// Runs `throng cluster COMMAND` with the file of the first hub.
@@ -95,7 +99,7 @@ impl Hubs {
 
 impl Hub {
     pub(crate) async fn start(&mut self) {
-        let mut command = throng(&["--config", self.config.to_str().unwrap()]);
+        let mut command = self.place.command(throng(&["--config", self.config.to_str().unwrap()]));
         let (process, log) = Process::spawn_logging(&mut command).await;
         self.process = Some(process);
         self.log = Some(tokio::spawn(collect(log)));

@@ -1,18 +1,21 @@
 //! A scene: NATS servers, hubs, subscribers on every hub and publishers, and the verdict at its end.
 
 use crate::administrator::{Administrator, PREFIX};
-use crate::checker::{Acknowledged, Record, Verdict};
+use crate::checker::{Acknowledged, Record, Seen, Verdict};
 use crate::hubs::Hubs;
 use crate::nats::Nats;
 use crate::publisher::{Published, Publisher, publish};
+use crate::server::place::Place;
 use crate::server::within;
 use crate::subscriber::Subscriber;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(crate) struct Scene {
     pub(crate) nats: Nats,
     pub(crate) hubs: Hubs,
+    /// Those of the servers first.
+    pub(crate) places: Vec<Place>,
     pub(crate) channels: Vec<String>,
     pub(crate) subscribers: Vec<Subscriber>,
     publishers: Vec<Publisher>,
@@ -25,13 +28,20 @@ pub(crate) struct Scene {
 impl Scene {
     /// Starts servers and hubs, with more settings of `[cluster]`, and one subscriber of each channel on each hub.
     pub(crate) async fn start(servers: usize, hubs: usize, channels: usize, cluster: &str) -> Self {
-        let nats = Nats::start(servers).await;
+        Self::start_at(&vec![Place::here(); servers], &vec![Place::here(); hubs], channels, cluster).await
+    }
+
+    /// Starts a server and a hub in each of these places.
+    pub(crate) async fn start_at(servers: &[Place], hubs: &[Place], channels: usize, cluster: &str) -> Self {
+        let places = [servers, hubs].concat();
+        let nats = Nats::start_at(servers, "").await;
         let cluster = format!("prefix = \"{PREFIX}\"\npartitions = 2\n{cluster}");
         let hubs = Hubs::start(hubs, &nats, &cluster).await;
         let channels: Vec<_> = (0..channels).map(|number| format!("c{number}")).collect();
         let mut scene = Self {
             nats,
             hubs,
+            places,
             channels,
             subscribers: Vec::new(),
             publishers: Vec::new(),
@@ -109,6 +119,21 @@ impl Scene {
                 subscriber.has(body).await;
             }
         }
+    }
+
+    /// Waits until every subscriber has as many publications as the streams hold of its channel, and returns how long
+    /// that took. Nothing may be published meanwhile, and nobody may have been told of a gap.
+    pub(crate) async fn is_complete(&mut self, administrator: &Administrator) -> Duration {
+        let began = Instant::now();
+        let stored = administrator.stored().await;
+        for subscriber in &mut self.subscribers {
+            let wanted = stored.get(subscriber.channel()).copied().unwrap_or(0);
+            let count = |seen: &[Seen]| {
+                seen.iter().filter(|one| matches!(one, Seen::Publication { .. } | Seen::Recovered { .. })).count()
+            };
+            subscriber.until(|seen| count(seen) >= wanted).await;
+        }
+        began.elapsed()
     }
 
     /// Waits until every subscriber has everything, ends all, and judges.
