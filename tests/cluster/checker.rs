@@ -208,9 +208,10 @@ impl<'a> Walk<'a> {
         };
         if offset <= at {
             let text = format!("{}: {body} at {offset} came after {at}", self.who);
-            let is_again = self.orders.get(&(self.channel.to_owned(), epoch)).is_some_and(|order| {
-                order.by_offset.get(&offset).is_some_and(|known| known == body)
-            });
+            let is_again = self
+                .orders
+                .get(&(self.channel.to_owned(), epoch))
+                .is_some_and(|order| order.by_offset.get(&offset).is_some_and(|known| known == body));
             if is_again { &mut self.verdict.duplicated } else { &mut self.verdict.reordered }.push(text);
             return;
         }
@@ -220,7 +221,9 @@ impl<'a> Walk<'a> {
 
     /// A line says no offset: its body does. The first one of a subscriber that has no start is its start.
     fn line(&mut self, body: &str) {
-        let Some((epoch, offset)) = self.places.get(&(self.channel.to_owned(), body.to_owned())).cloned() else { return };
+        let Some((epoch, offset)) = self.places.get(&(self.channel.to_owned(), body.to_owned())).cloned() else {
+            return;
+        };
         match &self.at {
             Some((known, _)) if *known == epoch => self.step(offset, body),
             Some((known, at)) => {
@@ -336,7 +339,10 @@ mod tests {
     #[test]
     fn every_fault_is_found() {
         // In the middle, at the end, after a start that skips, and of a line.
-        assert_eq!(faults(&judge(&[&[start(0), publication(2), publication(3), publication(8), publication(12)]]))[0], 1);
+        assert_eq!(
+            faults(&judge(&[&[start(0), publication(2), publication(3), publication(8), publication(12)]]))[0],
+            1
+        );
         assert_eq!(faults(&judge(&[&[start(0), publication(2), publication(3), publication(7)]]))[0], 2);
         assert_eq!(faults(&judge(&[&[start(0), publication(2), start(7), publication(8), publication(12)]]))[0], 2);
         assert_eq!(faults(&judge(&[&[line(2), line(3), line(8), line(12)]]))[0], 1);

@@ -56,7 +56,13 @@ pub(crate) async fn publish(addr: SocketAddr, channel: &str, body: &str) -> Opti
     Backend { addrs: vec![addr], next: 0, stream: None }.publish(channel, body).await
 }
 
-async fn run(mut backend: Backend, name: String, channels: Vec<String>, rate: f64, is_over: Arc<AtomicBool>) -> Published {
+async fn run(
+    mut backend: Backend,
+    name: String,
+    channels: Vec<String>,
+    rate: f64,
+    is_over: Arc<AtomicBool>,
+) -> Published {
     let mut ticks = interval(Duration::from_secs_f64(1.0 / rate));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut published, mut last) = (Published::default(), Instant::now());
