@@ -496,17 +496,7 @@ fn second_address(server: SocketAddr) -> (SocketAddr, Arc<AtomicUsize>) {
     thread::spawn(move || {
         for client in listener.incoming().map(Result::unwrap) {
             counted.fetch_add(1, Ordering::Relaxed);
-            let server = TcpStream::connect(server).unwrap();
-            for (mut from, mut to) in [
-                (client.try_clone().unwrap(), server.try_clone().unwrap()),
-                (server.try_clone().unwrap(), client.try_clone().unwrap()),
-            ] {
-                thread::spawn(move || {
-                    // A connection that is reset ends like one that is closed.
-                    let _ = io::copy(&mut from, &mut to);
-                    let _ = to.shutdown(Shutdown::Write);
-                });
-            }
+            relay(&client, server);
         }
     });
     (addr, count)
