@@ -59,6 +59,12 @@ pub enum ConfigError {
         /// The flag that is not.
         missing: &'static str,
     },
+    /// Settings of a cluster contradict each other.
+    #[error("{text}")]
+    Cluster {
+        /// Which, and what to do.
+        text: String,
+    },
     /// Without an address nothing could reach the hub.
     #[error("--addr is an empty list; give at least one address, or leave it out for :8080")]
     NoAddress,

@@ -5,6 +5,7 @@ use super::address::Address;
 use super::admission::AdmissionConfig;
 use super::api::ApiConfig;
 use super::api_key::ApiKeyConfig;
+use super::cluster::ClusterConfig;
 use super::error::ConfigError;
 use super::events::EventsConfig;
 use super::file;
@@ -101,6 +102,8 @@ section! {
         api: ApiConfig,
         /// What the application is told.
         events: EventsConfig,
+        /// Many hubs as one service.
+        cluster: ClusterConfig,
         /// How the hub stops.
         stopping: StoppingConfig,
         /// What is logged.
@@ -161,6 +164,7 @@ impl Config {
         let has_tokens = self.tokens.has_keys(&self.token_keys);
         hook::check(&self.hooks, &self.default_namespace, &self.namespaces, has_tokens)?;
         self.events.check()?;
+        self.cluster.check(&self.default_namespace, &self.namespaces)?;
         Ok(self)
     }
 
@@ -246,6 +250,12 @@ impl Default for HubLimits {
 impl Default for TuningConfig {
     fn default() -> Self {
         Config::default().tuning
+    }
+}
+
+impl Default for ClusterConfig {
+    fn default() -> Self {
+        Config::default().cluster
     }
 }
 

@@ -10,6 +10,7 @@ use super::jwks_url::{JwksUrl, JwksUrlError};
 use super::key::{ApiKey, Key, KeyError};
 use super::log_filter::{LogFilter, LogFilterError};
 use super::namespace_name::{NamespaceName, NamespaceNameError};
+use super::nats_server::{NatsServer, NatsServerError};
 use super::origin::{OriginError, OriginPattern};
 use super::webhook_secret::{WebhookSecret, WebhookSecretError};
 use ipnet::IpNet;
@@ -105,6 +106,9 @@ pub enum ValueError {
     /// The text is not the URL of a server.
     #[error(transparent)]
     HttpUrl(#[from] HttpUrlError),
+    /// The text is not the address of a NATS server.
+    #[error(transparent)]
+    NatsServer(#[from] NatsServerError),
     /// The text is not a header of a request.
     #[error(transparent)]
     Header(#[from] HookHeaderError),
@@ -257,7 +261,7 @@ macro_rules! texts {
 
 texts! {
     Address ApiKey ClientHeader CollectorUrl FileMode FileOwner HostPattern HttpUrl JwksUrl Key LogFilter NamespaceName
-    OriginPattern StaticHeader WebhookSecret
+    NatsServer OriginPattern StaticHeader WebhookSecret
 }
 
 impl Scalar for String {

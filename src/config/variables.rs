@@ -131,7 +131,7 @@ mod tests {
     fn misspelt_variable_is_reported_with_a_suggestion_if_one_is_near() {
         let said = complaints(&[("THRONG_SHARD", "2"), ("THRONG_ADDR", ":0"), ("THRONG_TOP_KEY", "x"), ("PATH", "x")]);
         assert_eq!(said, ["the variable THRONG_SHARD is not a setting; did you mean THRONG_SHARDS?"]);
-        assert_eq!(complaints(&[("THRONG_FOO", "1")]), ["the variable THRONG_FOO is not a setting"]);
+        assert_eq!(complaints(&[("THRONG_XYZ", "1")]), ["the variable THRONG_XYZ is not a setting"]);
         assert_eq!(complaints(&[("THRONG_PORT", "8080")])[0].split("; ").nth(1), Some("write THRONG_ADDR=:PORT"));
         assert_eq!(complaints(&[("THRONG_PING_INTERVALS", "")]), [""; 0], "empty is as good as not set");
     }

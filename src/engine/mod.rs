@@ -3,6 +3,7 @@
 //! Publishing is not delivering. With [`Engine::Memory`] both are one synchronous step under the channel's lock;
 //! sessions and the API call only this, so that another engine may decide the order elsewhere.
 
+pub mod nats;
 pub mod replies;
 
 use crate::config::ChannelOptions;
@@ -14,6 +15,7 @@ use crate::hub::{
 use crate::metrics::Metrics;
 use crate::protocol::{ChannelName, Payload};
 use bytes::Bytes;
+use nats::Nats;
 use replies::ReplyBudget;
 use std::fmt;
 use std::sync::Arc;
@@ -36,13 +38,17 @@ pub enum NotSubscribed {
 pub enum Engine<S: Sink> {
     /// In this process: what is published here is delivered here.
     Memory(Hub<S>),
+    /// In streams of NATS JetStream: what is published comes back to every hub of the cluster.
+    Nats(Arc<Nats<S>>),
 }
 
 impl<S: Sink> Engine<S> {
     /// Returns the hub that delivers.
     pub fn hub(&self) -> &Hub<S> {
-        let Self::Memory(hub) = self;
-        hub
+        match self {
+            Self::Memory(hub) => hub,
+            Self::Nats(nats) => nats.hub(),
+        }
     }
 
     /// Returns the time since the hub's start.
@@ -210,8 +216,7 @@ impl<S: Sink> Engine<S> {
     ///
     /// Dropping the future costs nothing.
     pub async fn presence(&self, name: &ChannelName) -> Members {
-        let Self::Memory(hub) = self;
-        hub.presence(name)
+        self.hub().presence(name)
     }
 
     /// Returns how many are in a channel.
@@ -262,12 +267,18 @@ fn micros(time: Duration) -> u64 {
 
 impl<S: Sink> Clone for Engine<S> {
     fn clone(&self) -> Self {
-        Self::Memory(self.hub().clone())
+        match self {
+            Self::Memory(hub) => Self::Memory(hub.clone()),
+            Self::Nats(nats) => Self::Nats(Arc::clone(nats)),
+        }
     }
 }
 
 impl<S: Sink> fmt::Debug for Engine<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Memory").field(self.hub()).finish()
+        match self {
+            Self::Memory(hub) => f.debug_tuple("Memory").field(hub).finish(),
+            Self::Nats(nats) => f.debug_tuple("Nats").field(nats).finish(),
+        }
     }
 }

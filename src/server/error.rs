@@ -2,6 +2,7 @@
 
 use crate::auth::KeyError;
 use crate::config::{Address, SocketAddress};
+use crate::engine::nats::link::LinkError;
 use crate::net::tls::TlsError;
 use std::io;
 use thiserror::Error;
@@ -28,6 +29,9 @@ pub enum ServerError {
     /// The system has no randomness for TLS, or the TLS library does not support it.
     #[error("cannot set up TLS: {0}")]
     TlsSetup(#[from] rustls::Error),
+    /// A file for the connections to NATS cannot be used.
+    #[error(transparent)]
+    Link(#[from] LinkError),
     /// A shard failed again after too many restarts.
     #[error("a shard failed more than five times within a minute; see the log for the panics")]
     ShardsFailing,

@@ -19,8 +19,9 @@ pub use error::{ReloadError, ServerError};
 pub use handle::ServerHandle;
 pub use stop::Stop;
 
-use crate::config::{Address, Config, Namespaces};
+use crate::config::{Address, Config, EngineKind, Namespaces};
 use crate::engine::Engine;
+use crate::engine::nats::Nats;
 use crate::http::events::{self, EventSender};
 use crate::http::hooks::HttpHooks;
 use crate::http::jwks;
@@ -123,7 +124,7 @@ impl Server {
             sender
         });
         let state = State {
-            engine: Engine::Memory(hub),
+            engine: engine(hub, config).await?,
             settings: ArcSwap::from_pointee(config.clone()),
             namespaces: ArcSwap::from_pointee(Namespaces::new(&config.default_namespace, &config.namespaces)),
             lifecycle: Arc::new(Lifecycle::new()),
@@ -224,6 +225,14 @@ impl Server {
         }
         requested.map(drop)
     }
+}
+
+/// Returns where the order of the channels is decided.
+async fn engine(hub: Hub<SocketSink>, config: &Config) -> Result<Engine<SocketSink>, ServerError> {
+    Ok(match config.cluster.engine {
+        EngineKind::Memory => Engine::Memory(hub),
+        EngineKind::Nats => Engine::Nats(Arc::new(Nats::new(hub, &config.cluster).await?)),
+    })
 }
 
 /// Starts what tokens need while the server runs.
