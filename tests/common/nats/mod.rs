@@ -26,6 +26,7 @@ pub(crate) struct Nats {
 pub(crate) struct NatsServer {
     pub(crate) addr: SocketAddr,
     pub(crate) name: String,
+    place: Place,
     command: Vec<String>,
     child: Option<Child>,
 }
