@@ -29,19 +29,24 @@ const BATCH: usize = 256;
 /// Subscribers of the fan-out.
 const SUBSCRIBERS: usize = 1_000;
 
+const JSON: Encoding = Encoding::Centrifuge(Format::Json);
+const PROTOBUF: Encoding = Encoding::Centrifuge(Format::Protobuf);
+
 /// A name, and what runs it and returns how many units its count is divided by.
 type Case = (&'static str, fn() -> usize);
 
-const CASES: [Case; 9] = [
+const CASES: [Case; 11] = [
     ("decoder", decoder),
     ("frame", encode_frame),
     ("log_append", log_append),
     ("publish", publish),
     ("publish_kept", publish_kept),
     ("apply", apply),
-    ("apply_json", || apply_as(Encoding::Centrifuge(Format::Json))),
-    ("apply_protobuf", || apply_as(Encoding::Centrifuge(Format::Protobuf))),
-    ("fan_out", fan_out),
+    ("apply_json", || apply_as(JSON)),
+    ("apply_protobuf", || apply_as(PROTOBUF)),
+    ("fan_out", || fan_out(Encoding::Lines)),
+    ("fan_out_json", || fan_out(JSON)),
+    ("fan_out_protobuf", || fan_out(PROTOBUF)),
 ];
 
 /// What callgrind counts in: its name is the script's.
@@ -127,8 +132,8 @@ fn apply_as(encoding: Encoding) -> usize {
 }
 
 /// Per delivery of one publication.
-fn fan_out() -> usize {
-    let mut stage = Stage::new(SUBSCRIBERS);
+fn fan_out(encoding: Encoding) -> usize {
+    let mut stage = Stage::with(SUBSCRIBERS, HistoryOptions::default(), encoding);
     stage.publish(1);
     counted(|| stage.pass());
     assert_eq!(stage.deliveries(), SUBSCRIBERS as u64);

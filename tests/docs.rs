@@ -257,6 +257,20 @@ fn every_alert_has_an_entry_in_the_runbook() {
     assert_eq!(entries, count, "the runbook has entries without an alert");
 }
 
+/// What a reader copies from the page of the SDKs is what the tests run.
+#[test]
+fn page_of_the_sdks_has_the_examples_as_they_are_run() {
+    let page = read("docs/sdk.md");
+    let folder = root().join("tests/sdk/examples");
+    let names: Vec<_> = folder.read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(names.len() > 3, "only {names:?}: has the folder moved?");
+    for name in names {
+        let example = std::fs::read_to_string(folder.join(&name)).unwrap();
+        let is_there = page.split("```").any(|block| block.split_once('\n').is_some_and(|(_, text)| text == example));
+        assert!(is_there, "docs/sdk.md does not have {} as it is", name.display());
+    }
+}
+
 /// A figure that was typed is a figure that is wrong after the next measurement.
 #[test]
 fn figures_are_those_that_were_recorded() {

@@ -1,5 +1,6 @@
-# Sums up what `cargo test --no-fail-fast` printed: the tests that failed, each with its binary, and as the last line
-# "N passed, N failed". A binary that ended without a result counts as one failed test. Exit code 1 when any failed.
+# Sums up what tests/together.py printed, in the words of `cargo test`: the tests that failed, each with its binary, and
+# as the last line "N passed, N failed". A binary that ended without a result counts as one failed test. Exit code 1
+# when any failed.
 
 function end_binary() {
     if (binary != "" && !has_result) fail("ended without a result")

@@ -18,6 +18,9 @@ CPU = "server_cpu_per_delivery"
 HANDSHAKE = "server_cpu_per_connection"
 MEMORY = "server_rss_per_connection"
 
+# The servers of the lists centrifuge_*, by what their rows call them.
+CENTRIFUGE = {"JSON": "centrifuge", "Protobuf": "centrifuge-protobuf"}
+
 
 class Figures:
     """The recorded figures; remembers where those that were asked for come from, which is what a row has to name."""
@@ -239,8 +242,14 @@ def backends(figures):
     def rate(text, name, server="throng"):
         return one(text, name, server, "api_publications_per_s", count)
 
-    def of_saturated(text, key, part="median"):
-        return one(text, "centrifuge_saturated", "centrifuge", key, times, part)
+    def centrifuge(form, server):
+        single, saturated = "centrifuge_single", "centrifuge_saturated"
+        return [
+            one(f"Centrifuge ({form}), one to 1,000: CPU, to chat", single, server, CPU, times, "ratio"),
+            one("... saturated: deliveries/s, to chat", saturated, server, "deliveries_per_s", times, "ratio"),
+            one("... CPU of the generator there, in cores", saturated, server, "generator_cpu", times),
+            one("... memory of an idle connection", "centrifuge_idle", server, MEMORY, size),
+        ]
 
     rows = [
         rate("publications/s through the API, one in a request", "api_single"),
@@ -257,10 +266,7 @@ def backends(figures):
         one("... and at its peak", "recovery", "throng", "return_rss_peak", size),
         one("10,000 with 5,000 joins/s: p99 of messages, joins told", "presence", "join_leave", "p99", millis),
         one("... joins not told", "presence", "presence", "p99", millis),
-        one("Centrifuge (JSON), one to 1,000: CPU, to chat", "centrifuge_single", "centrifuge", CPU, times, "ratio"),
-        of_saturated("... saturated: deliveries/s, to chat", "deliveries_per_s", "ratio"),
-        of_saturated("... CPU of the generator there, in cores", "generator_cpu"),
-        one("... memory of an idle connection", "centrifuge_idle", "centrifuge", MEMORY, size),
+        *(row for form, server in CENTRIFUGE.items() for row in centrifuge(form, server)),
     ]
     return table(figures, ["what", "median", "list"], rows)
 
@@ -296,6 +302,17 @@ def targets(figures):
     def joins_told(f):
         return f.get("presence", "join_leave", "p99", "ratio")
 
+    def centrifuge(form, server):
+        def of_list(name, key, part="ratio"):
+            return lambda f: f.get(f"centrifuge_{name}", server, key, part)
+
+        rate, memory = of_list("saturated", "deliveries_per_s"), of_list("idle", MEMORY, "median")
+        return [
+            row(f"Centrifuge ({form}), CPU to chat", 1.10, times, "`centrifuge_single`", of_list("single", CPU)),
+            row("... saturated, to chat", 0.80, times, "`centrifuge_saturated`", rate, True),
+            row("... memory per connection", 1_228, size, "`centrifuge_idle`", memory),
+        ]
+
     tls_alone = case("tls_fan_out", "1 of 1024 B", "throughput")
     rows = [
         row("CPU, one message to 1,000", 1.10, times, "`floor_single`", of("floor_single", CPU, "ratio")),
@@ -321,6 +338,7 @@ def targets(figures):
         row("... in bursts", 1.30, times, "`many_channels`", many("burst, many to one")),
         row("encrypted, of plain", 0.70, times, "`tls_fan_out`", tls_alone, True),
         row("... saturated", 0.70, times, "`tls_saturated`", lambda f: share(f, "tls_saturated"), True),
+        *(row for form, server in CENTRIFUGE.items() for row in centrifuge(form, server)),
     ]
     return table(figures, ["metric", "target", "reached", "met", "shown by"], rows)
 

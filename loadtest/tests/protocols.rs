@@ -8,11 +8,13 @@ mod support;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use support::protobuf;
 use support::server::{Client, Service, start};
 use support::{Run, SHORT_DRAIN, run};
 
 /// A server of the Centrifuge protocol. All that one message of a client causes is sent to a client as one message.
 struct Centrifuge {
+    protocol: &'static str,
     fault: Fault,
     count: usize,
     /// A push that is held back until the next one, with [`Fault::Pairs`].
@@ -36,9 +38,9 @@ enum Fault {
 }
 
 impl Centrifuge {
-    fn start(fault: Fault) -> (SocketAddr, Receiver<usize>) {
+    fn start(protocol: &'static str, fault: Fault) -> (SocketAddr, Receiver<usize>) {
         let (pongs, received) = sync_channel(1024);
-        (start(Self { fault, count: 0, held: None, pongs }), received)
+        (start(Self { protocol, fault, count: 0, held: None, pongs }), received)
     }
 
     /// Returns the reply to a command.
@@ -79,41 +81,58 @@ impl Centrifuge {
                 batch.extend(&earlier);
                 batch.push(&push);
             }
-            write(client, &batch);
+            self.write(client, &batch);
         }
         self.held = is_held.then_some(push);
     }
 }
 
-fn write(client: &Client, batch: &[&Value]) {
-    let lines: Vec<_> = batch.iter().map(ToString::to_string).collect();
-    if !lines.is_empty() {
-        client.write(&lines.join("\n"));
+impl Centrifuge {
+    fn write(&self, client: &Client, batch: &[&Value]) {
+        if batch.is_empty() {
+        } else if self.protocol == PROTOBUF {
+            client.write_binary(protobuf::replies(batch));
+        } else {
+            client.write(&batch.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+        }
     }
-}
 
-impl Service for Centrifuge {
-    fn on_message(&mut self, clients: &mut [Client], from: usize, text: &str) {
+    fn execute(&mut self, clients: &mut [Client], from: usize, commands: &[Value]) {
         let mut answers = Vec::new();
-        for line in text.lines() {
-            let command: Value = serde_json::from_str(line).unwrap();
-            if command == json!({}) {
+        for command in commands {
+            if *command == json!({}) {
                 self.pongs.try_send(clients[from].number).unwrap();
                 continue;
             }
-            let answer = self.answer(&command, &mut clients[from]);
+            let answer = self.answer(command, &mut clients[from]);
             match command.get("publish") {
                 Some(publish) if answer.get("error").is_none() => self.push(clients, from, publish, &answer),
                 _ => answers.push(answer),
             }
         }
-        write(&clients[from], &answers.iter().collect::<Vec<_>>());
+        self.write(&clients[from], &answers.iter().collect::<Vec<_>>());
     }
 }
 
-fn centrifuge(fault: Fault, scenario: &str, options: &[&str]) -> (Run, Vec<usize>) {
-    let (server, pongs) = Centrifuge::start(fault);
-    let run = run(scenario, server, &[&["--protocol", "centrifuge", "--processes", "2"], options].concat());
+impl Service for Centrifuge {
+    fn on_message(&mut self, clients: &mut [Client], from: usize, text: &str) {
+        assert_eq!(self.protocol, JSON);
+        let commands: Vec<_> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        self.execute(clients, from, &commands);
+    }
+
+    fn on_binary(&mut self, clients: &mut [Client], from: usize, bytes: &[u8]) {
+        assert_eq!(self.protocol, PROTOBUF);
+        self.execute(clients, from, &protobuf::commands(bytes));
+    }
+}
+
+const JSON: &str = "centrifuge";
+const PROTOBUF: &str = "centrifuge-protobuf";
+
+fn centrifuge(protocol: &'static str, fault: Fault, scenario: &str, options: &[&str]) -> (Run, Vec<usize>) {
+    let (server, pongs) = Centrifuge::start(protocol, fault);
+    let run = run(scenario, server, &[&["--protocol", protocol, "--processes", "2"], options].concat());
     let mut pongs: Vec<_> = pongs.try_iter().collect();
     pongs.sort_unstable();
     (run, pongs)
@@ -127,47 +146,69 @@ const CHANNELS: [&str; 10] =
 /// Every client answers the ping, which shares a message with a push, exactly once.
 #[test]
 fn centrifuge_pushes_are_verified_and_pings_answered() {
-    for (fault, scenario, options) in [
-        (Fault::None, "fanout", &FANOUT[..]),
-        (Fault::Pairs, "fanout", &FANOUT[..]),
-        (Fault::None, "chat", &["--clients", "4", "--rate", "25"][..]),
-        (Fault::None, "channels", &CHANNELS[..]),
+    for (protocol, fault, scenario, options) in [
+        (JSON, Fault::None, "fanout", &FANOUT[..]),
+        (JSON, Fault::Pairs, "fanout", &FANOUT[..]),
+        (JSON, Fault::None, "chat", &["--clients", "4", "--rate", "25"][..]),
+        (JSON, Fault::None, "channels", &CHANNELS[..]),
+        (PROTOBUF, Fault::Pairs, "fanout", &FANOUT[..]),
+        (PROTOBUF, Fault::None, "chat", &["--clients", "4", "--rate", "25"][..]),
+        (PROTOBUF, Fault::None, "channels", &CHANNELS[..]),
     ] {
-        let (run, pongs) = centrifuge(fault, scenario, options);
+        let (run, pongs) = centrifuge(protocol, fault, scenario, options);
         run.expect_pass();
-        assert_eq!(pongs, [0, 1, 2, 3], "{scenario}");
+        assert_eq!(pongs, [0, 1, 2, 3], "{protocol} {scenario}");
         if scenario == "channels" {
             assert_eq!(run.figure("/results/channels/subscriptions"), 12.0);
         } else {
-            assert_eq!(run.figure("/results/accounting/verified"), 120.0, "{scenario}");
+            assert_eq!(run.figure("/results/accounting/verified"), 120.0, "{protocol} {scenario}");
         }
+    }
+}
+
+/// The second opinion of `--validate` reads both formats too.
+#[test]
+fn validators_read_centrifuge_pushes() {
+    for protocol in [JSON, PROTOBUF] {
+        let options = ["--clients", "2", "--rate", "100", "--validate", "1"];
+        let (run, _) = centrifuge(protocol, Fault::Pairs, "fanout", &options);
+        run.expect_pass();
+        assert_eq!(run.figure("/results/accounting/validated"), 30.0, "{protocol}");
     }
 }
 
 #[test]
 fn lost_centrifuge_push_is_found() {
-    for (scenario, options) in [("fanout", &FANOUT[..]), ("chat", &["--clients", "4", "--rate", "25"][..])] {
-        let (run, _) = centrifuge(Fault::LosesMessage, scenario, options);
-        assert_eq!((run.verdict(), run.code), ("FAIL: 1 lost", Some(1)), "{scenario}: {}", run.output());
+    for (protocol, scenario, options) in [
+        (JSON, "fanout", &FANOUT[..]),
+        (JSON, "chat", &["--clients", "4", "--rate", "25"][..]),
+        (PROTOBUF, "fanout", &FANOUT[..]),
+    ] {
+        let (run, _) = centrifuge(protocol, Fault::LosesMessage, scenario, options);
+        assert_eq!((run.verdict(), run.code), ("FAIL: 1 lost", Some(1)), "{protocol} {scenario}: {}", run.output());
     }
 }
 
 #[test]
 fn push_of_a_channel_without_subscription_is_found() {
-    let (run, _) = centrifuge(Fault::WrongChannel, "channels", &CHANNELS);
-    assert_eq!(run.code, Some(1), "{}", run.output());
-    assert!(run.figure("/results/accounting/corrupt") > 0.0);
-    assert_eq!(run.figure("/results/accounting/lost"), 0.0);
+    for protocol in [JSON, PROTOBUF] {
+        let (run, _) = centrifuge(protocol, Fault::WrongChannel, "channels", &CHANNELS);
+        assert_eq!(run.code, Some(1), "{protocol}: {}", run.output());
+        assert!(run.figure("/results/accounting/corrupt") > 0.0);
+        assert_eq!(run.figure("/results/accounting/lost"), 0.0);
+    }
 }
 
 /// To any command; a publication is refused only after the load has begun.
 #[test]
 fn error_reply_is_a_refusal() {
-    for command in ["connect", "subscribe", "publish"] {
-        let (run, _) = centrifuge(Fault::Denies(command), "fanout", &FANOUT);
-        assert_eq!(run.code, Some(5), "{command}: {}", run.output());
-        assert!(run.stderr.contains(r#""code":103"#) && run.stderr.contains("permission denied"), "{}", run.stderr);
-        assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
+    for (protocol, code) in [(JSON, r#""code":103"#), (PROTOBUF, "error 103: ")] {
+        for command in ["connect", "subscribe", "publish"] {
+            let (run, _) = centrifuge(protocol, Fault::Denies(command), "fanout", &FANOUT);
+            assert_eq!(run.code, Some(5), "{command}: {}", run.output());
+            assert!(run.stderr.contains(code) && run.stderr.contains("permission denied"), "{}", run.stderr);
+            assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
+        }
     }
 }
 

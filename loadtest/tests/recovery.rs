@@ -121,7 +121,8 @@ fn what_the_server_keeps_back_is_found() {
     for (fault, verdict) in [
         (Fault::Omits(13), "FAIL: 1 lost"),
         (Fault::Repeats(13), "FAIL: 1 duplicated"),
-        (Fault::Swaps(13), "FAIL: 1 reordered"),
+        // Of the ten or more that the first client gets: its last line would have none to change places with.
+        (Fault::Swaps(5), "FAIL: 1 reordered"),
         (Fault::IsOffByOne, "FAIL: 4 lost"),
     ] {
         for processes in ["1", "2"] {

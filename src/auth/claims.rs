@@ -36,8 +36,8 @@ impl UserId {
 pub struct Claims {
     /// The user; `None` for an anonymous client with a token.
     pub user: Option<UserId>,
-    /// When the token expires, in seconds since the epoch.
-    pub expires: u64,
+    /// When the token expires, in seconds since the epoch; `None` if it never does.
+    pub expires: Option<u64>,
     /// When the connection expires; `None` if it never does.
     pub connection_expires: Option<u64>,
     /// The channels that the token names, of `channels` and then of `subs`. The client begins in the first one, and
@@ -65,7 +65,7 @@ impl Claims {
     /// [`TokenError::Claim`] names the first one that is not what it has to be.
     pub fn read(claims: &Map<String, Value>) -> Result<Self, TokenError> {
         let claims = Reader(claims);
-        let expires = claims.time("exp")?.ok_or(TokenError::Claim("exp"))?;
+        let expires = claims.time("exp")?;
         // What is not used for a decision here has to be right too: its issuer relies on it.
         claims.text("jti")?;
         claims.check("meta", Value::is_object)?;
@@ -78,7 +78,7 @@ impl Claims {
                 // The Centrifuge protocol: 0 is never, and without it the connection ends with its token.
                 Some(0) => None,
                 Some(at) => Some(at),
-                None => Some(expires),
+                None => expires,
             },
             channels: [claims.texts("channels")?, claims.names("subs")].concat(),
             channel: claims.text("channel")?.map(str::to_owned),

@@ -21,6 +21,8 @@ pub struct Verifier {
     issuer: Option<String>,
     /// Everyone may be who they say they are.
     is_insecure: bool,
+    /// A token has to expire.
+    is_strict: bool,
 }
 
 impl Verifier {
@@ -39,6 +41,7 @@ impl Verifier {
             audience: config.token_audience.clone(),
             issuer: config.token_issuer.clone(),
             is_insecure: config.token_insecure,
+            is_strict: config.token_strict,
         })
     }
 
@@ -68,7 +71,10 @@ impl Verifier {
 
     fn check(&self, claims: &Claims, now: u64) -> Result<(), TokenError> {
         let is_ahead = |time: Option<u64>| time.is_some_and(|time| time > now + CLOCK_SKEW);
-        if claims.expires <= now || claims.connection_expires.is_some_and(|at| at <= now) {
+        let is_over = |time: Option<u64>| time.is_some_and(|time| time <= now);
+        if self.is_strict && claims.expires.is_none() {
+            Err(TokenError::Claim("exp"))
+        } else if is_over(claims.expires) || is_over(claims.connection_expires) {
             Err(TokenError::Expired)
         } else if is_ahead(claims.not_before) {
             Err(TokenError::NotYetValid)

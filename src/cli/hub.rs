@@ -4,7 +4,7 @@ use super::exit::{EXIT_FAILURE, EXIT_SOFTWARE, EXIT_USAGE, fail_with, fail_with_
 use super::reload::Reloading;
 use super::signals::Signals;
 use super::{announce, logging, signals, supervisor};
-use crate::config::{Config, Loaded, Sources};
+use crate::config::{Config, Loaded, Sources, TokenKeyConfig};
 use crate::net::runtime;
 use crate::server::{Server, ServerError};
 use anyhow::Context;
@@ -98,6 +98,11 @@ fn warn_about(config: &Config) {
     }
     if config.has_short_api_key() {
         tracing::warn!("a key of the HTTP API has fewer than 12 characters, so it can be guessed; give it more");
+    }
+    if !config.tokens.token_strict {
+        let is_weak = config.token_keys.iter().any(TokenKeyConfig::is_weak);
+        let weak = if is_weak { ", and a [[token_key]] has a secret that can be guessed" } else { "" };
+        tracing::warn!("--token-strict is off: tokens without exp are valid until their key is replaced{weak}");
     }
     let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     // A connection takes one descriptor; listeners, the runtime and handshakes take some more.

@@ -32,6 +32,16 @@ section! {
         /// http is for issuers on this machine only.
         jwks_url: Option<JwksUrl> = Text("URL"), Unset, Restart;
 
+        /// Refuse tokens without exp, which never expire, and secrets shorter than the hash of their algorithm.
+        ///
+        /// Off for issuers that leave exp out, and for the test suites of SDKs, whose secret is short. A token without
+        /// exp is then valid until its key is replaced, and a short secret can be guessed: the log warns at the start.
+        token_strict: bool = Switch, text("true"), NewConnections;
+
+        /// Subscribe each client with a user to the channel of that user: `#42` for the user 42, if its protocol has
+        /// several subscriptions.
+        personal_channel: bool = Switch, Unset, NewConnections;
+
         /// Maximum number of open connections of one user. Further ones get 429.
         ///
         /// Users are those that tokens name in the claim sub. Anonymous clients have the limits of their address only.
@@ -69,7 +79,7 @@ impl TokenConfig {
                 label: format!("[[token_key]] {}", key.kid.clone().unwrap_or_else(|| format!("number {}", number + 1))),
                 text,
             };
-            key.check().map_err(refuse)?;
+            key.check(self.token_strict).map_err(refuse)?;
             if key.kid.is_some() && keys[..number].iter().any(|other| other.kid == key.kid) {
                 let advice = "kid: another table has the same; a key has an ID of its own, or none".to_owned();
                 return Err(refuse(("kid", advice)));

@@ -19,7 +19,7 @@ section! {
         /// The secret of an HS algorithm, which the issuer has too: at least 32, 48 or 64 bytes, as long as the hash.
         ///
         /// Make one with `openssl rand -hex 32`, which is long enough for each of them. It is taken as it is written
-        /// here, and is never shown.
+        /// here, and is never shown. Without --token-strict one byte is enough.
         secret: Option<KeyText> = Secret("secret"), Unset, NewConnections;
 
         /// The public key of every other algorithm, in PEM: the text itself, or the path of its file.
@@ -119,10 +119,17 @@ impl fmt::Debug for KeyText {
 }
 
 impl TokenKeyConfig {
+    /// Returns whether it has a secret that is too short for its algorithm, RFC 7518 section 3.2.
+    pub fn is_weak(&self) -> bool {
+        let min = self.algorithm.secret_bytes_min().unwrap_or_default();
+        self.secret.as_ref().is_some_and(|secret| secret.as_str().len() < min)
+    }
+
     /// Checks that the key is what its algorithm needs. Returns the key of the table that is wrong, and the rule.
-    pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
+    pub(super) fn check(&self, is_strict: bool) -> Result<(), (&'static str, String)> {
         let algorithm = self.algorithm.name();
-        match (self.algorithm.secret_bytes_min(), &self.secret, &self.public_key) {
+        let min = self.algorithm.secret_bytes_min().map(|min| if is_strict { min } else { 1 });
+        match (min, &self.secret, &self.public_key) {
             (Some(min), Some(secret), None) => check_secret(algorithm, min, secret.as_str()),
             (Some(_), None, None) => Err(("secret", format!("{algorithm} needs a secret, and there is none"))),
             (None, None, Some(key)) => check_public_key(key.as_str()),

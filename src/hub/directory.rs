@@ -6,14 +6,13 @@
 //! for ever. Every function returns owned values.
 
 use super::channel::Channel;
-use super::channel_key::ChannelKey;
 use crate::config::ChannelOptions;
 use crate::protocol::Epoch;
 use crate::protocol::channel_name::ChannelName;
 use dashmap::DashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use thiserror::Error;
 
 /// The hub has all the channels it may have.
@@ -31,11 +30,17 @@ pub struct Directory {
     channels_max: AtomicUsize,
     /// Random, and another one in each process: epochs are made of it.
     seed: RandomState,
+    /// How many channels that had publications are gone, by the hash of their names.
+    lives: Box<[AtomicU64]>,
 }
+
+/// Parts of the names for which gone channels are counted: 8 KiB, and a part is seldom shared.
+const LIVES: usize = 1024;
 
 impl Directory {
     pub(super) fn new(channels_max: usize) -> Self {
-        Self { channels: DashMap::new(), channels_max: channels_max.into(), seed: RandomState::new() }
+        let lives = (0..LIVES).map(|_| AtomicU64::new(0)).collect();
+        Self { channels: DashMap::new(), channels_max: channels_max.into(), seed: RandomState::new(), lives }
     }
 
     /// Returns the channel of that name, and creates it if there is none.
@@ -57,7 +62,7 @@ impl Directory {
         }
         let channel = self.channels.entry(name.clone()).or_insert_with(|| {
             // The text of the name is shared with the key of the map.
-            Arc::new(Channel::new(name.clone(), options, |key| self.epoch(key)))
+            Arc::new(Channel::new(name.clone(), options, |_| self.epoch(name)))
         });
         Ok(Arc::clone(&channel))
     }
@@ -67,9 +72,19 @@ impl Directory {
         self.channels.get(name).map(|channel| Arc::clone(&channel))
     }
 
-    /// Returns the epoch of the channel with this key.
-    pub(super) fn epoch(&self, key: ChannelKey) -> Epoch {
-        Epoch::new(self.seed.hash_one(key).max(1))
+    /// Returns the epoch of a channel that begins now.
+    ///
+    /// It is that of the last one with this name if nothing was published in it: a client that was there alone is not
+    /// told that it may have missed something, and nothing has to be kept for it.
+    pub(super) fn epoch(&self, name: &ChannelName) -> Epoch {
+        // Acquire: comes after the increment by whoever has removed the channel of that name from the map.
+        let lives = self.lives_of(name).load(Ordering::Acquire);
+        Epoch::new(self.seed.hash_one((name, lives)).max(1))
+    }
+
+    fn lives_of(&self, name: &ChannelName) -> &AtomicU64 {
+        let part = self.seed.hash_one(name) % LIVES as u64;
+        &self.lives[usize::try_from(part).unwrap_or_default()]
     }
 
     /// Returns whether the channel exists or may be created. Only a hint: the answer may change before the channel is
@@ -86,6 +101,10 @@ impl Directory {
 
     /// Removes a channel, unless a newer one has its name by now.
     pub(super) fn forget(&self, channel: &Arc<Channel>) {
+        // Before it can be opened anew: an epoch in which something was published is never used again.
+        if channel.stats().publications > 0 {
+            self.lives_of(channel.name()).fetch_add(1, Ordering::Release);
+        }
         self.channels.remove_if(channel.name(), |_, known| Arc::ptr_eq(known, channel));
     }
 

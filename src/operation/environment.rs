@@ -28,6 +28,10 @@ impl Environment<SocketSink> for State {
         &*self.hooks
     }
 
+    fn has_personal_channels(&self) -> bool {
+        self.settings.load().tokens.personal_channel
+    }
+
     fn connections_per_user_max(&self) -> usize {
         self.settings.load().tokens.connections_per_user_max
     }

@@ -25,6 +25,24 @@ pub fn write<T: ?Sized + Serialize>(out: &mut Vec<u8>, value: &T) {
     debug_assert!(written.is_ok(), "texts and numbers are JSON, and memory takes everything");
 }
 
+/// Appends a text as a JSON string.
+///
+/// # Hot path
+///
+/// Once per publication of text, shard and format.
+pub fn write_text(out: &mut Vec<u8>, text: &str) {
+    // Few texts have anything to escape: whether one has is seen many bytes at a time, because none ends the loop.
+    let is_plain = |byte: u8| (byte >= b' ') & (byte != b'"') & (byte != b'\\');
+    if text.bytes().fold(true, |are_plain, byte| are_plain & is_plain(byte)) {
+        out.reserve(text.len() + 2);
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else {
+        write(out, text);
+    }
+}
+
 fn without_space(value: &str) -> impl Iterator<Item = u8> {
     let (mut is_in_string, mut is_escaped) = (false, false);
     value.bytes().filter(move |byte| {
@@ -62,6 +80,18 @@ mod tests {
             ("1e3", "1e3"),
         ] {
             assert_eq!(compact(value), expected, "{value:?}");
+        }
+    }
+
+    /// As the library writes it, whatever has to be escaped.
+    #[test]
+    fn text_is_written_as_a_string() {
+        let all: String = (0..=0x80).filter_map(char::from_u32).collect();
+        let texts = all.char_indices().map(|(at, one)| &all[at..at + one.len_utf8()]);
+        for text in texts.chain(["", "hello", "sn\u{2603}w", "say \"hi\"", &all]) {
+            let mut written = b"data:".to_vec();
+            write_text(&mut written, text);
+            assert_eq!(written, format!("data:{}", serde_json::json!(text)).as_bytes(), "{text:?}");
         }
     }
 

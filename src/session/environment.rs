@@ -21,6 +21,9 @@ pub trait Environment<S: Sink>: fmt::Debug + Send + Sync {
     /// Returns whether a client without a token is refused.
     fn is_token_required(&self) -> bool;
 
+    /// Returns whether a client with a user is subscribed to the channel of that user.
+    fn has_personal_channels(&self) -> bool;
+
     /// Returns the application.
     fn hooks(&self) -> &dyn Hooks;
 

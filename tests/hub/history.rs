@@ -140,6 +140,20 @@ fn position_of_another_incarnation_is_not_recovered() {
     assert_eq!(numbered(&hub).subscribe_since("lobby", after(start, 3)).is_recovered, Some(false));
 }
 
+/// The only client of a channel in which nothing was published yet: nothing is kept for it, and it misses nothing.
+#[test]
+fn position_in_an_empty_channel_is_recovered_though_the_channel_was_gone() {
+    let hub = hub_that_keeps(10);
+    let peer = numbered(&hub);
+    let start = peer.subscribe_since("lobby", Since::Now);
+    peer.leave();
+    hub.run_until_idle();
+    assert!(hub.hub().directory().is_empty(), "nobody needs it");
+    publish(&hub, 1..=3);
+    let again = numbered(&hub).subscribe_since("lobby", after(start, 0));
+    assert_eq!((again.is_recovered, again.publications), (Some(true), 3));
+}
+
 #[test]
 fn channel_with_history_outlives_its_subscribers_until_the_history_is_over() {
     let hub = hub_that_keeps(10);

@@ -2,16 +2,17 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { createHmac } from "node:crypto";
 import { once } from "node:events";
 import net from "node:net";
 import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
 
 import { Centrifuge as JsonClient } from "centrifuge";
 import { Centrifuge as ProtobufClient } from "centrifuge/build/protobuf";
 
-const KEY = "a-key-of-the-sdk-tests";
-const SECRET = "a secret of the tests that is long enough";
+export { now, token } from "./tokens.mjs";
+
+export const KEY = "a-key-of-the-sdk-tests";
 /** A hub that does not leave by itself in this time, in ms, is killed. */
 const STOP_TIMEOUT = 10_000;
 
@@ -26,24 +27,18 @@ export const FORMATS = [
   },
 ];
 
-/** Makes a token, as the backend of an application does; it lives for an hour unless the claims say otherwise. */
-export function token(claims) {
-  const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
-  const text = `${part({ alg: "HS256", typ: "JWT" })}.${part({ exp: now() + 3600, ...claims })}`;
-  return `${text}.${createHmac("sha256", SECRET).update(text).digest("base64url")}`;
-}
-
-/** Seconds since 1970, as tokens have them. */
-export const now = () => Math.floor(Date.now() / 1000);
+/** Returns where a file is, seen from this folder. */
+export const path = (name) => fileURLToPath(new URL(name, import.meta.url));
 
 export class Hub {
   #child;
+  #key;
 
-  static async start(flags = []) {
+  /** Starts a hub with the configuration of these tests, or with another file, which has this key for its API. */
+  static async start(flags = ["--config", path("hub.toml"), "--api-keys", KEY], key = KEY) {
     const hub = new Hub();
-    const config = new URL("hub.toml", import.meta.url).pathname;
-    const stops = ["--lb-grace", "0s", "--drain-time", "0s"];
-    const all = ["--addr", "127.0.0.1:0", "--config", config, "--api-keys", KEY, ...stops, ...flags];
+    hub.#key = key;
+    const all = ["--addr", "127.0.0.1:0", "--lb-grace", "0s", "--drain-time", "0s", ...flags];
     hub.#child = spawn(process.env.THRONG_BIN, all, { stdio: ["ignore", "pipe", "inherit"] });
     // A run that ends early leaves nothing behind.
     process.on("exit", () => hub.#child.kill("SIGKILL"));
@@ -71,7 +66,7 @@ export class Hub {
   async api(method, body) {
     const response = await fetch(`${this.url}/api/${method}`, {
       method: "POST",
-      headers: { "X-API-Key": KEY, "Content-Type": "application/json" },
+      headers: { "X-API-Key": this.#key, "Content-Type": "application/json" },
       body: JSON.stringify(body),
     });
     const answer = await response.json();
@@ -132,6 +127,55 @@ export class Cable {
   close() {
     this.cut();
     this.#server.close();
+  }
+}
+
+/** What runs here. A run that ends early leaves nothing behind. */
+const running = new Set();
+process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
+
+/** A program that uses an SDK, and the lines that it has printed. */
+export class Program {
+  lines = [];
+  #child;
+  /** Is fulfilled, and replaced, with each line and at the end. */
+  #changed = Promise.withResolvers();
+
+  constructor([program, ...rest]) {
+    this.#child = spawn(program, rest, { stdio: ["pipe", "pipe", "inherit"] });
+    running.add(this.#child);
+    this.#child.on("exit", () => {
+      running.delete(this.#child);
+      this.#wake();
+    });
+    createInterface({ input: this.#child.stdout }).on("line", (line) => {
+      this.lines.push(line);
+      this.#wake();
+    });
+  }
+
+  #wake() {
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
+  }
+
+  write(line) {
+    this.#child.stdin.write(`${line}\n`);
+  }
+
+  /** Waits until it has printed a line, among those after the first `from`. */
+  async prints(line, from = 0) {
+    const isThere = () => this.lines.slice(from).some((one) => (line.test ? line.test(one) : one === line));
+    while (!isThere()) {
+      assert.equal(this.#child.exitCode, null, `it has ended after:\n${this.lines.join("\n")}`);
+      await this.#changed.promise;
+    }
+  }
+
+  async end() {
+    const ended = once(this.#child, "exit");
+    this.#child.kill("SIGTERM");
+    await ended;
   }
 }
 

@@ -18,18 +18,25 @@ import centrifuge
 KEY = "a-key-of-the-sdk-tests"
 SECRET = b"a secret of the tests that is long enough"
 HERE = pathlib.Path(__file__).parent
+# What public suites are run against, and the secret that they have built in.
+SUITE = HERE.parent.parent / "deploy" / "examples" / "sdk-suite.toml"
+SUITE_SECRET = b"secret"
 # Longer than on any machine, in seconds: reaching it is a failure.
 TIMEOUT = 120
 
 
-def token(**claims):
-    """Makes a token, as the backend of an application does."""
+def sign(claims, secret):
+    """Makes a token that says just this."""
     def part(value):
         return base64.urlsafe_b64encode(value).rstrip(b"=")
 
-    claims = {"exp": int(time.time()) + 3600, **claims}
     text = b".".join(part(json.dumps(one).encode()) for one in ({"alg": "HS256", "typ": "JWT"}, claims))
-    return (text + b"." + part(hmac.new(SECRET, text, hashlib.sha256).digest())).decode()
+    return (text + b"." + part(hmac.new(secret, text, hashlib.sha256).digest())).decode()
+
+
+def token(**claims):
+    """Makes a token, as the backend of an application does."""
+    return sign({"exp": int(time.time()) + 3600, **claims}, SECRET)
 
 
 class Events:
@@ -60,13 +67,15 @@ class Events:
         return self.all(event)[count - 1]
 
 
-class Sdk:
-    """What both formats have to do. `write` and `read` are what an application does with its values."""
+class Running:
+    """A hub, and what an application does with it. `write` and `read` are what it does with its values."""
+
+    settings = ["--config", str(HERE / "hub.toml"), "--api-keys", KEY]
 
     @classmethod
     def setUpClass(cls):
-        command = [os.environ["THRONG_BIN"], "--addr", "127.0.0.1:0", "--config", str(HERE / "hub.toml")]
-        command += ["--api-keys", KEY, "--lb-grace", "0s", "--drain-time", "0s"]
+        command = [os.environ["THRONG_BIN"], "--addr", "127.0.0.1:0", "--lb-grace", "0s", "--drain-time", "0s"]
+        command += cls.settings
         cls.hub = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         cls.url = re.search(r"http://[^\s/]+", cls.hub.stdout.readline())[0]
 
@@ -91,10 +100,10 @@ class Sdk:
         await client.events.wait("connected")
         return client
 
-    async def subscribed(self, client, channel):
+    async def subscribed(self, client, channel, **options):
         """Subscribes and waits until the hub has said so. Returns the subscription and its events."""
         events = Events()
-        subscription = client.new_subscription(channel, events=events)
+        subscription = client.new_subscription(channel, events=events, **options)
         await subscription.subscribe()
         await events.wait("subscribed")
         return subscription, events
@@ -117,6 +126,10 @@ class Sdk:
 
     def values(self, events):
         return [self.read(context.pub.data) for context in events.all("publication")]
+
+
+class Sdk(Running):
+    """What both formats have to do."""
 
     async def test_publications_come_in_order_and_with_their_publisher(self):
         writer, reader = await self.connected(token=token(sub="42")), await self.connected()
@@ -193,19 +206,108 @@ class Sdk:
         self.assertEqual((await client.events.wait("disconnected")).code, 3503)
 
 
-class Json(Sdk, unittest.IsolatedAsyncioTestCase):
+class Suite(Running):
+    """What the public suite of this SDK expects of a server. Its tokens are for the user 42 and never expire."""
+
+    settings = ["--config", str(SUITE)]
+
+    async def user(self):
+        async def connection_token():
+            return sign({"sub": "42"}, SUITE_SECRET)
+
+        return await self.connected(get_token=connection_token)
+
+    async def of_user(self, client, channel, **options):
+        async def subscription_token(of):
+            return sign({"sub": "42", "channel": of}, SUITE_SECRET)
+
+        return await self.subscribed(client, channel, get_token=subscription_token, **options)
+
+    async def test_operations_of_a_subscription(self):
+        client = await self.user()
+        subscription, events = await self.of_user(client, self.id())
+        await subscription.publish(self.write({"input": "test"}))
+        history = await subscription.history(limit=-1)
+        self.assertEqual((history.offset, len(history.publications)), (1, 1))
+        self.assertTrue(history.epoch)
+        self.assertEqual(len((await subscription.presence()).clients), 1)
+        stats = await subscription.presence_stats()
+        self.assertEqual((stats.num_clients, stats.num_users), (1, 1))
+
+    async def test_joins_and_leaves_of_others(self):
+        first, second = await self.user(), await self.user()
+        _, events = await self.of_user(first, self.id())
+        other, _ = await self.of_user(second, self.id())
+        ids = [one.events.all("connected")[0].client for one in (first, second)]
+        while [one.info.client for one in events.all("join") if one.info.client == ids[1]] != [ids[1]]:
+            await events.wait("join", len(events.all("join")) + 1)
+        await other.unsubscribe()
+        self.assertEqual((await events.wait("leave")).info.client, ids[1])
+
+    async def test_what_others_published_meanwhile_is_recovered_also_into_an_empty_channel(self):
+        for number, delta in enumerate((None, centrifuge.DeltaType.FOSSIL)):
+            away, stays = await self.user(), await self.user()
+            channel = f"{self.id()}-{number}"
+            _, events = await self.of_user(away, channel, delta=delta)
+            publisher, _ = await self.of_user(stays, channel, delta=delta)
+            first = events.all("subscribed")[0]
+            self.assertFalse(first.recovered or first.was_recovering)
+            await away.disconnect()
+            for value in range(10):
+                await publisher.publish(self.write({"input": f"number {value}"}))
+            await away.connect()
+            again = await events.wait("subscribed", 2)
+            self.assertTrue(again.recovered and again.was_recovering)
+            await events.wait("publication", 10)
+            self.assertEqual(self.values(events), [{"input": f"number {value}"} for value in range(10)])
+
+    async def test_wrong_tokens(self):
+        async def wrong(*_):
+            return "invalid_token"
+
+        refused = self.client(get_token=wrong)
+        await refused.connect()
+        self.assertEqual((await refused.events.wait("disconnected")).code, 3500)
+        client, events = await self.user(), Events()
+        await client.new_subscription("channel", events=events, get_token=wrong).subscribe()
+        self.assertEqual((await events.wait("unsubscribed")).code, 103)
+        self.assertEqual(client.state, centrifuge.ClientState.CONNECTED)
+
+    async def test_a_user_has_a_channel_of_its_own(self):
+        client = await self.user()
+        self.assertEqual((await client.events.wait("subscribed")).channel, "#42")
+        self.assertTrue((await client.events.wait("join")).info.client)
+        await client.publish("#42", self.write({"input": "test"}))
+        self.assertEqual(self.read((await client.events.wait("publication")).pub.data), {"input": "test"})
+
+
+class Json:
     is_protobuf = False
 
     def channel(self, namespace):
         return f"{namespace}:json-{self.id()[-30:]}".replace(" ", "-")
 
 
-class Protobuf(Sdk, unittest.IsolatedAsyncioTestCase):
+class Protobuf:
     is_protobuf = True
 
     def channel(self, namespace):
         return f"{namespace}:protobuf-{self.id()[-30:]}".replace(" ", "-")
 
+
+class SdkInJson(Json, Sdk, unittest.IsolatedAsyncioTestCase):
+    pass
+
+
+class SuiteInJson(Json, Suite, unittest.IsolatedAsyncioTestCase):
+    pass
+
+
+class SuiteInProtobuf(Protobuf, Suite, unittest.IsolatedAsyncioTestCase):
+    pass
+
+
+class SdkInProtobuf(Protobuf, Sdk, unittest.IsolatedAsyncioTestCase):
     async def test_bytes_arrive_as_they_are(self):
         subscription, events = await self.subscribed(await self.connected(), self.channel("kept"))
         every = bytes(range(256))

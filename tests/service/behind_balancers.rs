@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use crate::server::balancer::{Balancer, Kind};
-use crate::server::drain::{Pace, assert_even, watch};
+use crate::server::drain::{self, Pace, assert_even};
 use crate::server::process::{Process, logged, throng};
 use crate::server::{Client, exchange, get, within};
 use futures_util::StreamExt;
@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -212,13 +213,22 @@ async fn subscribe(addr: SocketAddr, channel: usize, open: Arc<AtomicUsize>) -> 
 /// Publishes the same numbers to all channels of both hubs until `stop`, and from then on the end: a balancer may still
 /// have a client that it brings back late.
 async fn publish(hubs: [SocketAddr; 2], mut stop: tokio::sync::oneshot::Receiver<()>) -> Infallible {
-    let mut publishers = Vec::new();
+    let (mut publishers, mut heard) = (Vec::new(), Vec::new());
     for hub in hubs {
         for channel in 0..CHANNELS {
             let (sink, mut stream) = connect(hub, channel).await.unwrap().split();
+            let (hears, last) = watch::channel(0);
             // A client that does not read answers no ping either, and is closed for it.
-            tokio::spawn(async move { while let Some(Ok(_)) = stream.next().await {} });
+            tokio::spawn(async move {
+                while let Some(Ok(message)) = stream.next().await {
+                    let lines = message.to_text().unwrap_or_default().lines();
+                    if let Some(number) = lines.rev().find_map(|line| line.parse().ok()) {
+                        hears.send_replace(number);
+                    }
+                }
+            });
             publishers.push(sink);
+            heard.push(last);
         }
     }
     let mut ticks = tokio::time::interval(Duration::from_millis(200));
@@ -230,6 +240,11 @@ async fn publish(hubs: [SocketAddr; 2], mut stop: tokio::sync::oneshot::Receiver
         for publisher in &mut publishers {
             // The first hub may have closed its publishers, as all its connections.
             let _ = futures_util::SinkExt::send(publisher, Message::text(number.to_string())).await;
+        }
+        // However busy the machine is, no hub is more than one number ahead of the other. One that has closed its
+        // publishers is not waited for.
+        for last in &mut heard {
+            let _ = within(last.wait_for(|last| *last >= number)).await;
         }
     }
     loop {
@@ -267,7 +282,7 @@ async fn rolling_deploy(kind: Kind, clients: usize) {
 
     let pace = Pace { told: Instant::now(), grace: GRACE, time: DRAIN_TIME };
     first.signal(Signal::TERM);
-    let watched = tokio::spawn(watch(first.addr));
+    let watched = tokio::spawn(drain::watch(first.addr));
     assert_eq!(first.ended().await.code(), Some(0));
     // All clients are on the second hub, next to its publishers.
     let page = get(second.addr, "/metrics").await.body;

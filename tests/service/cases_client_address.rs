@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use crate::server::{Answer, TestServer, exchange, start, within};
+use crate::server::{Answer, FrozenClock, TestServer, exchange, start, within};
 use std::net::SocketAddr;
 use std::time::Duration;
 use throng::config::{Config, ForwardedHeader, MetricsAccess};
@@ -189,10 +189,11 @@ async fn crowd_behind_one_address_gets_an_answer_first_come_first_served() {
     const CROWD: usize = 300;
     let server = start(|config| {
         config.access.limits_exempt = Vec::new();
-        // As long as it lasts, none is fast enough for a second burst.
         config.admission.handshake_rate_per_address_max = 10;
     })
     .await;
+    // Their connections are all young until the last one has sent its request, and no time brings a second burst.
+    let _clock = FrozenClock::new();
     let mut streams = Vec::new();
     for _ in 0..CROWD {
         streams.push(TcpStream::connect(server.addr).await.unwrap());

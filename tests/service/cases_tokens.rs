@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use throng::auth::jwk::{JwkSet, KEYS_MAX};
 use throng::auth::sign::sign as sign_token;
 use throng::auth::{Claims, KeyError, TokenError, Verifier};
-use throng::config::TokenAlgorithm;
+use throng::config::{Config, TokenAlgorithm};
 
 /// A time at which the tokens of [`claims`] are valid.
 const NOW: u64 = 1_800_000_000;
@@ -52,7 +52,7 @@ fn tokens_of_another_implementation_are_valid_with_their_own_key_only() {
                 Ok(claims) => {
                     assert_eq!(algorithm.name(), name);
                     assert_eq!(claims.user.unwrap().as_str(), "42");
-                    assert_eq!((claims.expires, claims.connection_expires), (4_000_000_000, Some(4_000_000_000)));
+                    assert_eq!((claims.expires, claims.connection_expires), (Some(4_000_000_000), Some(4_000_000_000)));
                     valid += 1;
                 }
                 Err(error) => {
@@ -293,6 +293,21 @@ fn insecure_switch_checks_everything_but_the_signature() {
     assert_eq!(insecure.verify(&[], &unsigned(&claims), NOW + 60).err(), Some(TokenError::Expired));
     assert_eq!(insecure.verify(&[], "x", NOW).err(), Some(TokenError::Malformed));
     assert_eq!(verify(&unsigned(&claims)).err(), Some(TokenError::Unsigned));
+}
+
+/// What issuers for other hubs leave out is left out here if the operator says so, and nothing else.
+#[test]
+fn lenient_switch_accepts_a_short_secret_and_a_token_that_never_expires() {
+    let key = "[[token_key]]\nalgorithm = \"HS256\"\nsecret = \"secret\"\n";
+    let lenient = verifier(&format!("[token]\ntoken_strict = false\n{key}"));
+    let of = |claims: &Value, secret: &str| sign_token(TokenAlgorithm::Hs256, None, secret.as_bytes(), claims).unwrap();
+    let forever = lenient.verify(&[], &of(&json!({ "sub": "42" }), "secret"), NOW).unwrap();
+    assert_eq!((forever.expires, forever.connection_expires), (None, None));
+    assert_eq!(lenient.verify(&[], &of(&claims(), "secret"), NOW + 60).err(), Some(TokenError::Expired));
+    assert_eq!(lenient.verify(&[], &of(&claims(), "Secret"), NOW).err(), Some(TokenError::Signature));
+    assert!(Config::from_toml(key).is_err(), "the secret is too short otherwise");
+    let empty = "[token]\ntoken_strict = false\n[[token_key]]\nalgorithm = \"HS256\"\nsecret = \"\"\n";
+    assert!(Config::from_toml(empty).is_err(), "no secret at all");
 }
 
 /// A key that would verify nothing, or that can be broken, is found when it is configured.

@@ -258,8 +258,8 @@ async fn every_broken_rule_ends_the_connection_with_its_code() {
         (&[CONNECT, r#"{"send":{"data":1}}"#], 3508),
         (&[&token("nonsense")], 3500),
         (&[&token(&tokens::token(&json!({ "sub": "42" })))], 3500),
-        (&[&subscribe("$a", "nonsense".to_owned())], 3500),
-        // For another channel, and of another user.
+        // A new token that is none, one for another channel, and one of another user.
+        (&[&subscribe("a", String::new()), r#"{"id":3,"sub_refresh":{"channel":"a","token":"nonsense"}}"#], 3500),
         (&[&subscribe("$a", subscription_token("", "$b"))], 3500),
         (&[&subscribe("$a", subscription_token("42", "$a"))], 3500),
     ] {
@@ -321,6 +321,10 @@ async fn private_and_personal_channels_are_for_those_whom_tokens_name() {
     let subscribe = |channel: &str, token: String| json!({ "subscribe": { "channel": channel, "token": token } });
     assert_eq!(client.error(subscribe("$a", String::new())).await, 103);
     assert_eq!(client.error(subscribe("dialog#41,43", String::new())).await, 103);
+    // Not a token of ours: refused like none, and the connection goes on.
+    for invalid in ["nonsense".to_owned(), subscription_token("42", "$a") + "x"] {
+        assert_eq!(client.error(subscribe("$a", invalid)).await, 103);
+    }
     for (channel, token) in
         [("$a", subscription_token("42", "$a")), ("dialog#41,42", String::new()), ("#42", String::new())]
     {

@@ -52,6 +52,27 @@ async fn token_subscribes_its_client_and_a_later_connect_recovers() {
     assert_eq!((datas, &sub["recovered"], &sub["offset"]), (vec![json!(2), json!(3)], &json!(true), &json!(1)));
 }
 
+/// Its own user is told there, without asking; others have no such channel.
+#[tokio::test]
+async fn personal_channel_is_subscribed_if_the_setting_says_so() {
+    let server = with(|config| {
+        with_tokens(config);
+        config.tokens.personal_channel = true;
+    })
+    .await;
+    for (more, expected) in [(json!({}), &["#42"][..]), (json!({ "channels": ["a", "#42"] }), &["#42", "a"])] {
+        let mut client = Centrifuge::open(&server).await;
+        let reply = client.call(json!({ "connect": with_claims("42", more) })).await;
+        let names: Vec<_> = reply["connect"]["subs"].as_object().unwrap().keys().collect();
+        assert_eq!(names, expected, "{reply}");
+        result(&server, "publish", json!({ "channel": "#42", "data": "for you" })).await;
+        assert_eq!(client.publication().await, ("#42".to_owned(), json!("for you")));
+    }
+    let mut anonymous = Centrifuge::open(&server).await;
+    let reply = anonymous.call(json!({ "connect": {} })).await;
+    assert_eq!(reply["connect"].get("subs"), None, "{reply}");
+}
+
 /// Whatever is published while a client connects comes after its connect, without gap or duplicate.
 #[tokio::test]
 async fn connect_stands_before_the_first_publication() {

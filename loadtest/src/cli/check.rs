@@ -47,7 +47,7 @@ fn check_api(config: &Config) -> Result<(), ConfigError> {
 }
 
 fn check_channels(config: &Config, channels: usize, subscriptions: usize) -> Result<(), ConfigError> {
-    let is_centrifuge = config.protocol == Protocol::Centrifuge;
+    let is_centrifuge = config.protocol.centrifuge().is_some();
     let names_channel = config.url.path.contains(CHANNEL)
         || matches!(&config.protocol, Protocol::Custom(custom) if custom.publish.contains(CHANNEL));
     if channels > PUBLISHERS_MAX {

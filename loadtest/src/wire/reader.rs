@@ -3,86 +3,24 @@
 //! Bytes are looked at where they were read. What is kept between two reads is at most a frame header, a control frame
 //! or one unfinished line; a frame of any length passes through without being collected. The plain chat protocol joins
 //! messages with newlines, so a WebSocket message, fragmented or not, is a list of lines and every line must be a
-//! record. Other protocols wrap a record in a line of their own, and have lines without any.
+//! record. Other protocols wrap a record in a line of their own, and have lines without any. Where lengths stand in
+//! place of newlines, what is called a line here is a reply with its length.
 //!
 //! # Hot path
 //!
-//! [`Reader::feed`] runs once per read; its inner loop, [`whole_records`], once per delivery.
+//! [`Reader::feed`] runs once per read; what it calls of [`Shape`], once per delivery.
 //!
 //! # Invariants
 //!
 //! - The result depends on the stream alone, not on how it was cut into reads.
 
-use super::protocol::Protocol;
-use super::record::MARKER;
-use memchr::memmem::Finder;
+use super::protobuf;
+use super::shape::{Shape, Sink};
+use memchr::memchr;
 use thiserror::Error;
-
-/// Bytes of a line that may stand around a record, in protocols that wrap it. JSON wrappers take some 100.
-const WRAPPING_MAX: usize = 4096;
 
 /// Bytes of the longest header a server may send: no mask.
 const HEADER_MAX: usize = 10;
-
-/// The consumer of what a reader finds.
-pub(crate) trait Sink {
-    /// Takes a line of the record's size; false if it is not a record, which includes anything with a newline in it.
-    fn record(&mut self, line: &[u8]) -> bool;
-    /// Takes what stood before a record in its line, in a protocol that wraps records.
-    fn before(&mut self, text: &[u8]);
-    /// Counts a line that is not a record: its length, and as much of its start as a record has.
-    fn unexpected(&mut self, len: usize, start: &[u8]);
-    /// Takes a line without a record, in a protocol that has such lines.
-    fn without_record(&mut self, line: &[u8]);
-    /// Takes a whole control frame.
-    fn control(&mut self, opcode: u8, payload: &[u8]);
-}
-
-/// What a line of a protocol looks like.
-#[derive(Debug)]
-pub(crate) struct Shape {
-    /// Length of a record.
-    size: usize,
-    /// Finds a record in a line; absent if a line is a record and nothing else.
-    finder: Option<Finder<'static>>,
-    /// Bytes from what the finder finds to the record.
-    offset: usize,
-}
-
-impl Shape {
-    /// Returns the shape of `protocol`'s lines with records of `size` bytes.
-    pub(crate) fn new(protocol: &Protocol, size: usize) -> Self {
-        let marker = protocol.marker();
-        let finder = marker.map(|marker| {
-            let needle = if marker.is_empty() { &MARKER[..] } else { marker.as_bytes() };
-            Finder::new(needle).into_owned()
-        });
-        Self { size, finder, offset: marker.map_or(0, str::len) }
-    }
-
-    /// Returns bytes of a line that are worth keeping.
-    const fn line_max(&self) -> usize {
-        self.size + if self.finder.is_some() { WRAPPING_MAX } else { 0 }
-    }
-
-    /// Hands on a whole line of `len` bytes, of which `line` is the start.
-    pub(crate) fn judge(&self, line: &[u8], len: usize, sink: &mut impl Sink) {
-        let Some(finder) = &self.finder else {
-            if len != self.size || !sink.record(line) {
-                sink.unexpected(len, &line[..line.len().min(self.size)]);
-            }
-            return;
-        };
-        let Some(at) = finder.find(line) else { return sink.without_record(line) };
-        let rest = &line[(at + self.offset).min(line.len())..];
-        match rest.split_at_checked(self.size) {
-            None => sink.unexpected(rest.len(), rest),
-            Some((record, _)) if !sink.record(record) => sink.unexpected(self.size, record),
-            Some((_, after)) if finder.find(after).is_some() => sink.unexpected(rest.len(), after),
-            Some(_) => sink.before(&line[..at]),
-        }
-    }
-}
 
 /// How a server broke RFC 6455. There is no way to go on after any of these.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
@@ -195,7 +133,11 @@ impl Reader {
         let is_end = self.remaining == 0;
         if self.opcode < 8 {
             let is_last = is_end && self.is_final;
-            self.lines(piece, is_last, shape, sink);
+            if shape.has_lengths() {
+                self.replies(piece, is_last, shape, sink);
+            } else {
+                self.lines(piece, is_last, shape, sink);
+            }
             self.in_message = !is_last;
         } else if is_end && self.control.is_empty() {
             sink.control(self.opcode, piece);
@@ -212,14 +154,11 @@ impl Reader {
     /// Cuts a piece of a message into lines; the message ends with the piece if `is_last`.
     fn lines(&mut self, mut piece: &[u8], is_last: bool, shape: &Shape, sink: &mut impl Sink) {
         loop {
-            if self.line_len == 0 && shape.finder.is_none() {
-                piece = whole_records(piece, shape.size, sink);
-                // The last record of a message, or its only one, has no newline to look for.
-                if is_last && piece.len() == shape.size && sink.record(piece) {
-                    return;
-                }
+            if self.line_len == 0 {
+                let Some(rest) = shape.take(piece, is_last, sink) else { return };
+                piece = rest;
             }
-            let end = piece.iter().position(|byte| *byte == b'\n');
+            let end = memchr(b'\n', piece);
             let (line, rest) = piece.split_at(end.unwrap_or(piece.len()));
             if end.is_none() && !is_last {
                 self.hold(line, shape);
@@ -231,6 +170,39 @@ impl Reader {
             }
             piece = &rest[1..];
         }
+    }
+
+    /// Cuts a piece of a message into replies; the message ends with the piece if `is_last`.
+    fn replies(&mut self, mut piece: &[u8], is_last: bool, shape: &Shape, sink: &mut impl Sink) {
+        loop {
+            if self.line_len == 0 {
+                piece = shape.take_replies(piece, sink);
+            }
+            if piece.is_empty() {
+                break;
+            }
+            // A reply that is not whole: its length, byte by byte, then the rest of it.
+            let take = self.reply_rest().map_or(1, |rest| rest.min(piece.len()));
+            let (part, rest) = piece.split_at(take);
+            self.hold(part, shape);
+            piece = rest;
+            if self.reply_rest() == Some(0) {
+                let prefix = self.line.len() - protobuf::varint(&self.line).map_or(0, |(_, reply)| reply.len());
+                shape.judge(&self.line[prefix..], self.line_len - prefix, sink);
+                self.let_go(shape);
+            }
+        }
+        if is_last && self.line_len > 0 {
+            sink.unexpected(self.line_len, &self.line[..self.line.len().min(shape.size())]);
+            self.let_go(shape);
+        }
+    }
+
+    /// Returns the bytes that are missing of the reply that is held; nothing while its length is not known.
+    fn reply_rest(&self) -> Option<usize> {
+        let (len, reply) = protobuf::varint(&self.line).ok()?;
+        let prefix = self.line.len() - reply.len();
+        Some(usize::try_from(len).unwrap_or(usize::MAX).saturating_add(prefix) - self.line_len)
     }
 
     /// Keeps the start of a line until the rest of it comes.
@@ -248,26 +220,15 @@ impl Reader {
         }
         self.hold(part, shape);
         shape.judge(&self.line, self.line_len, sink);
+        self.let_go(shape);
+    }
+
+    fn let_go(&mut self, shape: &Shape) {
         self.line.clear();
         // A record's room may stay; what was wrapped around it is too much for 19,000 clients.
-        self.line.shrink_to(shape.size);
+        self.line.shrink_to(shape.size());
         self.line_len = 0;
     }
-}
-
-/// Hands on the records at the start of `piece` that are followed by a newline, and returns the rest.
-///
-/// # Hot path
-///
-/// Once per delivery: one look at the byte after the record, and the record's own check.
-#[inline]
-fn whole_records<'a>(mut piece: &'a [u8], size: usize, sink: &mut impl Sink) -> &'a [u8] {
-    while let Some((line, [b'\n', rest @ ..])) = piece.split_at_checked(size)
-        && sink.record(line)
-    {
-        piece = rest;
-    }
-    piece
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Tests of the reader: no cut of the stream changes what is found, and every break of the protocol is.
 
 use super::*;
+use crate::wire::protocol::Protocol;
 
 /// Writes down what a reader found. A "record" is a line of four bytes that does not start with `x`.
 #[derive(Debug, Default, Eq, PartialEq)]
@@ -199,4 +200,102 @@ fn record_after_a_marker_is_found() {
     let shape = Shape::new(&Protocol::Custom(custom), 4);
     Reader::default().feed(&frame(0x81, b"MSG 7\r\ndata:abcd\r\ndata:ab"), &shape, &mut found).unwrap();
     assert_eq!(found.0, ["other MSG 7\\r", "record abcd", "unexpected 2 ab"]);
+}
+
+/// Reads the same stream in one piece, cut in two everywhere, and byte by byte; all have to give the same.
+fn read_at_every_cut(stream: &[u8], shape: &Shape) -> Vec<String> {
+    let read = |pieces: &mut dyn Iterator<Item = &[u8]>| {
+        let (mut reader, mut found) = (Reader::default(), Found::default());
+        pieces.for_each(|piece| reader.feed(piece, shape, &mut found).unwrap());
+        assert!(reader.line.is_empty(), "nothing is held after the last message");
+        found.0
+    };
+    let whole = read(&mut std::iter::once(stream));
+    for cut in 0..stream.len() {
+        assert_eq!(read(&mut [&stream[..cut], &stream[cut..]].into_iter()), whole, "cut at {cut}");
+    }
+    assert_eq!(read(&mut stream.chunks(1)), whole, "byte by byte");
+    whole
+}
+
+/// Pushes as throng and as Centrifugo write them, among other lines, alone and joined.
+#[test]
+fn pushes_in_json_are_found_at_every_cut() {
+    let push = |record: &str| format!(r#"{{"push":{{"channel":"a","pub":{{"offset":7,"data":"{record}"}}}}}}"#);
+    let join = r#"{"push":{"channel":"a","join":{}}}"#;
+    let last = r#"{"push":{"channel":"a","pub":{"data":"@lt1d","offset":7}}}"#;
+    let lines = [push("@lt1a"), join.to_owned(), push("@lt1b"), push("@lt1c"), last.to_owned(), "{}".to_owned()];
+    let (first, second) = (push("@lt1e"), push("@lt1"));
+    let stream = [
+        frame(0x81, lines.join("\n").as_bytes()),
+        frame(0x81, first.as_bytes()),
+        frame(0x81, second.as_bytes()),
+        frame(0x01, &first.as_bytes()[..20]),
+        frame(0x80, &first.as_bytes()[20..]),
+    ]
+    .concat();
+    let found = read_at_every_cut(&stream, &Shape::new(&Protocol::Centrifuge, 5));
+    let other = |line: &str| format!("other {}", line.escape_default());
+    let expected =
+        ["record @lt1a", &other(join), "record @lt1b", "record @lt1c", "record @lt1d", "other {}", "record @lt1e"];
+    assert_eq!(found[..7], expected);
+    assert_eq!(
+        found[7..],
+        ["record @lt1\\\"", "record @lt1e"],
+        "a short record is not of this run: its checksum shows it"
+    );
+}
+
+/// Replies of Protobuf contain bytes that are newlines elsewhere, and end where their lengths say.
+#[test]
+fn replies_in_protobuf_are_found_at_every_cut() {
+    // A push of channel "\n", to which a text of four, three or five bytes was published.
+    let push = |text: &str| {
+        let len = u8::try_from(text.len()).unwrap();
+        let publication = [&[0x30, 10, 0x22, len + 2, b'"'], text.as_bytes(), b"\""].concat();
+        let inner = u8::try_from(publication.len()).unwrap();
+        [&[inner + 7, 0x22, inner + 5, 0x12, 1, b'\n', 0x22, inner], &publication[..]].concat()
+    };
+    let connected = b"\x07\x08\x01\x2a\x03\x0a\x01x";
+    let everything = [push("@lt1"), connected.to_vec(), vec![0], push("@lt2"), push("@lt"), push("@lt3!")].concat();
+    let stream = [
+        frame(0x82, &everything),
+        frame(0x02, &push("@lt4")[..9]),
+        frame(0x80, &push("@lt4")[9..]),
+        // It ends before the reply does; it is no reply; its length is none.
+        frame(0x82, &push("@lt5")[..12]),
+        frame(0x82, b"\x02\x22\x7f"),
+        frame(0x82, &[0xff; 12]),
+        frame(0x82, &push("@lt6")),
+    ]
+    .concat();
+    let found = read_at_every_cut(&stream, &Shape::new(&Protocol::CentrifugeProtobuf, 4));
+    let expected = [
+        "record @lt1",
+        "other \\x08\\x01*\\x03\\n\\x01x",
+        "other ",
+        "record @lt2",
+        "unexpected 3 @lt",
+        "unexpected 5 @lt3",
+        "record @lt4",
+        r#"unexpected 12 \x11\"\x0f\x12"#,
+        r#"unexpected 2 \"\x7f"#,
+        "unexpected 12 \\xff\\xff\\xff\\xff",
+        "record @lt6",
+    ];
+    assert_eq!(found, expected);
+}
+
+/// A length that promises more than there will ever be holds no more than a line does.
+#[test]
+fn endless_reply_holds_no_more_than_a_line() {
+    let shape = Shape::new(&Protocol::CentrifugeProtobuf, 4);
+    let (mut reader, mut found) = (Reader::default(), Found::default());
+    reader.feed(&frame(0x02, b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), &shape, &mut found).unwrap();
+    for _ in 0..100 {
+        reader.feed(&frame(0x00, &[b'y'; 1000]), &shape, &mut found).unwrap();
+    }
+    assert!(reader.line.capacity() <= 2 * shape.line_max());
+    reader.feed(&frame(0x80, b""), &shape, &mut found).unwrap();
+    assert_eq!(found.0, [r"unexpected 100010 \xff\xff\xff\xff"]);
 }

@@ -100,9 +100,9 @@ impl Client {
         write(&mut self.out);
     }
 
-    /// Sends a text message that is no record.
-    pub(crate) fn say(&mut self, text: &str) {
-        self.queue(1, text.len(), |out| out.extend_from_slice(text.as_bytes()));
+    /// Sends a message that is no record.
+    pub(crate) fn say(&mut self, opcode: u8, message: &[u8]) {
+        self.queue(opcode, message.len(), |out| out.extend_from_slice(message));
         self.flush();
         self.shrink();
     }

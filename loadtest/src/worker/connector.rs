@@ -165,7 +165,7 @@ impl Connector {
         let client = &mut pool[index];
         client.state = State::Greeting(u16::try_from(answers).unwrap_or(u16::MAX));
         if let Some(hello) = self.config.protocol.hello(channels) {
-            client.say(&hello);
+            client.say(self.config.protocol.opcode(), &hello);
         }
         if answers == 0 {
             self.open(pool, index);

@@ -32,9 +32,9 @@ use crate::audience::Audience;
 use crate::clock::{Timer, now_ns};
 use crate::config::Config;
 use crate::exit::RunError;
-use crate::wire::protocol::Meaning;
-use crate::wire::reader::Shape;
+use crate::wire::meaning::Meaning;
 use crate::wire::record::Format;
+use crate::wire::shape::Shape;
 use anyhow::Result;
 use mio::{Events, Poll, Token};
 use std::io::{ErrorKind, Read};
@@ -306,7 +306,7 @@ impl Engine {
                         self.tally.positions.begin(index, &start);
                         self.connector.greeted(&mut self.pool, index);
                     }
-                    Meaning::Reply(text) => client.say(text),
+                    Meaning::Reply(message) => client.say(self.config.protocol.opcode(), message),
                     Meaning::Refused(why) => {
                         self.connector.refuse(&mut self.pool, index, format!("answered {why}"))?;
                     }

@@ -1,7 +1,7 @@
 //! Positions: where each client stands in the history of the channel, in a protocol that numbers lines.
 
 use super::messages::Recoveries;
-use crate::wire::protocol::Start;
+use crate::wire::meaning::Start;
 
 /// Instead of an offset: the client has none.
 const NOWHERE: u64 = u64::MAX;

@@ -206,11 +206,11 @@ impl Publisher {
         if self.protocol == Protocol::Plain {
             client.queue(1, format.size(), |out| format.encode(record, out));
         } else {
-            let (before, after) = self.protocol.wrapping(&tally.audience.channel(publisher));
-            client.queue(1, before.len() + format.size() + after.len(), |out| {
-                out.extend_from_slice(before.as_bytes());
+            let (before, after) = self.protocol.wrapping(&tally.audience.channel(publisher), format.size());
+            client.queue(self.protocol.opcode(), before.len() + format.size() + after.len(), |out| {
+                out.extend_from_slice(&before);
                 format.encode(record, out);
-                out.extend_from_slice(after.as_bytes());
+                out.extend_from_slice(&after);
             });
         }
         self.sent[publisher] += 1;

@@ -9,8 +9,8 @@ use super::gaps::{GapKey, Gaps};
 use super::spread::Spread;
 use crate::measure::Counts;
 use crate::measure::histogram::Histogram;
-use crate::wire::reader::Sink;
 use crate::wire::record::{Format, Record};
+use crate::wire::shape::Sink;
 
 /// Instead of a sequence number: the next record decides which it is.
 pub(crate) const UNSEEN: u32 = u32::MAX;

@@ -128,8 +128,9 @@ mod tests {
     use super::*;
     use crate::cli::tests::config;
     use crate::wire::protocol::Protocol;
-    use crate::wire::reader::{Reader, Shape, Sink};
+    use crate::wire::reader::Reader;
     use crate::wire::record::Record;
+    use crate::wire::shape::{Shape, Sink};
 
     /// Feeds client 1, which has seen `sent`, one text message and returns the counts.
     fn counts_after(sent: Option<&[u32]>, message: impl FnOnce(&Format) -> Vec<u8>) -> Counts {

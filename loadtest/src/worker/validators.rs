@@ -13,9 +13,10 @@ use crate::config::Config;
 use crate::exit::RunError;
 use crate::measure::{CloseCount, Counts};
 use crate::wire::handshake::{Answer, judge, request};
-use crate::wire::protocol::{CHANNEL, Meaning};
-use crate::wire::reader::Shape;
+use crate::wire::meaning::Meaning;
+use crate::wire::protocol::CHANNEL;
 use crate::wire::record::Format;
+use crate::wire::shape::Shape;
 use anyhow::{Context, Result, bail};
 use fastwebsockets::{FragmentCollector, Frame, OpCode, Payload, Role, WebSocket};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -164,7 +165,7 @@ async fn receive(
         let was_waiting = answers > 0;
         for reply in take(number, &payload, &shape, &config, &deliveries, &mut answers) {
             // Its end is seen by reading.
-            drop(connection.write_frame(Frame::text(Payload::Owned(reply.into_bytes()))).await);
+            drop(connection.write_frame(message(&config, reply.to_vec())).await);
         }
         if was_waiting && answers == 0 {
             drop(ready.send(Ok(())));
@@ -183,26 +184,30 @@ fn take(
     config: &Config,
     deliveries: &Mutex<Deliveries>,
     answers: &mut usize,
-) -> Vec<String> {
+) -> Vec<&'static [u8]> {
     let mut notes = Vec::new();
     let mut deliveries = lock(deliveries);
     // Not timed: `timed_clients` is 0.
     let mut read = deliveries.tally.read(number, 0, &mut notes);
-    for line in payload.split(|byte| *byte == b'\n') {
-        shape.judge(line, line.len(), &mut read);
-    }
+    shape.judge_all(payload, &mut read);
     read.close();
     let mut replies = Vec::new();
     for note in notes {
         let Note::Line(line) = note else { continue };
         match config.protocol.meaning(&line) {
-            Meaning::Reply(reply) => replies.push(reply.to_owned()),
+            Meaning::Reply(reply) => replies.push(reply),
             Meaning::Ready | Meaning::At(_) => *answers = answers.saturating_sub(1),
             // The engine's own clients are refused as well, and report it.
             Meaning::Nothing | Meaning::Refused(_) => {}
         }
     }
     replies
+}
+
+/// Returns a frame with a message of the protocol.
+fn message(config: &Config, bytes: Vec<u8>) -> Frame<'static> {
+    let payload = Payload::Owned(bytes);
+    if config.protocol.opcode() == 2 { Frame::binary(payload) } else { Frame::text(payload) }
 }
 
 /// Connects, and sends the first message of the protocol.
@@ -230,7 +235,7 @@ async fn connect(config: &Config, channels: &[String]) -> Result<Connection> {
     socket.set_max_message_size(MESSAGE_MAX);
     let mut connection = FragmentCollector::new(socket);
     if let Some(hello) = config.protocol.hello(channels) {
-        connection.write_frame(Frame::text(Payload::Owned(hello.into_bytes()))).await?;
+        connection.write_frame(message(config, hello)).await?;
     }
     Ok(connection)
 }

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 #![expect(clippy::panic, clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
+pub(crate) mod protobuf;
 pub(crate) mod server;
 
 use serde_json::Value;

@@ -32,6 +32,9 @@ pub(crate) trait Service: Send + 'static {
     /// Called for each text message, which `clients[from]` sent.
     fn on_message(&mut self, clients: &mut [Client], from: usize, text: &str);
 
+    /// Called for each binary message, which `clients[from]` sent.
+    fn on_binary(&mut self, _clients: &mut [Client], _from: usize, _bytes: &[u8]) {}
+
     /// Called for each POST request, with the number of earlier ones; returns the whole response, or nothing to close
     /// the connection.
     fn on_post(&mut self, _clients: &mut [Client], _number: usize, _request: &Post) -> Option<String> {
@@ -174,6 +177,7 @@ pub(crate) struct Client {
 /// A command to the task that writes to a client.
 enum Command {
     Text(Utf8Bytes),
+    Binary(Vec<u8>),
     Late(Utf8Bytes),
     Raw(&'static [u8]),
     Close(u16, &'static str),
@@ -183,6 +187,10 @@ enum Command {
 impl Client {
     pub(crate) fn write(&self, text: &str) {
         self.enqueue(Command::Text(text.into()));
+    }
+
+    pub(crate) fn write_binary(&self, bytes: Vec<u8>) {
+        self.enqueue(Command::Binary(bytes));
     }
 
     /// Writes a text after [`LATE_AFTER`]; later messages follow it.
@@ -317,10 +325,12 @@ async fn serve_client(stream: TcpStream, peer: SocketAddr, state: Shared) {
     let (sink, mut source) = socket.split();
     let read = async {
         while let Some(Ok(message)) = source.next().await {
-            if let Message::Text(text) = message {
-                let State { clients, service, .. } = &mut *state.lock().unwrap();
-                let from = clients.iter().position(|client| client.queue.same_channel(&id)).unwrap();
-                service.on_message(clients, from, &text);
+            let State { clients, service, .. } = &mut *state.lock().unwrap();
+            let from = clients.iter().position(|client| client.queue.same_channel(&id)).unwrap();
+            match message {
+                Message::Text(text) => service.on_message(clients, from, &text),
+                Message::Binary(bytes) => service.on_binary(clients, from, &bytes),
+                _ => {}
             }
         }
     };
@@ -337,6 +347,7 @@ async fn write(mut sink: Sink, mut commands: Receiver<Command>, wire: &socket2::
         let is_over = matches!(command, Command::Close(..) | Command::Cut);
         let sent = match command {
             Command::Text(text) => sink.send(Message::Text(text)).await.is_ok(),
+            Command::Binary(bytes) => sink.send(Message::Binary(bytes.into())).await.is_ok(),
             Command::Late(text) => {
                 tokio::time::sleep(LATE_AFTER).await;
                 sink.send(Message::Text(text)).await.is_ok()

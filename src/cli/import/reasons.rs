@@ -76,7 +76,8 @@ reasons! {
     USER_HEADER = "users come from tokens":
         "A header that a proxy sets does not name a user. Let the proxy, or your application, make a token.";
     PERSONAL = "personal channels":
-        "This is not translated. Name the channel in the token: \"channels\": [\"#42\"] for the user 42.";
+        "This is not translated. In [token], personal_channel = true subscribes the user 42 to #42; a channel of \
+         another namespace stands in the token: \"channels\": [\"user:#42\"].";
     NAMES = "names of channels":
         "A channel's name is not compared with an expression. Refuse names in the backend that makes the tokens, with \
          allow_subscribe = \"token\".";

@@ -161,7 +161,7 @@ fn publications(publications: &[Publication], out: &mut Vec<u8>) {
 
 fn publication(publication: &Publication, out: &mut Vec<u8>) {
     publication_head(publication, out);
-    out.extend_from_slice(&value::text(&publication.payload));
+    value::write_text(&publication.payload, out);
     out.push(b'}');
 }
 
@@ -187,8 +187,8 @@ pub(super) fn publication_head(publication: &Publication, out: &mut Vec<u8>) {
 
 fn info(client: &ClientInfo, out: &mut Vec<u8>) {
     object(out, |fields| {
-        json::write(fields.key("user"), &client.user);
-        json::write(fields.key("client"), &client.client);
+        json::write_text(fields.key("user"), &client.user);
+        json::write_text(fields.key("client"), &client.client);
         fields.value("conn_info", client.conn_info.as_ref());
         fields.value("chan_info", client.chan_info.as_ref());
     });

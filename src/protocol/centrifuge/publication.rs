@@ -5,7 +5,7 @@
 use super::format::Format;
 use super::wire::reply as wire;
 use super::{json, value};
-use crate::protocol::Publication;
+use crate::protocol::{Content, Publication};
 use bytes::Bytes;
 use prost::Message as _;
 
@@ -30,7 +30,7 @@ pub fn start(format: Format, channel: &str) -> Box<[u8]> {
     match format {
         Format::Json => {
             start.extend_from_slice(br#"{"push":{"channel":"#);
-            crate::protocol::json::write(&mut start, channel);
+            crate::protocol::json::write_text(&mut start, channel);
             start.extend_from_slice(br#","pub":"#);
         }
         Format::Protobuf => {
@@ -46,15 +46,21 @@ pub fn start(format: Format, channel: &str) -> Box<[u8]> {
 ///
 /// # Hot path
 ///
-/// Once per publication, shard and format: an allocation for what stands before the data, and one for data that has to
-/// be written in another form. See `benches/frame.rs`.
+/// Once per publication, shard and format: an allocation for what stands before the data. Data that has to be written
+/// in another form takes one more, unless it is small and in JSON. See `benches/frame.rs`.
 pub fn encode(format: Format, start: &[u8], publication: &Publication) -> (Vec<u8>, Bytes, &'static [u8]) {
     match format {
         Format::Json => {
-            let data = value::text(&publication.payload);
-            let mut prefix = Vec::with_capacity(capacity(start, &data));
+            let payload = &publication.payload;
+            let mut prefix = Vec::with_capacity(capacity(start, &payload.data));
             prefix.extend_from_slice(start);
             json::publication_head(publication, &mut prefix);
+            let data = if payload.content == Content::Json || payload.data.len() >= SMALL_BYTES {
+                value::text(payload)
+            } else {
+                value::write_text(payload, &mut prefix);
+                Bytes::new()
+            };
             (prefix, data, b"}}}\n")
         }
         Format::Protobuf => {

@@ -26,6 +26,16 @@ pub(super) fn bytes(payload: &Payload) -> Bytes {
     }
 }
 
+/// Appends the data of a payload to `out` as one JSON value without newlines.
+pub(super) fn write_text(payload: &Payload, out: &mut Vec<u8>) {
+    let data = &payload.data;
+    match payload.content {
+        Content::Line => write_string_or_base64(data.strip_suffix(b"\n").unwrap_or(data), out),
+        Content::Text => write_string_or_base64(data, out),
+        Content::Json | Content::Binary => out.extend_from_slice(&text(payload)),
+    }
+}
+
 /// Returns the data of a payload as one JSON value without newlines.
 pub(super) fn text(payload: &Payload) -> Bytes {
     let data = &payload.data;
@@ -41,13 +51,15 @@ pub(super) fn text(payload: &Payload) -> Bytes {
 }
 
 fn string_or_base64(data: &[u8]) -> Bytes {
+    let mut string = Vec::with_capacity(data.len() + 2);
+    write_string_or_base64(data, &mut string);
+    string.into()
+}
+
+fn write_string_or_base64(data: &[u8], out: &mut Vec<u8>) {
     match std::str::from_utf8(data) {
-        Ok(text) => {
-            let mut string = Vec::with_capacity(text.len() + 2);
-            json::write(&mut string, text);
-            string.into()
-        }
-        Err(_) => format!(r#"{{"b64data":"{}"}}"#, STANDARD.encode(data)).into(),
+        Ok(text) => json::write_text(out, text),
+        Err(_) => out.extend_from_slice(format!(r#"{{"b64data":"{}"}}"#, STANDARD.encode(data)).as_bytes()),
     }
 }
 
@@ -71,6 +83,9 @@ mod tests {
             (published(Content::Binary, b"\"\xff\""), br#"{"b64data":"Iv8i"}"#, b"\"\xff\""),
         ] {
             assert_eq!(text(&payload), in_json, "{payload:?}");
+            let mut written = b"before".to_vec();
+            write_text(&payload, &mut written);
+            assert_eq!(written, [b"before", in_json].concat(), "{payload:?}");
             assert_eq!(bytes(&payload), in_protobuf, "{payload:?}");
         }
     }

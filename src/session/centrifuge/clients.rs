@@ -16,8 +16,9 @@ use crate::session::hooks::Asker;
 use crate::session::permission::Who;
 use bytes::Bytes;
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::Mutex as AsyncMutex;
 
 /// Seconds that a client has to send a new token once its old one has expired, as in Centrifugo.
@@ -32,16 +33,24 @@ pub struct Clients<S: Sink>(Mutex<Index<S>>);
 
 #[derive(Debug)]
 struct Index<S: Sink> {
-    clients: HashMap<ConnectionId, Entry<S>>,
+    clients: HashMap<ConnectionId, Arc<ConnectedClient<S>>>,
     /// When clients have to be looked at because a subscription has expired, in seconds since the Unix epoch.
     due: BTreeSet<(u64, ConnectionId)>,
+    /// The entries of clients in `due`. Not with the others, because most clients have none.
+    due_of: HashMap<ConnectionId, u64>,
 }
 
-#[derive(Debug)]
-struct Entry<S: Sink> {
-    client: Arc<ConnectedClient<S>>,
-    /// Its entry in `due`.
-    due: Option<u64>,
+impl<S: Sink> Index<S> {
+    fn set_due(&mut self, id: ConnectionId, at: Option<u64>) {
+        let before = match at {
+            Some(at) => self.due_of.insert(id, at),
+            None => self.due_of.remove(&id),
+        };
+        if let Some(before) = before {
+            self.due.remove(&(before, id));
+        }
+        self.due.extend(at.map(|at| (at, id)));
+    }
 }
 
 /// A client that has said who it is.
@@ -52,13 +61,12 @@ pub struct ConnectedClient<S: Sink> {
     pub(super) format: Format,
     /// Pays for the replies and pushes that wait for it.
     pub(super) budget: ReplyBudget,
-    pub(super) user: Option<UserId>,
     /// Headers of its handshake that the application gets.
-    pub(super) headers: Vec<(String, Bytes)>,
+    pub(super) headers: Box<[(String, Bytes)]>,
     /// The channels that its token names.
-    pub(super) token_channels: Vec<String>,
-    /// What its publications say of it.
-    pub(super) publisher: Arc<ClientInfo>,
+    pub(super) token_channels: Box<[String]>,
+    /// What its publications say of it, from the first of them on.
+    pub(super) publisher: OnceLock<Arc<ClientInfo>>,
     /// What others in a channel may know of it; `None` for an anonymous one.
     pub(super) info: Option<Arc<Profile>>,
     pub(super) subscriptions: AsyncMutex<Subscriptions>,
@@ -67,7 +75,8 @@ pub struct ConnectedClient<S: Sink> {
 /// The subscriptions of a client.
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
-    all: Vec<Subscription>,
+    /// One without an allocation: many clients have no more.
+    all: SmallVec<[Subscription; 1]>,
     /// The session has ended: nothing may be added any more.
     pub(super) have_ended: bool,
 }
@@ -109,7 +118,7 @@ impl Subscriptions {
         self.all.iter().filter_map(|one| one.expires_at).min().map(|at| at.saturating_add(EXPIRY_GRACE))
     }
 
-    fn end(&mut self) -> Vec<Subscription> {
+    fn end(&mut self) -> SmallVec<[Subscription; 1]> {
         self.have_ended = true;
         std::mem::take(&mut self.all)
     }
@@ -118,13 +127,28 @@ impl Subscriptions {
 impl<S: Sink> ConnectedClient<S> {
     /// Returns who it is.
     pub(super) fn who(&self) -> Who<'_> {
-        self.user.as_ref().map_or(Who::Anonymous, |user| Who::Authenticated { user: user.as_str() })
+        self.user().map_or(Who::Anonymous, |user| Who::Authenticated { user })
+    }
+
+    /// Returns its user; `None` for an anonymous one.
+    pub(super) fn user(&self) -> Option<&str> {
+        self.profile().user.as_deref()
     }
 
     /// Returns the client as the application is asked about it.
     pub fn asker(&self) -> Asker {
-        let (id, user, headers) = (self.id, self.user.clone(), self.headers.clone());
+        let (id, user, headers) = (self.id, self.user().and_then(UserId::new), self.headers.to_vec());
         Asker { id, user, format: Some(self.format), headers }
+    }
+
+    /// Returns what its publications say of it.
+    pub(super) fn publisher(&self) -> Arc<ClientInfo> {
+        let known = || Arc::new(ClientInfo::of(&self.id.to_string(), self.profile()));
+        Arc::clone(self.publisher.get_or_init(known))
+    }
+
+    fn profile(&self) -> &Profile {
+        self.info.as_deref().unwrap_or(&Profile::ANONYMOUS)
     }
 
     /// Returns the id of its connection.
@@ -141,10 +165,7 @@ impl<S: Sink> ConnectedClient<S> {
     ) -> SubscribeOptions {
         let info = match chan_info {
             None => self.info.clone(),
-            chan_info => {
-                let known = self.info.as_deref().unwrap_or(&Profile::ANONYMOUS);
-                Some(Arc::new(Profile { chan_info, ..known.clone() }))
-            }
+            chan_info => Some(Arc::new(Profile { chan_info, ..self.profile().clone() })),
         };
         SubscribeOptions {
             since,
@@ -216,40 +237,37 @@ impl<S: Sink> ConnectedClient<S> {
 impl<S: Sink> Clients<S> {
     /// Returns the client of a connection, if it speaks this protocol and is connected.
     pub fn find(&self, id: ConnectionId) -> Option<Arc<ConnectedClient<S>>> {
-        self.0.lock().clients.get(&id).map(|entry| Arc::clone(&entry.client))
+        self.0.lock().clients.get(&id).map(Arc::clone)
     }
 
     pub(super) fn add(&self, client: &Arc<ConnectedClient<S>>) {
-        self.0.lock().clients.insert(client.id, Entry { client: Arc::clone(client), due: None });
+        self.0.lock().clients.insert(client.id, Arc::clone(client));
     }
 
     pub(super) fn remove(&self, id: ConnectionId) {
         let index = &mut *self.0.lock();
-        if let Some(Entry { due: Some(at), .. }) = index.clients.remove(&id) {
-            index.due.remove(&(at, id));
-        }
+        index.clients.remove(&id);
+        index.set_due(id, None);
     }
 
     /// Sets when a client has to be looked at, if it is there.
     pub fn set_due(&self, id: ConnectionId, at: Option<u64>) {
-        let Index { clients, due } = &mut *self.0.lock();
-        let Some(entry) = clients.get_mut(&id) else { return };
-        if let Some(before) = std::mem::replace(&mut entry.due, at) {
-            due.remove(&(before, id));
+        let index = &mut *self.0.lock();
+        if index.clients.contains_key(&id) {
+            index.set_due(id, at);
         }
-        due.extend(at.map(|at| (at, id)));
     }
 
     /// Returns the clients that have to be looked at.
     pub fn due(&self, now: u64) -> Vec<Arc<ConnectedClient<S>>> {
         let index = self.0.lock();
         let due = index.due.iter().take_while(|(at, _)| *at <= now);
-        due.filter_map(|(_, id)| index.clients.get(id)).map(|entry| Arc::clone(&entry.client)).collect()
+        due.filter_map(|(_, id)| index.clients.get(id)).map(Arc::clone).collect()
     }
 }
 
 impl<S: Sink> Default for Clients<S> {
     fn default() -> Self {
-        Self(Mutex::new(Index { clients: HashMap::new(), due: BTreeSet::new() }))
+        Self(Mutex::new(Index { clients: HashMap::new(), due: BTreeSet::new(), due_of: HashMap::new() }))
     }
 }

@@ -8,12 +8,11 @@ use crate::engine::Engine;
 use crate::engine::replies::ReplyBudget;
 use crate::hub::{ConnectionId, Sink};
 use crate::protocol::centrifuge::{Connect, ConnectResult, DisconnectCode, ErrorCode, Expiry, Format};
-use crate::protocol::publication::ClientInfo;
 use crate::protocol::{ChannelName, Payload, Profile};
 use crate::session::environment::Environment;
 use crate::session::hooks::{Admission, Asker};
 use crate::session::users::{Identity, UserPermit};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::Mutex as AsyncMutex;
 
@@ -50,6 +49,17 @@ struct Identified {
     data: Option<Payload>,
 }
 
+impl Identified {
+    /// Adds the channel of its user, unless it is named already.
+    fn add_personal_channel(&mut self) {
+        let Some(user) = &self.user else { return };
+        let personal = format!("#{}", user.as_str());
+        if self.channels.iter().all(|(name, _)| *name != personal) {
+            self.channels.push((personal, None));
+        }
+    }
+}
+
 /// Lets a client in.
 pub(super) async fn connect<S: Sink>(
     engine: &Engine<S>,
@@ -60,6 +70,9 @@ pub(super) async fn connect<S: Sink>(
 ) -> Result<Admitted<S>, Failure> {
     let id = asker.id;
     let mut identified = identify(environment, &asker, request).await?;
+    if environment.has_personal_channels() {
+        identified.add_personal_channel();
+    }
     let channels = token_channels(environment, &identified.channels)?;
     // The application is asked when it expires; otherwise the client sends a new token, for which it has some time.
     let is_asked = environment.hooks().has(HookName::Refresh);
@@ -131,10 +144,9 @@ fn new_client<S: Sink>(engine: Engine<S>, format: Format, asker: Asker, identifi
         id: asker.id,
         format,
         budget: ReplyBudget::default(),
-        user,
-        headers: asker.headers,
+        headers: asker.headers.into(),
         token_channels: channels.into_iter().map(|(name, _)| name).collect(),
-        publisher: Arc::new(ClientInfo::of(&asker.id.to_string(), &info)),
+        publisher: OnceLock::new(),
         info: (info != Profile::ANONYMOUS).then(|| Arc::new(info)),
         subscriptions: AsyncMutex::new(Subscriptions::default()),
     }

@@ -50,16 +50,14 @@ pub struct Centrifuge<S: Sink> {
     pub(super) client: Client<S>,
     format: Format,
     environment: Arc<dyn Environment<S>>,
-    /// Headers of the handshake for the application, until the client is connected.
-    headers: Vec<(String, Bytes)>,
     state: State<S>,
 }
 
 /// How far a client has come.
 #[derive(Debug)]
 enum State<S: Sink> {
-    /// It has to connect until then.
-    New { until: Instant },
+    /// It has to connect until then; the application gets these headers of its handshake.
+    New { until: Instant, headers: Vec<(String, Bytes)> },
     /// Its connect got an error: it may do nothing more.
     Refused { until: Instant },
     /// It is connected.
@@ -73,7 +71,8 @@ impl<S: Sink> Centrifuge<S> {
         headers: Vec<(String, Bytes)>,
         environment: Arc<dyn Environment<S>>,
     ) -> Self {
-        Self { client, format, environment, headers, state: State::New { until: Instant::now() + STALE_AFTER } }
+        let until = Instant::now() + STALE_AFTER;
+        Self { client, format, environment, state: State::New { until, headers } }
     }
 
     /// Takes a frame. The answer to a ping, which every client sends again and again, is done at once.
@@ -91,7 +90,7 @@ impl<S: Sink> Centrifuge<S> {
     /// Returns when the client is closed, and why, if it does not go on.
     pub(super) fn deadline(&self) -> Option<(Instant, CloseReason)> {
         match &self.state {
-            State::New { until } | State::Refused { until } => {
+            State::New { until, .. } | State::Refused { until } => {
                 Some((*until, CloseReason::Centrifuge(DisconnectCode::Stale)))
             }
             State::Connected { .. } => None,
@@ -135,9 +134,10 @@ impl<S: Sink> Centrifuge<S> {
         request: Request,
         messages: &mut Messages,
     ) -> Result<Option<ReplyBody>, Failure> {
-        let (client, request) = match (&self.state, request) {
-            (State::New { .. }, Request::Connect(request)) if id > 0 => {
-                return self.connect(id, &request).await.map(|()| None);
+        let (client, request) = match (&mut self.state, request) {
+            (State::New { headers, .. }, Request::Connect(request)) if id > 0 => {
+                let headers = std::mem::take(headers);
+                return self.connect(id, &request, headers).await.map(|()| None);
             }
             (State::Connected { .. }, Request::Pong) => {
                 self.client.pong().await;
@@ -169,15 +169,14 @@ impl<S: Sink> Centrifuge<S> {
     }
 
     /// Lets the client in, subscribes it as its token says, and replies before the first publication.
-    async fn connect(&mut self, id: u32, request: &Connect) -> Result<(), Failure> {
+    async fn connect(&mut self, id: u32, request: &Connect, headers: Vec<(String, Bytes)>) -> Result<(), Failure> {
         let (engine, environment) = (self.client.engine(), &*self.environment);
-        let headers = std::mem::take(&mut self.headers);
         let asker = Asker { id: self.client.id(), user: None, format: Some(self.format), headers };
         let admitted = connect::connect(engine, environment, self.format, asker, request).await;
         let Admitted { client, permit, mut result, channels } = match admitted {
             Ok(admitted) => admitted,
             Err(failure) => {
-                if let State::New { until } = self.state {
+                if let State::New { until, .. } = self.state {
                     self.state = State::Refused { until };
                 }
                 return Err(failure);

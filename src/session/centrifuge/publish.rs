@@ -24,7 +24,7 @@ impl<S: Sink> Caller<'_, S> {
         if payload.len() > channel.options.publish_bytes_max() {
             return Err(ErrorCode::LimitExceeded.into());
         }
-        let info = Some(Arc::clone(&self.client.publisher));
+        let info = Some(self.client.publisher());
         payload.details = Some(Arc::new(Details { info, ..Details::default() }));
         let published = self.client.engine.publish_to(&channel.name, &channel.options, &payload).await;
         published.map_err(|_| ErrorCode::LimitExceeded)?;

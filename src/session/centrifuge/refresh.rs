@@ -4,6 +4,7 @@ use super::caller::Caller;
 use super::clients::EXPIRY_GRACE;
 use super::connect::expiry;
 use super::failure::Failure;
+use crate::auth::UserId;
 use crate::hub::Sink;
 use crate::protocol::centrifuge::{DisconnectCode, Refresh, RefreshResult, ReplyBody};
 
@@ -14,7 +15,7 @@ impl<S: Sink> Caller<'_, S> {
             return Err(DisconnectCode::BadRequest.into());
         }
         let claims = self.environment.verify(&request.token)?;
-        if claims.user != self.client.user {
+        if claims.user.as_ref().map(UserId::as_str) != self.client.user() {
             return Err(DisconnectCode::InvalidToken.into());
         }
         let at = claims.connection_expires;

@@ -6,7 +6,7 @@ use super::connect::expiry;
 use super::failure::Failure;
 use super::messages::reply_frame;
 use super::terms::Terms;
-use crate::auth::Claims;
+use crate::auth::{Claims, UserId};
 use crate::engine::NotSubscribed;
 use crate::hub::Sink;
 use crate::protocol::Publication;
@@ -14,6 +14,7 @@ use crate::protocol::centrifuge::{
     DisconnectCode, ErrorCode, Reply, ReplyBody, SubRefresh, Subscribe, SubscribeResult,
 };
 use crate::protocol::position::Start;
+use crate::session::environment::TokenRefusal;
 use crate::session::hooks::Subscription as Approved;
 use crate::session::permission::Action;
 use bytes::Bytes;
@@ -33,7 +34,7 @@ impl<S: Sink> Caller<'_, S> {
         if subscriptions.len() >= SUBSCRIPTIONS_MAX {
             return Err(ErrorCode::LimitExceeded.into());
         }
-        let claims = self.subscription_claims(&request.token, &request.channel)?;
+        let claims = self.subscription_claims(&request.token, &request.channel, ErrorCode::PermissionDenied.into())?;
         let approved = match self.check(Action::Subscribe, &channel, claims.is_some(), false)? {
             Permission::Given => Approved::default(),
             Permission::OfApplication => {
@@ -88,7 +89,7 @@ impl<S: Sink> Caller<'_, S> {
         if subscriptions.find(&request.channel).is_none() {
             return Err(ErrorCode::PermissionDenied.into());
         }
-        let claims = self.subscription_claims(&request.token, &request.channel)?;
+        let claims = self.subscription_claims(&request.token, &request.channel, DisconnectCode::InvalidToken.into())?;
         let expires_at = claims.and_then(|claims| claims.connection_expires);
         subscriptions.set_expiry(&request.channel, expires_at);
         self.note_expiries(&subscriptions);
@@ -100,13 +101,18 @@ impl<S: Sink> Caller<'_, S> {
         self.environment.clients().set_due(self.client.id, subscriptions.ends_at());
     }
 
-    /// Verifies the token of a subscription, which has to be for this user and this channel.
-    fn subscription_claims(&self, token: &str, channel: &str) -> Result<Option<Claims>, Failure> {
+    /// Verifies the token of a subscription, which has to be for this user and this channel. `invalid` is the answer
+    /// to one that is no token of ours.
+    fn subscription_claims(&self, token: &str, channel: &str, invalid: Failure) -> Result<Option<Claims>, Failure> {
         if token.is_empty() {
             return Ok(None);
         }
-        let claims = self.environment.verify(token)?;
-        if claims.user != self.client.user || claims.channel.as_deref() != Some(channel) {
+        let claims = self.environment.verify(token).map_err(|refusal| match refusal {
+            TokenRefusal::Invalid(_) => invalid,
+            TokenRefusal::Expired | TokenRefusal::KeyPending => refusal.into(),
+        })?;
+        if claims.user.as_ref().map(UserId::as_str) != self.client.user() || claims.channel.as_deref() != Some(channel)
+        {
             return Err(DisconnectCode::InvalidToken.into());
         }
         Ok(Some(claims))

@@ -52,7 +52,9 @@ impl Application {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let (count, requests) = watch::channel(Vec::new());
-        let (answer, count, released) = (Arc::new(answer), Arc::new(count), Arc::new(Notify::new()));
+        // Of one type for all tests, so that what serves it is compiled once.
+        let answer: Arc<Answer> = Arc::new(answer);
+        let (count, released) = (Arc::new(count), Arc::new(Notify::new()));
         let release = Arc::clone(&released);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -84,9 +86,9 @@ impl Application {
     }
 }
 
-async fn serve<A: Fn(&Request) -> Reply>(
+async fn serve(
     mut stream: TcpStream,
-    answer: Arc<A>,
+    answer: Arc<Answer>,
     count: Arc<watch::Sender<Vec<Request>>>,
     released: Arc<Notify>,
 ) {

@@ -69,7 +69,7 @@ pub(crate) struct TestServer {
 
 /// Starts a server on a free port with the defaults, changed by `tweak`. It ends no connection because of the time that
 /// the test takes, unless `tweak` says so.
-pub(crate) async fn start(tweak: impl FnOnce(&mut Config)) -> TestServer {
+pub(crate) fn start(tweak: impl FnOnce(&mut Config)) -> impl Future<Output = TestServer> {
     let mut config = Config { addr: vec!["127.0.0.1:0".parse().unwrap()], ..Config::default() };
     let limits = &mut config.limits;
     limits.outbox_stall_max = NEVER;
@@ -79,6 +79,12 @@ pub(crate) async fn start(tweak: impl FnOnce(&mut Config)) -> TestServer {
     // Most tests that read the metrics are not about who may.
     config.access.metrics = MetricsAccess::Public;
     tweak(&mut config);
+    run(config)
+}
+
+/// Runs a server. Apart from [`start`], of which the compiler makes one for each `tweak`: a server in each would be
+/// most of what there is to compile.
+async fn run(config: Config) -> TestServer {
     let config = config.complete(1, 10_000).unwrap();
     let server = Server::bind(&config).await.unwrap();
     let (addr, internal, hub) = (server.addr().unwrap(), server.internal_addr(), server.hub().clone());

@@ -124,6 +124,8 @@ pub(crate) enum ProtocolName {
     Numbered,
     /// The Centrifuge client protocol v2, JSON.
     Centrifuge,
+    /// The same in Protobuf.
+    CentrifugeProtobuf,
     /// Any other protocol of text messages: see --subprotocol, --hello, --ready, --publish, --marker.
     Custom,
 }
@@ -226,6 +228,7 @@ impl Common {
             (ProtocolName::Plain, None) => Ok(Protocol::Plain),
             (ProtocolName::Numbered, None) => Ok(Protocol::Numbered),
             (ProtocolName::Centrifuge, None) => Ok(Protocol::Centrifuge),
+            (ProtocolName::CentrifugeProtobuf, None) => Ok(Protocol::CentrifugeProtobuf),
             (ProtocolName::Custom, _) => {
                 let publish = self.publish.clone().filter(|text| text != PUBLISH_API);
                 let publish = publish.unwrap_or_else(|| RECORD.to_owned());

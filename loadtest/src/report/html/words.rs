@@ -172,6 +172,7 @@ pub(super) const fn protocol(config: &Config) -> &'static str {
         Protocol::Plain => "plain text",
         Protocol::Numbered => "numbered lines",
         Protocol::Centrifuge => "Centrifuge protocol",
+        Protocol::CentrifugeProtobuf => "Centrifuge protocol in Protobuf",
         Protocol::Custom(_) => "a protocol of its own",
     }
 }
