@@ -1,7 +1,7 @@
 //! The command: runs what the first argument names, a hub if it names nothing.
 
 use super::exit::{EXIT_USAGE, fail_with, print_text};
-use super::{check, check_token, gen_token, hub, import, sources};
+use super::{check, check_token, cluster, gen_token, hub, import, sources};
 use crate::config::command::{COMMANDS, command_list};
 use crate::config::doc;
 use crate::config::suggestion::suggestion;
@@ -66,6 +66,10 @@ pub fn run(env: ProcessEnv) -> ExitCode {
         "check-token" => {
             arguments.remove(1);
             check_token::check_token(arguments, variables)
+        }
+        "cluster" => {
+            arguments.remove(1);
+            cluster::cluster(arguments, variables)
         }
         "import" => {
             arguments.remove(1);

@@ -33,7 +33,7 @@ impl Level {
     /// Changes what is logged.
     pub(super) fn set(&self, filter: &LogFilter) {
         // It fails only after the log has ended.
-        let _ = self.filter.reload(EnvFilter::new(filter.as_str()));
+        let _ = self.filter.reload(self::filter(filter));
     }
 
     /// Returns a future that logs how many lines were left out or lost, to be run until the process ends.
@@ -49,6 +49,12 @@ impl fmt::Debug for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Level")
     }
+}
+
+/// Returns what a filter lets through. The library of NATS speaks only where the filter names it: it has a line for each
+/// attempt and each dropped message, and we have our own.
+fn filter(filter: &LogFilter) -> EnvFilter {
+    EnvFilter::new(format!("async_nats=off,{}", filter.as_str()))
 }
 
 /// The thread that writes lines. Dropping this writes the last lines and sends the last traces.
@@ -79,7 +85,7 @@ async fn report_lost(lost: ErrorCounter, metrics: Arc<Metrics>) {
 /// Traces cannot be sent.
 pub(super) fn start(logging: &LogConfig, is_plain: bool) -> anyhow::Result<(Level, Writer)> {
     let limit = LogLimit::default();
-    let (filter, handle) = reload::Layer::new(EnvFilter::new(logging.log.as_str()));
+    let (filter, handle) = reload::Layer::new(filter(&logging.log));
     let (writer, worker) =
         NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING_MAX).finish(std::io::stderr());
     let lost = writer.error_counter();

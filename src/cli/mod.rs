@@ -5,6 +5,7 @@ mod hub;
 
 mod check;
 mod check_token;
+mod cluster;
 mod exit;
 mod gen_token;
 mod import;

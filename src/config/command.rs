@@ -19,12 +19,13 @@ const CONFIG_VARIABLE: &str = super::variables::CONFIG;
 pub(super) const USAGE: &str = "throng [OPTIONS]\n       throng COMMAND";
 
 /// The commands, each with what it does.
-pub const COMMANDS: [(&str, &str); 8] = [
+pub const COMMANDS: [(&str, &str); 9] = [
     ("check-config [FILE]", "check the settings, and say where each comes from"),
     ("default-config", "print a file with every setting at its default"),
     ("config-doc", "print the reference of the settings"),
     ("gen-token", "make a token (JWT) for a user, to try a hub without an issuer"),
     ("check-token TOKEN", "show what is in a token, and whether it is valid"),
+    ("cluster init|check", "make the streams of a cluster, or say what differs"),
     ("import centrifugo FILE", "print the file that corresponds to one of Centrifugo"),
     ("top", "show a running hub, live"),
     ("help [COMMAND]", "print the help of a command"),

@@ -8,30 +8,58 @@ pub mod replies;
 
 use crate::config::ChannelOptions;
 use crate::hub::{
-    Channel, Command, ConnectionId, Credits, DirectoryFull, EncodeOpening, Full, HistoryPage, HistoryQuery, Hub,
-    Members, NoCredit, Opening, PresenceStats, PublishError, Published, Sink, SubscribeError, SubscribeOptions,
-    Subscribed, UnknownPosition,
+    Channel, Command, ConnectionId, Credits, DirectoryFull, EncodeOpening, Full, HistoryOptions, HistoryPage,
+    HistoryQuery, Hub, Members, NoCredit, Opening, PresenceStats, PublishError, Published, Sink, SubscribeError,
+    SubscribeOptions, Subscribed, UnknownPosition,
 };
 use crate::metrics::Metrics;
 use crate::protocol::{ChannelName, Payload};
 use bytes::Bytes;
-use nats::Nats;
+use nats::publisher::Refused;
+use nats::{Nats, NotFollowed, Unusable};
 use replies::ReplyBudget;
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use thiserror::Error;
 use tokio::time::Instant;
 
 /// Bytes that a reply to a subscription without publications has at most, but for data that its token asks for.
 const REPLY_OF_SUBSCRIBE: usize = 512;
 
 /// Why a subscription was not made.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum NotSubscribed {
     /// There is no place for it.
+    #[error(transparent)]
     Full(Full),
     /// Its client does not want it: it cannot get everything that it missed.
+    #[error("the client does not want it")]
     Declined,
+    /// The hub cannot say where the channel stands, since it does not follow its partition yet.
+    #[error("the hub does not follow the channel: NATS does not answer")]
+    NotFollowed,
+}
+
+/// Why something was not published.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+pub enum NotPublished {
+    /// The channel would be one too many.
+    #[error(transparent)]
+    Full(#[from] DirectoryFull),
+    /// The cluster did not take it.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+}
+
+/// Why a history was not read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NotRead {
+    /// The position is not of this incarnation of the channel.
+    UnknownPosition,
+    /// The hub does not follow its partition yet.
+    NotFollowed,
 }
 
 /// Where the order of the channels is decided. Cloning counts a reference.
@@ -65,7 +93,7 @@ impl<S: Sink> Engine<S> {
     ///
     /// # Errors
     ///
-    /// [`Full`] when the channel does not exist and would be one too many, or has too many subscribers.
+    /// [`NotSubscribed`] says why there is no place for it.
     ///
     /// # Cancel safety
     ///
@@ -75,7 +103,8 @@ impl<S: Sink> Engine<S> {
         id: ConnectionId,
         name: &ChannelName,
         mut options: SubscribeOptions,
-    ) -> Result<Subscribed, Full> {
+    ) -> Result<Subscribed, NotSubscribed> {
+        self.prepare(name, &options).await?;
         let hub = self.hub();
         let mut bytes = 0;
         loop {
@@ -83,7 +112,7 @@ impl<S: Sink> Engine<S> {
             options.now = self.time_of_day();
             match hub.subscribe(id, name, &options, credit) {
                 Ok(subscribed) => return Ok(subscribed),
-                Err(SubscribeError::Full(full)) => return Err(full),
+                Err(SubscribeError::Full(full)) => return Err(NotSubscribed::Full(full)),
                 Err(SubscribeError::Credit { bytes: needed }) => bytes = needed,
                 // Only an opening can be declined, and there is none.
                 Err(SubscribeError::Declined) => bytes = 0,
@@ -109,6 +138,7 @@ impl<S: Sink> Engine<S> {
         budget: &ReplyBudget,
         encode: EncodeOpening<'_>,
     ) -> Result<Subscribed, NotSubscribed> {
+        self.prepare(name, &options).await?;
         let mut bytes = REPLY_OF_SUBSCRIBE;
         loop {
             // The permit first, because it waits for the client: nothing of a shard may be held meanwhile.
@@ -121,6 +151,14 @@ impl<S: Sink> Engine<S> {
                 Err(SubscribeError::Declined) => return Err(NotSubscribed::Declined),
                 Err(SubscribeError::Credit { bytes: needed }) => bytes = needed,
             }
+        }
+    }
+
+    /// Fetches what a subscription needs, if it is elsewhere.
+    async fn prepare(&self, name: &ChannelName, options: &SubscribeOptions) -> Result<(), NotSubscribed> {
+        match self {
+            Self::Memory(_) => Ok(()),
+            Self::Nats(nats) => Ok(nats.prepare(name, &options.channel, options.since).await?),
         }
     }
 
@@ -154,22 +192,34 @@ impl<S: Sink> Engine<S> {
     ///
     /// # Errors
     ///
-    /// [`NoCredit`] when a shard has no room: use [`Engine::publish`].
+    /// [`NoCredit`] when a shard has no room, or the order is decided elsewhere: use [`Engine::publish`].
     pub fn try_publish(&self, channel: &Arc<Channel>, payload: &Payload) -> Result<u64, NoCredit> {
-        self.hub().publish(channel, payload, &mut self.credits(payload))
+        match self {
+            Self::Nats(_) if !channel.name().is_private() => Err(NoCredit { shard: 0 }),
+            Self::Memory(_) | Self::Nats(_) => self.hub().publish(channel, payload, &mut self.credits(payload)),
+        }
     }
 
     /// Publishes as soon as every shard has room, and returns the publication's number in the channel.
     ///
+    /// # Errors
+    ///
+    /// [`Refused`] if the cluster does not take it.
+    ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives the collected credits back; nothing is published.
-    pub async fn publish(&self, channel: &Arc<Channel>, payload: &Payload) -> u64 {
+    /// Dropping the future gives the collected credits back; nothing is published, but perhaps in a cluster.
+    pub async fn publish(&self, channel: &Arc<Channel>, payload: &Payload) -> Result<u64, Refused> {
+        if let Self::Nats(nats) = self
+            && !channel.name().is_private()
+        {
+            return nats.publish(channel.name(), self.time_of_day(), payload).await.map(|stored| stored.offset);
+        }
         let mut credits = self.credits(payload);
         loop {
             // The set of shards may change while one is waited for, so every attempt looks at it anew.
             match self.hub().publish(channel, payload, &mut credits) {
-                Ok(offset) => return offset,
+                Ok(offset) => return Ok(offset),
                 Err(NoCredit { shard }) => self.wait(&mut credits, shard).await,
             }
         }
@@ -180,22 +230,27 @@ impl<S: Sink> Engine<S> {
     ///
     /// # Errors
     ///
-    /// [`DirectoryFull`] when the channel would be one too many.
+    /// [`NotPublished`] when the channel would be one too many, or the cluster does not take it.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives the collected credits back; nothing is published.
+    /// Dropping the future gives the collected credits back; nothing is published, but perhaps in a cluster.
     pub async fn publish_to(
         &self,
         name: &ChannelName,
         options: &Arc<ChannelOptions>,
         payload: &Payload,
-    ) -> Result<Option<Published>, DirectoryFull> {
+    ) -> Result<Option<Published>, NotPublished> {
+        if let Self::Nats(nats) = self {
+            let published = nats.publish(name, self.time_of_day(), payload).await?;
+            let is_kept = HistoryOptions::of(options).is_on();
+            return Ok(Some(Published { epoch: published.epoch.filter(|_| is_kept), ..published }));
+        }
         let mut credits = self.credits(payload);
         loop {
             match self.hub().publish_to(name, options, payload, &mut credits) {
                 Ok(published) => return Ok(published),
-                Err(PublishError::Full(full)) => return Err(full),
+                Err(PublishError::Full(full)) => return Err(full.into()),
                 Err(PublishError::Credit(NoCredit { shard })) => self.wait(&mut credits, shard).await,
             }
         }
@@ -205,9 +260,22 @@ impl<S: Sink> Engine<S> {
     ///
     /// # Errors
     ///
-    /// [`UnknownPosition`] when `since` is not of this incarnation of the channel.
-    pub fn history(&self, name: &ChannelName, query: HistoryQuery) -> Result<Option<HistoryPage>, UnknownPosition> {
-        self.hub().history(name, query, self.time_of_day())
+    /// [`NotRead`] says why it is not read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn history(
+        &self,
+        name: &ChannelName,
+        options: &Arc<ChannelOptions>,
+        query: HistoryQuery,
+    ) -> Result<Option<HistoryPage>, NotRead> {
+        if let Self::Nats(nats) = self {
+            nats.prepare_history(name, options, query).await.map_err(|_| NotRead::NotFollowed)?;
+        }
+        let page = self.hub().history(name, query, self.time_of_day());
+        page.map_err(|UnknownPosition| NotRead::UnknownPosition)
     }
 
     /// Returns who is in a channel; nobody where its namespace has no presence.
@@ -229,8 +297,22 @@ impl<S: Sink> Engine<S> {
     }
 
     /// Drops what a channel keeps.
-    pub fn remove_history(&self, name: &ChannelName) {
-        self.hub().remove_history(name);
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] if the cluster does not take it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future may leave it done.
+    pub async fn remove_history(&self, name: &ChannelName) -> Result<(), Refused> {
+        match self {
+            Self::Memory(hub) => {
+                hub.remove_history(name);
+                Ok(())
+            }
+            Self::Nats(nats) => nats.remove_history(name).await,
+        }
     }
 
     /// Drops from some channels what is too old, see [`Hub::sweep_histories`].
@@ -248,6 +330,22 @@ impl<S: Sink> Engine<S> {
         }
     }
 
+    /// Keeps the hub a part of its cluster, for ever; without one there is nothing to do.
+    ///
+    /// # Errors
+    ///
+    /// [`Unusable`] if the streams are not what the configuration says.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends it.
+    pub async fn run(&self) -> Result<Infallible, Unusable> {
+        match self {
+            Self::Memory(_) => std::future::pending().await,
+            Self::Nats(nats) => nats.run().await,
+        }
+    }
+
     fn credits(&self, payload: &Payload) -> Credits<'_, S> {
         self.hub().credits(payload.len()).arrived(self.now())
     }
@@ -258,6 +356,12 @@ impl<S: Sink> Engine<S> {
         let credit = credits.wait(shard).await;
         Metrics::add(&process.credit_wait_micros, micros(start.elapsed()));
         credits.keep(credit);
+    }
+}
+
+impl From<NotFollowed> for NotSubscribed {
+    fn from(NotFollowed: NotFollowed) -> Self {
+        Self::NotFollowed
     }
 }
 

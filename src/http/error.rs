@@ -74,6 +74,8 @@ pub(crate) enum RequestError {
     TooManyChannels,
     #[error("Service Unavailable: the channel has reached its limit of subscribers\n")]
     ChannelFull,
+    #[error("Service Unavailable: the hub is not part of its cluster yet\n")]
+    Cluster,
     #[error("Service Unavailable: the hub is stopping\n")]
     Stopping,
 }
@@ -99,6 +101,7 @@ impl RequestError {
             | Self::Full
             | Self::TooManyChannels
             | Self::ChannelFull
+            | Self::Cluster
             | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -115,6 +118,7 @@ impl RequestError {
             | Self::Full
             | Self::TooManyChannels
             | Self::ChannelFull
+            | Self::Cluster
             | Self::Stopping => Some(5),
             Self::BadRequest(_)
             | Self::BadChannel(_)
@@ -157,6 +161,7 @@ impl RequestError {
             Self::ChannelFull => Refusal::ChannelFull,
             Self::UnknownNamespace(_) => Refusal::Namespace,
             Self::Denied(_) => Refusal::Permission,
+            Self::Cluster => Refusal::Cluster,
             Self::Stopping => Refusal::Stopping,
         }
     }

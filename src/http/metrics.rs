@@ -5,6 +5,7 @@ use super::methods::read_only;
 use super::metrics_format::{self, Format};
 use super::process_metrics::ProcessMetrics;
 use super::response::{HttpResponse, set_header, text, with_body};
+use crate::engine::Engine;
 use crate::metrics::{LATENCY_BOUNDS, LatencyHistogram, Metric, MetricKind, ProcessCounts, Read, ShardCounts};
 use crate::operation::idempotency::IdempotencyCounts;
 use crate::operation::lifecycle::Stage;
@@ -99,7 +100,7 @@ impl Snapshot {
     fn collect(state: &State) -> Self {
         let hub = state.hub();
         Self {
-            state: gauges(state).into_iter().chain(certificate(state)).collect(),
+            state: gauges(state).into_iter().chain(certificate(state)).chain(broker(state)).collect(),
             process: hub.metrics().process.read(),
             shards: hub.metrics().shards().iter().map(|shard| shard.read()).collect(),
             inboxes: (0..hub.shards()).map(|shard| hub.inbox(shard).depth() as u64).collect(),
@@ -120,6 +121,29 @@ fn certificate(state: &State) -> Option<StateGauge> {
     let seconds = not_after.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let name = "tls_certificate_not_after_timestamp_seconds";
     Some(StateGauge { name, help: "When the certificate expires, Unix time", value: seconds })
+}
+
+/// Returns how the hub stands with NATS, if it is part of a cluster.
+fn broker(state: &State) -> Vec<StateGauge> {
+    let Engine::Nats(nats) = &state.engine else { return Vec::new() };
+    let broker = nats.broker();
+    let (requests, follow) = (nats.requests().state(), nats.follow().state());
+    let dropped = requests.borrow().dropped + follow.borrow().dropped;
+    let gauge = |name, help, value| StateGauge { name, help, value };
+    vec![
+        gauge("broker_up", "1 if beacons come back from NATS", u64::from(broker.is_up)),
+        gauge(
+            "follow_silence_seconds",
+            "Time since something came of the partition that is silent for longest",
+            broker.silence.as_secs(),
+        ),
+        gauge("follow_dropped", "Messages of NATS dropped since the start because too many waited", dropped),
+        gauge(
+            "nats_connects",
+            "Connections to NATS made since the start; a hub has two",
+            requests.borrow().connects + follow.borrow().connects,
+        ),
+    ]
 }
 
 fn gauges(state: &State) -> Vec<StateGauge> {

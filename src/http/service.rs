@@ -62,12 +62,11 @@ impl HttpService {
             _ => None,
         };
         if let Some(route) = route {
-            let response = self.upgrade(request, route).unwrap_or_else(|error| {
+            return self.upgrade(request, route).unwrap_or_else(|error| {
                 let mut response = error.respond(&self.state, self.peer.addr.addr);
                 set_header(&mut response, header::SEC_WEBSOCKET_VERSION, "13");
-                response
+                ResponseFuture::ready(response)
             });
-            return ResponseFuture::ready(response);
         }
         let host = match self.check_host(&request) {
             Ok(host) => host,
@@ -129,17 +128,24 @@ impl HttpService {
     }
 
     /// Accepts a WebSocket, keeps what it needs after the response, and returns the 101.
-    fn upgrade(&self, mut request: Request<Incoming>, route: Route) -> Result<HttpResponse, RequestError> {
+    fn upgrade(&self, mut request: Request<Incoming>, route: Route) -> Result<ResponseFuture, RequestError> {
         if request.method() == Method::OPTIONS {
             self.check_host(&request)?;
-            return Ok(methods::options(handshake::METHODS));
+            return Ok(ResponseFuture::ready(methods::options(handshake::METHODS)));
         }
         let is_loopback = self.is_loopback(request.headers());
         let addr = self.client_address(request.headers());
         let client = Client { addr, is_loopback, is_counted: self.peer.is_counted };
         let (response, pending) = upgrade::accept(&self.state, &mut request, route, client)?;
+        let preparation = pending.preparation();
         self.pending_upgrade.replace(Some(pending));
-        Ok(response)
+        Ok(match preparation {
+            Some(preparation) => ResponseFuture::boxed(async move {
+                preparation.await;
+                response
+            }),
+            None => ResponseFuture::ready(response),
+        })
     }
 
     /// Returns the address of the client behind the request.

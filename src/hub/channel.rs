@@ -6,12 +6,12 @@
 
 use super::ConnectionId;
 use super::channel_key::ChannelKey;
-use super::history::{Budget, History, HistoryOptions};
+use super::history::{Budget, History, HistoryOptions, Origin};
 use super::id::SHARDS_MAX;
 use super::presence::{Event, Members, Presence};
 use crate::config::ChannelOptions;
 use crate::protocol::channel_name::ChannelName;
-use crate::protocol::position::{Epoch, Position};
+use crate::protocol::position::Position;
 use crate::protocol::presence::Profile;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -37,7 +37,8 @@ pub struct ChannelStats {
 /// What the lock protects.
 #[derive(Debug)]
 pub(super) struct Order {
-    /// Number of the newest publication; the first is 1.
+    /// Number of the newest publication; the first is 1. Where a log numbers them, the sequence number up to which it
+    /// is known that there is no other.
     pub(super) offset: u64,
     /// Subscribers per shard.
     subscribers: SmallVec<[u32; 4]>,
@@ -57,14 +58,14 @@ pub(super) struct Order {
 }
 
 impl Channel {
-    /// Returns a channel without subscribers. `epoch` names the incarnation with this key.
+    /// Returns a channel without subscribers. `origin` says where its history begins.
     pub(super) fn new(
         name: ChannelName,
         options: &Arc<ChannelOptions>,
-        epoch: impl FnOnce(ChannelKey) -> Epoch,
+        origin: impl FnOnce() -> Origin,
     ) -> Self {
         let (key, kept) = (ChannelKey::next(), HistoryOptions::of(options));
-        let history = kept.is_on().then(|| Box::new(History::new(epoch(key), kept, 0)));
+        let history = kept.is_on().then(|| Box::new(History::new(origin(), kept, 0)));
         let mut order = Order {
             offset: 0,
             subscribers: SmallVec::new(),
@@ -140,6 +141,11 @@ impl Channel {
         order.close_if_unused()
     }
 
+    /// Returns the offset after which its history has everything; `None` without history.
+    pub(super) fn history_floor(&self) -> Option<u64> {
+        self.order.lock().history.as_ref().map(|history| history.floor())
+    }
+
     /// Runs `f` at one point of the channel's order.
     pub(super) fn in_order<R>(&self, f: impl FnOnce(&mut Order) -> R) -> R {
         f(&mut self.order.lock())
@@ -164,7 +170,7 @@ impl Order {
     }
 
     /// Follows these options from here on, unless it follows newer ones.
-    pub(super) fn follow(&mut self, options: &Arc<ChannelOptions>, budget: &Budget, epoch: impl FnOnce() -> Epoch) {
+    pub(super) fn follow(&mut self, options: &Arc<ChannelOptions>, budget: &Budget, origin: impl FnOnce() -> Origin) {
         // A handshake may have begun before a reload and end after it: what it found is no longer true.
         if Arc::ptr_eq(&self.options, options) || options.revision < self.options.revision {
             return;
@@ -178,7 +184,7 @@ impl Order {
                 budget.count(history.bytes(), 0);
                 self.history = None;
             }
-            (None, true) => self.history = Some(Box::new(History::new(epoch(), kept, self.offset))),
+            (None, true) => self.history = Some(Box::new(History::new(origin(), kept, self.offset))),
             (None, false) => {}
         }
     }
@@ -256,7 +262,7 @@ impl Order {
     }
 
     /// Closes the channel if it has no subscribers and keeps nothing.
-    fn close_if_unused(&mut self) -> bool {
+    pub(super) fn close_if_unused(&mut self) -> bool {
         self.is_closed = self.shards.is_empty() && self.history.as_ref().is_none_or(|history| history.is_empty());
         self.is_closed
     }
@@ -266,7 +272,15 @@ impl Order {
         self.change_history(budget, |history| history.trim(now));
     }
 
-    fn change_history<R>(&mut self, budget: &Budget, change: impl FnOnce(&mut History) -> R) -> Option<R> {
+    /// Notes that nothing was published since, up to this offset.
+    pub(super) fn advance(&mut self, offset: u64) {
+        if offset > self.offset {
+            self.offset = offset;
+            self.history.iter_mut().for_each(|history| history.advance(offset));
+        }
+    }
+
+    pub(super) fn change_history<R>(&mut self, budget: &Budget, change: impl FnOnce(&mut History) -> R) -> Option<R> {
         let history = self.history.as_mut()?;
         let before = history.bytes();
         let result = change(history);

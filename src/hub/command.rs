@@ -81,6 +81,11 @@ pub enum Command<S> {
         /// Who has joined and left.
         events: Arc<[PresenceEvent]>,
     },
+    /// Publications of a channel that its subscribers should have got here cannot be had any more.
+    DeclareGap {
+        /// The channel.
+        channel: ChannelKey,
+    },
     /// The peer sent a ping with this body.
     Ping {
         /// The connection to answer.

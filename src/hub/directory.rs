@@ -6,13 +6,15 @@
 //! for ever. Every function returns owned values.
 
 use super::channel::Channel;
+use super::history::Origin;
+use super::partition::{Partition, Partitions};
 use crate::config::ChannelOptions;
 use crate::protocol::Epoch;
 use crate::protocol::channel_name::ChannelName;
-use dashmap::DashMap;
+use dashmap::{DashMap, Entry};
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use thiserror::Error;
 
 /// The hub has all the channels it may have.
@@ -32,6 +34,8 @@ pub struct Directory {
     seed: RandomState,
     /// How many channels that had publications are gone, by the hash of their names.
     lives: Box<[AtomicU64]>,
+    /// Those of the cluster.
+    partitions: OnceLock<Arc<Partitions>>,
 }
 
 /// Parts of the names for which gone channels are counted: 8 KiB, and a part is seldom shared.
@@ -40,7 +44,13 @@ const LIVES: usize = 1024;
 impl Directory {
     pub(super) fn new(channels_max: usize) -> Self {
         let lives = (0..LIVES).map(|_| AtomicU64::new(0)).collect();
-        Self { channels: DashMap::new(), channels_max: channels_max.into(), seed: RandomState::new(), lives }
+        Self {
+            channels: DashMap::new(),
+            channels_max: channels_max.into(),
+            seed: RandomState::new(),
+            lives,
+            partitions: OnceLock::new(),
+        }
     }
 
     /// Returns the channel of that name, and creates it if there is none.
@@ -62,7 +72,7 @@ impl Directory {
         }
         let channel = self.channels.entry(name.clone()).or_insert_with(|| {
             // The text of the name is shared with the key of the map.
-            Arc::new(Channel::new(name.clone(), options, |_| self.epoch(name)))
+            Arc::new(Channel::new(name.clone(), options, || self.origin(name, options)))
         });
         Ok(Arc::clone(&channel))
     }
@@ -76,7 +86,7 @@ impl Directory {
     ///
     /// It is that of the last one with this name if nothing was published in it: a client that was there alone is not
     /// told that it may have missed something, and nothing has to be kept for it.
-    pub(super) fn epoch(&self, name: &ChannelName) -> Epoch {
+    fn epoch(&self, name: &ChannelName) -> Epoch {
         // Acquire: comes after the increment by whoever has removed the channel of that name from the map.
         let lives = self.lives_of(name).load(Ordering::Acquire);
         Epoch::new(self.seed.hash_one((name, lives)).max(1))
@@ -85,6 +95,48 @@ impl Directory {
     fn lives_of(&self, name: &ChannelName) -> &AtomicU64 {
         let part = self.seed.hash_one(name) % LIVES as u64;
         &self.lives[usize::try_from(part).unwrap_or_default()]
+    }
+
+    /// Returns the channel of that name. If there is none, runs `note`, and nobody can open it meanwhile.
+    pub(super) fn get_or_note(&self, name: &ChannelName, note: impl FnOnce()) -> Option<Arc<Channel>> {
+        match self.channels.entry(name.clone()) {
+            Entry::Occupied(channel) => Some(Arc::clone(channel.get())),
+            Entry::Vacant(_) => {
+                note();
+                None
+            }
+        }
+    }
+
+    /// Returns the channels of a partition.
+    pub(super) fn channels_of(&self, partition: &Partition) -> Vec<Arc<Channel>> {
+        let is_in = |channel: &Arc<Channel>| {
+            self.partition(channel.name()).is_some_and(|known| known.index() == partition.index())
+        };
+        let mut channels = self.channels();
+        channels.retain(is_in);
+        channels
+    }
+
+    /// Returns where the history of a channel begins that begins now.
+    pub(super) fn origin(&self, name: &ChannelName, options: &ChannelOptions) -> Origin {
+        match self.partition(name) {
+            None => Origin { epoch: self.epoch(name), floor: None },
+            Some(partition) => {
+                partition.follow_revision(options.revision);
+                partition.origin()
+            }
+        }
+    }
+
+    pub(super) fn set_partitions(&self, partitions: &Arc<Partitions>) {
+        // The first ones stay.
+        let _ = self.partitions.set(Arc::clone(partitions));
+    }
+
+    /// Returns the partition of a channel; `None` if this hub numbers its publications.
+    pub(super) fn partition(&self, name: &ChannelName) -> Option<&Partition> {
+        self.partitions.get().filter(|_| !name.is_private()).map(|partitions| partitions.of(name))
     }
 
     /// Returns whether the channel exists or may be created. Only a hint: the answer may change before the channel is
@@ -101,9 +153,15 @@ impl Directory {
 
     /// Removes a channel, unless a newer one has its name by now.
     pub(super) fn forget(&self, channel: &Arc<Channel>) {
-        // Before it can be opened anew: an epoch in which something was published is never used again.
-        if channel.stats().publications > 0 {
-            self.lives_of(channel.name()).fetch_add(1, Ordering::Release);
+        // Before it can be opened anew.
+        match self.partition(channel.name()) {
+            // What it has dropped is not known to the next one either.
+            Some(partition) => channel.history_floor().into_iter().for_each(|floor| partition.raise_floor(floor)),
+            // An epoch in which something was published is never used again.
+            None if channel.stats().publications > 0 => {
+                self.lives_of(channel.name()).fetch_add(1, Ordering::Release);
+            }
+            None => {}
         }
         self.channels.remove_if(channel.name(), |_, known| Arc::ptr_eq(known, channel));
     }

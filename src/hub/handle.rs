@@ -2,6 +2,7 @@
 //!
 //! Nothing here awaits: what would have to wait says for which credits.
 
+use super::channel::Order;
 use super::directory::Directory;
 use super::history::Budget;
 use super::inbox::{Credit, Inbox};
@@ -10,9 +11,10 @@ use super::observer::{Change, Observer};
 use super::occupancy::{Announcement, Changes};
 use super::placement::{Placement, SlotReservation};
 use super::shard::ShardParts;
-use super::{Command, ConnectionId, MessageShape, Shard, Sink};
+use super::{Command, ConnectionId, MessageShape, Partitions, Shard, Sink};
 use crate::config::{ChannelOptions, HubLimits, SocketLimits, TuningConfig};
 use crate::metrics::Metrics;
+use crate::protocol::ChannelName;
 use arc_swap::{ArcSwap, Guard};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -230,6 +232,24 @@ impl<S: Sink> Hub<S> {
     pub fn set_observer(&self, observer: impl Observer + 'static) {
         // A second one is dropped.
         let _ = self.parts.observer.set(Box::new(observer));
+    }
+
+    /// Lets the logs of these partitions decide the order of channels. Once, before anything is subscribed to; without
+    /// it the hub decides the order itself.
+    pub fn set_partitions(&self, partitions: &Arc<Partitions>) {
+        self.parts.directory.set_partitions(partitions);
+    }
+
+    /// Lets the order of a channel be as far as its partition is.
+    pub(super) fn catch_up(&self, order: &mut Order, name: &ChannelName) {
+        if let Some(partition) = self.parts.directory.partition(name) {
+            // The floor first: it is above `applied` only while a loss is told.
+            let (floor, applied) = (partition.floor(), partition.applied());
+            if floor > applied {
+                order.change_history(&self.parts.history, |history| history.raise_floor(floor));
+            }
+            order.advance(applied.max(floor));
+        }
     }
 
     /// Tells the observer of a change, if there is one.

@@ -3,9 +3,11 @@
 //! A deterministic machine: it takes commands and a `now`, and says what to write to whom. It does no I/O, reads no
 //! clock and never awaits; [`net`](crate::net) drives it, and a test can run a whole hub in one thread.
 
+pub mod deliver;
 pub mod handle;
 pub mod publish;
 pub mod read;
+pub mod recover;
 pub mod subscribe;
 
 pub mod channel;
@@ -15,6 +17,7 @@ pub mod history;
 mod keepers;
 pub mod observer;
 pub mod occupancy;
+pub mod partition;
 pub mod presence;
 
 pub mod id;
@@ -31,15 +34,18 @@ pub mod sink;
 pub use channel::Channel;
 pub use channel_key::ChannelKey;
 pub use command::{Command, MessageShape};
+pub use deliver::Delivered;
 pub use directory::DirectoryFull;
 pub use handle::Hub;
-pub use history::HistoryOptions;
+pub use history::{Backfill, HistoryOptions};
 pub use id::{ConnectionId, Slot};
 pub use inbox::Credit;
+pub use partition::{Partition, Partitions};
 pub use placement::SlotReservation;
 pub use presence::{Member, Members, PresenceStats};
 pub use publish::{Credits, NoCredit, PublishError, Published};
 pub use read::{HistoryPage, HistoryQuery, UnknownPosition};
+pub use recover::Coverage;
 pub use reply::ReplyPermit;
 pub use shard::Shard;
 pub use sink::{Sent, Sink, Wire};

@@ -126,7 +126,7 @@ impl<S: Sink> Hub<S> {
     }
 
     /// Does what keeping a publication has led to, which must not be done inside the order of a channel.
-    fn settle(&self, channel: &Arc<Channel>, kept: Kept) {
+    pub(super) fn settle(&self, channel: &Arc<Channel>, kept: Kept) {
         if kept.is_first {
             self.parts.keepers.register(channel);
         }
@@ -140,7 +140,7 @@ impl<S: Sink> Hub<S> {
 /// The credits for one publication, collected shard by shard; what is not spent goes back.
 pub struct Credits<'a, S: Sink> {
     hub: &'a Hub<S>,
-    held: ShardSet,
+    pub(super) held: ShardSet,
     bytes: usize,
     at: u64,
 }
@@ -152,7 +152,7 @@ impl<'a, S: Sink> Credits<'a, S> {
         self
     }
 
-    fn try_take(&mut self, shard: usize) -> Result<(), NoCredit> {
+    pub(super) fn try_take(&mut self, shard: usize) -> Result<(), NoCredit> {
         let Some(credit) = self.hub.inbox(shard).try_credit(self.bytes) else {
             self.release_above(shard);
             return Err(NoCredit { shard });

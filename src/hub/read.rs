@@ -43,8 +43,15 @@ impl<S: Sink> Hub<S> {
         query: HistoryQuery,
         now: u64,
     ) -> Result<Option<HistoryPage>, UnknownPosition> {
-        let Some(channel) = self.parts.directory.get(name) else { return Ok(None) };
+        let Some(channel) = self.parts.directory.get(name) else {
+            // Where a log numbers publications, a channel that keeps nothing stands where its partition does.
+            let Some(partition) = self.parts.directory.partition(name) else { return Ok(None) };
+            let position = Position { epoch: partition.epoch(), offset: partition.applied() };
+            check(query.since, position)?;
+            return Ok(Some(HistoryPage { publications: Vec::new(), position }));
+        };
         channel.in_order(|order| {
+            self.catch_up(order, name);
             order.expire_history(now, &self.parts.history);
             let (Some(position), Some(history)) = (order.position(), &order.history) else { return Ok(None) };
             let publications = read(history, position, query)?;
@@ -71,20 +78,22 @@ impl<S: Sink> Hub<S> {
 
 fn read(history: &History, top: Position, query: HistoryQuery) -> Result<Vec<Publication>, UnknownPosition> {
     let HistoryQuery { since, limit, is_reverse } = query;
-    if since.is_some_and(|since| since.epoch != top.epoch || since.offset > top.offset) {
-        return Err(UnknownPosition);
-    }
-    let oldest = top.offset - history.len() as u64;
-    let (after, until) = match (since, is_reverse) {
-        (Some(since), true) => (oldest, since.offset.saturating_sub(1).max(oldest)),
-        (Some(since), false) => (since.offset.max(oldest), top.offset),
-        (None, _) => (oldest, top.offset),
+    check(since, top)?;
+    let (from, until) = match (since, is_reverse) {
+        (Some(since), true) => (0, history.index_after(since.offset.saturating_sub(1))),
+        (Some(since), false) => (history.index_after(since.offset), history.len()),
+        (None, _) => (0, history.len()),
     };
-    let wanted = usize::try_from(until - after).unwrap_or(usize::MAX).min(limit);
-    let first = if is_reverse { until - wanted as u64 } else { after };
+    let wanted = (until - from).min(limit);
+    let first = if is_reverse { until - wanted } else { from };
     let mut publications: Vec<_> = history.from(first).take(wanted).collect();
     if is_reverse {
         publications.reverse();
     }
     Ok(publications)
+}
+
+fn check(since: Option<Position>, top: Position) -> Result<(), UnknownPosition> {
+    let is_known = since.is_none_or(|since| since.epoch == top.epoch && since.offset <= top.offset);
+    is_known.then_some(()).ok_or(UnknownPosition)
 }

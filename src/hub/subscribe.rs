@@ -175,7 +175,8 @@ impl<S: Sink> Hub<S> {
             // The push is under the lock: the subscription stands in the inbox where it stands in the order.
             let attempt = self.change_members(&channel, |order| {
                 let Parts { history, directory, .. } = &*self.parts;
-                order.follow(&options.channel, history, || directory.epoch(channel.name()));
+                order.follow(&options.channel, history, || directory.origin(name, &options.channel));
+                self.catch_up(order, name);
                 order.expire_history(options.now, history);
                 let was_vacant = order.shards().is_empty();
                 let attempt = add_subscriber(order, id, &channel, options, &mut opening, credit);
@@ -235,7 +236,7 @@ impl<S: Sink> Hub<S> {
         for channel in directory.channels() {
             if let Some(options) = find(channel.name()) {
                 self.change_members(&channel, |order| {
-                    order.follow(&options, history, || directory.epoch(channel.name()));
+                    order.follow(&options, history, || directory.origin(channel.name(), &options));
                 });
             }
         }

@@ -28,6 +28,22 @@ counters! {
         Counter presence_joins,
         /// Leaves that were told to the subscribers of a channel.
         Counter presence_leaves,
+        /// Partitions of the cluster that this hub follows.
+        Gauge partitions_followed,
+        /// Times that something was announced before what comes before it, which was fetched then.
+        Counter resyncs,
+        /// Publications and beacons that were fetched, because they were not announced or came before this hub followed.
+        Counter resync_messages,
+        /// Channels to whose subscribers was told that publications cannot be had any more.
+        Counter gaps_declared,
+        /// Announcements that came twice, and were dropped.
+        Counter duplicates_dropped,
+        /// Publications of channels that nobody is subscribed to on this hub, and that keep nothing.
+        Counter foreign_messages,
+        /// Times that a partition had a new epoch: its log was made anew, or has lost what it had acknowledged.
+        Counter epoch_changes,
+        /// Publications that were refused, because NATS did not acknowledge them or too many waited.
+        Counter publish_refused,
         /// Bytes of messages that have not arrived completely.
         Part partial_bytes,
         /// Connections that could not be accepted.

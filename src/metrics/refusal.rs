@@ -74,6 +74,8 @@ refusals! {
     Memory "memory",
     /// The process has no descriptor left.
     Descriptors "descriptors",
+    /// The hub is not part of its cluster yet.
+    Cluster "cluster",
     /// The hub is stopping.
     Stopping "stopping",
 }

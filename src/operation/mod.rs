@@ -15,6 +15,7 @@ mod usage;
 pub(crate) mod watchdog;
 
 pub(crate) mod api_key;
+pub(crate) mod cluster;
 pub(crate) mod environment;
 pub(crate) mod expiry;
 pub(crate) mod idempotency;

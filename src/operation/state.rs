@@ -28,7 +28,7 @@ pub(crate) struct State {
     /// The only owner of the settings of every layer above the hub; a reload replaces them as a whole.
     pub(crate) settings: ArcSwap<Config>,
     /// Made of the settings, so that a channel's options are one look-up.
-    pub(crate) namespaces: ArcSwap<Namespaces>,
+    pub(crate) namespaces: Arc<ArcSwap<Namespaces>>,
     pub(crate) lifecycle: Arc<Lifecycle>,
     pub(crate) keys: KeyCheck,
     pub(crate) tokens: Tokens,

@@ -54,6 +54,11 @@ pub fn skipped(publications: u64) -> Bytes {
     frame::encode(Opcode::Text, text.as_bytes())
 }
 
+/// Encodes the line that stands for publications that were lost; how many is not known.
+pub fn lost() -> Bytes {
+    Bytes::from_static(b" [throng] messages lost: the hub cannot get them any more\n")
+}
+
 /// Encodes the line that stands for data that is not text.
 pub fn not_text(bytes: usize) -> Bytes {
     let plural = if bytes == 1 { " left out: it is" } else { "s left out: they are" };

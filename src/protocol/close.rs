@@ -15,6 +15,8 @@ pub enum CloseReason {
     Protocol(ProtocolError),
     /// The outbox exceeded its bound in bytes or in time.
     SlowConsumer,
+    /// Publications of its channel were lost, and the channel's policy is to close.
+    InsufficientState,
     /// The peer did not answer a ping in time.
     NoPong,
     /// The peer sent control frames beyond the rate limit.
@@ -23,6 +25,10 @@ pub enum CloseReason {
     TooManyChannels,
     /// The channel has all the subscribers that it may have.
     ChannelFull,
+    /// What the client sent was not published: NATS did not acknowledge it.
+    NotPublished,
+    /// The hub is cut off from NATS, and another one may not be.
+    CutOff,
     /// The client published to a channel where it may not.
     PermissionDenied,
     /// The hub is stopping, or drains.
@@ -45,14 +51,17 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// One reason of every kind, for tests and for the metrics' fixed label set.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::Peer(None),
         Self::Protocol(ProtocolError::Unmasked),
         Self::SlowConsumer,
+        Self::InsufficientState,
         Self::NoPong,
         Self::TooManyRequests,
         Self::TooManyChannels,
         Self::ChannelFull,
+        Self::NotPublished,
+        Self::CutOff,
         Self::PermissionDenied,
         Self::Shutdown,
         Self::Shed,
@@ -70,9 +79,12 @@ impl CloseReason {
             Self::Peer(code) => code,
             Self::Protocol(error) => Some(error.close_code()),
             Self::SlowConsumer => Some(CloseCode::SLOW_CONSUMER),
+            Self::InsufficientState => Some(CloseCode::INSUFFICIENT_STATE),
             Self::NoPong => Some(CloseCode::NO_PONG),
             Self::TooManyRequests => Some(CloseCode::TOO_MANY_REQUESTS),
-            Self::TooManyChannels | Self::ChannelFull => Some(CloseCode::TRY_AGAIN_LATER),
+            Self::TooManyChannels | Self::ChannelFull | Self::NotPublished | Self::CutOff => {
+                Some(CloseCode::TRY_AGAIN_LATER)
+            }
             Self::PermissionDenied => Some(CloseCode::PERMISSION_DENIED),
             Self::Shutdown | Self::Shed => Some(CloseCode::SERVICE_RESTART),
             Self::Aged => Some(CloseCode::GOING_AWAY),
@@ -90,10 +102,13 @@ impl CloseReason {
             Self::Peer(_) => "",
             Self::Protocol(error) => error.reason(),
             Self::SlowConsumer => "slow consumer",
+            Self::InsufficientState => "insufficient state",
             Self::NoPong => "no pong",
             Self::TooManyRequests => "too many requests",
             Self::TooManyChannels => "too many channels",
             Self::ChannelFull => "channel is full",
+            Self::NotPublished => "not published",
+            Self::CutOff => "cut off from the cluster",
             Self::PermissionDenied => "permission denied",
             Self::Shutdown => "shutting down",
             Self::Shed => "moving to another server",
@@ -112,14 +127,17 @@ impl CloseReason {
     }
 
     /// The label of every kind of reason, in the order of [`CloseReason::index`].
-    pub const LABELS: [&'static str; 16] = [
+    pub const LABELS: [&'static str; 19] = [
         "peer",
         "protocol",
         "slow_consumer",
+        "insufficient_state",
         "no_pong",
         "too_many_requests",
         "too_many_channels",
         "channel_full",
+        "not_published",
+        "cut_off",
         "permission_denied",
         "shutdown",
         "shed",
@@ -137,19 +155,22 @@ impl CloseReason {
             Self::Peer(_) => 0,
             Self::Protocol(_) => 1,
             Self::SlowConsumer => 2,
-            Self::NoPong => 3,
-            Self::TooManyRequests => 4,
-            Self::TooManyChannels => 5,
-            Self::ChannelFull => 6,
-            Self::PermissionDenied => 7,
-            Self::Shutdown => 8,
-            Self::Shed => 9,
-            Self::Aged => 10,
-            Self::Expired => 11,
-            Self::Unsubscribed => 12,
-            Self::Disconnected(_) => 13,
-            Self::Centrifuge(_) => 14,
-            Self::Internal => 15,
+            Self::InsufficientState => 3,
+            Self::NoPong => 4,
+            Self::TooManyRequests => 5,
+            Self::TooManyChannels => 6,
+            Self::ChannelFull => 7,
+            Self::NotPublished => 8,
+            Self::CutOff => 9,
+            Self::PermissionDenied => 10,
+            Self::Shutdown => 11,
+            Self::Shed => 12,
+            Self::Aged => 13,
+            Self::Expired => 14,
+            Self::Unsubscribed => 15,
+            Self::Disconnected(_) => 16,
+            Self::Centrifuge(_) => 17,
+            Self::Internal => 18,
         }
     }
 }

@@ -15,6 +15,8 @@ impl CloseCode {
     pub const FORCE_DISCONNECT: Self = Self(4503);
     /// The connection has reached its maximum age.
     pub const GOING_AWAY: Self = Self(1001);
+    /// Publications were lost that the client should have got.
+    pub const INSUFFICIENT_STATE: Self = Self(4010);
     /// A bug of ours ended the connection.
     pub const INTERNAL_ERROR: Self = Self(1011);
     /// Text that is not UTF-8.

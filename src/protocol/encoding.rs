@@ -159,6 +159,11 @@ impl Encoding {
         matches!(self, Self::Lines | Self::NumberedLines)
     }
 
+    /// Encodes for a log that publications were lost; `None` where the protocol has no room for it.
+    pub fn lost(self) -> Option<Bytes> {
+        self.tells_missed().then(chat::lost)
+    }
+
     /// Returns the index of its protocol in [`Encoding::PROTOCOLS`].
     pub fn protocol(self) -> usize {
         match self {

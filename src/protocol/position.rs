@@ -42,6 +42,11 @@ impl Epoch {
         Self(number)
     }
 
+    /// Returns the number.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+
     /// Reads an epoch as it was written.
     pub fn parse(text: &str) -> Option<Self> {
         let is_hex = text.len() == 16 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));

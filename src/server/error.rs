@@ -2,6 +2,7 @@
 
 use crate::auth::KeyError;
 use crate::config::{Address, SocketAddress};
+use crate::engine::nats::Unusable;
 use crate::engine::nats::link::LinkError;
 use crate::net::tls::TlsError;
 use std::io;
@@ -32,6 +33,9 @@ pub enum ServerError {
     /// A file for the connections to NATS cannot be used.
     #[error(transparent)]
     Link(#[from] LinkError),
+    /// The streams of the cluster are not what the configuration says.
+    #[error("the cluster cannot be used as it is:\n{0}")]
+    Cluster(Unusable),
     /// A shard failed again after too many restarts.
     #[error("a shard failed more than five times within a minute; see the log for the panics")]
     ShardsFailing,

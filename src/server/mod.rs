@@ -33,6 +33,7 @@ use crate::net::endpoint::Endpoint;
 use crate::net::socket::SocketSink;
 use crate::net::tls::{self, Certificates};
 use crate::operation::api_key::ApiKeyCheck;
+use crate::operation::cluster;
 use crate::operation::expiry;
 use crate::operation::histories;
 use crate::operation::idempotency::Idempotency;
@@ -123,10 +124,12 @@ impl Server {
             hub.set_observer(queue);
             sender
         });
+        let namespaces = Namespaces::new(&config.default_namespace, &config.namespaces);
+        let namespaces = Arc::new(ArcSwap::from_pointee(namespaces));
         let state = State {
-            engine: engine(hub, config).await?,
+            engine: engine(hub, config, &namespaces).await?,
             settings: ArcSwap::from_pointee(config.clone()),
-            namespaces: ArcSwap::from_pointee(Namespaces::new(&config.default_namespace, &config.namespaces)),
+            namespaces,
             lifecycle: Arc::new(Lifecycle::new()),
             keys: KeyCheck::new(),
             tokens,
@@ -195,6 +198,8 @@ impl Server {
         monitors.spawn(async move { occupancy::announce(&monitored.engine).await });
         let monitored = Arc::clone(&state);
         monitors.spawn(async move { monitored.watchdog.watch(monitored.hub()).await });
+        let monitored = Arc::clone(&state);
+        monitors.spawn(async move { cluster::watch(&monitored).await });
         watch_tokens(&mut monitors, &state);
         let unsent = events.as_ref().map(EventSender::unsent);
         if let Some(sender) = events {
@@ -202,7 +207,12 @@ impl Server {
         }
 
         let serving = async {
+            let engine = state.engine.clone();
             let requested = tokio::select! {
+                ended = engine.run() => match ended {
+                    Ok(never) => match never {},
+                    Err(unusable) => Err(ServerError::Cluster(unusable)),
+                },
                 // Drivers never end by themselves but for this.
                 _ = drivers.join_next() => Err(ServerError::ShardsFailing),
                 stop = stop => Ok(stop),
@@ -228,10 +238,14 @@ impl Server {
 }
 
 /// Returns where the order of the channels is decided.
-async fn engine(hub: Hub<SocketSink>, config: &Config) -> Result<Engine<SocketSink>, ServerError> {
+async fn engine(
+    hub: Hub<SocketSink>,
+    config: &Config,
+    namespaces: &Arc<ArcSwap<Namespaces>>,
+) -> Result<Engine<SocketSink>, ServerError> {
     Ok(match config.cluster.engine {
         EngineKind::Memory => Engine::Memory(hub),
-        EngineKind::Nats => Engine::Nats(Arc::new(Nats::new(hub, &config.cluster).await?)),
+        EngineKind::Nats => Engine::Nats(Arc::new(Nats::new(hub, config, Arc::clone(namespaces)).await?)),
     })
 }
 

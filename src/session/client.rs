@@ -1,8 +1,8 @@
 //! A client: what the sessions of all protocols have in common. Its connection, its rates, its control frames.
 
 use super::flow::{Flow, OpenOptions, Pending};
-use crate::engine::Engine;
-use crate::hub::{Channel, Command, ConnectionId, Full, MessageShape, Sink, SlotReservation, SubscribeOptions};
+use crate::engine::{Engine, NotSubscribed};
+use crate::hub::{Channel, Command, ConnectionId, MessageShape, Sink, SlotReservation, SubscribeOptions};
 use crate::metrics::Metrics;
 use crate::protocol::{ChannelName, CloseReason, Payload};
 use crate::rate::{FixedWindow, MessageQuota, MessageRate};
@@ -39,7 +39,11 @@ impl<S: Sink> Client<S> {
         Self { id, control: FixedWindow::new(now), rate, engine }
     }
 
-    pub(super) async fn subscribe(&self, name: &ChannelName, options: &OpenOptions) -> Result<Arc<Channel>, Full> {
+    pub(super) async fn subscribe(
+        &self,
+        name: &ChannelName,
+        options: &OpenOptions,
+    ) -> Result<Arc<Channel>, NotSubscribed> {
         let OpenOptions { since, shape, .. } = *options;
         let info = options.info.clone();
         let bytes_max = self.engine.hub().limits().outbox_bytes_max;
@@ -133,20 +137,27 @@ impl<S: Sink> Client<S> {
         }
     }
 
-    /// Does what is pending; publications are for `channel`.
-    pub(super) async fn complete(&self, channel: &Arc<Channel>, pending: Pending<S>) {
+    /// Does what is pending; publications are for `channel`. Returns why the client is closed, if its publication was
+    /// not taken.
+    pub(super) async fn complete(&self, channel: &Arc<Channel>, pending: Pending<S>) -> Result<(), CloseReason> {
         match pending {
             Pending::Command(command) => self.submit(command).await,
             // Sessions of one channel have no frames of commands.
             Pending::Frame(_) => {}
             Pending::Throttled(wait, payload) => {
                 sleep(wait).await;
-                self.engine.publish(channel, &payload).await;
+                self.publish_as_soon(channel, &payload).await?;
             }
-            Pending::Publication(payload) => {
-                self.engine.publish(channel, &payload).await;
-            }
+            Pending::Publication(payload) => self.publish_as_soon(channel, &payload).await?,
         }
+        Ok(())
+    }
+
+    async fn publish_as_soon(&self, channel: &Arc<Channel>, payload: &Payload) -> Result<(), CloseReason> {
+        self.engine.publish(channel, payload).await.map(drop).map_err(|refused| {
+            tracing::debug!(channel = %channel.name(), "not published: {refused}");
+            CloseReason::NotPublished
+        })
     }
 
     pub(super) async fn close(&self, reason: CloseReason) {

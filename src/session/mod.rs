@@ -19,7 +19,7 @@ pub use echo::Echo;
 pub use environment::{Environment, TokenRefusal};
 pub use flow::{CentrifugeOptions, Flow, OpenOptions, Pending, Protocol};
 
-use crate::engine::Engine;
+use crate::engine::{Engine, NotSubscribed};
 use crate::hub::observer::Change;
 use crate::hub::{ConnectionId, Full, Hub, MessageShape, Sink, SlotReservation};
 use crate::protocol::{ChannelName, CloseReason, Encoding, Event};
@@ -43,8 +43,8 @@ impl<S: Sink> Session<S> {
     ///
     /// # Errors
     ///
-    /// [`Full`] when another client took the last free channel, or the last place in it, since the handshake. The
-    /// connection is closed with 1013 then.
+    /// [`NotSubscribed`] when another client took the last free channel, or the last place in it, since the handshake, or
+    /// the hub does not follow the channel. The connection is closed with 1013 then.
     ///
     /// # Cancel safety
     ///
@@ -55,7 +55,7 @@ impl<S: Sink> Session<S> {
         sink: S,
         options: OpenOptions,
         name: &ChannelName,
-    ) -> Result<Self, Full> {
+    ) -> Result<Self, NotSubscribed> {
         let client = Client::connect(engine, slot, sink, options.shape, options.is_rate_limited).await;
         client.engine().hub().observe(Change::Connected(client.id()));
         match client.subscribe(name, &options).await {
@@ -63,15 +63,17 @@ impl<S: Sink> Session<S> {
                 Protocol::Chat => Self::Chat(Chat::new(client, channel, options.publish_bytes_max)),
                 Protocol::Echo => Self::Echo(Echo::new(client, channel)),
             }),
-            Err(full) => {
-                let reason = match full {
-                    Full::Directory(_) => CloseReason::TooManyChannels,
-                    Full::Channel { .. } => CloseReason::ChannelFull,
+            Err(refusal) => {
+                let reason = match refusal {
+                    NotSubscribed::Full(Full::Channel { .. }) => CloseReason::ChannelFull,
+                    NotSubscribed::NotFollowed => CloseReason::CutOff,
+                    // Only an opening can be declined, and there is none.
+                    NotSubscribed::Full(Full::Directory(_)) | NotSubscribed::Declined => CloseReason::TooManyChannels,
                 };
                 client.engine().hub().observe(Change::Disconnected(client.id()));
                 client.close(reason).await;
                 client.disconnect().await;
-                Err(full)
+                Err(refusal)
             }
         }
     }
@@ -127,8 +129,8 @@ impl<S: Sink> Session<S> {
     /// Dropping the future gives the collected credits back; what is pending is lost.
     pub async fn complete(&mut self, pending: Pending<S>) -> Result<(), CloseReason> {
         match (self, pending) {
-            (Self::Chat(chat), pending) => chat.client.complete(&chat.channel, pending).await,
-            (Self::Echo(echo), pending) => echo.client.complete(&echo.channel, pending).await,
+            (Self::Chat(chat), pending) => return chat.client.complete(&chat.channel, pending).await,
+            (Self::Echo(echo), pending) => return echo.client.complete(&echo.channel, pending).await,
             // Boxed, so that what waits in other protocols stays small.
             (Self::Centrifuge(centrifuge), Pending::Frame(frame)) => return Box::pin(centrifuge.run(&frame)).await,
             (Self::Centrifuge(centrifuge), Pending::Command(command)) => centrifuge.client.submit(command).await,

@@ -9,6 +9,7 @@ mod against_model;
 mod batching;
 mod claims;
 mod closing;
+mod followed;
 mod history;
 mod inspection;
 mod log_against_queue;

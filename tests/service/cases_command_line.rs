@@ -9,7 +9,8 @@ async fn output(arguments: &[&str]) -> (Option<i32>, String, String) {
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
-const COMMANDS: [&str; 7] = ["check-config", "default-config", "config-doc", "gen-token", "check-token", "top", "help"];
+const COMMANDS: [&str; 8] =
+    ["check-config", "default-config", "config-doc", "gen-token", "check-token", "cluster", "top", "help"];
 
 /// A newcomer types what other servers have, or mistypes what this one has.
 #[tokio::test]

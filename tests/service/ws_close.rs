@@ -62,6 +62,14 @@ async fn provoke(reason: CloseReason) -> (Closed, Closed) {
             (client.closed().await, closed(1002, "unmasked frame"))
         }
         CloseReason::SlowConsumer => (slow_by_bytes().await, closed(4008, "slow consumer")),
+        CloseReason::InsufficientState => {
+            let server = start(|_| {}).await;
+            let mut client = server.connect("/ws").await;
+            client.round_trip().await;
+            let channel = server.hub().directory().channels()[0].key();
+            server.hub().inbox(0).send(Command::DeclareGap { channel }).await;
+            (client.closed().await, closed(4010, "insufficient state"))
+        }
         CloseReason::NoPong => {
             let server = start(with_short_pings).await;
             (server.raw("/ws").await.closed().await, closed(4012, "no pong"))
@@ -74,6 +82,8 @@ async fn provoke(reason: CloseReason) -> (Closed, Closed) {
         }
         CloseReason::TooManyChannels => (one_channel_too_many().await, closed(1013, "too many channels")),
         CloseReason::ChannelFull => (one_subscriber_too_many().await, closed(1013, "channel is full")),
+        CloseReason::NotPublished => (closed_by_a_backend(reason).await, closed(1013, "not published")),
+        CloseReason::CutOff => (closed_by_a_backend(reason).await, closed(1013, "cut off from the cluster")),
         CloseReason::PermissionDenied => {
             let server = start(|config| config.default_namespace.allow_publish = ClientGroup::Nobody).await;
             let mut client = server.connect("/ws").await;

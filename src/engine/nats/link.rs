@@ -230,6 +230,21 @@ impl Link {
         self.ask(subject, Some(headers), payload, deadline).await
     }
 
+    /// Publishes what no stream may take, because it expects another one: the answer shows whether it may be published.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError`] if there is no answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn store_nowhere(&self, subject: String, deadline: Duration) -> Result<Message, RequestError> {
+        let mut headers = HeaderMap::new();
+        headers.insert("Nats-Expected-Stream", "none");
+        self.ask(subject, Some(headers), Bytes::new(), deadline).await
+    }
+
     async fn ask(
         &self,
         subject: String,

@@ -13,6 +13,9 @@
 
 use crate::protocol::{ChannelName, Epoch};
 
+/// Channel of pins; no client can name it either.
+const PIN: &str = "~pin";
+
 /// Channel of beacons; no client can name it, since `~` is not in its alphabet.
 const BEACON: &str = "~beacon";
 
@@ -43,6 +46,11 @@ impl Subjects {
         format!("throng.{}.log.{partition}.{BEACON}", self.prefix)
     }
 
+    /// Returns where pins go.
+    pub fn pin(&self, partition: usize) -> String {
+        format!("throng.{}.log.{partition}.{PIN}", self.prefix)
+    }
+
     /// Returns all that a stream stores.
     pub fn all_of_log(&self, partition: usize) -> String {
         format!("throng.{}.log.{partition}.*", self.prefix)
@@ -69,24 +77,15 @@ impl Subjects {
     }
 }
 
-/// Returns the channel of a subject, stored or announced; `None` for a beacon and for what is no channel of ours.
+/// Returns the channel of a subject, stored or announced; `None` for a beacon, a pin, and what is no channel of ours.
 pub fn channel(subject: &str) -> Option<ChannelName> {
     let (_, token) = subject.rsplit_once('.')?;
-    if token == BEACON {
-        return None;
-    }
     ChannelName::parse(&token.replace('=', ".")).ok()
 }
 
-/// Returns the partition of a channel: the FNV-1a hash of its name, modulo their number.
-///
-/// It is part of what hubs of different versions agree on, so it never changes.
-pub fn partition(channel: &str, partitions: usize) -> usize {
-    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-    const PRIME: u64 = 0x0100_0000_01b3;
-    let hash = channel.bytes().fold(OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME));
-    let partitions = u64::try_from(partitions).unwrap_or(1).max(1);
-    usize::try_from(hash % partitions).unwrap_or(0)
+/// Returns whether the last part of a subject is that of pins.
+pub fn is_pin(token: &str) -> bool {
+    token == PIN
 }
 
 /// Returns a channel as one token of a subject: a point would end it, and `=` is in no name.
@@ -110,14 +109,5 @@ mod tests {
         assert_eq!(subjects.log(3, &ChannelName::parse("a.b").unwrap()), "throng.main.log.3.a=b");
         assert_eq!(subjects.all_live(Epoch::new(0xfe), 3), "throng.main.live.00000000000000fe.3.*");
         assert_eq!(channel(&subjects.beacon(1)), None);
-    }
-
-    /// Another value would move channels between partitions while hubs of two versions run.
-    #[test]
-    fn partition_of_a_channel_never_changes() {
-        for (name, of_eight, of_seven) in [("lobby", 3, 5), ("news:sport", 6, 1), ("a", 4, 5)] {
-            assert_eq!((partition(name, 8), partition(name, 7)), (of_eight, of_seven), "{name}");
-        }
-        assert_eq!(partition("lobby", 1), 0);
     }
 }

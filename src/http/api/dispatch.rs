@@ -18,8 +18,8 @@ async fn carry_out(call: &Call<'_>, method: Method, body: &[u8]) -> Result<Reply
     Ok(match method {
         Method::Publish => Reply::Publish(publish::publish(call, &json::read(body)?).await?),
         Method::Broadcast => Reply::Broadcast(broadcast::broadcast(call, &json::read(body)?).await?),
-        Method::History => Reply::History(history::read(call, &json::read(body)?)?),
-        Method::HistoryRemove => Reply::HistoryRemove(history::remove(call, &json::read(body)?)?),
+        Method::History => Reply::History(history::read(call, &json::read(body)?).await?),
+        Method::HistoryRemove => Reply::HistoryRemove(history::remove(call, &json::read(body)?).await?),
         Method::Presence => Reply::Presence(presence::list(call, &json::read(body)?).await?),
         Method::PresenceStats => Reply::PresenceStats(presence::stats(call, &json::read(body)?).await?),
         Method::Channels => Reply::Channels(channels::list(call, json::read(body)?).await?),

@@ -36,6 +36,8 @@ pub(super) enum ErrorKind {
     Limit,
     /// Shards have no room.
     Busy,
+    /// The cluster does not take it, or does not answer.
+    Cluster,
 }
 
 impl ErrorKind {
@@ -49,7 +51,7 @@ impl ErrorKind {
             Self::UnknownMethod => 104,
             Self::Limit => 106,
             Self::BadRequest | Self::Verb | Self::BodyTimeout | Self::BodyTooLarge | Self::MediaType => 107,
-            Self::NotAvailable => 108,
+            Self::NotAvailable | Self::Cluster => 108,
             Self::WrongKeys | Self::Busy => 111,
             Self::UnrecoverablePosition => 112,
         }
@@ -69,7 +71,7 @@ impl ErrorKind {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::UnrecoverablePosition => StatusCode::RANGE_NOT_SATISFIABLE,
-            Self::Limit | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Limit | Self::Busy | Self::Cluster => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -80,7 +82,7 @@ impl ErrorKind {
 
     /// Returns whether the same request may succeed in a second.
     pub(super) const fn is_temporary(self) -> bool {
-        matches!(self, Self::WrongKeys | Self::Limit | Self::Busy)
+        matches!(self, Self::WrongKeys | Self::Limit | Self::Busy | Self::Cluster)
     }
 }
 

@@ -3,6 +3,9 @@
 use super::call::Call;
 use super::error::{ApiError, ErrorKind};
 use super::json;
+use super::publish;
+use crate::config::ChannelOptions;
+use crate::engine::NotRead;
 use crate::hub::HistoryQuery;
 use crate::protocol::channel_name::{NAME_BYTES_MAX, NAME_PATTERN};
 use crate::protocol::{ChannelName, Content, Epoch, Position, Publication};
@@ -13,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Most publications of one answer. Those who want more read on from the last offset.
 const LIMIT_MAX: usize = 1000;
@@ -94,7 +98,7 @@ pub(super) struct HistoryRemoveRequest<'a> {
 pub(super) struct HistoryRemoveResult {}
 
 /// Reads a page.
-pub(super) fn read(call: &Call<'_>, request: &HistoryRequest<'_>) -> Result<HistoryResult, ApiError> {
+pub(super) async fn read(call: &Call<'_>, request: &HistoryRequest<'_>) -> Result<HistoryResult, ApiError> {
     let limit = match request.limit {
         -1 => LIMIT_MAX,
         limit => usize::try_from(limit)
@@ -102,7 +106,7 @@ pub(super) fn read(call: &Call<'_>, request: &HistoryRequest<'_>) -> Result<Hist
             .filter(|limit| *limit <= LIMIT_MAX)
             .ok_or_else(|| ApiError::bad_request(format!("limit: {limit} is not between -1 and {LIMIT_MAX}")))?,
     };
-    let name = channel(call, &request.channel)?;
+    let (name, options) = channel(call, &request.channel)?;
     let lost = |offset, epoch: &str| {
         let text = format!("unrecoverable position: since: {epoch:.40}:{offset} is not in this history; read it anew");
         ApiError::new(ErrorKind::UnrecoverablePosition, text)
@@ -119,7 +123,13 @@ pub(super) fn read(call: &Call<'_>, request: &HistoryRequest<'_>) -> Result<Hist
         None => ApiError::new(ErrorKind::Internal, "the history cannot be read"),
     };
     let query = HistoryQuery { since, limit, is_reverse: request.reverse };
-    let page = call.state.engine.history(&name, query).map_err(|_| unknown())?;
+    let page = call.state.engine.history(&name, &options, query).await.map_err(|refusal| match refusal {
+        NotRead::UnknownPosition => unknown(),
+        NotRead::NotFollowed => ApiError::new(
+            ErrorKind::Cluster,
+            "not available: the hub does not follow the channel: NATS does not answer; try again",
+        ),
+    })?;
     match page {
         Some(page) => Ok(HistoryResult {
             publications: page.publications.iter().map(describe).collect::<Result<_, _>>()?,
@@ -133,13 +143,18 @@ pub(super) fn read(call: &Call<'_>, request: &HistoryRequest<'_>) -> Result<Hist
 }
 
 /// Drops what a channel keeps.
-pub(super) fn remove(call: &Call<'_>, request: &HistoryRemoveRequest<'_>) -> Result<HistoryRemoveResult, ApiError> {
-    call.state.engine.remove_history(&channel(call, &request.channel)?);
+pub(super) async fn remove(
+    call: &Call<'_>,
+    request: &HistoryRemoveRequest<'_>,
+) -> Result<HistoryRemoveResult, ApiError> {
+    let (name, _) = channel(call, &request.channel)?;
+    let removed = call.state.engine.remove_history(&name).await;
+    removed.map_err(|refusal| publish::refused(&request.channel, refusal.into()))?;
     Ok(HistoryRemoveResult {})
 }
 
 /// Returns a channel whose namespace has a history.
-fn channel(call: &Call<'_>, name: &str) -> Result<ChannelName, ApiError> {
+fn channel(call: &Call<'_>, name: &str) -> Result<(ChannelName, Arc<ChannelOptions>), ApiError> {
     let (name, options) = call.channel(name)?;
     if options.options.history_size == 0 {
         let text = format!(
@@ -148,7 +163,7 @@ fn channel(call: &Call<'_>, name: &str) -> Result<ChannelName, ApiError> {
         );
         return Err(ApiError::new(ErrorKind::NotAvailable, text));
     }
-    Ok(name)
+    Ok((name, options))
 }
 
 fn describe(publication: &Publication) -> Result<PublicationBody, ApiError> {

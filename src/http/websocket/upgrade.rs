@@ -57,6 +57,22 @@ pub(crate) struct PendingUpgrade {
     permit: Permit,
 }
 
+impl PendingUpgrade {
+    /// Returns what has to be waited for before the response: in a cluster, until the hub follows the channel, so that
+    /// the client gets what is published as soon as it has the response. `None` if there is nothing.
+    pub(crate) fn preparation(&self) -> Option<impl Future<Output = ()> + Send + use<>> {
+        let (Engine::Nats(nats), Start::Channel { name, .. }) = (&self.engine, &self.start) else { return None };
+        if nats.is_followed(name) {
+            return None;
+        }
+        let (nats, name) = (Arc::clone(nats), name.clone());
+        Some(async move {
+            // If it cannot be followed, the session is closed with that reason.
+            nats.follow_channel(&name).await.ok();
+        })
+    }
+}
+
 /// How the session begins.
 #[derive(Debug)]
 enum Start {
@@ -92,6 +108,9 @@ pub(crate) fn accept<B>(
     let token = if has_token && state.tokens.are_used() { credentials::token(request)? } else { None };
     if state.lifecycle.stage() > Stage::NotReady {
         return Err(RequestError::Stopping);
+    }
+    if matches!(&state.engine, Engine::Nats(nats) if !nats.broker().is_verified) {
+        return Err(RequestError::Cluster);
     }
     if state.memory.pressure() > Pressure::Normal {
         return Err(RequestError::Memory);
@@ -266,6 +285,6 @@ pub(crate) async fn complete(socket: Socket, prefetched: Bytes, pending: Pending
     };
     match session {
         Ok(session) => Reader::start(socket, prefetched, session, permit),
-        Err(full) => tracing::warn!("cannot open a session after the handshake: {full}"),
+        Err(refusal) => tracing::warn!("cannot open a session after the handshake: {refusal}"),
     }
 }

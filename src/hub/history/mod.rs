@@ -5,9 +5,12 @@
 
 mod budget;
 mod ring;
+mod sparse;
 
 pub(super) use budget::Budget;
 pub(super) use ring::{History, Kept};
+pub use sparse::Backfill;
+pub(super) use sparse::Origin;
 
 use crate::config::ChannelOptions;
 use std::time::Duration;

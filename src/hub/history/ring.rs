@@ -1,5 +1,9 @@
-//! The ring of one channel: its newest publications, whose offsets have no gap.
+//! The ring of one channel: its newest publications.
+//!
+//! Their offsets have no gap where the hub numbers them itself, so they are given by the place in the ring. Where a log
+//! does, they are sequence numbers of it, and [`Sparse`] has them.
 
+use super::sparse::{Backfill, Origin, Sparse};
 use super::{Budget, HistoryOptions};
 use crate::protocol::position::Epoch;
 use crate::protocol::{Content, Details, Payload, Publication};
@@ -18,8 +22,11 @@ pub(in crate::hub) struct History {
     /// Of the options, in microseconds.
     ttl: u64,
     entries: VecDeque<Entry>,
-    /// Offset of the newest publication, whether it is still here or not.
+    /// Offset of the newest publication, whether it is still here or not; where a log numbers them, the sequence number
+    /// up to which the channel is known.
     top: u64,
+    /// Where a log numbers them.
+    sparse: Option<Box<Sparse>>,
     /// Bytes of the entries and their data.
     bytes: usize,
     /// The budget knows the channel.
@@ -81,13 +88,15 @@ impl Entry {
 
 impl History {
     /// Returns an empty history that follows the publication with that offset.
-    pub(in crate::hub) fn new(epoch: Epoch, options: HistoryOptions, top: u64) -> Self {
+    pub(in crate::hub) fn new(origin: Origin, options: HistoryOptions, top: u64) -> Self {
+        let floor = origin.floor.map(|floor| floor.max(top));
         Self {
-            epoch,
+            epoch: origin.epoch,
             options,
             ttl: options.ttl_micros(),
             entries: VecDeque::new(),
-            top,
+            top: floor.unwrap_or(top),
+            sparse: floor.map(|floor| Box::new(Sparse::new(floor))),
             bytes: 0,
             is_registered: false,
         }
@@ -127,27 +136,39 @@ impl History {
     }
 
     fn push(&mut self, publication: &Publication) {
-        debug_assert_eq!(publication.offset, self.top + 1, "offsets have no gap");
-        let Publication { offset, at, payload } = publication;
+        let Publication { offset, at, .. } = publication;
+        match &mut self.sparse {
+            None => debug_assert_eq!(*offset, self.top + 1, "offsets have no gap"),
+            Some(sparse) => {
+                debug_assert!(*offset > self.top, "offsets grow");
+                sparse.offsets.push_back(*offset);
+            }
+        }
         self.top = *offset;
-        let Payload { content, data, details } = payload;
-        let entry = Entry { data: Data::new(data), at: *at, details: details.clone(), content: *content };
-        self.bytes += entry.bytes();
+        let entry = Entry::new(publication);
+        self.bytes += entry.bytes() + self.offset_bytes();
         self.entries.push_back(entry);
         self.trim(*at);
     }
 
     /// Drops what is beyond the bounds at `now`, in microseconds since 1970.
     pub(in crate::hub) fn trim(&mut self, now: u64) {
-        while self.entries.len() > self.options.size {
-            self.drop_oldest();
-        }
+        self.trim_number();
         while self.entries.front().is_some_and(|oldest| now.saturating_sub(oldest.at) >= self.ttl) {
             self.drop_oldest();
         }
         // What only a burst needed is given back.
         if self.entries.is_empty() {
             self.entries = VecDeque::new();
+            if let Some(sparse) = &mut self.sparse {
+                sparse.offsets = VecDeque::new();
+            }
+        }
+    }
+
+    fn trim_number(&mut self) {
+        while self.entries.len() > self.options.size {
+            self.drop_oldest();
         }
     }
 
@@ -161,19 +182,45 @@ impl History {
 
     /// Drops everything; offsets go on.
     pub(in crate::hub) fn clear(&mut self) {
+        self.raise_floor(self.top);
         (self.entries, self.bytes) = (VecDeque::new(), 0);
     }
 
     fn drop_oldest(&mut self) {
         if let Some(oldest) = self.entries.pop_front() {
-            self.bytes -= oldest.bytes();
+            self.bytes -= oldest.bytes() + self.offset_bytes();
+            if let Some(sparse) = &mut self.sparse {
+                sparse.pop_oldest();
+            }
+        }
+    }
+
+    /// Returns the bytes of the offset of a publication, where its place does not give it.
+    fn offset_bytes(&self) -> usize {
+        if self.sparse.is_some() { size_of::<u64>() } else { 0 }
+    }
+
+    /// Returns the offset after which every publication is here.
+    pub(in crate::hub) fn floor(&self) -> u64 {
+        match &self.sparse {
+            None => self.top - self.entries.len() as u64,
+            Some(sparse) => sparse.floor,
         }
     }
 
     /// Returns the number of publications after `offset`; `None` when not all of them are here.
     pub(in crate::hub) fn count_since(&self, offset: u64) -> Option<usize> {
-        let missed = usize::try_from(self.top.checked_sub(offset)?).ok()?;
-        (missed <= self.entries.len()).then_some(missed)
+        let is_known = self.floor() <= offset && offset <= self.top;
+        is_known.then(|| self.entries.len() - self.index_after(offset))
+    }
+
+    /// Returns the number of publications up to `offset`, which is the index of the first one after it.
+    pub(in crate::hub) fn index_after(&self, offset: u64) -> usize {
+        let before = match &self.sparse {
+            None => usize::try_from(offset.saturating_sub(self.floor())).unwrap_or(usize::MAX),
+            Some(sparse) => sparse.offsets.partition_point(|known| *known <= offset),
+        };
+        before.min(self.entries.len())
     }
 
     /// Returns the bytes of the data of the newest `count` publications.
@@ -193,18 +240,88 @@ impl History {
 
     /// Returns the newest `count` publications, oldest first.
     pub(in crate::hub) fn newest(&self, count: usize) -> impl Iterator<Item = Publication> {
-        self.from(self.top - count.min(self.entries.len()) as u64)
+        self.from(self.entries.len().saturating_sub(count))
     }
 
-    /// Returns the publications after `offset`, which is not before the oldest of them.
-    pub(in crate::hub) fn from(&self, offset: u64) -> impl Iterator<Item = Publication> {
-        let count = usize::try_from(self.top - offset).unwrap_or(usize::MAX).min(self.entries.len());
-        let entries = self.entries.range(self.entries.len() - count..);
-        entries.zip(offset + 1..).map(|(entry, offset)| entry.publication(offset))
+    /// Returns the publications from that index on.
+    pub(in crate::hub) fn from(&self, index: usize) -> impl Iterator<Item = Publication> {
+        let first = index.min(self.entries.len());
+        (first..).zip(self.entries.range(first..)).map(|(index, entry)| entry.publication(self.offset(index)))
+    }
+
+    fn offset(&self, index: usize) -> u64 {
+        match &self.sparse {
+            None => self.floor() + index as u64 + 1,
+            Some(sparse) => sparse.offsets[index],
+        }
+    }
+}
+
+/// What is only there where a log numbers publications.
+impl History {
+    /// Notes that nothing was published since, up to this sequence number.
+    pub(in crate::hub) fn advance(&mut self, offset: u64) {
+        self.top = self.top.max(offset);
+    }
+
+    /// Drops what is not after this sequence number, before which something is missing.
+    pub(in crate::hub) fn raise_floor(&mut self, floor: u64) {
+        while self.sparse.as_ref().is_some_and(|sparse| sparse.offsets.front().is_some_and(|oldest| *oldest <= floor)) {
+            self.drop_oldest();
+        }
+        if let Some(sparse) = &mut self.sparse {
+            sparse.floor = sparse.floor.max(floor);
+            self.top = self.top.max(floor);
+        }
+    }
+
+    /// Lets the log be asked again.
+    pub(in crate::hub) fn forget_backfill(&mut self) {
+        if let Some(sparse) = &mut self.sparse {
+            sparse.is_backfilled = false;
+        }
+    }
+
+    /// Begins another incarnation, of which nothing is known up to its floor.
+    pub(in crate::hub) fn renew(&mut self, origin: Origin) {
+        (self.entries, self.bytes, self.epoch) = (VecDeque::new(), 0, origin.epoch);
+        self.top = origin.floor.unwrap_or(0);
+        self.sparse = origin.floor.map(|floor| Box::new(Sparse::new(floor)));
+    }
+
+    /// Returns whether the log was asked for what is older.
+    pub(in crate::hub) fn is_backfilled(&self) -> bool {
+        self.sparse.as_ref().is_none_or(|sparse| sparse.is_backfilled)
+    }
+
+    /// Puts what the log has before what is here, if it leads up to it, and counts it. Returns `None` if it does not.
+    pub(in crate::hub) fn backfill(&mut self, backfill: &Backfill, budget: &Budget) -> Option<Kept> {
+        let sparse = self.sparse.as_mut().filter(|sparse| sparse.floor <= backfill.until)?;
+        if self.epoch != backfill.epoch {
+            return None;
+        }
+        let (before, is_first) = (self.bytes, !std::mem::replace(&mut self.is_registered, true));
+        sparse.is_backfilled = true;
+        let (known, floor) = (sparse.floor, sparse.floor.min(backfill.floor));
+        let older = backfill.publications.iter().filter(|one| floor < one.offset && one.offset <= known);
+        for publication in older.rev() {
+            let entry = Entry::new(publication);
+            self.bytes += entry.bytes() + size_of::<u64>();
+            self.entries.push_front(entry);
+            sparse.offsets.push_front(publication.offset);
+        }
+        sparse.floor = floor;
+        self.trim_number();
+        Some(Kept { is_first, is_over_budget: budget.count(before, self.bytes) })
     }
 }
 
 impl Entry {
+    fn new(publication: &Publication) -> Self {
+        let Publication { at, payload: Payload { content, data, details }, .. } = publication;
+        Self { data: Data::new(data), at: *at, details: details.clone(), content: *content }
+    }
+
     fn publication(&self, offset: u64) -> Publication {
         let payload = Payload { content: self.content, data: self.data.to_bytes(), details: self.details.clone() };
         Publication { offset, at: self.at, payload }

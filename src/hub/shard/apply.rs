@@ -28,6 +28,7 @@ impl<S: Sink> Shard<S> {
             Command::Reply { id, frames, permit } => self.reply_to(id, &frames, permit),
             Command::Unsubscribe { id, channel } => self.unsubscribe_from(id, channel),
             Command::Announce { channel, subscribers, events } => return self.announce(channel, subscribers, &events),
+            Command::DeclareGap { channel } => return self.declare_gap(channel),
             Command::Ping { id, body } => self.answer_ping(id, &body),
             Command::Pong { id } => self.note_pong(id),
             Command::Close { id, reason } => self.close(id, reason),

@@ -48,6 +48,7 @@ mod pass;
 mod clock;
 mod deadlines;
 mod exit;
+mod gap;
 mod inspect;
 mod shed_memory;
 mod tick;

@@ -28,6 +28,7 @@ pub fn frame(reason: CloseReason, code: Option<CloseCode>) -> Bytes {
 pub const fn disconnect_code(reason: CloseReason) -> Option<DisconnectCode> {
     match reason {
         CloseReason::SlowConsumer => Some(DisconnectCode::Slow),
+        CloseReason::InsufficientState => Some(DisconnectCode::InsufficientState),
         CloseReason::NoPong => Some(DisconnectCode::NoPong),
         CloseReason::TooManyRequests => Some(DisconnectCode::TooManyRequests),
         CloseReason::PermissionDenied => Some(DisconnectCode::PermissionDenied),
@@ -43,6 +44,8 @@ pub const fn disconnect_code(reason: CloseReason) -> Option<DisconnectCode> {
         | CloseReason::Protocol(_)
         | CloseReason::TooManyChannels
         | CloseReason::ChannelFull
+        | CloseReason::NotPublished
+        | CloseReason::CutOff
         | CloseReason::Disconnected(_) => None,
     }
 }
@@ -69,10 +72,12 @@ mod tests {
     fn every_reason_has_the_code_of_the_protocol() {
         for (reason, expected) in [
             (CloseReason::SlowConsumer, (3008, "slow")),
+            (CloseReason::InsufficientState, (3010, "insufficient state")),
             (CloseReason::NoPong, (3012, "no pong")),
             (CloseReason::TooManyRequests, (3013, "too many requests")),
             (CloseReason::TooManyChannels, (1013, "too many channels")),
             (CloseReason::ChannelFull, (1013, "channel is full")),
+            (CloseReason::CutOff, (1013, "cut off from the cluster")),
             (CloseReason::PermissionDenied, (3507, "permission denied")),
             (CloseReason::Shutdown, (3001, "shutdown")),
             (CloseReason::Shed, (3001, "shutdown")),

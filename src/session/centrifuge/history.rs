@@ -1,7 +1,8 @@
 //! `history`, `presence` and `presence_stats`: what a client can ask of a channel.
 
-use super::caller::Caller;
+use super::caller::{Caller, NamedChannel};
 use super::failure::Failure;
+use crate::engine::NotRead;
 use crate::hub::history::RECOVERED_MAX;
 use crate::hub::{HistoryOptions, HistoryQuery, Member, Sink};
 use crate::protocol::centrifuge::{ErrorCode, History, HistoryResult, ReplyBody, StreamPosition};
@@ -18,11 +19,17 @@ impl<S: Sink> Caller<'_, S> {
             return Err(ErrorCode::NotAvailable.into());
         }
         let query = HistoryQuery {
-            since: self.since(&channel.name, request.since.as_ref())?,
+            since: self.since(&channel, request.since.as_ref()).await?,
             limit: usize::try_from(request.limit).map_or(RECOVERED_MAX, |limit| limit.min(RECOVERED_MAX)),
             is_reverse: request.reverse,
         };
-        let page = self.client.engine.history(&channel.name, query).map_err(|_| ErrorCode::UnrecoverablePosition)?;
+        let page =
+            self.client.engine.history(&channel.name, &channel.options, query).await.map_err(
+                |refusal| match refusal {
+                    NotRead::UnknownPosition => ErrorCode::UnrecoverablePosition,
+                    NotRead::NotFollowed => ErrorCode::Internal,
+                },
+            )?;
         let result = match page {
             Some(page) => HistoryResult {
                 publications: page.publications,
@@ -37,13 +44,14 @@ impl<S: Sink> Caller<'_, S> {
     }
 
     /// Returns the position that a client names, whose epoch it may leave out.
-    fn since(&self, name: &ChannelName, since: Option<&StreamPosition>) -> Result<Option<Position>, Failure> {
+    async fn since(&self, channel: &NamedChannel, since: Option<&StreamPosition>) -> Result<Option<Position>, Failure> {
         let Some(StreamPosition { epoch, offset }) = since else { return Ok(None) };
         if !epoch.is_empty() {
             let epoch = Epoch::parse(epoch).ok_or(ErrorCode::UnrecoverablePosition)?;
             return Ok(Some(Position { epoch, offset: *offset }));
         }
-        let current = self.client.engine.history(name, HistoryQuery::default()).ok().flatten();
+        let current =
+            self.client.engine.history(&channel.name, &channel.options, HistoryQuery::default()).await.ok().flatten();
         Ok(current.map(|page| Position { epoch: page.position.epoch, offset: *offset }))
     }
 

@@ -2,6 +2,7 @@
 
 use super::caller::{Caller, Permission};
 use super::failure::Failure;
+use crate::engine::NotPublished;
 use crate::hub::Sink;
 use crate::protocol::Details;
 use crate::protocol::centrifuge::{ErrorCode, Publish, ReplyBody};
@@ -9,7 +10,7 @@ use crate::session::permission::Action;
 use std::sync::Arc;
 
 impl<S: Sink> Caller<'_, S> {
-    /// Publishes, and waits until every shard with subscribers has room.
+    /// Publishes, and waits until every shard with subscribers has room, or the cluster has it.
     pub(super) async fn publish(&self, request: Publish) -> Result<ReplyBody, Failure> {
         let (channel, permission) = self.permitted(Action::Publish, &request.channel).await?;
         if request.kind != 0 {
@@ -27,7 +28,10 @@ impl<S: Sink> Caller<'_, S> {
         let info = Some(self.client.publisher());
         payload.details = Some(Arc::new(Details { info, ..Details::default() }));
         let published = self.client.engine.publish_to(&channel.name, &channel.options, &payload).await;
-        published.map_err(|_| ErrorCode::LimitExceeded)?;
+        published.map_err(|refusal| match refusal {
+            NotPublished::Full(_) => ErrorCode::LimitExceeded,
+            NotPublished::Refused(_) => ErrorCode::NotAvailable,
+        })?;
         Ok(ReplyBody::Publish)
     }
 }

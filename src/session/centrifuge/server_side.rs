@@ -24,6 +24,9 @@ pub enum SubscribeRefusal {
     /// There is no place for it.
     #[error(transparent)]
     Full(#[from] Full),
+    /// The hub does not follow the channel.
+    #[error("the hub does not follow the channel: NATS does not answer; try again")]
+    NotFollowed,
 }
 
 impl<S: Sink> ConnectedClient<S> {
@@ -87,6 +90,7 @@ impl<S: Sink> ConnectedClient<S> {
         match self.engine.subscribe_with(self.id, name, options, &self.budget, encode).await {
             Ok(subscribed) => subscriptions.add(Subscription { channel: subscribed.channel, expires_at: None }),
             Err(NotSubscribed::Full(full)) => return Err(full.into()),
+            Err(NotSubscribed::NotFollowed) => return Err(SubscribeRefusal::NotFollowed),
             // Nothing is declined that nobody asked for.
             Err(NotSubscribed::Declined) => {}
         }

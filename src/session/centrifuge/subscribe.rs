@@ -57,6 +57,8 @@ impl<S: Sink> Caller<'_, S> {
         let subscribed = subscribed.map_err(|refusal| match refusal {
             NotSubscribed::Full(_) => ErrorCode::LimitExceeded,
             NotSubscribed::Declined => ErrorCode::UnrecoverablePosition,
+            // SDKs try again after a temporary error.
+            NotSubscribed::NotFollowed => ErrorCode::Internal,
         })?;
         subscriptions.add(Subscription { channel: subscribed.channel, expires_at });
         self.note_expiries(&subscriptions);

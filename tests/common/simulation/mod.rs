@@ -3,6 +3,7 @@
 #![allow(dead_code, unused_imports, reason = "each test uses its part")]
 #![expect(clippy::panic, clippy::unwrap_used, reason = "what fails here fails the test")]
 
+pub(crate) mod followed;
 pub(crate) mod lines;
 pub(crate) mod lives;
 pub(crate) mod members;

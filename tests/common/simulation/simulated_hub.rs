@@ -25,15 +25,15 @@ const STEP: Duration = Duration::from_millis(50);
 /// A hub in one thread.
 #[derive(Clone)]
 pub(crate) struct SimulatedHub {
-    parts: Rc<Parts>,
+    pub(super) parts: Rc<Parts>,
 }
 
-struct Parts {
+pub(super) struct Parts {
     hub: Hub<Pipe>,
     shards: RefCell<Vec<Shard<Pipe>>>,
     now: Cell<Duration>,
     channels: RefCell<HashMap<String, Arc<Channel>>>,
-    options: RefCell<Arc<ChannelOptions>>,
+    pub(super) options: RefCell<Arc<ChannelOptions>>,
     peers: RefCell<Vec<Rc<State>>>,
 }
 
@@ -149,6 +149,11 @@ impl SimulatedHub {
                 published => return published.unwrap(),
             }
         }
+    }
+
+    /// Follows other limits from here on.
+    pub(crate) fn reconfigured(&self, limits: &HubLimits) {
+        self.hub().reconfigure(&Arc::new(limits.clone()));
     }
 
     /// Drops what is too old from histories, all of them.

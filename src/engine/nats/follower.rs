@@ -1,0 +1,443 @@
+//! A follower: the task that delivers what the log of one partition brings, in its order.
+//!
+//! It takes what the stream announces, and fetches what that lacks. Announcements are lost without a word, so a
+//! **beacon** is published into a partition that was silent for a while: its number shows what was lost before it, and
+//! that it comes back shows that NATS works.
+//!
+//! A **pin** is a message that is published rarely. A channel with many publications pushes its own older ones out of the
+//! stream, but not the pins, so the first number of the stream is as old as the stream keeps anything. That is what a
+//! channel without publications needs to prove that it had none.
+
+use super::envelope::{self, Entry};
+use super::id::random;
+use super::link::{LinkState, Messages, RequestError};
+use super::log::{self, BATCH_MAX, LogMessage};
+use super::logs::Logs;
+use super::sequence::{Batch, Break, Limits, Live, Need, Sequence, State, Step};
+use super::stream::{self, StreamError, StreamState};
+use crate::hub::{Delivered, Partition, Sink};
+use crate::metrics::Metrics;
+use crate::protocol::Epoch;
+use std::sync::Arc;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+
+/// Pause before a partition is followed again after that failed.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Time between two looks at a log whose announcements do not come.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Looks without an announcement, after which the connection is made anew.
+const LOOKS_MAX: u32 = 3;
+
+/// Times that a log may seem to have forgotten something: a leader that was just elected has not applied everything yet.
+const FORKS_MAX: u32 = 4;
+
+/// Time for handing a beacon to the connection.
+const HAND_OVER: Duration = Duration::from_millis(100);
+
+/// Shortest time between two pins.
+const PIN_MIN: Duration = Duration::from_secs(60);
+
+/// Why a partition is not followed any further, for now.
+#[derive(Debug, Error)]
+pub enum FollowError {
+    /// JetStream does not answer.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// NATS does not answer.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// The stream was made anew.
+    #[error("the stream was made anew")]
+    Renewed,
+    /// Its stream was not made for this service.
+    #[error("the stream has no epoch; run throng cluster check")]
+    NoEpoch,
+}
+
+struct Follower<S: Sink> {
+    logs: Arc<Logs<S>>,
+    index: usize,
+    stream: String,
+    /// What was followed, also before a pause.
+    sequence: Option<(Epoch, Sequence<LogMessage>)>,
+    heard: Instant,
+    /// When this hub published the last beacon.
+    beacon: Instant,
+    /// When the last pin was published, by any hub, or may have been.
+    pin: Option<Instant>,
+    /// When the log was looked at last, and how often without an announcement in between.
+    looked: (Instant, u32),
+}
+
+/// Follows a partition whenever it is needed, for ever.
+///
+/// # Cancel safety
+///
+/// Dropping the future ends it.
+pub async fn run<S: Sink>(logs: Arc<Logs<S>>, index: usize) {
+    let (now, stream) = (Instant::now(), logs.subjects.stream(index));
+    let mut follower = Follower {
+        index,
+        stream,
+        sequence: None,
+        heard: now,
+        beacon: now,
+        pin: None,
+        looked: (now, 0),
+        logs: Arc::clone(&logs),
+    };
+    let interest = &logs.interests[index];
+    let mut last_error = String::new();
+    loop {
+        if !interest.is_used(logs.config.linger) {
+            interest.set_ready(false);
+            interest.wanted().await;
+        }
+        match follower.follow().await {
+            Ok(()) => last_error.clear(),
+            Err(error) => {
+                let text = error.to_string();
+                if text != last_error {
+                    tracing::warn!(partition = index, "a partition is not followed: {text}; it is tried again");
+                }
+                last_error = text;
+                sleep(RETRY.mul_f64(1.0 + f64::from(u8::try_from(random() % 100).unwrap_or(0)) / 100.0)).await;
+            }
+        }
+    }
+}
+
+impl<S: Sink> Follower<S> {
+    /// Follows until nobody needs it.
+    async fn follow(&mut self) -> Result<(), FollowError> {
+        let logs = Arc::clone(&self.logs);
+        let epoch = self.epoch_of_stream().await?;
+        let mut messages = logs.follow.subscribe(logs.subjects.all_live(epoch, self.index)).await?;
+        let mut link = logs.follow.state();
+        link.borrow_and_update();
+        // After the subscription, so that nothing falls between the two.
+        let (config, state) = log::state(&logs.follow, &self.stream).await?;
+        if config.epoch() != Some(epoch) {
+            return Err(FollowError::Renewed);
+        }
+        self.begin(epoch, state).await;
+        self.catch_up().await?;
+        self.heard = Instant::now();
+        let interest = &logs.interests[self.index];
+        interest.set_ready(true);
+        Metrics::change(&logs.metrics().process.partitions_followed, 0, 1);
+        let ended = self.take_messages(&mut messages, &mut link).await;
+        Metrics::change(&logs.metrics().process.partitions_followed, 1, 0);
+        if ended.is_ok() {
+            interest.set_ready(false);
+        }
+        ended
+    }
+
+    async fn epoch_of_stream(&self) -> Result<Epoch, FollowError> {
+        let (config, _) = log::state(&self.logs.follow, &self.stream).await?;
+        config.epoch().ok_or(FollowError::NoEpoch)
+    }
+
+    /// Goes on where it was, or begins near the end of the log.
+    async fn begin(&mut self, epoch: Epoch, state: StreamState) {
+        let is_known = match &mut self.sequence {
+            Some((known, sequence)) if *known == epoch => sequence.state(state_of(epoch, state)).is_ok(),
+            _ => false,
+        };
+        if is_known {
+            return;
+        }
+        let config = &self.logs.config;
+        let limits = Limits {
+            history_messages_max: config.history_messages_max,
+            resync_messages_max: config.resync_messages_max as u64,
+            hold_bytes_max: config.resync_hold_bytes,
+        };
+        let floor = state.first_seq.saturating_sub(1);
+        let after = state.last_seq.saturating_sub(limits.resync_messages_max).max(floor);
+        let is_first = self.sequence.is_none();
+        let logs = Arc::clone(&self.logs);
+        let channels = logs.hub.renew_epoch(self.partition(), epoch, after);
+        if !is_first {
+            Metrics::count(&logs.metrics().process.epoch_changes);
+            tracing::error!(
+                partition = self.index,
+                channels = channels.len(),
+                "the log of a partition was made anew, or has lost what was acknowledged: its subscribers are told that \
+                 they missed something"
+            );
+        }
+        for channel in channels {
+            logs.with_credits(0, |credits| logs.hub.tell_gap(&channel, credits)).await;
+        }
+        let mut sequence = Sequence::new(epoch, after, limits);
+        // It begins within this log.
+        sequence.state(state_of(epoch, state)).ok();
+        self.sequence = Some((epoch, sequence));
+    }
+
+    async fn take_messages(
+        &mut self,
+        messages: &mut Messages,
+        link: &mut watch::Receiver<LinkState>,
+    ) -> Result<(), FollowError> {
+        let logs = Arc::clone(&self.logs);
+        let mut connects = link.borrow().connects;
+        let mut ticks = interval(logs.config.beacon_interval / 4);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                message = messages.next() => {
+                    let message = message.ok_or(RequestError::Closed)?;
+                    if let Some((number, message)) = log::announced(&message) {
+                        self.take(number, message).await?;
+                    }
+                }
+                _ = ticks.tick() => {
+                    if !logs.interests[self.index].is_used(logs.config.linger) {
+                        return Ok(());
+                    }
+                    self.tick().await?;
+                }
+                changed = link.changed() => {
+                    changed.map_err(|_| RequestError::Closed)?;
+                    let now = link.borrow_and_update().connects;
+                    if now != connects {
+                        connects = now;
+                        self.send_beacon().await;
+                        self.look("reconnect").await?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes an announcement.
+    async fn take(&mut self, number: u64, message: LogMessage) -> Result<(), FollowError> {
+        let Some((epoch, sequence)) = &mut self.sequence else { return Ok(()) };
+        self.heard = Instant::now();
+        self.looked.1 = 0;
+        self.logs.interests[self.index].hear(self.heard);
+        if message.is_pin() {
+            self.pin = Some(self.heard);
+        }
+        match sequence.live(*epoch, number, message) {
+            Live::Deliver(message) => {
+                self.apply(number, message).await;
+                Ok(())
+            }
+            Live::Held => {
+                Metrics::count(&self.logs.metrics().process.resyncs);
+                self.catch_up().await
+            }
+            Live::Duplicate => {
+                Metrics::count(&self.logs.metrics().process.duplicates_dropped);
+                Ok(())
+            }
+            // The subscription is to one epoch.
+            Live::OtherEpoch => Ok(()),
+        }
+    }
+
+    /// Does what time demands: beacons, pins, and looks at a log that says nothing.
+    async fn tick(&mut self) -> Result<(), FollowError> {
+        let logs = Arc::clone(&self.logs);
+        let config = &logs.config;
+        // Not all hubs at once: the first beacon is enough for all.
+        let part = u32::try_from(random() % 25).unwrap_or_default() + 100;
+        let wait = config.beacon_interval * part / 100;
+        let echo_time = config.beacon_interval * 3;
+        if self.heard.elapsed() >= wait && self.beacon.elapsed() >= config.beacon_interval {
+            self.send_beacon().await;
+        }
+        let pins = (config.history_messages_max / 2).max(1);
+        let pin_interval = (config.history_age / u32::try_from(pins).unwrap_or(u32::MAX)).max(PIN_MIN);
+        if self.pin.is_none_or(|pin| pin.elapsed() >= pin_interval) {
+            self.pin = Some(Instant::now());
+            self.hand_over(self.logs.subjects.pin(self.index)).await;
+        }
+        if self.heard.elapsed() >= echo_time && self.looked.0.elapsed() >= LOOK {
+            self.looked = (Instant::now(), self.looked.1 + 1);
+            let is_connected = self.logs.follow.state().borrow().is_connected;
+            if !is_connected {
+                return Ok(());
+            }
+            if self.looked.1.is_multiple_of(LOOKS_MAX) {
+                tracing::warn!(partition = self.index, "beacons do not come back; the connection to NATS is made anew");
+                self.logs.follow.reconnect().await;
+            }
+            // Without an answer there is nothing to do: the next look comes.
+            match self.look("no beacon").await {
+                Err(FollowError::Renewed) => return Err(FollowError::Renewed),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn send_beacon(&mut self) {
+        self.beacon = Instant::now();
+        self.hand_over(self.logs.subjects.beacon(self.index)).await;
+    }
+
+    async fn hand_over(&self, subject: String) {
+        // One that is lost is sent again.
+        timeout(HAND_OVER, self.logs.requests.publish(subject, envelope::beacon())).await.ok();
+    }
+
+    /// Looks how far the log is, and catches up.
+    async fn look(&mut self, reason: &'static str) -> Result<(), FollowError> {
+        let mut forks = 0;
+        loop {
+            let (config, state) = log::state(&self.logs.follow, &self.stream).await?;
+            let Some((epoch, sequence)) = &mut self.sequence else { return Ok(()) };
+            let found = config.epoch().ok_or(FollowError::NoEpoch)?;
+            match sequence.state(state_of(found, state)) {
+                Ok(()) => break,
+                Err(Break::OtherEpoch(_)) => return Err(FollowError::Renewed),
+                Err(Break::Fork { last }) if forks < FORKS_MAX => {
+                    forks += 1;
+                    tracing::debug!(partition = self.index, last, epoch = %*epoch, "the log seems to be shorter");
+                    sleep(RETRY).await;
+                }
+                Err(Break::Fork { .. }) => {
+                    // Begun anew in `begin`.
+                    return Err(FollowError::Renewed);
+                }
+            }
+        }
+        tracing::debug!(partition = self.index, reason, "looked at the log");
+        self.catch_up().await
+    }
+
+    /// Fetches and delivers until everything that is known of the log was.
+    async fn catch_up(&mut self) -> Result<(), FollowError> {
+        let mut empty = 0;
+        loop {
+            self.run_steps().await;
+            let Some((_, sequence)) = &mut self.sequence else { return Ok(()) };
+            match sequence.need() {
+                Need::Nothing => {
+                    self.run_steps().await;
+                    return Ok(());
+                }
+                Need::State => {
+                    let (config, state) = log::state(&self.logs.follow, &self.stream).await?;
+                    let epoch = config.epoch().ok_or(FollowError::NoEpoch)?;
+                    sequence.state(state_of(epoch, state)).map_err(|_| FollowError::Renewed)?;
+                }
+                Need::Fetch { from, until } => {
+                    empty = if self.fetch(from, until, empty).await? { 0 } else { empty + 1 };
+                }
+            }
+        }
+    }
+
+    /// Fetches some messages. Returns whether there were any.
+    async fn fetch(&mut self, from: u64, until: u64, empty: u32) -> Result<bool, FollowError> {
+        let logs = Arc::clone(&self.logs);
+        let batch = (until - from + 1).min(BATCH_MAX);
+        let messages = log::fetch(&logs.follow, &self.stream, from, batch, None).await?;
+        Metrics::add(&logs.metrics().process.resync_messages, messages.len() as u64);
+        let reached = match messages.last() {
+            Some((last, _)) => *last,
+            // The server that answered lags behind; its leader knows.
+            None if empty < 3 => {
+                sleep(Duration::from_millis(20 << empty)).await;
+                return Ok(false);
+            }
+            None => {
+                let all = logs.subjects.all_of_log(self.index);
+                match stream::next_from(&logs.follow, &self.stream, &all, from).await? {
+                    Some(next) if next <= until => {
+                        sleep(RETRY).await;
+                        return Ok(false);
+                    }
+                    _ => until,
+                }
+            }
+        };
+        if let Some((_, sequence)) = &mut self.sequence {
+            sequence.fetched(Batch { messages, reached });
+        }
+        Ok(true)
+    }
+
+    async fn run_steps(&mut self) {
+        loop {
+            let step = self.sequence.as_mut().and_then(|(_, sequence)| sequence.pop_step());
+            match step {
+                None => return,
+                Some(Step::Deliver { sequence, message, is_after_gap }) => {
+                    if is_after_gap && let Some(name) = &message.channel {
+                        let logs = Arc::clone(&self.logs);
+                        logs.with_credits(0, |credits| logs.hub.declare_gap(name, sequence - 1, credits)).await;
+                        self.note_gap(1);
+                    }
+                    self.apply(sequence, message).await;
+                }
+                Some(Step::Lose { upto }) => self.lose(upto).await,
+            }
+        }
+    }
+
+    async fn lose(&self, upto: u64) {
+        let logs = &self.logs;
+        let channels = logs.hub.lose(self.partition(), upto);
+        self.note_gap(channels.len() as u64);
+        for channel in channels {
+            logs.with_credits(0, |credits| logs.hub.tell_gap(&channel, credits)).await;
+        }
+        self.partition().set_applied(upto);
+    }
+
+    fn note_gap(&self, channels: u64) {
+        Metrics::add(&self.logs.metrics().process.gaps_declared, channels);
+        if channels > 0 {
+            tracing::warn!(
+                partition = self.index,
+                channels,
+                "publications cannot be fetched any more: a gap is declared"
+            );
+        }
+    }
+
+    /// Does what an entry says, in the order of the log.
+    async fn apply(&self, number: u64, message: LogMessage) {
+        let (logs, partition) = (&self.logs, self.partition());
+        match (&message.channel, &message.entry) {
+            (Some(name), Entry::Publication { .. }) => {
+                let name = name.clone();
+                match (logs.options(&name), message.publication(number)) {
+                    (Some(options), Some(publication)) => {
+                        let bytes = publication.payload.len();
+                        let delivered = logs
+                            .with_credits(bytes, |credits| logs.hub.deliver(&name, &options, &publication, credits))
+                            .await;
+                        if delivered == Delivered::Foreign {
+                            Metrics::count(&logs.metrics().process.foreign_messages);
+                        }
+                    }
+                    _ => partition.set_applied(number),
+                }
+            }
+            (Some(name), Entry::HistoryRemoved) => logs.hub.remove_history_at(name, number),
+            _ => partition.set_applied(number),
+        }
+        logs.interests[self.index].progress.notify_waiters();
+    }
+
+    fn partition(&self) -> &Partition {
+        &self.logs.partitions.all()[self.index]
+    }
+}
+
+fn state_of(epoch: Epoch, state: StreamState) -> State {
+    State { epoch, last: state.last_seq, floor: state.first_seq.saturating_sub(1) }
+}

@@ -1,0 +1,129 @@
+//! Reading a log: what a partition's stream has stored, from any server that has a copy, or from its leader.
+
+use super::envelope::{self, Entry};
+use super::link::{Link, Message, RequestError};
+use super::sequence;
+use super::stream::{self, StreamError, StreamState};
+use super::subject;
+use crate::protocol::{ChannelName, Publication};
+use bytes::Bytes;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// Most messages of one request: the servers send that many without a pause.
+pub const BATCH_MAX: u64 = 1000;
+
+/// Time for the next message of an answer.
+const NEXT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Status that ends an answer.
+const END: u16 = 204;
+
+/// Status of an answer without a message.
+const NOT_FOUND: u16 = 404;
+
+/// An entry of a log.
+#[derive(Clone, Debug)]
+pub struct LogMessage {
+    /// Its channel; `None` for what belongs to none.
+    pub channel: Option<ChannelName>,
+    /// The last part of its subject, by which the log counts.
+    token: Box<str>,
+    /// What it says.
+    pub entry: Entry,
+}
+
+impl sequence::Message for LogMessage {
+    fn channel(&self) -> &str {
+        &self.token
+    }
+
+    fn bytes(&self) -> usize {
+        let payload = match &self.entry {
+            Entry::Publication { payload, .. } => {
+                payload.len() + payload.details.as_ref().map_or(0, |details| details.bytes())
+            }
+            Entry::HistoryRemoved | Entry::Other => 0,
+        };
+        size_of::<Self>() + self.token.len() + payload
+    }
+}
+
+impl LogMessage {
+    /// Returns whether it is a pin.
+    pub fn is_pin(&self) -> bool {
+        subject::is_pin(&self.token)
+    }
+
+    /// Returns the publication with its number, if it is one.
+    pub fn publication(self, offset: u64) -> Option<Publication> {
+        match self.entry {
+            Entry::Publication { at, payload } => Some(Publication { offset, at, payload }),
+            Entry::HistoryRemoved | Entry::Other => None,
+        }
+    }
+
+    fn new(subject: &str, payload: Bytes) -> Self {
+        let token = subject.rsplit_once('.').map_or(subject, |(_, token)| token);
+        Self { channel: subject::channel(subject), token: token.into(), entry: envelope::read(payload) }
+    }
+}
+
+/// Reads what was announced: its number, and what it says.
+pub fn announced(message: &Message) -> Option<(u64, LogMessage)> {
+    let number = message.header("Nats-Sequence")?.parse().ok()?;
+    Some((number, LogMessage::new(message.subject(), message.payload().clone())))
+}
+
+/// Reads messages from a number on, at most so many; all subjects, or one. The server that answers may lag behind.
+///
+/// # Errors
+///
+/// [`RequestError`] if there is no answer, or it breaks off.
+///
+/// # Cancel safety
+///
+/// Cancel safe.
+pub async fn fetch(
+    link: &Link,
+    stream: &str,
+    from: u64,
+    batch: u64,
+    only: Option<&str>,
+) -> Result<Vec<(u64, LogMessage)>, RequestError> {
+    let inbox = link.new_inbox();
+    let mut answers = link.subscribe(inbox.clone()).await?;
+    let mut body = serde_json::json!({ "seq": from, "batch": batch });
+    if let Some(subject) = only {
+        body["next_by_subj"] = subject.into();
+    }
+    link.publish_with_reply(format!("$JS.API.DIRECT.GET.{stream}"), inbox, body.to_string().into()).await?;
+    let mut messages = Vec::new();
+    loop {
+        let answer = timeout(NEXT_TIMEOUT, answers.next()).await.map_err(|_| RequestError::Timeout)?;
+        let answer = answer.ok_or(RequestError::Closed)?;
+        match answer.status() {
+            Some(END | NOT_FOUND) => return Ok(messages),
+            Some(_) => return Err(RequestError::NoResponders),
+            None => messages.extend(stored(&answer)),
+        }
+    }
+}
+
+fn stored(message: &Message) -> Option<(u64, LogMessage)> {
+    let number = message.header("Nats-Sequence")?.parse().ok()?;
+    Some((number, LogMessage::new(message.header("Nats-Subject")?, message.payload().clone())))
+}
+
+/// Returns what the log holds, as its leader knows it.
+///
+/// # Errors
+///
+/// [`StreamError`] says why it is not known.
+///
+/// # Cancel safety
+///
+/// Cancel safe.
+pub async fn state(link: &Link, stream: &str) -> Result<(stream::StreamConfig, StreamState), StreamError> {
+    stream::info(link, stream).await.map(|info| (info.config, info.state))
+}

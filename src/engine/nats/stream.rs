@@ -1,0 +1,322 @@
+//! Streams: how JetStream is asked about them, and what a partition's stream has to be.
+
+use super::link::{Link, RequestError};
+use super::subject::Subjects;
+use crate::config::ClusterConfig;
+use crate::protocol::Epoch;
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use thiserror::Error;
+
+/// Time for one answer of the servers: longer than an election takes.
+pub const API_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// Key of a stream's metadata with its epoch.
+const EPOCH: &str = "throng_epoch";
+
+/// Key of a stream's metadata with the number of partitions.
+const PARTITIONS: &str = "throng_partitions";
+
+/// Number of the error that there is no such stream.
+const NOT_FOUND: u32 = 10_059;
+
+/// Number of the error that there is no such message.
+const NO_MESSAGE: u32 = 10_037;
+
+/// Why JetStream did not do what it was asked.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+pub enum StreamError {
+    /// There was no answer.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// It refused.
+    #[error("{description} (error {err_code})")]
+    Api {
+        /// The number of the error.
+        err_code: u32,
+        /// Its text.
+        description: String,
+    },
+    /// The answer has another form.
+    #[error("the answer of the server cannot be read: {0}")]
+    Answer(String),
+}
+
+impl StreamError {
+    /// Returns whether there is no such stream.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Api { err_code: NOT_FOUND, .. })
+    }
+}
+
+/// The settings of a stream, as far as they matter here; a name is that of JetStream.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct StreamConfig {
+    /// Its name.
+    pub name: String,
+    /// For people.
+    pub description: String,
+    /// What it stores.
+    pub subjects: Vec<String>,
+    /// When it forgets: `limits`.
+    pub retention: String,
+    /// `memory` or `file`.
+    pub storage: String,
+    /// Copies.
+    pub num_replicas: usize,
+    /// Most messages of one subject.
+    pub max_msgs_per_subject: i64,
+    /// Longest age, in nanoseconds.
+    pub max_age: u64,
+    /// Most bytes.
+    pub max_bytes: i64,
+    /// What it drops when it is full: `old`.
+    pub discard: String,
+    /// For how long it knows identifiers, in nanoseconds.
+    pub duplicate_window: u64,
+    /// What it announces.
+    pub republish: Republish,
+    /// Whether every server that has a copy answers reads.
+    pub allow_direct: bool,
+    /// Whether single messages cannot be removed.
+    pub deny_delete: bool,
+    /// Whether it cannot be emptied.
+    pub deny_purge: bool,
+    /// What we say of it.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// Where a stream announces what it has stored.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Republish {
+    /// Which subjects.
+    pub src: String,
+    /// As which.
+    pub dest: String,
+}
+
+/// What is known of a stream.
+#[derive(Clone, Debug, Deserialize)]
+pub struct StreamInfo {
+    /// Its settings.
+    pub config: StreamConfig,
+    /// What it holds.
+    pub state: StreamState,
+}
+
+/// What a stream holds.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(default)]
+pub struct StreamState {
+    /// Number of messages.
+    pub messages: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Number of the oldest.
+    pub first_seq: u64,
+    /// Number of the newest that there was.
+    pub last_seq: u64,
+}
+
+/// What is known of JetStream in the account of the hub.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Account {
+    /// What it may have.
+    pub limits: AccountLimits,
+    /// Which requests the servers know.
+    pub api: ApiLevel,
+}
+
+/// What an account may have; a negative number is no limit.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default)]
+pub struct AccountLimits {
+    /// Bytes in memory.
+    pub max_memory: i64,
+    /// Bytes in files.
+    pub max_storage: i64,
+    /// Streams.
+    pub max_streams: i64,
+}
+
+impl Default for AccountLimits {
+    fn default() -> Self {
+        Self { max_memory: -1, max_storage: -1, max_streams: -1 }
+    }
+}
+
+/// Which requests the servers know.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ApiLevel {
+    /// 0 before version 2.11.
+    pub level: u32,
+}
+
+/// An answer, or the error that stands in its place.
+#[derive(Deserialize)]
+struct Envelope {
+    error: Option<ApiError>,
+}
+
+#[derive(Deserialize)]
+struct ApiError {
+    #[serde(default)]
+    err_code: u32,
+    #[serde(default)]
+    description: String,
+}
+
+impl StreamConfig {
+    /// Returns what the stream of a partition has to be.
+    pub fn of(config: &ClusterConfig, subjects: &Subjects, partition: usize, epoch: Epoch) -> Self {
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        Self {
+            name: subjects.stream(partition),
+            description: "Publications of throng; made by throng cluster init".to_owned(),
+            subjects: vec![subjects.all_of_log(partition)],
+            retention: "limits".to_owned(),
+            storage: config.storage.word().to_owned(),
+            num_replicas: config.replicas,
+            max_msgs_per_subject: number(config.history_messages_max),
+            max_age: nanos(config.history_age),
+            max_bytes: number(config.partition_bytes_max),
+            discard: "old".to_owned(),
+            duplicate_window: nanos(config.duplicate_window),
+            republish: Republish {
+                src: subjects.all_of_log(partition),
+                dest: subjects.all_live(epoch, partition).replace('*', "{{wildcard(1)}}"),
+            },
+            allow_direct: true,
+            deny_delete: true,
+            deny_purge: true,
+            metadata: BTreeMap::from([
+                (EPOCH.to_owned(), epoch.to_string()),
+                (PARTITIONS.to_owned(), config.partitions.to_string()),
+            ]),
+        }
+    }
+
+    /// Returns its epoch, if it was made for a partition.
+    pub fn epoch(&self) -> Option<Epoch> {
+        self.metadata.get(EPOCH).and_then(|text| Epoch::parse(text)).filter(|epoch| *epoch != Epoch::UNKNOWN)
+    }
+
+    /// Returns the number of partitions of its service.
+    pub fn partitions(&self) -> Option<usize> {
+        self.metadata.get(PARTITIONS).and_then(|text| text.parse().ok())
+    }
+}
+
+/// Returns what is known of a stream.
+///
+/// # Errors
+///
+/// [`StreamError`] says why nothing is.
+///
+/// # Cancel safety
+///
+/// Cancel safe.
+pub async fn info(link: &Link, stream: &str) -> Result<StreamInfo, StreamError> {
+    call(link, format!("$JS.API.STREAM.INFO.{stream}"), Bytes::new()).await
+}
+
+/// Returns what is known of JetStream in the account.
+///
+/// # Errors
+///
+/// [`StreamError`] says why nothing is.
+///
+/// # Cancel safety
+///
+/// Cancel safe.
+pub async fn account(link: &Link) -> Result<Account, StreamError> {
+    call(link, "$JS.API.INFO".to_owned(), Bytes::new()).await
+}
+
+/// Makes a stream.
+///
+/// # Errors
+///
+/// [`StreamError`] says why there is none.
+///
+/// # Cancel safety
+///
+/// Dropping the future may leave the stream.
+pub async fn create(link: &Link, config: &StreamConfig) -> Result<StreamInfo, StreamError> {
+    let body = serde_json::to_vec(config).map_err(|error| StreamError::Answer(error.to_string()))?;
+    call(link, format!("$JS.API.STREAM.CREATE.{}", config.name), body.into()).await
+}
+
+/// Removes a stream with everything in it.
+///
+/// # Errors
+///
+/// [`StreamError`] says why it is still there.
+///
+/// # Cancel safety
+///
+/// Dropping the future may leave the stream.
+pub async fn delete(link: &Link, stream: &str) -> Result<(), StreamError> {
+    call::<serde_json::Value>(link, format!("$JS.API.STREAM.DELETE.{stream}"), Bytes::new()).await.map(drop)
+}
+
+/// Returns the number of the first message of a subject from a number on, as the leader knows it.
+///
+/// # Errors
+///
+/// [`StreamError`] says why it is not known.
+///
+/// # Cancel safety
+///
+/// Cancel safe.
+pub async fn next_from(link: &Link, stream: &str, subject: &str, from: u64) -> Result<Option<u64>, StreamError> {
+    get(link, stream, &serde_json::json!({ "seq": from, "next_by_subj": subject })).await
+}
+
+/// Returns the number of the last message of a subject, as the leader knows it.
+///
+/// # Errors
+///
+/// [`StreamError`] says why it is not known.
+///
+/// # Cancel safety
+///
+/// Cancel safe.
+pub async fn last_of(link: &Link, stream: &str, subject: &str) -> Result<Option<u64>, StreamError> {
+    get(link, stream, &serde_json::json!({ "last_by_subj": subject })).await
+}
+
+async fn get(link: &Link, stream: &str, question: &serde_json::Value) -> Result<Option<u64>, StreamError> {
+    #[derive(Deserialize)]
+    struct Stored {
+        message: StoredMessage,
+    }
+    #[derive(Deserialize)]
+    struct StoredMessage {
+        seq: u64,
+    }
+    let body = question.to_string().into();
+    match call::<Stored>(link, format!("$JS.API.STREAM.MSG.GET.{stream}"), body).await {
+        Ok(stored) => Ok(Some(stored.message.seq)),
+        Err(StreamError::Api { err_code: NO_MESSAGE, .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+async fn call<T: DeserializeOwned>(link: &Link, subject: String, body: Bytes) -> Result<T, StreamError> {
+    let answer = link.request(subject, body, API_TIMEOUT).await?;
+    let unreadable = |error: serde_json::Error| StreamError::Answer(error.to_string());
+    let envelope: Envelope = serde_json::from_slice(answer.payload()).map_err(unreadable)?;
+    match envelope.error {
+        Some(ApiError { err_code, description }) => Err(StreamError::Api { err_code, description }),
+        None => serde_json::from_slice(answer.payload()).map_err(unreadable),
+    }
+}
