@@ -11,6 +11,7 @@ trap 'rm -rf "$tmp"' EXIT
 
 echo "haproxy.cfg"
 haproxy -c -q -f deploy/haproxy.cfg
+haproxy -c -q -f deploy/cluster/haproxy.cfg
 
 echo "nginx.conf"
 nginx -t -q -p "$tmp" -c "$PWD/deploy/nginx.conf" -g "pid $tmp/pid; error_log $tmp/log;"
@@ -105,6 +106,52 @@ ports = {port["name"] for port in container["ports"]}
 for probe in ("readinessProbe", "livenessProbe"):
     assert container[probe]["httpGet"]["port"] in ports, probe
     assert container[probe]["httpGet"]["path"] in ("/health/ready", "/health/live"), probe
+PY
+
+echo "cluster"
+mkdir "$tmp/cluster" "$tmp/store"
+deploy/cluster/make-secrets "$tmp/cluster" >/dev/null 2>&1
+# As inside a container, where these folders are /tls and /data.
+sed "s|/tls/|$tmp/cluster/tls/nats1/|g; s|/data|$tmp/store|" deploy/cluster/nats.conf >"$tmp/cluster/nats.conf"
+cp deploy/cluster/authorization.conf "$tmp/cluster/"
+(
+    set -a
+    # shellcheck disable=SC1091 # It was made above.
+    . "$tmp/cluster/.env"
+    NATS_NAME=nats1 nats-server -t -c "$tmp/cluster/nats.conf" >/dev/null
+)
+# Files and folders of a container are not here.
+sed "s|/tls/|$tmp/cluster/tls/|; s|/run/secrets/nats|$tmp/cluster/secrets/hub|" deploy/cluster/hub.toml >"$tmp/hub.toml"
+target/release/throng check-config "$tmp/hub.toml" >/dev/null
+python3 - "$tmp/hub.toml" <<'PY'
+"""The manifests parse, hubs are given the time that their configuration reckons with, and what is mounted exists."""
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import yaml
+
+hub = tomllib.load(open(sys.argv[1], "rb"))
+kill = hub["stopping"]["kill_time"]
+compose = yaml.safe_load(open("deploy/cluster/compose.yaml"))["services"]
+made = {"tls", "secrets"}
+for name, service in compose.items():
+    assert not name.startswith("hub") or service["stop_grace_period"] == kill, name
+    for source in (volume.split(":")[0] for volume in service.get("volumes", [])):
+        if source.startswith("./") and source.split("/")[1] not in made:
+            assert Path("deploy/cluster", source).is_file(), f"{name}: there is no {source}"
+parts = list(yaml.safe_load_all(open("deploy/cluster/kubernetes.yaml")))
+pods = {part["metadata"]["name"]: part["spec"]["template"]["spec"] for part in parts if "template" in part.get("spec", {})}
+assert f"{pods['throng']['terminationGracePeriodSeconds']}s" == kill
+services = {part["metadata"]["name"] for part in parts if part["kind"] == "Service"}
+named = {re.sub(r"tls://(.*):\d+", r"\1", server) for server in hub["cluster"]["nats_servers"]}
+assert named <= services and named <= compose.keys(), named
+for name, pod in pods.items():
+    volumes = {volume["name"] for volume in pod.get("volumes", [])} | {"data"}
+    for container in pod["containers"]:
+        mounts = {mount["name"] for mount in container["volumeMounts"]}
+        assert mounts <= volumes, f"{name}: {mounts - volumes} are no volumes"
 PY
 
 echo "sysctl.conf"

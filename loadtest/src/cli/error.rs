@@ -97,6 +97,8 @@ pub(crate) enum ConfigError {
     NoApi { scenario: &'static str, why: &'static str },
     #[error("--source-addresses has no effect with --url {0}: IPv6 has one loopback address; use 127.0.0.1")]
     OneSourceAddress(Target),
+    #[error("--peer {0} and --url {1}: one is encrypted and one is not; give both ws:// or both wss://")]
+    Peer(Box<Target>, Box<Target>),
     #[error("--server-metrics {0} is read without TLS; use an address of the server without TLS")]
     EncryptedMetrics(Target),
     #[error("--publish '{0}' must contain {RECORD} once: that is where the message goes")]

@@ -15,6 +15,9 @@ pub(crate) struct Config {
     #[serde(flatten, with = "record")]
     pub(crate) load: Load,
     pub(crate) url: Target,
+    /// Further servers of the same cluster.
+    #[serde(default)]
+    pub(crate) peers: Vec<Target>,
     #[serde(rename = "face")]
     pub(crate) protocol: Protocol,
     /// Present if messages are published through the server's API and not by clients.
@@ -66,6 +69,12 @@ const fn generator_waiting_max() -> f64 {
 }
 
 impl Config {
+    /// Returns the server that the connection with this number goes to: each in turn, a publisher to the first.
+    pub(crate) fn server(&self, number: usize) -> &Target {
+        let turn = number % (1 + self.peers.len());
+        turn.checked_sub(1).and_then(|peer| self.peers.get(peer)).unwrap_or(&self.url)
+    }
+
     /// Returns the number of connections: the clients, and a publisher if the load has one of its own.
     pub(crate) const fn connections(&self) -> usize {
         self.clients + self.has_own_publisher() as usize

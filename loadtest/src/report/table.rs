@@ -80,7 +80,10 @@ pub(crate) fn render(report: &Report) -> String {
 
 /// Returns where the load went.
 fn target(config: &Config) -> String {
-    let url = &config.url;
+    let url = match config.peers.len() {
+        0 => config.url.to_string(),
+        peers => format!("{} and {peers} more", config.url),
+    };
     match (&config.load, config.channel.as_str()) {
         (_, "") => format!("{url}, in the channel that the server chooses"),
         (Load::Channels { channels, .. }, prefix) => format!("{url}, channels {prefix}-0 to {prefix}-{}", channels - 1),

@@ -107,14 +107,14 @@ impl Connector {
         if stream.socket().peer_addr().is_err() {
             return Ok(());
         }
-        let url = &self.config.url;
+        let (url, server) = (&self.config.url, self.config.server(self.share.global(index)));
         // One channel per connection, where the address names it.
         let channel = audience.channels(self.share.global(index)).swap_remove(0);
         let mut path = url.path.replace(CHANNEL, &channel);
         if let Some(position) = position {
             path += &format!("{}since={position}", if path.contains('?') { '&' } else { '?' });
         }
-        let request = request(&url.host, &path, self.config.protocol.subprotocol());
+        let request = request(&server.host, &path, self.config.protocol.subprotocol());
         let client = &mut pool[index];
         client.queue_raw(request.as_bytes());
         client.flush();

@@ -69,7 +69,7 @@ impl Dialer {
     }
 
     fn begin(&mut self, index: usize, number: usize) -> io::Result<Stream> {
-        let address = self.config.url.address;
+        let address = self.config.server(number).address;
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;

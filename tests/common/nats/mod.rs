@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use crate::server::ports::free_addr;
+use crate::server::place::Place;
 use crate::server::within;
 use rustix::process::{Pid, Signal, kill_process};
 use std::net::SocketAddr;
@@ -26,6 +26,7 @@ pub(crate) struct Nats {
 pub(crate) struct NatsServer {
     pub(crate) addr: SocketAddr,
     pub(crate) name: String,
+    place: Place,
     command: Vec<String>,
     child: Option<Child>,
 }
@@ -38,8 +39,13 @@ impl Nats {
 
     /// Starts with more in the configuration of each server.
     pub(crate) async fn start_with(count: usize, more: &str) -> Self {
+        Self::start_at(&vec![Place::here(); count], more).await
+    }
+
+    /// Starts one server in each place.
+    pub(crate) async fn start_at(places: &[Place], more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let addrs: Vec<_> = (0..count).map(|_| (free_addr(), free_addr())).collect();
+        let addrs: Vec<_> = places.iter().map(|place| (place.free_addr(), place.free_addr())).collect();
         let routes: Vec<_> = addrs.iter().map(|(_, route)| format!("nats://{route}")).collect();
         let servers = addrs.iter().enumerate().map(|(index, (addr, route))| {
             let name = format!("n{index}");
@@ -48,13 +54,13 @@ impl Nats {
                 "server_name: {name}\nlisten: {addr}\njetstream {{ store_dir: {:?}, max_mem: 1G, max_file: 4G }}\n{more}\n",
                 store.display().to_string()
             );
-            if count > 1 {
+            if places.len() > 1 {
                 text += &format!("cluster {{ name: test, listen: {route}, routes: [{}] }}\n", routes.join(", "));
             }
             let path = folder.path().join(format!("{name}.conf"));
             std::fs::write(&path, text).unwrap();
             let command = vec!["-c".to_owned(), path.display().to_string()];
-            NatsServer { addr: *addr, name, command, child: None }
+            NatsServer { addr: *addr, name, place: places[index].clone(), command, child: None }
         });
         let mut nats = Self { servers: servers.collect(), folder };
         for server in &mut nats.servers {
@@ -84,7 +90,9 @@ impl NatsServer {
         let program = Path::new(PROGRAM);
         assert!(program.exists(), "there is no {PROGRAM}: run tests/venv once, which installs it");
         let mut command = Command::new(program);
-        command.args(&self.command).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.args(&self.command);
+        let mut command = self.place.command(command);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         self.child = Some(command.kill_on_drop(true).spawn().unwrap());
     }
 

@@ -20,6 +20,7 @@ pub(crate) mod config_file;
 pub(crate) mod drain;
 pub(crate) mod http;
 pub(crate) mod nats;
+pub(crate) mod place;
 pub(crate) mod ports;
 pub(crate) mod process;
 pub(crate) mod tls;

@@ -23,6 +23,10 @@ pub(crate) struct Common {
     /// `{channel}` is replaced by the channel.
     #[arg(long, default_value = URL_DEFAULT, value_parser = Target::parse, help_heading = "Target")]
     pub(crate) url: Target,
+    /// Another server of the same cluster: ws://HOST:PORT, with the path of --url. May be given several times. Clients
+    /// connect to --url and to these in turn, and a publisher to --url.
+    #[arg(long = "peer", value_name = "URL", value_parser = Target::parse, help_heading = "Target")]
+    pub(crate) peers: Vec<Target>,
     /// The client protocol [default: plain; recovery numbered].
     #[arg(long, alias = "face", value_enum, help_heading = "Target")]
     pub(crate) protocol: Option<ProtocolName>,
@@ -143,6 +147,9 @@ impl Common {
         if matches!(load, Load::Idle { .. }) {
             self.check_idle()?;
         }
+        if let Some(peer) = self.peers.iter().find(|peer| peer.is_encrypted != self.url.is_encrypted) {
+            return Err(ConfigError::Peer(Box::new(peer.clone()), Box::new(self.url)));
+        }
         if self.source_addresses > 1 && self.url.address.is_ipv6() {
             return Err(ConfigError::OneSourceAddress(self.url));
         }
@@ -151,6 +158,7 @@ impl Common {
             load,
             protocol,
             url: self.url,
+            peers: self.peers,
             api,
             channel,
             clients,

@@ -1,0 +1,163 @@
+//! Hubs of one cluster, as processes with addresses of their own that stay when they start again.
+
+use crate::nats::Nats;
+use crate::server::place::Place;
+use crate::server::process::{Log, Process, throng};
+use crate::server::{Answer, exchange, get, within};
+use rustix::process::Signal;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Output;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+
+/// The key of backends and of operators.
+pub(crate) const KEY: &str = "the-key-of-the-cluster";
+
+/// What every hub here has: a namespace whose subscribers can recover, and limits that do not count one address.
+const COMMON: &str = r#"
+[api]
+api_keys = ["the-key-of-the-cluster"]
+[access]
+metrics = "public"
+admin_keys = ["the-key-of-the-cluster"]
+[admission]
+connections_per_address_max = 100000
+handshake_rate_per_address_max = 1000000
+handshake_rate_max = 1000000
+[limits]
+message_rate_max = 100000
+ping_interval = "10s"
+[default_namespace]
+history_size = 1000
+history_ttl = "1h"
+recovery = true
+presence = true
+"#;
+
+pub(crate) struct Hubs {
+    pub(crate) hubs: Vec<Hub>,
+    folder: TempDir,
+}
+
+pub(crate) struct Hub {
+    pub(crate) addr: SocketAddr,
+    config: PathBuf,
+    place: Place,
+    process: Option<Process>,
+    /// Collects the log, so that it never blocks the hub.
+    log: Option<JoinHandle<Vec<String>>>,
+}
+
+impl Hubs {
+    /// Creates the streams, starts the hubs, and waits until they are ready. `cluster` has more settings of `[cluster]`.
+    pub(crate) async fn start(places: &[Place], nats: &Nats, cluster: &str) -> Self {
+        let mut hubs = Self::configure(places, nats, cluster);
+        let created = hubs.cluster("init").await;
+        assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
+        for hub in &mut hubs.hubs {
+            hub.start().await;
+        }
+        for hub in &hubs.hubs {
+            hub.ready().await;
+        }
+        hubs
+    }
+
+    /// Writes the files of hubs that do not run.
+    pub(crate) fn configure(places: &[Place], nats: &Nats, cluster: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let hub = |(index, place): (usize, &Place)| {
+            let (addr, config) = (place.free_addr(), folder.path().join(format!("hub{index}.toml")));
+            let replicas = nats.servers.len().min(3);
+            let text = format!(
+                "addr = [\"{addr}\"]\nshards = 1\n{COMMON}[cluster]\nengine = \"nats\"\nnats_servers = {}\n\
+                 replicas = {replicas}\n{cluster}\n",
+                nats.urls()
+            );
+            std::fs::write(&config, text).unwrap();
+            Hub { addr, config, place: place.clone(), process: None, log: None }
+        };
+        Self { hubs: places.iter().enumerate().map(hub).collect(), folder }
+    }
+
+    /// Runs `throng cluster COMMAND` with the file of the first hub.
+    pub(crate) async fn cluster(&self, command: &str) -> Output {
+        let config = self.hubs[0].config.to_str().unwrap();
+        within(throng(&["cluster", command, "--config", config]).output()).await.unwrap()
+    }
+
+    pub(crate) fn addrs(&self) -> Vec<SocketAddr> {
+        self.hubs.iter().map(|hub| hub.addr).collect()
+    }
+
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+}
+
+impl Hub {
+    pub(crate) async fn start(&mut self) {
+        let mut command = self.place.command(throng(&["--config", self.config.to_str().unwrap()]));
+        let (process, log) = Process::spawn_logging(&mut command).await;
+        self.process = Some(process);
+        self.log = Some(tokio::spawn(collect(log)));
+    }
+
+    /// Waits until a balancer would send it clients.
+    pub(crate) async fn ready(&self) {
+        within(async {
+            while get(self.addr, "/health/ready").await.status != 200 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.process.as_ref().expect("it runs").signal(signal);
+    }
+
+    /// Ends it with a signal, and returns its log.
+    pub(crate) async fn end(&mut self, signal: Signal) -> Vec<String> {
+        let process = self.process.take().expect("it runs");
+        process.signal(signal);
+        process.ended().await;
+        within(self.log.take().expect("it ran")).await.unwrap()
+    }
+
+    /// Returns the value of a metric, summed over its labels.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let body = get(self.addr, "/metrics").await.body;
+        let values = body.lines().filter_map(|line| {
+            let (series, value) = line.rsplit_once(' ')?;
+            (series.split('{').next() == Some(name)).then(|| value.parse::<f64>().unwrap())
+        });
+        values.sum()
+    }
+
+    /// Asks as a backend.
+    pub(crate) async fn call(&self, method: &str, body: &serde_json::Value) -> Answer {
+        call(self.addr, method, body).await
+    }
+}
+
+/// Calls a method of the HTTP API.
+pub(crate) async fn call(addr: SocketAddr, method: &str, body: &serde_json::Value) -> Answer {
+    let body = body.to_string();
+    let head = format!(
+        "POST /api/{method} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {KEY}\r\nContent-Type: application/json\r\n\
+         Connection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    exchange(addr, (head + &body).as_bytes()).await
+}
+
+async fn collect(mut log: Log) -> Vec<String> {
+    let mut lines = Vec::new();
+    while let Ok(Some(line)) = log.next_line().await {
+        lines.push(line);
+    }
+    lines
+}

@@ -1,0 +1,22 @@
+//! One service of many hubs: real hubs, real NATS servers, and a checker that judges what everybody saw.
+//!
+//! The quick ones run with `./test`. Those that take long, or need network namespaces, are ignored there:
+//! `tests/faults` runs all of them.
+
+#[path = "../common/nats/mod.rs"]
+mod nats;
+#[path = "../common/server/mod.rs"]
+mod server;
+
+mod administrator;
+mod checker;
+mod fail_over;
+mod hubs;
+mod log;
+mod many;
+mod moves;
+mod network;
+mod order;
+mod publisher;
+mod scene;
+mod subscriber;

@@ -1,0 +1,65 @@
+//! Many clients: a deploy, an upgrade of NATS, and a hub that is gone, with thousands of connections.
+
+use crate::scene::Scene;
+use rustix::process::Signal;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// Adds subscribers, spread over channels and hubs.
+async fn add_subscribers(scene: &mut Scene, count: usize, hubs: &[usize]) {
+    let channels = scene.channels.clone();
+    for number in 0..count {
+        scene.subscribe(hubs[number % hubs.len()], &channels[number % channels.len()]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes two minutes: tests/faults"]
+async fn hub_with_5000_clients_is_killed_and_all_recover_what_they_missed() {
+    let mut scene = Scene::start(3, 3, 100, "").await;
+    add_subscribers(&mut scene, 5000, &[0]).await;
+    scene.publish(&[1, 2, 1, 2, 1], 100.0);
+    sleep(Duration::from_secs(3)).await;
+    scene.hubs.hubs[0].end(Signal::KILL).await;
+    sleep(Duration::from_secs(10)).await;
+    let verdict = scene.judge().await;
+    verdict.check();
+    assert!(verdict.gaps == 0 && verdict.recovered > 0, "{verdict}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes two minutes: tests/faults"]
+async fn rolling_restart_of_nats_with_2000_clients() {
+    let mut scene = Scene::start(3, 3, 50, "").await;
+    add_subscribers(&mut scene, 2000, &[0, 1, 2]).await;
+    scene.publish(&[0, 1, 2], 50.0);
+    for server in 0..3 {
+        sleep(Duration::from_secs(3)).await;
+        // As an upgrade does: a lame duck moves its clients and what it leads.
+        scene.nats.servers[server].end(Signal::USR2).await;
+        scene.nats.servers[server].start();
+        scene.nats.servers[server].listening().await;
+        // Until it has caught up: two of three have to have everything.
+        sleep(Duration::from_secs(15)).await;
+    }
+    let verdict = scene.judge().await;
+    verdict.check();
+    assert_eq!(verdict.gaps, 0, "{verdict}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes two minutes: tests/faults"]
+async fn rolling_restart_of_the_hubs_with_2000_clients() {
+    let mut scene = Scene::start(3, 3, 50, "").await;
+    add_subscribers(&mut scene, 2000, &[0, 1, 2]).await;
+    scene.publish(&[0, 1, 2], 50.0);
+    for hub in 0..3 {
+        sleep(Duration::from_secs(2)).await;
+        scene.hubs.hubs[hub].end(Signal::TERM).await;
+        scene.hubs.hubs[hub].start().await;
+        scene.hubs.hubs[hub].ready().await;
+    }
+    let verdict = scene.judge().await;
+    verdict.check();
+    assert_eq!(verdict.gaps, 0, "{verdict}");
+}

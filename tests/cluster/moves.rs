@@ -1,0 +1,38 @@
+//! Clients that move to another hub: by a deploy, or because their hub is gone.
+
+use crate::scene::Scene;
+use rustix::process::Signal;
+use std::time::Duration;
+use tokio::time::sleep;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_of_a_killed_hub_recover_on_another_exactly_what_they_missed() {
+    let mut scene = Scene::start(1, 3, 4, "").await;
+    for channel in scene.channels.clone() {
+        for _ in 0..10 {
+            scene.subscribe(0, &channel).await;
+        }
+    }
+    scene.publish(&[1, 2], 100.0);
+    sleep(Duration::from_secs(1)).await;
+    scene.hubs.hubs[0].end(Signal::KILL).await;
+    sleep(Duration::from_secs(2)).await;
+    let verdict = scene.judge().await;
+    verdict.check();
+    assert!(verdict.gaps == 0 && verdict.recovered > 0, "{verdict}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rolling_restart_of_the_hubs_loses_nothing() {
+    let mut scene = Scene::start(1, 3, 4, "").await;
+    scene.publish(&[0, 1, 2], 50.0);
+    for hub in 0..3 {
+        sleep(Duration::from_secs(1)).await;
+        scene.hubs.hubs[hub].end(Signal::TERM).await;
+        scene.hubs.hubs[hub].start().await;
+        scene.hubs.hubs[hub].ready().await;
+    }
+    let verdict = scene.judge().await;
+    verdict.check();
+    assert_eq!(verdict.gaps, 0, "{verdict}");
+}

@@ -1,0 +1,156 @@
+//! A scene: NATS servers, hubs, subscribers on every hub and publishers, and the verdict at its end.
+
+use crate::administrator::{Administrator, PREFIX};
+use crate::checker::{Acknowledged, Record, Seen, Verdict};
+use crate::hubs::Hubs;
+use crate::nats::Nats;
+use crate::publisher::{Published, Publisher, publish};
+use crate::server::place::Place;
+use crate::server::within;
+use crate::subscriber::Subscriber;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+pub(crate) struct Scene {
+    pub(crate) nats: Nats,
+    pub(crate) hubs: Hubs,
+    /// Those of the servers first.
+    pub(crate) places: Vec<Place>,
+    pub(crate) channels: Vec<String>,
+    pub(crate) subscribers: Vec<Subscriber>,
+    publishers: Vec<Publisher>,
+    acknowledged: Vec<Acknowledged>,
+    refused: usize,
+    /// The longest time without an acknowledgement for one of the publishers.
+    pub(crate) longest_pause: Duration,
+}
+
+impl Scene {
+    /// Starts servers and hubs, with more settings of `[cluster]`, and one subscriber of each channel on each hub.
+    pub(crate) async fn start(servers: usize, hubs: usize, channels: usize, cluster: &str) -> Self {
+        Self::start_at(&vec![Place::here(); servers], &vec![Place::here(); hubs], channels, cluster).await
+    }
+
+    /// Starts a server and a hub in each of these places.
+    pub(crate) async fn start_at(servers: &[Place], hubs: &[Place], channels: usize, cluster: &str) -> Self {
+        let places = [servers, hubs].concat();
+        let nats = Nats::start_at(servers, "").await;
+        let cluster = format!("prefix = \"{PREFIX}\"\npartitions = 2\n{cluster}");
+        let hubs = Hubs::start(hubs, &nats, &cluster).await;
+        let channels: Vec<_> = (0..channels).map(|number| format!("c{number}")).collect();
+        let mut scene = Self {
+            nats,
+            hubs,
+            places,
+            channels,
+            subscribers: Vec::new(),
+            publishers: Vec::new(),
+            acknowledged: Vec::new(),
+            refused: 0,
+            longest_pause: Duration::ZERO,
+        };
+        for channel in scene.channels.clone() {
+            for hub in 0..scene.hubs.hubs.len() {
+                scene.subscribe(hub, &channel).await;
+            }
+        }
+        scene
+    }
+
+    /// Adds a subscriber that begins at a hub, and goes to the next one when its connection ends.
+    pub(crate) async fn subscribe(&mut self, hub: usize, channel: &str) {
+        let addrs = self.from(hub);
+        self.subscribers.push(Subscriber::start(&addrs, channel).await);
+    }
+
+    /// Returns the hubs in turn, from one of them on.
+    fn from(&self, hub: usize) -> Vec<SocketAddr> {
+        let mut addrs = self.hubs.addrs();
+        addrs.rotate_left(hub);
+        addrs
+    }
+
+    /// Adds a publisher at each of these hubs, which publishes to all channels in turn.
+    pub(crate) fn publish(&mut self, hubs: &[usize], rate: f64) {
+        for hub in hubs {
+            let name = format!("p{}", self.publishers.len());
+            let addrs = self.from(*hub);
+            self.publishers.push(Publisher::start(&name, &addrs, &self.channels, rate));
+        }
+    }
+
+    /// Publishes until the channel takes it.
+    pub(crate) async fn publish_once(&mut self, hub: usize, channel: &str, body: &str) {
+        let addrs = self.from(hub);
+        let acknowledged = within(async {
+            for attempt in 0.. {
+                // Each attempt is another publication: one that was refused may have been stored nevertheless.
+                let body = if attempt == 0 { body.to_owned() } else { format!("{body}+{attempt}") };
+                if let Some(acknowledged) = publish(addrs[attempt % addrs.len()], channel, &body).await {
+                    return acknowledged;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            unreachable!("it is tried for ever")
+        })
+        .await;
+        self.acknowledged.push(acknowledged);
+    }
+
+    /// Ends the publishers.
+    pub(crate) async fn quieten(&mut self) {
+        for publisher in std::mem::take(&mut self.publishers) {
+            let Published { acknowledged, refused, longest_pause } = publisher.stop().await;
+            self.acknowledged.extend(acknowledged);
+            self.refused += refused;
+            self.longest_pause = self.longest_pause.max(longest_pause);
+        }
+    }
+
+    /// Waits until every subscriber has everything: publishes one more to each channel, which comes last.
+    pub(crate) async fn settle(&mut self) {
+        self.quieten().await;
+        for (index, channel) in self.channels.clone().iter().enumerate() {
+            self.publish_once(index % self.hubs.hubs.len(), channel, &format!("end of {channel}")).await;
+        }
+        let ends = self.acknowledged[self.acknowledged.len() - self.channels.len()..].to_vec();
+        for Acknowledged { channel, body, .. } in &ends {
+            for subscriber in self.subscribers.iter_mut().filter(|subscriber| subscriber.channel() == channel) {
+                subscriber.has(body).await;
+            }
+        }
+    }
+
+    /// Waits until every subscriber has as many publications as the streams hold of its channel, and returns how long
+    /// that took. Nothing may be published meanwhile, and nobody may have been told of a gap.
+    pub(crate) async fn is_complete(&mut self, administrator: &Administrator) -> Duration {
+        let began = Instant::now();
+        let stored = administrator.stored().await;
+        for subscriber in &mut self.subscribers {
+            let wanted = stored.get(subscriber.channel()).copied().unwrap_or(0);
+            let count = |seen: &[Seen]| {
+                seen.iter().filter(|one| matches!(one, Seen::Publication { .. } | Seen::Recovered { .. })).count()
+            };
+            subscriber.until(|seen| count(seen) >= wanted).await;
+        }
+        began.elapsed()
+    }
+
+    /// Waits until every subscriber has everything, ends all, and judges.
+    pub(crate) async fn judge(mut self) -> Verdict {
+        self.settle().await;
+        let subscribers = self.subscribers.into_iter().map(Subscriber::stop).collect();
+        let verdict = Record { acknowledged: self.acknowledged, subscribers }.judge();
+        println!("{verdict}; refused {}, longest pause {:?}", self.refused, self.longest_pause);
+        verdict
+    }
+
+    pub(crate) async fn administrator(&self) -> Administrator {
+        Administrator::connect(&self.nats).await
+    }
+
+    /// Returns how many publications were acknowledged so far by [`Scene::publish_once`], and by publishers that ended.
+    pub(crate) fn acknowledged(&self) -> usize {
+        self.acknowledged.len()
+    }
+}
