@@ -3,7 +3,7 @@
 use crate::nats::Nats;
 use crate::server::place::Place;
 use crate::server::process::{Log, Process, throng};
-use crate::server::{Answer, exchange, get, within};
+use crate::server::{get, within};
 use rustix::process::Signal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -38,7 +38,7 @@ presence = true
 
 pub(crate) struct Hubs {
     pub(crate) hubs: Vec<Hub>,
-    folder: TempDir,
+    _folder: TempDir,
 }
 
 pub(crate) struct Hub {
@@ -79,7 +79,7 @@ impl Hubs {
             std::fs::write(&config, text).unwrap();
             Hub { addr, config, place: place.clone(), process: None, log: None }
         };
-        Self { hubs: places.iter().enumerate().map(hub).collect(), folder }
+        Self { hubs: places.iter().enumerate().map(hub).collect(), _folder: folder }
     }
 
     /// Runs `throng cluster COMMAND` with the file of the first hub.
@@ -90,10 +90,6 @@ impl Hubs {
 
     pub(crate) fn addrs(&self) -> Vec<SocketAddr> {
         self.hubs.iter().map(|hub| hub.addr).collect()
-    }
-
-    pub(crate) fn folder(&self) -> &std::path::Path {
-        self.folder.path()
     }
 }
 
@@ -136,22 +132,6 @@ impl Hub {
         });
         values.sum()
     }
-
-    /// Asks as a backend.
-    pub(crate) async fn call(&self, method: &str, body: &serde_json::Value) -> Answer {
-        call(self.addr, method, body).await
-    }
-}
-
-/// Calls a method of the HTTP API.
-pub(crate) async fn call(addr: SocketAddr, method: &str, body: &serde_json::Value) -> Answer {
-    let body = body.to_string();
-    let head = format!(
-        "POST /api/{method} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {KEY}\r\nContent-Type: application/json\r\n\
-         Connection: close\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    exchange(addr, (head + &body).as_bytes()).await
 }
 
 async fn collect(mut log: Log) -> Vec<String> {

@@ -3,6 +3,9 @@
 //! The quick ones run with `./test`. Those that take long, or need network namespaces, are ignored there:
 //! `tests/faults` runs all of them.
 
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::print_stdout, reason = "what a fault did is part of the result of tests/faults")]
+
 #[path = "../common/nats/mod.rs"]
 mod nats;
 #[path = "../common/server/mod.rs"]

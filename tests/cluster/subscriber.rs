@@ -91,11 +91,6 @@ impl Subscriber {
         &self.channel
     }
 
-    /// Returns how many gaps it was told of.
-    pub(crate) fn gaps(&self) -> usize {
-        self.seen.lock().unwrap().iter().filter(|one| matches!(one, Seen::Gap)).count()
-    }
-
     /// Ends it, and returns what it saw.
     pub(crate) fn stop(self) -> (String, Vec<Seen>) {
         self.task.abort();
