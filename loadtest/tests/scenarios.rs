@@ -7,13 +7,10 @@ mod support;
 
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::net::SocketAddr;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::{io, thread};
 use support::server::{Client, Service, chat_server, correct_server, start};
-use support::{Run, SHORT_DRAIN, at_some_scale, raw_server, read_request, run};
+use support::{Run, SHORT_DRAIN, at_some_scale, raw_server, read_request, relay, run};
 
 /// Returns the id of this process, which is also the server's.
 fn own_pid() -> String {
@@ -286,19 +283,6 @@ fn storm_counts_refusals_by_reason() {
     assert_eq!(run.json["results"]["refusals"].as_array().unwrap().len(), 1, "{}", run.output());
 }
 
-/// Copies bytes in both directions until either side closes.
-fn relay(client: &TcpStream, inner: SocketAddr) {
-    let server = TcpStream::connect(inner).unwrap();
-    for (mut from, mut to) in
-        [(client, &server), (&server, client)].map(|(a, b)| (a.try_clone().unwrap(), b.try_clone().unwrap()))
-    {
-        thread::spawn(move || {
-            drop(io::copy(&mut from, &mut to));
-            drop(to.shutdown(Shutdown::Both));
-        });
-    }
-}
-
 #[test]
 fn churn_keeps_its_rate_and_loses_no_message() {
     at_some_scale(|scale| {
@@ -486,30 +470,4 @@ fn check_slopes(run: &Run) -> Result<(), String> {
     }
     assert!(timeline.iter().any(|sample| sample["server_descriptors"].as_u64() > Some(8)));
     Ok(())
-}
-
-/// Returns another address of a server, and how many connections came by it.
-fn second_address(server: SocketAddr) -> (SocketAddr, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (addr, count) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
-    let counted = Arc::clone(&count);
-    thread::spawn(move || {
-        for client in listener.incoming().map(Result::unwrap) {
-            counted.fetch_add(1, Ordering::Relaxed);
-            relay(&client, server);
-        }
-    });
-    (addr, count)
-}
-
-/// Servers of one cluster: what is published at one arrives at the clients of all.
-#[test]
-fn peers_get_clients_in_turn() {
-    let server = correct_server();
-    let (second, by_second) = second_address(server);
-    let peer = format!("ws://{second}");
-    let run = run("fanout", server, &["--clients", "59", "--rate", "50", "--peer", &peer]);
-    run.expect_pass();
-    assert_eq!(by_second.load(Ordering::Relaxed), 30, "half of 59 clients and a publisher");
-    assert!(run.stdout.contains("and 1 more"), "{}", run.output());
 }

@@ -4,7 +4,7 @@ use super::section::section;
 use super::setting::{bytes_or_default, computed, count, rate, text};
 
 /// Smallest budget of memory: twice what a hub with one shard takes before its first connection.
-const MEMORY_MIN: u64 = 32 << 20;
+const MEMORY_MIN: u64 = 64 << 20;
 
 section! {
     /// How many clients may connect, and how fast.

@@ -7,11 +7,12 @@ pub(crate) mod protobuf;
 pub(crate) mod server;
 
 use serde_json::Value;
-use std::io::Read;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{self, Read};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 /// The outcome of a finished run.
 pub(crate) struct Run {
@@ -128,7 +129,7 @@ pub(crate) fn finish(output: &Output, json: &TempFile) -> Run {
 pub(crate) fn raw_server(mut serve: impl FnMut(usize, TcpStream) -> bool + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
+    thread::spawn(move || {
         for (number, stream) in listener.incoming().enumerate() {
             if !serve(number, stream.unwrap()) {
                 break;
@@ -144,5 +145,18 @@ pub(crate) fn read_request(stream: &mut TcpStream) {
     let mut byte = [0];
     while !request.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|len| len > 0) {
         request.push(byte[0]);
+    }
+}
+
+/// Copies bytes in both directions until either side closes.
+pub(crate) fn relay(client: &TcpStream, inner: SocketAddr) {
+    let server = TcpStream::connect(inner).unwrap();
+    for (mut from, mut to) in
+        [(client, &server), (&server, client)].map(|(a, b)| (a.try_clone().unwrap(), b.try_clone().unwrap()))
+    {
+        thread::spawn(move || {
+            drop(io::copy(&mut from, &mut to));
+            drop(to.shutdown(Shutdown::Both));
+        });
     }
 }
