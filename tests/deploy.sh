@@ -51,7 +51,10 @@ import sys
 import urllib.request
 
 page = urllib.request.urlopen(f"http://{sys.argv[1]}/metrics").read().decode()
-known = {re.split(r"[{ ]", line)[0] for line in page.splitlines() if line and line[0] != "#"}
+lines = page.splitlines()
+known = {re.split(r"[{ ]", line)[0] for line in lines if line and line[0] != "#"}
+# Such as that of partitions that are followed, of which there is none yet.
+known |= {line.split()[2] for line in lines if line.startswith("# TYPE ")}
 named = set()
 for file in sys.argv[2:]:
     named |= set(re.findall(r"\b(?:throng|process)_[a-z_]+\b", open(file).read()))
