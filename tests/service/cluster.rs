@@ -280,6 +280,22 @@ async fn subscribers_are_told_when_the_streams_are_made_anew() {
     again.round_trip().await;
 }
 
+/// An alert has to know a hub that cannot get what its clients wait for, and when that is over.
+#[tokio::test]
+async fn hub_whose_streams_are_gone_says_that_it_is_behind_until_they_are_back() {
+    let nats = NatsServer::start().await;
+    let hub = hub_with(&nats, |config| config.cluster.beacon_interval = Duration::from_millis(100)).await;
+    let mut client = hub.connect("/ws?channel=a").await;
+    client.send("before").await;
+    assert_eq!(client.lines(1).await, ["before"]);
+    assert_eq!(metric(&hub, "partitions_behind").await, 0);
+    nats.remove_streams().await;
+    within(async { while metric(&hub, "partitions_behind").await != 1 {} }).await;
+    Box::pin(nats.init()).await;
+    assert_eq!(client.closed().await, Some((4010, "insufficient state".to_owned())));
+    within(async { while metric(&hub, "partitions_behind").await != 0 {} }).await;
+}
+
 /// The deployment files must not allow too little, which shows at night, nor what nobody needs.
 #[tokio::test]
 async fn permissions_of_the_deployment_files_are_what_is_needed() {

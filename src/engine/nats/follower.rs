@@ -242,6 +242,7 @@ impl<S: Sink> Follower<S> {
         match sequence.live(*epoch, number, message) {
             Live::Deliver(message) => {
                 self.apply(number, message).await;
+                self.set_behind(false);
                 Ok(())
             }
             Live::Waiting => {
@@ -284,9 +285,11 @@ impl<S: Sink> Follower<S> {
                 tracing::warn!(partition = self.index, "beacons do not come back; the connection to NATS is made anew");
                 self.logs.follow.reconnect().await;
             }
-            // Without an answer there is nothing to do: the next look comes.
-            if let Err(FollowError::Renewed) = self.look(Resync::Silence).await {
-                return Err(FollowError::Renewed);
+            match self.look(Resync::Silence).await {
+                Err(FollowError::Renewed) => return Err(FollowError::Renewed),
+                // Without an answer there is nothing to do: the next look comes.
+                Err(_) => self.set_behind(true),
+                Ok(()) => {}
             }
         }
         Ok(())
