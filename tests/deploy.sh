@@ -125,7 +125,12 @@ cp deploy/cluster/authorization.conf "$tmp/cluster/"
 )
 # Files and folders of a container are not here.
 sed "s|/tls/|$tmp/cluster/tls/|; s|/run/secrets/nats|$tmp/cluster/secrets/hub|" deploy/cluster/hub.toml >"$tmp/hub.toml"
-target/release/throng check-config "$tmp/hub.toml" >/dev/null
+(
+    # shellcheck disable=SC1091 # It was made above.
+    . "$tmp/cluster/.env"
+    export THRONG_ADMIN_KEYS THRONG_API_KEYS
+    target/release/throng check-config "$tmp/hub.toml" >/dev/null
+)
 python3 - "$tmp/hub.toml" <<'PY'
 """The manifests parse, hubs are given the time that their configuration reckons with, and what is mounted exists."""
 import re
