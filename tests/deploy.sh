@@ -51,7 +51,10 @@ import sys
 import urllib.request
 
 page = urllib.request.urlopen(f"http://{sys.argv[1]}/metrics").read().decode()
-known = {re.split(r"[{ ]", line)[0] for line in page.splitlines() if line and line[0] != "#"}
+lines = page.splitlines()
+known = {re.split(r"[{ ]", line)[0] for line in lines if line and line[0] != "#"}
+# Such as that of partitions that are followed, of which there is none yet.
+known |= {line.split()[2] for line in lines if line.startswith("# TYPE ")}
 named = set()
 for file in sys.argv[2:]:
     named |= set(re.findall(r"\b(?:throng|process)_[a-z_]+\b", open(file).read()))
@@ -122,7 +125,12 @@ cp deploy/cluster/authorization.conf "$tmp/cluster/"
 )
 # Files and folders of a container are not here.
 sed "s|/tls/|$tmp/cluster/tls/|; s|/run/secrets/nats|$tmp/cluster/secrets/hub|" deploy/cluster/hub.toml >"$tmp/hub.toml"
-target/release/throng check-config "$tmp/hub.toml" >/dev/null
+(
+    # shellcheck disable=SC1091 # It was made above.
+    . "$tmp/cluster/.env"
+    export THRONG_ADMIN_KEYS THRONG_API_KEYS
+    target/release/throng check-config "$tmp/hub.toml" >/dev/null
+)
 python3 - "$tmp/hub.toml" <<'PY'
 """The manifests parse, hubs are given the time that their configuration reckons with, and what is mounted exists."""
 import re

@@ -6,7 +6,10 @@ use super::metrics_format::{self, Format};
 use super::process_metrics::ProcessMetrics;
 use super::response::{HttpResponse, set_header, text, with_body};
 use crate::engine::Engine;
-use crate::metrics::{LATENCY_BOUNDS, LatencyHistogram, Metric, MetricKind, ProcessCounts, Read, ShardCounts};
+use crate::metrics::{
+    ClusterCounts, LATENCY_BOUNDS, Labels, LatencyHistogram, Metric, MetricKind, ProcessCounts, PublishRefusal, Read,
+    Resync, ShardCounts,
+};
 use crate::operation::idempotency::IdempotencyCounts;
 use crate::operation::lifecycle::Stage;
 use crate::operation::operator_key::KeyStatus;
@@ -94,6 +97,16 @@ struct Snapshot {
     /// Times of the questions, by hook.
     hook_times: Vec<(&'static str, LatencyHistogram)>,
     idempotency: IdempotencyCounts,
+    /// What only a hub of a cluster has.
+    cluster: Option<Cluster>,
+}
+
+/// The numbers of a hub of a cluster.
+#[derive(Debug)]
+struct Cluster {
+    counts: ClusterCounts,
+    /// Up to which number each partition was delivered.
+    offsets: Vec<(usize, u64)>,
 }
 
 impl Snapshot {
@@ -115,6 +128,7 @@ impl Snapshot {
             hooks: hub.metrics().hooks.outcomes(),
             hook_times: hub.metrics().hooks.times(),
             idempotency: state.idempotency.counts(),
+            cluster: Cluster::of(state),
             placements: hub.placement().taken_by_shard().into_iter().map(|taken| taken as u64).collect(),
         }
     }
@@ -128,14 +142,21 @@ fn certificate(state: &State) -> Option<StateGauge> {
     Some(StateGauge { name, help: "When the certificate expires, Unix time", value: seconds })
 }
 
-/// Returns how many other hubs are there, in a cluster.
-fn peers(state: &State) -> Option<StateGauge> {
-    let count = state.engine.peers()?.peers.len();
-    Some(StateGauge {
-        name: "peers",
-        help: "Other hubs of the cluster whose heartbeats are heard",
-        value: count as u64,
-    })
+impl Cluster {
+    fn of(state: &State) -> Option<Self> {
+        let Engine::Nats(nats) = &state.engine else { return None };
+        Some(Self { counts: state.hub().metrics().cluster.read(), offsets: nats.offsets() })
+    }
+}
+
+/// Returns how many other hubs are there and are not there any more, in a cluster.
+fn peers(state: &State) -> Vec<StateGauge> {
+    let Some(view) = state.engine.peers() else { return Vec::new() };
+    let gauge = |name, help, count| StateGauge { name, help, value: count as u64 };
+    vec![
+        gauge("peers", "Other hubs of the cluster whose heartbeats are heard", view.peers.len()),
+        gauge("peers_lost", "Hubs that were lost in the last ten minutes, and have not returned", view.lost.len()),
+    ]
 }
 
 /// Returns how the hub stands with NATS, if it is part of a cluster.
@@ -225,7 +246,8 @@ impl Collector for Snapshot {
         encode_shards(&mut encoder, placements, self.placements.iter().copied())?;
         encode_latency(&mut encoder, &self.shards)?;
         encode_api(&mut encoder, self)?;
-        encode_hooks(&mut encoder, self)
+        encode_hooks(&mut encoder, self)?;
+        self.cluster.as_ref().map_or(Ok(()), |cluster| encode_cluster(&mut encoder, cluster))
     }
 }
 
@@ -417,6 +439,34 @@ fn encode_hooks(encoder: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt
         encoder.encode_descriptor("hook_request_duration", help, Some(&Unit::Seconds), MetricType::Histogram)?;
     for (hook, times) in &snapshot.hook_times {
         encode_histogram(family.encode_family(&[("hook", *hook)])?, times)?;
+    }
+    Ok(())
+}
+
+/// Encodes what only a hub of a cluster has.
+fn encode_cluster(encoder: &mut DescriptorEncoder<'_>, cluster: &Cluster) -> fmt::Result {
+    let Cluster { counts, offsets } = cluster;
+    let help = "Number in the log of the partition up to which it was delivered; the most of all hubs is how far it is";
+    let offsets = offsets.iter().map(|(partition, offset)| (partition.to_string(), *offset));
+    encode_family(encoder, Metadata::gauge("partition_offset", help), "partition", offsets)?;
+    for (name, help, values, numbers) in [
+        ("resyncs", "Times that something of a partition was missing and fetched", Resync::VALUES, &counts.resyncs[..]),
+        ("publish_refused", "Publications that were refused", PublishRefusal::VALUES, &counts.publish_refused),
+    ] {
+        let metadata = Metadata { name, help, kind: MetricKind::Counter };
+        encode_family(encoder, metadata, "reason", values.iter().zip(numbers.iter().copied()))?;
+    }
+    for (name, help, times) in [
+        ("publish_ack", "Time until NATS acknowledged a publication of this hub", &counts.publish_ack),
+        (
+            "cluster_delivery",
+            "Time from the arrival of a publication at any hub to its delivery to the shards of this one, by the \
+             clocks of both",
+            &counts.delivery,
+        ),
+    ] {
+        let unit = Some(&Unit::Seconds);
+        encode_histogram(encoder.encode_descriptor(name, help, unit, MetricType::Histogram)?, times)?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! All counters of a hub.
 
 use super::api::ApiCounters;
+use super::cluster::ClusterCounters;
 use super::hooks::HookCounters;
 use super::process::ProcessCounters;
 use super::refusal::Refusal;
@@ -22,6 +23,8 @@ pub struct Metrics {
     pub api: ApiCounters,
     /// The counters of questions to the application.
     pub hooks: HookCounters,
+    /// The counters of a hub in a cluster.
+    pub cluster: ClusterCounters,
 }
 
 impl Metrics {
@@ -34,6 +37,7 @@ impl Metrics {
             process: ProcessCounters::default(),
             api: ApiCounters::default(),
             hooks: HookCounters::default(),
+            cluster: ClusterCounters::default(),
         }
     }
 
@@ -62,6 +66,11 @@ impl Metrics {
     pub fn refused(&self, reason: Refusal) -> u64 {
         // Relaxed: the number stands for itself.
         self.process.refusals[reason as usize].load(Ordering::Relaxed)
+    }
+
+    /// Returns the time of day now, in the same way.
+    pub fn now(&self) -> u64 {
+        self.time_of_day(self.started.elapsed())
     }
 
     /// Adds one to a counter.

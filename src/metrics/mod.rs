@@ -4,6 +4,7 @@
 //! declaration follow the number that is counted, the atomic that other threads read, sums, and the metrics page.
 
 mod api;
+mod cluster;
 mod counters;
 mod hooks;
 mod latency;
@@ -15,6 +16,7 @@ pub mod shard;
 mod hub;
 
 pub use api::{API_CODES, API_METHODS, ApiCounters};
+pub use cluster::{ClusterCounters, ClusterCounts, PublishRefusal, Resync};
 pub use counters::{Labels, Metric, MetricKind, Read};
 pub use hooks::{HOOKS, HookCounters, HookOutcome};
 pub use hub::Metrics;

@@ -32,20 +32,20 @@ counters! {
         Counter presence_replies_missing,
         /// Partitions of the cluster that this hub follows.
         Gauge partitions_followed,
-        /// Times that something was announced before what comes before it, which was fetched then.
-        Counter resyncs,
+        /// Partitions of which this hub lacks something that it knows of, or that it cannot follow now.
+        Gauge partitions_behind,
         /// Publications and beacons that were fetched: they were not announced, or came before this hub followed.
         Counter resync_messages,
         /// Channels to whose subscribers was told that publications cannot be had any more.
         Counter gaps_declared,
         /// Announcements that came twice, and were dropped.
         Counter duplicates_dropped,
+        /// Times that the log was read for a history that this hub does not have.
+        Counter backfills,
         /// Publications of channels that nobody is subscribed to on this hub, and that keep nothing.
         Counter foreign_messages,
         /// Times that a partition had a new epoch: its log was made anew, or has lost what it had acknowledged.
         Counter epoch_changes,
-        /// Publications that were refused, because NATS did not acknowledge them or too many waited.
-        Counter publish_refused,
         /// Bytes of messages that have not arrived completely.
         Part partial_bytes,
         /// Connections that could not be accepted.

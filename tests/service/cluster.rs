@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::process::Command;
 
+/// Times that something was fetched because an announcement showed that it was missing.
+const RESYNCS: &str = "resyncs_total{reason=\"announcement\"}";
+
 async fn hub(nats: &NatsServer) -> TestServer {
     hub_with(nats, |_| {}).await
 }
@@ -205,7 +208,7 @@ async fn what_the_client_library_drops_is_fetched() {
     let channels: Vec<_> = (0..200).map(|number| format!("c{number}")).collect();
     let mut rounds = 0;
     within(async {
-        while metric(&hub, "follow_dropped").await == 0 || metric(&hub, "resyncs_total").await == 0 {
+        while metric(&hub, "follow_dropped").await == 0 || metric(&hub, RESYNCS).await == 0 {
             let answer = result(&hub, "broadcast", json!({ "channels": channels, "data": rounds.to_string() })).await;
             assert!(answer["responses"].as_array().unwrap().iter().all(|one| one["result"].is_object()), "{answer}");
             rounds += 1;
@@ -239,7 +242,7 @@ async fn publications_are_refused_while_nats_is_gone() {
     assert!(answer["error"]["message"].as_str().unwrap().starts_with("not published: channel a: "), "{answer}");
     client.send("nobody gets this").await;
     assert_eq!(client.closed().await, Some((1013, "not published".to_owned())));
-    assert_eq!(metric(&hub, "publish_refused_total").await, 2);
+    assert_eq!(metric(&hub, "publish_refused_total{reason=\"timeout\"}").await, 2);
     within(async { while metric(&hub, "broker_up").await != 0 {} }).await;
     assert_eq!(get(hub.addr, "/health/ready").await.body, "ready\n", "--on-stale keep");
 }
@@ -275,4 +278,130 @@ async fn subscribers_are_told_when_the_streams_are_made_anew() {
     assert_eq!(metric(&hub, "epoch_changes_total").await, 1);
     let mut again = hub.connect("/ws?channel=a").await;
     again.round_trip().await;
+}
+
+/// An alert has to know a hub that cannot get what its clients wait for, and when that is over.
+#[tokio::test]
+async fn hub_whose_streams_are_gone_says_that_it_is_behind_until_they_are_back() {
+    let nats = NatsServer::start().await;
+    let hub = hub_with(&nats, |config| config.cluster.beacon_interval = Duration::from_millis(100)).await;
+    let mut client = hub.connect("/ws?channel=a").await;
+    client.send("before").await;
+    assert_eq!(client.lines(1).await, ["before"]);
+    assert_eq!(metric(&hub, "partitions_behind").await, 0);
+    nats.remove_streams().await;
+    within(async { while metric(&hub, "partitions_behind").await != 1 {} }).await;
+    Box::pin(nats.init()).await;
+    assert_eq!(client.closed().await, Some((4010, "insufficient state".to_owned())));
+    within(async { while metric(&hub, "partitions_behind").await != 0 {} }).await;
+}
+
+/// The deployment files must not allow too little, which shows at night, nor what nobody needs.
+#[tokio::test]
+async fn permissions_of_the_deployment_files_are_what_is_needed() {
+    let nats = NatsServer::with_permissions().await;
+    let (as_hub, as_init) = (nats.credentials("hub"), nats.credentials("init"));
+    let run = async |action: &str, user: &std::path::Path| {
+        cluster(&nats, action, &["--nats-credentials", user.to_str().unwrap()]).await
+    };
+    let (code, text) = run("init", &as_hub).await;
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("THRONG_main_0 was not made"), "{text}");
+    assert!(nats.take_refused().iter().any(|line| line.contains("$JS.API.STREAM.CREATE.THRONG_main_0")));
+
+    for (action, of) in [("init", &as_init), ("check", &as_init), ("check", &as_hub)] {
+        let (code, text) = run(action, of).await;
+        assert_eq!(code, 0, "{action}: {text}");
+    }
+    let as_it_should = |config: &mut throng::config::Config| {
+        config.cluster.nats_credentials = Some(as_hub.clone());
+        config.cluster.presence_timeout = Duration::from_secs(100);
+        config.default_namespace.presence = true;
+    };
+    let one = hub_with(&nats, as_it_should).await;
+    let mut client = Centrifuge::open(&one).await;
+    client.call(json!({ "connect": {} })).await;
+    client.call(json!({ "subscribe": { "channel": "a" } })).await;
+    for number in 0..5 {
+        result(&one, "publish", json!({ "channel": "a", "data": number })).await;
+    }
+    // It has to fetch, from a copy and from the leader, and to ask the other one.
+    let two = hub_with(&nats, |config| {
+        as_it_should(config);
+        config.cluster.resync_messages_max = 2;
+    })
+    .await;
+    let read = json!({ "channel": "a", "limit": -1 });
+    let kept = result(&two, "history", read).await;
+    assert_eq!(kept["publications"].as_array().unwrap().len(), 5, "{kept}");
+    assert_ne!(metric(&two, "backfills_total").await, 0);
+    let stats = || result(&two, "presence_stats", json!({ "channel": "a" }));
+    within(async { while stats().await["num_clients"] != 1 {} }).await;
+    let removed = result(&two, "history_remove", json!({ "channel": "a" })).await;
+    assert!(removed.is_object(), "{removed}");
+    assert_eq!(nats.take_refused(), [""; 0]);
+}
+
+/// Who watches a cluster has to see where its time goes and which hub is behind.
+#[tokio::test]
+async fn metrics_say_how_long_a_publication_takes_to_nats_and_to_the_other_hub() {
+    let nats = NatsServer::start().await;
+    let (one, two) = (hub(&nats).await, hub(&nats).await);
+    let (mut here, mut there) = (one.connect("/ws?channel=a").await, two.connect("/ws?channel=a").await);
+    for number in 0..3 {
+        here.send(number.to_string()).await;
+    }
+    here.lines(3).await;
+    there.lines(3).await;
+    let times = async |hub: &TestServer| {
+        (metric(hub, "publish_ack_seconds_count").await, metric(hub, "cluster_delivery_seconds_count").await)
+    };
+    // The counter follows the delivery that the client has seen.
+    within(async { while times(&one).await != (3, 3) || times(&two).await != (0, 3) {} }).await;
+    let offsets = async |hub: &TestServer| -> Vec<String> {
+        let page = get(hub.addr, "/metrics").await.body;
+        page.lines().filter(|line| line.starts_with("throng_partition_offset{")).map(str::to_owned).collect()
+    };
+    within(async {
+        loop {
+            let found = offsets(&one).await;
+            if found.len() == 1 && found == offsets(&two).await {
+                return;
+            }
+        }
+    })
+    .await;
+    assert_eq!(metric(&one, "partitions_behind").await, 0);
+    // What was published before a hub followed is old, and says nothing of how fast anything is.
+    let three = hub(&nats).await;
+    let mut later = three.connect("/ws?channel=a").await;
+    later.send("new").await;
+    assert_eq!(later.lines(1).await, ["new"]);
+    within(async { while times(&three).await != (1, 1) {} }).await;
+}
+
+/// The staging service next to the real one must neither hear nor answer it.
+#[tokio::test]
+async fn services_with_different_prefixes_do_not_see_each_other() {
+    let nats = NatsServer::start().await;
+    let (code, text) = cluster(&nats, "init", &["--prefix", "other"]).await;
+    assert_eq!(code, 0, "{text}");
+    let with_presence = |config: &mut throng::config::Config| config.default_namespace.presence = true;
+    let [one, two] = [hub_with(&nats, with_presence).await, hub_with(&nats, with_presence).await];
+    let other = hub_with(&nats, |config| {
+        with_presence(config);
+        config.cluster.prefix = "other".to_owned();
+    })
+    .await;
+    let (mut here, mut there) = (one.connect("/ws?channel=a").await, other.connect("/ws?channel=a").await);
+    here.send("of main").await;
+    there.send("of other").await;
+    assert_eq!((here.lines(1).await, there.lines(1).await), (vec!["of main".to_owned()], vec!["of other".to_owned()]));
+    // Each pair of hubs of one service has found the other one, so a third would be there too.
+    within(async { while metric(&one, "peers").await == 0 || metric(&two, "peers").await == 0 {} }).await;
+    assert_eq!((metric(&one, "peers").await, metric(&other, "peers").await), (1, 0));
+    let stats = result(&two, "presence_stats", json!({ "channel": "a" })).await;
+    assert_eq!(stats["num_clients"], 1, "{stats}");
+    let kept = result(&other, "history", json!({ "channel": "a", "limit": -1 })).await;
+    assert_eq!(kept["publications"].as_array().unwrap().len(), 1, "{kept}");
 }

@@ -5,6 +5,7 @@ use super::log::{self, LogMessage};
 use super::logs::Logs;
 use crate::config::ChannelOptions;
 use crate::hub::{Backfill, Coverage, Partition, Sink};
+use crate::metrics::Metrics;
 use crate::protocol::{ChannelName, Publication};
 use std::sync::Arc;
 use std::time::Duration;
@@ -119,6 +120,7 @@ impl<S: Sink> Logs<S> {
         let _only = flight.lock().await;
         // Another one may have done it meanwhile.
         let Coverage::Backfill { after, until } = coverage() else { return true };
+        Metrics::count(&self.metrics().process.backfills);
         match self.fetch_channel(name, after, until).await {
             Some(backfill) => self.hub.backfill(name, options, &backfill).unwrap_or(false),
             None => false,

@@ -16,7 +16,7 @@ use super::logs::Logs;
 use super::sequence::{Batch, Limits, Live, Need, Sequence, State, Step};
 use super::stream::{self, StreamError, StreamState};
 use crate::hub::{Delivered, Partition, Sink};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Resync};
 use crate::protocol::Epoch;
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,6 +72,10 @@ struct Follower<S: Sink> {
     pin: Option<Instant>,
     /// When the log was looked at last, and how often without an announcement in between.
     looked: (Instant, u32),
+    /// Whether everything up to what is announced was delivered here: what comes is new, if late perhaps.
+    is_ready: bool,
+    /// Whether it lacks something that it knows of, or cannot follow.
+    is_behind: bool,
 }
 
 /// Follows a partition whenever it is needed, for ever.
@@ -89,13 +93,16 @@ pub async fn run<S: Sink>(logs: Arc<Logs<S>>, index: usize) {
         beacon: now,
         pin: None,
         looked: (now, 0),
+        is_ready: false,
+        is_behind: false,
         logs: Arc::clone(&logs),
     };
     let interest = &logs.interests[index];
     let mut last_error = String::new();
     loop {
         if !interest.is_used(logs.config.linger) {
-            interest.set_ready(false);
+            follower.set_ready(false);
+            follower.set_behind(false);
             interest.wanted().await;
         }
         match follower.follow().await {
@@ -106,6 +113,7 @@ pub async fn run<S: Sink>(logs: Arc<Logs<S>>, index: usize) {
                     tracing::warn!(partition = index, "a partition is not followed: {text}; it is tried again");
                 }
                 last_error = text;
+                follower.set_behind(true);
                 sleep(RETRY.mul_f64(1.0 + f64::from(u8::try_from(random() % 100).unwrap_or(0)) / 100.0)).await;
             }
         }
@@ -128,13 +136,12 @@ impl<S: Sink> Follower<S> {
         self.begin(epoch, state).await?;
         self.catch_up().await?;
         self.heard = Instant::now();
-        let interest = &logs.interests[self.index];
-        interest.set_ready(true);
+        self.set_ready(true);
         Metrics::change(&logs.metrics().process.partitions_followed, 0, 1);
         let ended = self.take_messages(&mut messages, &mut link).await;
         Metrics::change(&logs.metrics().process.partitions_followed, 1, 0);
         if ended.is_ok() {
-            interest.set_ready(false);
+            self.set_ready(false);
         }
         ended
     }
@@ -216,7 +223,7 @@ impl<S: Sink> Follower<S> {
                     if now != connects {
                         connects = now;
                         self.send_beacon().await;
-                        self.look("reconnect").await?;
+                        self.look(Resync::Reconnect).await?;
                     }
                 }
             }
@@ -235,10 +242,11 @@ impl<S: Sink> Follower<S> {
         match sequence.live(*epoch, number, message) {
             Live::Deliver(message) => {
                 self.apply(number, message).await;
+                self.set_behind(false);
                 Ok(())
             }
             Live::Waiting => {
-                Metrics::count(&self.logs.metrics().process.resyncs);
+                self.logs.metrics().cluster.count_resync(Resync::Announcement);
                 self.catch_up().await
             }
             Live::Duplicate => {
@@ -277,9 +285,11 @@ impl<S: Sink> Follower<S> {
                 tracing::warn!(partition = self.index, "beacons do not come back; the connection to NATS is made anew");
                 self.logs.follow.reconnect().await;
             }
-            // Without an answer there is nothing to do: the next look comes.
-            if let Err(FollowError::Renewed) = self.look("no beacon").await {
-                return Err(FollowError::Renewed);
+            match self.look(Resync::Silence).await {
+                Err(FollowError::Renewed) => return Err(FollowError::Renewed),
+                // Without an answer there is nothing to do: the next look comes.
+                Err(_) => self.set_behind(true),
+                Ok(()) => {}
             }
         }
         Ok(())
@@ -296,25 +306,31 @@ impl<S: Sink> Follower<S> {
     }
 
     /// Looks how far the log is, and catches up.
-    async fn look(&mut self, reason: &'static str) -> Result<(), FollowError> {
+    async fn look(&mut self, reason: Resync) -> Result<(), FollowError> {
         let (config, state) = log::state(&self.logs.follow, &self.stream).await?;
         let Some((_, sequence)) = &mut self.sequence else { return Ok(()) };
         let found = config.epoch().ok_or(FollowError::NoEpoch)?;
         // What it really is shows when it is followed anew.
         sequence.state(state_of(found, state)).map_err(|_| FollowError::Renewed)?;
-        tracing::debug!(partition = self.index, reason, "looked at the log");
+        let is_behind = sequence.need() != Need::Nothing;
+        tracing::debug!(partition = self.index, reason = reason.word(), is_behind, "looked at the log");
+        if is_behind {
+            self.logs.metrics().cluster.count_resync(reason);
+        }
         self.catch_up().await
     }
 
     /// Fetches and delivers until everything that is known of the log was.
     async fn catch_up(&mut self) -> Result<(), FollowError> {
         let mut empty = 0;
+        self.set_behind(true);
         loop {
             self.run_steps().await;
             let Some((_, sequence)) = &mut self.sequence else { return Ok(()) };
             match sequence.need() {
                 Need::Nothing => {
                     self.run_steps().await;
+                    self.set_behind(false);
                     return Ok(());
                 }
                 Need::State => {
@@ -402,8 +418,8 @@ impl<S: Sink> Follower<S> {
     async fn apply(&self, number: u64, message: LogMessage) {
         let (logs, partition) = (&self.logs, self.partition());
         match (&message.channel, &message.entry) {
-            (Some(name), Entry::Publication { .. }) => {
-                let name = name.clone();
+            (Some(name), Entry::Publication { at, .. }) => {
+                let (name, at) = (name.clone(), *at);
                 match (logs.options(&name), message.publication(number)) {
                     (Some(options), Some(publication)) => {
                         let bytes = publication.payload.len();
@@ -413,6 +429,10 @@ impl<S: Sink> Follower<S> {
                         if delivered == Delivered::Foreign {
                             Metrics::count(&logs.metrics().process.foreign_messages);
                         }
+                        // What is fetched at first may be hours old.
+                        if self.is_ready {
+                            logs.metrics().cluster.count_delivery(at, logs.metrics().now());
+                        }
                     }
                     _ => partition.set_applied(number),
                 }
@@ -421,6 +441,17 @@ impl<S: Sink> Follower<S> {
             _ => partition.set_applied(number),
         }
         logs.interests[self.index].progress.notify_waiters();
+    }
+
+    fn set_ready(&mut self, is_ready: bool) {
+        self.is_ready = is_ready;
+        self.logs.interests[self.index].set_ready(is_ready);
+    }
+
+    fn set_behind(&mut self, is_behind: bool) {
+        let (before, now) = (usize::from(self.is_behind), usize::from(is_behind));
+        Metrics::change(&self.logs.metrics().process.partitions_behind, before, now);
+        self.is_behind = is_behind;
     }
 
     fn partition(&self) -> &Partition {

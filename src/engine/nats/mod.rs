@@ -30,7 +30,6 @@ pub use backfill::NotFollowed;
 
 use crate::config::{ChannelOptions, ClusterConfig, Config, Namespaces, OnStale};
 use crate::hub::{HistoryQuery, Hub, HubId, Published, Since, Sink};
-use crate::metrics::Metrics;
 use crate::protocol::{ChannelName, Payload};
 use arc_swap::ArcSwap;
 use check::{ExamineError, examine};
@@ -45,7 +44,7 @@ use std::time::Duration;
 use subject::Subjects;
 use thiserror::Error;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 /// Pause before NATS is asked again that did not answer.
 const RETRY: Duration = Duration::from_secs(1);
@@ -197,14 +196,17 @@ impl<S: Sink> Nats<S> {
     }
 
     async fn store(&self, name: &ChannelName, entry: &bytes::Bytes) -> Result<u64, Refused> {
+        let started = Instant::now();
         let stored = if self.logs.is_verified() {
             let subject = self.subjects.log(self.logs.partition(name).index(), name);
             self.logs.publisher.store(&self.requests, &subject, entry).await
         } else {
             Err(Refused::NotReady)
         };
-        if stored.is_err() {
-            Metrics::count(&self.hub.metrics().process.publish_refused);
+        let counters = &self.hub.metrics().cluster;
+        match stored {
+            Ok(_) => counters.count_publish_ack(started.elapsed()),
+            Err(refused) => counters.count_refusal(refused.reason()),
         }
         stored
     }
@@ -278,6 +280,12 @@ impl<S: Sink> Nats<S> {
             silence,
             followed: silences.len(),
         }
+    }
+
+    /// Returns up to which number each partition that is followed was delivered here.
+    pub fn offsets(&self) -> Vec<(usize, u64)> {
+        let followed = self.logs.partitions.all().iter().filter(|one| self.logs.interest(one).is_ready());
+        followed.map(|one| (one.index(), one.applied())).collect()
     }
 
     /// Returns whether the hub is cut off for so long that its clients should be somewhere else.

@@ -7,6 +7,7 @@
 use super::id::random;
 use super::link::{Link, RequestError};
 use crate::config::ClusterConfig;
+use crate::metrics::PublishRefusal;
 use bytes::Bytes;
 use serde::Deserialize;
 use std::fmt;
@@ -37,6 +38,18 @@ pub enum Refused {
     /// The hub is not part of the cluster yet.
     #[error("the hub has not found its streams in NATS yet")]
     NotReady,
+}
+
+impl Refused {
+    /// Returns how it is counted.
+    pub(super) const fn reason(self) -> PublishRefusal {
+        match self {
+            Self::InFlight => PublishRefusal::InFlight,
+            Self::Timeout => PublishRefusal::Timeout,
+            Self::TooLarge => PublishRefusal::TooLarge,
+            Self::NotReady => PublishRefusal::NotReady,
+        }
+    }
 }
 
 /// Brings publications into logs.

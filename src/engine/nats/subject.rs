@@ -5,7 +5,6 @@
 //! throng.<prefix>.live.<epoch>.<partition>.<channel>   what streams announce, when they have it
 //! throng.<prefix>.hub                                  heartbeats of hubs
 //! throng.<prefix>.ask                                  questions of one hub to all others
-//! throng.<prefix>.presence.<partition>                 who joins and leaves
 //! ```
 //!
 //! The epoch is in the subject of what is announced, so that a stream that was made anew speaks to no hub that follows
@@ -69,11 +68,6 @@ impl Subjects {
     /// Returns where a hub asks all others.
     pub fn ask(&self) -> String {
         format!("throng.{}.ask", self.prefix)
-    }
-
-    /// Returns where hubs tell of joins and leaves.
-    pub fn presence(&self, partition: usize) -> String {
-        format!("throng.{}.presence.{partition}", self.prefix)
     }
 }
 

@@ -1,7 +1,9 @@
 //! A NATS server: the real one, which `tests/venv` installs, on a free port.
 
 use super::within;
+use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 use throng::config::{Config, EngineKind};
 use throng::engine::nats::{check, init, link::Link, stream, subject::Subjects};
@@ -14,8 +16,10 @@ const VARIABLE: &str = "NATS_SERVER";
 /// A NATS server with JetStream, which ends with the test.
 pub(crate) struct NatsServer {
     _child: Child,
-    _folder: TempDir,
+    folder: TempDir,
     pub(crate) url: String,
+    /// Lines of its log that say that a user may not do something.
+    refused: Arc<Mutex<Vec<String>>>,
 }
 
 impl NatsServer {
@@ -28,15 +32,44 @@ impl NatsServer {
 
     /// Starts one without streams.
     pub(crate) async fn without_streams() -> Self {
+        Self::run(tempfile::tempdir().expect("there is room"), &[]).await
+    }
+
+    /// Starts one without streams, with the users and permissions of `deploy/cluster`.
+    pub(crate) async fn with_permissions() -> Self {
         let folder = tempfile::tempdir().expect("there is room");
-        let arguments = ["-js", "-sd", folder.path().to_str().expect("it is text")].map(str::to_owned);
-        let (child, url) = run(&arguments).await;
-        Self { _child: child, _folder: folder, url }
+        let permissions = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/cluster/authorization.conf");
+        std::fs::copy(permissions, folder.path().join("authorization.conf")).expect("it is there");
+        let config = folder.path().join("nats.conf");
+        std::fs::write(&config, "include ./authorization.conf\n").expect("there is room");
+        for user in ["hub", "init"] {
+            std::fs::write(folder.path().join(user), format!("{user}:secret-of-{user}\n")).expect("there is room");
+        }
+        let config = config.to_str().expect("it is text").to_owned();
+        Self::run(folder, &["-c".to_owned(), config]).await
+    }
+
+    async fn run(folder: TempDir, more: &[String]) -> Self {
+        let store = folder.path().join("store");
+        let arguments = ["-js", "-sd", store.to_str().expect("it is text")].map(str::to_owned);
+        let (child, url, refused) = run(&[&arguments[..], more].concat()).await;
+        Self { _child: child, folder, url, refused }
+    }
+
+    /// Returns the file with the password of a user of [`NatsServer::with_permissions`].
+    pub(crate) fn credentials(&self, user: &str) -> PathBuf {
+        self.folder.path().join(user)
+    }
+
+    /// Returns what users were refused since the last call.
+    pub(crate) fn take_refused(&self) -> Vec<String> {
+        std::mem::take(&mut *self.refused.lock().expect("nobody panics with it"))
     }
 
     /// Starts one without JetStream, and returns its address with it.
     pub(crate) async fn without_jetstream() -> (Child, String) {
-        run(&[]).await
+        let (child, url, _) = run(&[]).await;
+        (child, url)
     }
 
     /// Makes the streams.
@@ -90,10 +123,12 @@ impl NatsServer {
 }
 
 /// Starts the program on a free port.
-async fn run(arguments: &[String]) -> (Child, String) {
+async fn run(arguments: &[String]) -> (Child, String, Arc<Mutex<Vec<String>>>) {
     let mut child = Command::new(program().await)
         .args(["-a", "127.0.0.1", "-p", "-1"])
         .args(arguments)
+        .env("THRONG_HUB_PASSWORD", "secret-of-hub")
+        .env("THRONG_INIT_PASSWORD", "secret-of-init")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -113,8 +148,16 @@ async fn run(arguments: &[String]) -> (Child, String) {
     })
     .await;
     // It must not wait for a reader of its log.
-    tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
-    (child, format!("nats://{}", addr.unwrap_or_default()))
+    let refused = Arc::<Mutex<Vec<String>>>::default();
+    let found = Arc::clone(&refused);
+    tokio::spawn(async move {
+        while let Ok(Some(line)) = log.next_line().await {
+            if line.contains("Violation") {
+                found.lock().expect("nobody panics with it").push(line);
+            }
+        }
+    });
+    (child, format!("nats://{}", addr.unwrap_or_default()), refused)
 }
 
 async fn program() -> String {
