@@ -6,8 +6,13 @@ use crate::server::api::{call, result, with};
 use crate::server::centrifuge::Centrifuge;
 use crate::server::nats::NatsServer;
 use crate::server::{TestServer, get, within};
+use rustix::process::Signal;
 use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 
 async fn hub(nats: &NatsServer) -> TestServer {
@@ -239,9 +244,47 @@ async fn publications_are_refused_while_nats_is_gone() {
     assert!(answer["error"]["message"].as_str().unwrap().starts_with("not published: channel a: "), "{answer}");
     client.send("nobody gets this").await;
     assert_eq!(client.closed().await, Some((1013, "not published".to_owned())));
-    assert_eq!(metric(&hub, "publish_refused_total").await, 2);
+    let mut sdk = Centrifuge::connect(&hub).await;
+    let error = sdk.error(json!({ "publish": { "channel": "a", "data": "nobody gets this" } })).await;
+    assert_eq!(error, 108, "not available, for an SDK client");
+    assert_eq!(metric(&hub, "publish_refused_total").await, 3);
     within(async { while metric(&hub, "broker_up").await != 0 {} }).await;
     assert_eq!(get(hub.addr, "/health/ready").await.body, "ready\n", "--on-stale keep");
+}
+
+/// A hub that starts before NATS, as in a machine that boots, waits for it.
+#[tokio::test]
+async fn hub_whose_nats_cannot_be_reached_tries_until_it_can() {
+    let nats = NatsServer::start().await;
+    let door = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("nats://{}", door.local_addr().unwrap());
+    let (is_open, turned_away) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let inside = nats.url.strip_prefix("nats://").unwrap().to_owned();
+    let (opens, count) = (Arc::clone(&is_open), Arc::clone(&turned_away));
+    tokio::spawn(async move {
+        while let Ok((mut outer, _)) = door.accept().await {
+            if opens.load(Ordering::SeqCst) {
+                let mut inner = TcpStream::connect(&inside).await.unwrap();
+                tokio::spawn(async move { copy_bidirectional(&mut outer, &mut inner).await });
+            } else {
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    });
+    let hub = with(|config| {
+        nats.join(config, "one of them");
+        config.cluster.nats_servers = vec![url.parse().unwrap()];
+    })
+    .await;
+    // Two connections, each of which is tried more than once.
+    within(async { while turned_away.load(Ordering::SeqCst) < 6 { get(hub.addr, "/health/live").await; } }).await;
+    let ready = get(hub.addr, "/health/ready").await;
+    assert_eq!((ready.status, &*ready.body), (503, "not part of the cluster yet\n"));
+    let (status, answer) = call(&hub, "publish", json!({ "channel": "a", "data": 1 })).await;
+    assert_eq!((status, &answer["error"]["code"]), (503, &json!(108)), "{answer}");
+    is_open.store(true, Ordering::SeqCst);
+    within(async { while get(hub.addr, "/health/ready").await.body != "ready\n" {} }).await;
+    result(&hub, "publish", json!({ "channel": "a", "data": 1 })).await;
 }
 
 /// Otherwise clients would wait for publications that go elsewhere.
@@ -275,4 +318,106 @@ async fn subscribers_are_told_when_the_streams_are_made_anew() {
     assert_eq!(metric(&hub, "epoch_changes_total").await, 1);
     let mut again = hub.connect("/ws?channel=a").await;
     again.round_trip().await;
+}
+
+/// Carries out commands in one request.
+async fn batch(hub: &TestServer, commands: Vec<Value>) -> Value {
+    let (status, answer) = call(hub, "batch", json!({ "commands": commands })).await;
+    assert_eq!(status, 200, "{answer}");
+    answer
+}
+
+/// Publishes the first numbers in one channel in one request.
+async fn publish_numbers(hub: &TestServer, count: usize) -> Value {
+    batch(hub, (0..count).map(|number| json!({ "publish": { "channel": "a", "data": number } })).collect()).await
+}
+
+/// Returns the numbers that a batch of them has published, with the offsets that its answers say.
+fn acknowledged(answer: &Value) -> Vec<(u64, u64)> {
+    let replies = answer["replies"].as_array().unwrap().iter().enumerate();
+    replies.filter_map(|(number, reply)| Some((reply["publish"]["offset"].as_u64()?, number as u64))).collect()
+}
+
+/// Returns the numbers that the channel keeps, with their offsets.
+async fn kept(hub: &TestServer) -> Vec<(u64, u64)> {
+    let page = result(hub, "history", json!({ "channel": "a", "limit": -1 })).await;
+    let publications = page["publications"].as_array().unwrap().iter();
+    publications.map(|one| (one["offset"].as_u64().unwrap(), one["data"].as_u64().unwrap())).collect()
+}
+
+/// Each takes a round trip to NATS, and they do not wait for each other.
+#[tokio::test]
+async fn batch_keeps_its_order() {
+    let nats = NatsServer::start().await;
+    let hub = hub_with(&nats, |config| config.default_namespace.history_size = 500).await;
+    let mut client = hub.connect("/ws?channel=a").await;
+    client.round_trip().await;
+    result(&hub, "history_remove", json!({ "channel": "a" })).await;
+    let answer = publish_numbers(&hub, 200).await;
+    assert_eq!(client.lines(200).await, (0..200).map(|number| number.to_string()).collect::<Vec<_>>());
+    let stored = acknowledged(&answer);
+    assert_eq!(stored.iter().map(|(_, number)| *number).collect::<Vec<_>>(), (0..200).collect::<Vec<_>>());
+    assert_eq!(kept(&hub).await, stored);
+    let mixed = [
+        json!({ "publish": { "channel": "a", "data": 200 } }),
+        json!({ "publish": { "channel": "", "data": 201 } }),
+        json!({ "history": { "channel": "a" } }),
+        json!({ "publish": { "channel": "a" } }),
+        json!({ "nothing": {} }),
+        json!({ "publish": { "channel": "a", "data": 202 } }),
+    ];
+    let answer = batch(&hub, mixed.to_vec()).await;
+    let replies = answer["replies"].as_array().unwrap().iter();
+    let kinds: Vec<_> = replies.map(|one| one.as_object().unwrap().keys().next().unwrap().as_str()).collect();
+    assert_eq!(kinds, ["publish", "error", "history", "error", "error", "publish"], "{answer}");
+}
+
+/// Longer than one attempt to publish takes, so that all are tried again.
+const STANDSTILL: Duration = Duration::from_millis(2500);
+
+#[tokio::test]
+async fn batch_keeps_its_order_while_nats_stands_still() {
+    let nats = NatsServer::start().await;
+    let hub = hub_with(&nats, |config| {
+        config.default_namespace.history_size = 500;
+        config.cluster.publish_ack_timeout = Duration::from_secs(60);
+    })
+    .await;
+    nats.signal(Signal::STOP);
+    let standstill = async {
+        tokio::time::sleep(STANDSTILL).await;
+        nats.signal(Signal::CONT);
+    };
+    let (answer, ()) = tokio::join!(publish_numbers(&hub, 200), standstill);
+    check_numbers(&hub, &answer).await;
+}
+
+/// Nothing that is sent arrives, so all are sent again, when there is a stream.
+#[tokio::test]
+async fn batch_keeps_its_order_while_its_stream_is_away() {
+    let nats = NatsServer::start().await;
+    let hub = hub_with(&nats, |config| {
+        config.default_namespace.history_size = 500;
+        config.cluster.publish_ack_timeout = Duration::from_secs(60);
+    })
+    .await;
+    nats.remove_streams().await;
+    let away = async {
+        tokio::time::sleep(STANDSTILL).await;
+        Box::pin(nats.init()).await;
+    };
+    let (answer, ()) = tokio::join!(publish_numbers(&hub, 200), away);
+    check_numbers(&hub, &answer).await;
+}
+
+/// Checks that all of the 200 numbers were acknowledged, and are kept in their order where the answers say.
+async fn check_numbers(hub: &TestServer, answer: &Value) {
+    // Until the hub has followed what was published.
+    result(hub, "publish", json!({ "channel": "a", "data": 200 })).await;
+    within(async { while kept(hub).await.last().is_none_or(|(_, number)| *number != 200) {} }).await;
+    let kept = kept(hub).await;
+    assert!(kept.is_sorted_by(|(_, one), (_, next)| one < next), "{kept:?}");
+    let stored = acknowledged(answer);
+    assert!(stored.iter().all(|one| kept.contains(one)), "{stored:?}\n{kept:?}");
+    assert_eq!(stored.len(), 200, "{answer}");
 }

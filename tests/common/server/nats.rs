@@ -1,6 +1,7 @@
 //! A NATS server: the real one, which `tests/venv` installs, on a free port.
 
 use super::within;
+use rustix::process::{Pid, Signal, kill_process};
 use std::process::Stdio;
 use tempfile::TempDir;
 use throng::config::{Config, EngineKind};
@@ -13,7 +14,7 @@ const VARIABLE: &str = "NATS_SERVER";
 
 /// A NATS server with JetStream, which ends with the test.
 pub(crate) struct NatsServer {
-    _child: Child,
+    child: Child,
     _folder: TempDir,
     pub(crate) url: String,
 }
@@ -31,7 +32,7 @@ impl NatsServer {
         let folder = tempfile::tempdir().expect("there is room");
         let arguments = ["-js", "-sd", folder.path().to_str().expect("it is text")].map(str::to_owned);
         let (child, url) = run(&arguments).await;
-        Self { _child: child, _folder: folder, url }
+        Self { child, _folder: folder, url }
     }
 
     /// Starts one without JetStream, and returns its address with it.
@@ -44,6 +45,12 @@ impl NatsServer {
         let (link, config) = self.link().await;
         let found = within(check::examine(&link, &config.cluster, 1024)).await.expect("it has JetStream");
         within(init::init(&link, &config.cluster, &found)).await.expect("they are made");
+    }
+
+    /// Sends a signal to it.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let id = self.child.id().expect("it runs").cast_signed();
+        kill_process(Pid::from_raw(id).expect("it is one"), signal).expect("it runs");
     }
 
     /// Removes the streams with everything in them.
