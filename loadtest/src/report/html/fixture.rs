@@ -75,6 +75,7 @@ fn config(scenario: Scenario) -> Config {
     Config {
         load: load(scenario),
         url: Target::parse("ws://127.0.0.1:8080/ws?channel=lobby").unwrap(),
+        peers: Vec::new(),
         protocol: Protocol::Plain,
         api: None,
         channel: String::new(),
