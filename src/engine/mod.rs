@@ -17,6 +17,7 @@ use crate::metrics::Metrics;
 use crate::protocol::{ChannelName, Payload};
 use bytes::Bytes;
 use merged::{ChannelCounts, Merged, PresentClients, list_channels};
+use nats::in_order::Turn;
 use nats::peers::{LocalHub, Outcomes, PeerCommand, PeersView};
 use nats::publisher::Refused;
 use nats::{Nats, NotFollowed, Unusable};
@@ -217,7 +218,7 @@ impl<S: Sink> Engine<S> {
             && !channel.name().is_private()
         {
             // Boxed, so that readers, which may wait here, stay small.
-            let publish = Box::pin(nats.publish(channel.name(), self.time_of_day(), payload));
+            let publish = Box::pin(nats.publish(channel.name(), self.time_of_day(), payload, None));
             return publish.await.map(|stored| stored.offset);
         }
         let mut credits = self.credits(payload);
@@ -230,8 +231,8 @@ impl<S: Sink> Engine<S> {
         }
     }
 
-    /// Publishes to the channel of that name as soon as every shard has room. Returns where the channel stands then;
-    /// `None` when nobody is subscribed and the channel keeps nothing.
+    /// Publishes to the channel of that name as soon as every shard has room; in a cluster at its turn, if it has one.
+    /// Returns where the channel stands then; `None` when nobody is subscribed and the channel keeps nothing.
     ///
     /// # Errors
     ///
@@ -245,9 +246,10 @@ impl<S: Sink> Engine<S> {
         name: &ChannelName,
         options: &Arc<ChannelOptions>,
         payload: &Payload,
+        turn: Option<&Turn<'_>>,
     ) -> Result<Option<Published>, NotPublished> {
         if let Self::Nats(nats) = self {
-            let published = Box::pin(nats.publish(name, self.time_of_day(), payload)).await?;
+            let published = Box::pin(nats.publish(name, self.time_of_day(), payload, turn)).await?;
             let is_kept = HistoryOptions::of(options).is_on();
             return Ok(Some(Published { epoch: published.epoch.filter(|_| is_kept), ..published }));
         }

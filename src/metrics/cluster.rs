@@ -38,6 +38,8 @@ pub enum PublishRefusal {
     Timeout,
     /// It is larger than NATS accepts.
     TooLarge,
+    /// It failed, and one of the same request that was sent after it may be in its channel.
+    Overtaken,
     /// The hub was not part of the cluster yet.
     NotReady,
 }
@@ -45,7 +47,7 @@ pub enum PublishRefusal {
 impl Labels for PublishRefusal {
     const LABEL: &'static str = "reason";
 
-    const VALUES: &'static [&'static str] = &["in_flight", "timeout", "too_large", "not_ready"];
+    const VALUES: &'static [&'static str] = &["in_flight", "timeout", "too_large", "overtaken", "not_ready"];
 }
 
 /// What a hub of a cluster did since it started. Any thread counts, so they are atomics.
@@ -119,9 +121,9 @@ mod tests {
         counters.count_publish_ack(Duration::from_micros(101));
         counters.count_delivery(1_000, 1_400);
         let counts = counters.read();
-        assert_eq!((counts.resyncs, counts.publish_refused), ([0, 1, 0], [0, 0, 0, 2]));
+        assert_eq!((counts.resyncs, counts.publish_refused), ([0, 1, 0], [0, 0, 0, 0, 2]));
         assert_eq!((counts.publish_ack.sum, counts.delivery.sum), (101, 400));
-        assert_eq!((Resync::Reconnect.word(), PublishRefusal::VALUES[3]), ("reconnect", "not_ready"));
+        assert_eq!((Resync::Reconnect.word(), PublishRefusal::VALUES[4]), ("reconnect", "not_ready"));
     }
 
     /// A clock that is behind the other one must not make 500,000 years of a millisecond.

@@ -61,7 +61,28 @@ pub struct Disconnection {
 /// Most bytes of the text in a close frame, which shares 125 with its code, RFC 6455 section 5.5.
 pub const TEXT_BYTES_MAX: usize = 123;
 
+/// Codes that an application may choose: clients reconnect up to 4499.
+const CODES: std::ops::RangeInclusive<u16> = 4000..=4999;
+
 impl Disconnection {
+    /// Returns that of this code, with the usual text if this one is empty.
+    ///
+    /// # Errors
+    ///
+    /// Says which of `code` and `reason` breaks which rule.
+    pub fn new(code: u16, text: &str) -> Result<Self, String> {
+        let allowed = CloseCode::from_wire(code).filter(|_| CODES.contains(&code));
+        let code = allowed.ok_or_else(|| format!("code: {code} is not between 4000 and 4999"))?;
+        if text.len() > TEXT_BYTES_MAX {
+            return Err(format!("reason: it has more than {TEXT_BYTES_MAX} bytes, the most of a close frame"));
+        }
+        if text.trim_start().starts_with('{') {
+            return Err("reason: SDKs read an object there as an old form of codes; give plain text".to_owned());
+        }
+        let text = if text.is_empty() { CloseReason::Disconnected(code).text() } else { text };
+        Ok(Self { code, text: text.into() })
+    }
+
     /// Returns the reason that it is counted under.
     pub const fn reason(&self) -> CloseReason {
         CloseReason::Disconnected(self.code)

@@ -198,45 +198,14 @@ fn checksum(bytes: &[u8]) -> u32 {
 }
 
 #[cfg(test)]
+mod decoder;
+
+#[cfg(test)]
 mod tests {
+    use super::decoder::apply;
     use super::*;
     use proptest::collection::vec;
     use proptest::prelude::*;
-
-    /// Reads a number up to the operator that ends it, which is returned too.
-    fn read(delta: &mut &[u8]) -> (usize, u8) {
-        let end = delta.iter().position(|byte| !DIGITS.contains(byte)).unwrap();
-        let digit = |byte: &u8| DIGITS.iter().position(|digit| digit == byte).unwrap();
-        let number = delta[..end].iter().fold(0, |number, byte| number << 6 | digit(byte));
-        let operator = delta[end];
-        *delta = &delta[end + 1..];
-        (number, operator)
-    }
-
-    /// Applies a delta by the description of the format.
-    fn apply(source: &[u8], mut delta: &[u8]) -> Vec<u8> {
-        let (len, newline) = read(&mut delta);
-        assert_eq!(newline, b'\n');
-        let mut target = Vec::new();
-        loop {
-            match read(&mut delta) {
-                (count, b'@') => {
-                    let (offset, comma) = read(&mut delta);
-                    assert_eq!(comma, b',');
-                    target.extend_from_slice(&source[offset..offset + count]);
-                }
-                (count, b':') => {
-                    target.extend_from_slice(&delta[..count]);
-                    delta = &delta[count..];
-                }
-                (sum, b';') => {
-                    assert_eq!((sum, len, delta.len()), (checksum(&target) as usize, target.len(), 0));
-                    return target;
-                }
-                other => panic!("{other:?}"),
-            }
-        }
-    }
 
     /// The example of the format's description, and checksums by hand.
     #[test]

@@ -150,7 +150,19 @@ async fn disconnect_of_a_user_closes_all_its_connections_and_no_other() {
     result(&server, "disconnect", json!({ "user": "42", "client": "0/0.0" })).await;
     assert_eq!(one.closed().await.map(|(code, _)| code), Some(4503));
     result(&server, "disconnect", json!({ "user": "42", "disconnect": { "code": 4001 } })).await;
-    assert_eq!(two.closed().await.map(|(code, _)| code), Some(4001));
+    assert_eq!(two.closed().await, Some((4001, "force disconnect".to_owned())));
+    let mut three = server.connect(&path("42")).await;
+    let worded = json!({ "user": "42", "disconnect": { "code": 4500, "reason": "the account is closed" } });
+    result(&server, "disconnect", worded).await;
+    assert_eq!(three.closed().await, Some((4500, "the account is closed".to_owned())));
+    for (code, reason, text) in [
+        (3999, String::new(), "disconnect.code: 3999 is not between 4000 and 4999"),
+        (4500, "x".repeat(124), "disconnect.reason: it has more than 123 bytes"),
+        (4500, "{}".to_owned(), "disconnect.reason: SDKs read an object there"),
+    ] {
+        let refused = json!({ "user": "43", "disconnect": { "code": code, "reason": reason } }).to_string();
+        check_error(&call_with(&server, "disconnect", JSON, &refused).await, 400, 107, text);
+    }
     result(&server, "disconnect", json!({ "user": "nobody" })).await;
     other.send("still here").await;
     assert_eq!(other.line().await, "still here");

@@ -177,7 +177,7 @@ async fn what_has_no_equivalent_is_named_on_both_streams() {
             &[
                 "client.allowed_origins: \"http://localhost:*\" is left out",
                 "future_option: not known as a key of Centrifugo",
-                "engine.redis.address, engine.redis.password, engine.redis.prefix, engine.type (here always memory): A",
+                "engine.redis.address, engine.redis.password, engine.redis.prefix, engine.type (here always memory): Several hubs are one",
                 "client.proxy.connect.http.static_headers.Authorization",
                 "client.subscription_token.enabled, client.subscription_token.hmac_secret_key: The same keys",
                 "client.channel_limit (here always 128)",
@@ -191,7 +191,7 @@ async fn what_has_no_equivalent_is_named_on_both_streams() {
                 "allowed_origins: \"*\" is left out",
                 "token_hmac_secret_key: tokens of HS384 and HS512 are refused, because 36 bytes are too few",
                 "client.channel_limit: a key of Centrifugo v6, which v5, as the rest of the file is written for",
-                "engine (here always memory), redis_address, redis_password: A hub is one process",
+                "engine (here always memory), redis_address, redis_password: Several hubs are one service over",
                 "sockjs: Centrifugo v6 has no such key either",
                 "admin, admin_password, admin_secret: There is no admin page",
             ],

@@ -7,7 +7,11 @@ use crate::server::centrifuge::Centrifuge;
 use crate::server::nats::NatsServer;
 use crate::server::{TestServer, get, within};
 use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 
 /// Times that something was fetched because an announcement showed that it was missing.
@@ -17,7 +21,7 @@ async fn hub(nats: &NatsServer) -> TestServer {
     hub_with(nats, |_| {}).await
 }
 
-async fn hub_with(nats: &NatsServer, tweak: impl FnOnce(&mut throng::config::Config)) -> TestServer {
+pub(crate) async fn hub_with(nats: &NatsServer, tweak: impl FnOnce(&mut throng::config::Config)) -> TestServer {
     let hub = with(|config| {
         nats.join(config, "one of them");
         tweak(config);
@@ -242,9 +246,52 @@ async fn publications_are_refused_while_nats_is_gone() {
     assert!(answer["error"]["message"].as_str().unwrap().starts_with("not published: channel a: "), "{answer}");
     client.send("nobody gets this").await;
     assert_eq!(client.closed().await, Some((1013, "not published".to_owned())));
-    assert_eq!(metric(&hub, "publish_refused_total{reason=\"timeout\"}").await, 2);
+    let mut sdk = Centrifuge::connect(&hub).await;
+    let error = sdk.error(json!({ "publish": { "channel": "a", "data": "nobody gets this" } })).await;
+    assert_eq!(error, 108, "not available, for an SDK client");
+    assert_eq!(metric(&hub, "publish_refused_total{reason=\"timeout\"}").await, 3);
     within(async { while metric(&hub, "broker_up").await != 0 {} }).await;
     assert_eq!(get(hub.addr, "/health/ready").await.body, "ready\n", "--on-stale keep");
+}
+
+/// A hub that starts before NATS, as in a machine that boots, waits for it.
+#[tokio::test]
+async fn hub_whose_nats_cannot_be_reached_tries_until_it_can() {
+    let nats = NatsServer::start().await;
+    let door = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("nats://{}", door.local_addr().unwrap());
+    let (is_open, turned_away) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let inside = nats.url.strip_prefix("nats://").unwrap().to_owned();
+    let (opens, count) = (Arc::clone(&is_open), Arc::clone(&turned_away));
+    tokio::spawn(async move {
+        while let Ok((mut outer, _)) = door.accept().await {
+            if opens.load(Ordering::SeqCst) {
+                let mut inner = TcpStream::connect(&inside).await.unwrap();
+                tokio::spawn(async move { copy_bidirectional(&mut outer, &mut inner).await });
+            } else {
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    });
+    let hub = with(|config| {
+        nats.join(config, "one of them");
+        config.cluster.nats_servers = vec![url.parse().unwrap()];
+    })
+    .await;
+    // Two connections, each of which is tried more than once.
+    within(async {
+        while turned_away.load(Ordering::SeqCst) < 6 {
+            get(hub.addr, "/health/live").await;
+        }
+    })
+    .await;
+    let ready = get(hub.addr, "/health/ready").await;
+    assert_eq!((ready.status, &*ready.body), (503, "not part of the cluster yet\n"));
+    let (status, answer) = call(&hub, "publish", json!({ "channel": "a", "data": 1 })).await;
+    assert_eq!((status, &answer["error"]["code"]), (503, &json!(108)), "{answer}");
+    is_open.store(true, Ordering::SeqCst);
+    within(async { while get(hub.addr, "/health/ready").await.body != "ready\n" {} }).await;
+    result(&hub, "publish", json!({ "channel": "a", "data": 1 })).await;
 }
 
 /// Otherwise clients would wait for publications that go elsewhere.

@@ -220,9 +220,9 @@ async fn backend_manages_clients_of_any_hub_over_any_hub() {
     result(&one, "refresh", json!({ "client": ann_id, "expire_at": 4_000_000_000_u64 })).await;
     assert!(ann.push().await["refresh"]["expires"].as_bool().unwrap());
 
-    result(&one, "disconnect", json!({ "user": "bob", "disconnect": { "code": 4100 } })).await;
+    result(&one, "disconnect", json!({ "user": "bob", "disconnect": { "code": 4100, "reason": "later" } })).await;
     for client in [&mut bob, &mut here] {
-        assert_eq!(client.closed().await.unwrap().0, 4100);
+        assert_eq!(client.closed().await, Some((4100, "later".to_owned())));
     }
     let (status, answer) = ask(&one, "POST", "/admin/disconnect?user=ann").await;
     assert_eq!((status, answer), (200, json!({ "user": "ann", "disconnected": 1 })));

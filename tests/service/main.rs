@@ -34,6 +34,7 @@ mod centrifuge_commands;
 mod centrifuge_lagging;
 mod centrifuge_server_side;
 mod cluster;
+mod cluster_batches;
 mod cluster_peers;
 mod config_process;
 mod events;

@@ -1,10 +1,12 @@
 //! The ends of connections: every close reason with its code and its text, and what becomes of neighbours.
 
 use crate::server;
+use crate::server::api;
 use crate::server::{
     FrozenClock, Raw, TestServer, client::Closed, close_frame, frame, start, stream_with_buffer, within,
 };
 use crate::tokens;
+use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 use throng::config::{ClientGroup, Config, TokenAlgorithm};
@@ -38,6 +40,7 @@ async fn stalled(server: &TestServer) -> Raw {
 fn accepting_tokens(config: &mut Config) {
     config.token_keys = tokens::config(&tokens::table(TokenAlgorithm::Hs256, None)).token_keys;
     config.access.admin_keys = vec![server::KEY.parse().expect("it is long enough")];
+    config.api.api_keys = vec![api::KEY.parse().expect("it is long enough")];
 }
 
 async fn closed_by_a_backend(reason: CloseReason) -> Closed {
@@ -108,9 +111,10 @@ async fn provoke(reason: CloseReason) -> (Closed, Closed) {
         }
         CloseReason::Expired => {
             let server = start(accepting_tokens).await;
-            let mut claims = tokens::claims("42");
-            claims["exp"] = (tokens::now() + 1).into();
+            // A token that lives for a second would be over before a busy machine has accepted it.
+            let claims = tokens::claims("42");
             let mut client = server.connect(&format!("/ws?token={}", tokens::token(&claims))).await;
+            api::result(&server, "refresh", json!({ "user": "42", "expired": true })).await;
             (client.closed().await, closed(4005, "token expired"))
         }
         CloseReason::Unsubscribed => (closed_by_a_backend(reason).await, closed(4510, "unsubscribed")),

@@ -202,9 +202,14 @@ mod tests {
         Running::start(server, &places, timeout, log, &Interrupt::default())
     }
 
+    /// Returns a port at which no process listens, and none begins to: only root may, and what needs root has others.
+    fn silent_port() -> u16 {
+        (1..1024).find(|port| !is_open(([127, 0, 0, 1], *port).into())).unwrap()
+    }
+
     #[test]
     fn early_end_shows_the_last_words() {
-        let port = free_port().unwrap();
+        let port = silent_port();
         let Err(RunError::Unreachable(text)) = start(&server("echo no luck $WORD >&2; exit 9"), port, PATIENCE) else {
             panic!("it cannot have started")
         };
@@ -214,7 +219,7 @@ mod tests {
 
     #[test]
     fn silence_and_missing_programs_are_told_apart() {
-        let port = free_port().unwrap();
+        let port = silent_port();
         let text = start(&server("exec sleep 600"), port, Duration::from_millis(100)).unwrap_err().to_string();
         assert!(text.contains("after 100ms (`start_timeout`)") && text.contains("wrote nothing"), "{text}");
         let mut missing = server("");

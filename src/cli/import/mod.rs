@@ -14,6 +14,7 @@ mod notes;
 mod conversion;
 
 mod access;
+mod cluster;
 mod listening;
 mod namespaces;
 mod settings;
@@ -98,6 +99,7 @@ fn convert(source: Source) -> Conversion {
     let may_everything = conversion.convert_tokens();
     conversion.convert_settings();
     conversion.convert_namespaces(may_everything);
+    conversion.convert_cluster();
     conversion.finish();
     conversion
 }

@@ -19,9 +19,10 @@ macro_rules! reasons {
 }
 
 reasons! {
-    CLUSTER = "one machine":
-        "A hub is one process: channels, history and presence are in its memory, and there is no broker. Run one hub, \
-         with as many cores as it needs; two hubs would be two separate sets of channels.";
+    CLUSTER = "NATS only":
+        "Several hubs are one service over streams of NATS JetStream ([cluster], docs/cluster.md), which keep histories \
+         and the order; presence is asked of all hubs. Redis and others are not used. One hub needs nothing besides \
+         itself, and has as many cores as the machine.";
     PROXY = "calls to a backend":
         "Calls to a backend (proxies, RPC) are not translated. Where a proxy decides about channels, the file closes \
          them: subscribing needs a token that names the channel, and no client may publish. Add a [[hook]] for each \
@@ -82,8 +83,8 @@ reasons! {
     USER_HEADER = "users come from tokens":
         "A header that a proxy sets does not name a user. Let the proxy, or your application, make a token.";
     PERSONAL = "personal channels":
-        "This is not translated. In [token], personal_channel = true subscribes the user 42 to #42; a channel of \
-         another namespace stands in the token: \"channels\": [\"user:#42\"].";
+        "Personal channels have no namespace here, and a user may have several connections in its own (the channel #42 \
+         for the user 42). A channel of another namespace stands in the token: \"channels\": [\"user:#42\"].";
     NAMES = "names of channels":
         "A channel's name is not compared with an expression. Refuse names in the backend that makes the tokens, with \
          allow_subscribe = \"token\".";

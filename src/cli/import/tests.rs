@@ -2,7 +2,7 @@
 
 use super::keys::{Dialect, Fate, KEYS, Key, OPTIONS};
 use super::*;
-use crate::config::{ClientGroup, NamespaceOptions, SubscriberGroup};
+use crate::config::{ClientGroup, EngineKind, NamespaceOptions, SubscriberGroup};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
@@ -184,6 +184,42 @@ fn channels_that_a_proxy_decided_about_are_closed() {
     }
     let made = options(&open);
     assert_eq!((made.allow_subscribe, made.allow_publish.word()), (SubscriberGroup::Authenticated, "authenticated"));
+}
+
+#[test]
+fn broker_that_is_nats_becomes_a_cluster_and_no_other_does() {
+    let nats = json!({ "enabled": true, "type": "nats", "nats": { "url": "nats://10.0.0.1:4222, nats://10.0.0.2" } });
+    for (settings, servers) in [
+        (json!({ "broker": nats }), &["nats://10.0.0.1:4222", "nats://10.0.0.2:4222"][..]),
+        (json!({ "broker": "nats", "nats_url": "tls://a:4300" }), &["tls://a:4300"]),
+        (json!({ "broker": { "enabled": true, "type": "nats" } }), &["nats://localhost:4222"]),
+        (json!({ "broker": { "type": "nats" } }), &[]),
+        (json!({ "broker": { "enabled": true, "type": "redis", "nats": { "url": "nats://a" } } }), &[]),
+        (json!({ "broker": "nats", "nats_url": "nats://user:secret-1@a" }), &[]),
+        // More than streams keep by default.
+        (json!({ "broker": "nats", "namespaces": [{ "name": "a", "history_size": 5000, "history_ttl": "60s" }] }), &[]),
+    ] {
+        let (file, config) = imported(&settings);
+        let found: Vec<_> = config.cluster.nats_servers.iter().map(ToString::to_string).collect();
+        assert_eq!(found, servers, "{settings}\n{file}");
+        assert_eq!(config.cluster.engine == EngineKind::Nats, !servers.is_empty(), "{file}");
+        assert_eq!(file.contains("need JetStream on"), !servers.is_empty(), "{file}");
+        assert!(!file.contains("secret-1"), "{file}");
+    }
+}
+
+#[test]
+fn personal_channel_is_on_unless_it_has_a_namespace() {
+    let given = |more: Value| {
+        let mut personal = json!({ "enabled": true });
+        personal.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        imported(&json!({ "client": { "subscribe_to_user_personal_channel": personal } }))
+    };
+    let (file, config) = given(json!({}));
+    assert!(config.tokens.personal_channel, "{file}");
+    let (file, config) = given(json!({ "personal_channel_namespace": "user", "single_connection": true }));
+    assert!(!config.tokens.personal_channel && file.contains("Personal channels have"), "{file}");
+    assert!(imported(&json!({ "user_subscribe_to_personal": true, "port": 1 })).1.tokens.personal_channel);
 }
 
 /// A value of a file, of any type that a key may have.

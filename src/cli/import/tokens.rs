@@ -3,6 +3,7 @@
 use super::conversion::{Conversion, Given, names};
 use super::draft::Literal::{Switch, Text};
 use super::draft::Table;
+use super::reasons;
 use crate::auth::Verifier;
 use crate::config::{Config, TokenAlgorithm, TokenKeyConfig};
 
@@ -30,11 +31,23 @@ impl Conversion {
                  [[token_key]] or jwks_url. Which channels clients may use follows from allow_subscribe.",
             );
         }
+        self.convert_personal();
         if let Some(insecure) = &insecure {
             let name = &insecure.name;
             self.notes.remark(format!("{name}: every client may do everything in every channel, in this file too."));
         }
         insecure.is_some()
+    }
+
+    /// Sets the channel of each user, if it is the one that it has here.
+    fn convert_personal(&mut self) {
+        const TABLE: &str = "client.subscribe_to_user_personal_channel";
+        let Some(enabled) = self.switch(&format!("{TABLE}.enabled")) else { return };
+        if self.source.is_on(&format!("{TABLE}.personal_channel_namespace")) {
+            self.notes.miss(enabled.name, reasons::PERSONAL);
+        } else {
+            self.set("personal_channel", Switch(true), &enabled.name);
+        }
     }
 
     fn convert_keys(&mut self) -> bool {

@@ -115,14 +115,18 @@ async fn account(link: &Link) -> Result<Account, ExamineError> {
         }
         Err(error) => return Err(unanswered(link, "$JS.API.INFO", &error)),
     };
-    if account.api.level == 0 {
-        let version = link.server().map(|(version, _)| version).unwrap_or_default();
-        return Err(ExamineError::Unusable(format!(
+    let version = link.server().map(|(version, _)| version).unwrap_or_default();
+    too_old(&account, &version).map_or(Ok(account), |text| Err(ExamineError::Unusable(text)))
+}
+
+/// Says that a server is too old: what it answers counts, because a version does not say what is in it.
+fn too_old(account: &Account, version: &str) -> Option<String> {
+    (account.api.level == 0).then(|| {
+        format!(
             "the NATS server has version {version}, and hubs need 2.11 or newer, to read many publications at once; \
              update it"
-        )));
-    }
-    Ok(account)
+        )
+    })
 }
 
 /// Returns why there is no answer: for good if the hub may not ask, else perhaps for now.
@@ -293,6 +297,24 @@ mod tests {
         for (change, expected) in cases {
             let found = info(change);
             assert!(found.len() == 1 && found[0].contains(expected), "{found:?}\n{expected}");
+        }
+    }
+
+    /// What servers of these versions answer to $JS.API.INFO.
+    #[test]
+    fn server_that_is_too_old_is_refused_with_its_version() {
+        let limits = r#""limits":{"max_memory":-1,"max_storage":-1,"max_streams":-1,"max_consumers":-1}"#;
+        for (version, api, is_refused) in [
+            ("2.9.25", r#"{"total":3,"errors":0}"#, true),
+            ("2.10.29", r#"{"total":3,"errors":0,"inflight":1}"#, true),
+            ("2.11.0", r#"{"level":1,"total":3,"errors":0}"#, false),
+            ("2.15.1", r#"{"level":4,"total":3,"errors":0}"#, false),
+        ] {
+            let answer = format!(r#"{{"type":"t","memory":0,"storage":0,"streams":0,{limits},"api":{api}}}"#);
+            let text = too_old(&serde_json::from_str(&answer).unwrap(), version);
+            assert_eq!(text.is_some(), is_refused, "{version}");
+            let expected = format!("version {version}, and hubs need 2.11 or newer");
+            assert!(text.is_none_or(|text| text.contains(&expected)), "{version}");
         }
     }
 

@@ -18,6 +18,7 @@ pub mod link;
 mod together;
 
 pub mod envelope;
+pub mod in_order;
 pub mod publisher;
 
 pub mod backfill;
@@ -33,6 +34,7 @@ use crate::hub::{HistoryQuery, Hub, HubId, Published, Since, Sink};
 use crate::protocol::{ChannelName, Payload};
 use arc_swap::ArcSwap;
 use check::{ExamineError, examine};
+use in_order::Turn;
 use link::{ANSWERS_MAX, Link, LinkError, host_name};
 use logs::Logs;
 use peers::Peers;
@@ -168,7 +170,7 @@ impl<S: Sink> Nats<S> {
         }
     }
 
-    /// Publishes into the log of a channel, and returns where the publication stands.
+    /// Publishes into the log of a channel, at its turn if it has one, and returns where the publication stands.
     ///
     /// # Errors
     ///
@@ -177,8 +179,14 @@ impl<S: Sink> Nats<S> {
     /// # Cancel safety
     ///
     /// Dropping the future may leave it published.
-    pub async fn publish(&self, name: &ChannelName, at: u64, payload: &Payload) -> Result<Published, Refused> {
-        let offset = self.store(name, &envelope::publication(at, payload)).await?;
+    pub async fn publish(
+        &self,
+        name: &ChannelName,
+        at: u64,
+        payload: &Payload,
+        turn: Option<&Turn<'_>>,
+    ) -> Result<Published, Refused> {
+        let offset = self.store(name, &envelope::publication(at, payload), turn).await?;
         Ok(Published { offset, epoch: Some(self.logs.epoch(self.logs.partition(name))) })
     }
 
@@ -192,14 +200,14 @@ impl<S: Sink> Nats<S> {
     ///
     /// Dropping the future may leave it done.
     pub async fn remove_history(&self, name: &ChannelName) -> Result<(), Refused> {
-        self.store(name, &envelope::history_removed()).await.map(drop)
+        self.store(name, &envelope::history_removed(), None).await.map(drop)
     }
 
-    async fn store(&self, name: &ChannelName, entry: &bytes::Bytes) -> Result<u64, Refused> {
+    async fn store(&self, name: &ChannelName, entry: &bytes::Bytes, turn: Option<&Turn<'_>>) -> Result<u64, Refused> {
         let started = Instant::now();
         let stored = if self.logs.is_verified() {
             let subject = self.subjects.log(self.logs.partition(name).index(), name);
-            self.logs.publisher.store(&self.requests, &subject, entry).await
+            self.logs.publisher.store(&self.requests, &subject, entry, turn).await
         } else {
             Err(Refused::NotReady)
         };

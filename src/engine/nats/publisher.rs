@@ -1,10 +1,11 @@
 //! The publisher: brings publications into the logs, and says honestly when it cannot.
 //!
 //! A publication is tried again with the same identifier, by which its log knows it, until it is acknowledged or its
-//! time has passed. Whoever publishes waits for that before he publishes the next one, so that a second attempt never
-//! overtakes anything.
+//! time has passed. Whoever publishes waits for that before he publishes the next one, or gives his publications turns,
+//! so that a second attempt never overtakes anything.
 
 use super::id::random;
+use super::in_order::Turn;
 use super::link::{Link, RequestError};
 use crate::config::ClusterConfig;
 use crate::metrics::PublishRefusal;
@@ -35,6 +36,9 @@ pub enum Refused {
     /// It is larger than NATS accepts.
     #[error("it is larger than the max_payload of the NATS servers")]
     TooLarge,
+    /// It failed, and one that was sent after it is, or may be, in its channel.
+    #[error("NATS did not take it, and may have taken a later one of the same request, which it must not follow")]
+    Overtaken,
     /// The hub is not part of the cluster yet.
     #[error("the hub has not found its streams in NATS yet")]
     NotReady,
@@ -47,6 +51,7 @@ impl Refused {
             Self::InFlight => PublishRefusal::InFlight,
             Self::Timeout => PublishRefusal::Timeout,
             Self::TooLarge => PublishRefusal::TooLarge,
+            Self::Overtaken => PublishRefusal::Overtaken,
             Self::NotReady => PublishRefusal::NotReady,
         }
     }
@@ -81,7 +86,7 @@ impl Publisher {
         }
     }
 
-    /// Brings an entry into a log, and returns its number there.
+    /// Brings an entry into a log, at its turn if it has one, and returns its number there.
     ///
     /// # Errors
     ///
@@ -90,7 +95,13 @@ impl Publisher {
     /// # Cancel safety
     ///
     /// Dropping the future forgets an entry that may be in the log.
-    pub async fn store(&self, link: &Link, subject: &str, entry: &Bytes) -> Result<u64, Refused> {
+    pub async fn store(
+        &self,
+        link: &Link,
+        subject: &str,
+        entry: &Bytes,
+        turn: Option<&Turn<'_>>,
+    ) -> Result<u64, Refused> {
         let _permit = self.in_flight.try_acquire().map_err(|_| Refused::InFlight)?;
         // Relaxed: the number only has to be another one.
         let id = format!("{}-{}", self.hub, self.next.fetch_add(1, Ordering::Relaxed));
@@ -98,19 +109,27 @@ impl Publisher {
         let mut pause = Duration::from_millis(20);
         loop {
             wait_for_connection(link, deadline).await?;
+            if let Some(turn) = turn {
+                turn.send(deadline).await?;
+            }
             let left = deadline.saturating_duration_since(Instant::now());
-            match link.store(subject.to_owned(), &id, entry.clone(), left.min(ATTEMPT)).await {
+            let answer = link.store(subject.to_owned(), &id, entry.clone(), left.min(ATTEMPT)).await;
+            let is_lost = match answer {
                 Ok(answer) => {
                     let answer = serde_json::from_slice::<Acknowledgement>(answer.payload()).ok();
                     if let Some(Acknowledgement { seq, error: None }) = answer
                         && seq > 0
                     {
+                        turn.inspect(|turn| turn.stored());
                         return Ok(seq);
                     }
+                    true
                 }
                 Err(RequestError::TooLarge) => return Err(Refused::TooLarge),
-                Err(RequestError::NoResponders | RequestError::Timeout | RequestError::Closed) => {}
-            }
+                Err(RequestError::NoResponders) => true,
+                Err(RequestError::Timeout | RequestError::Closed) => false,
+            };
+            turn.inspect(|turn| turn.failed(is_lost));
             pause_before_next(&mut pause, deadline).await?;
         }
     }

@@ -1,12 +1,17 @@
 //! `batch`: several commands in one request, each with a reply of its own, in order.
 
+use super::broadcast::IN_FLIGHT_MAX;
 use super::call::Call;
 use super::error::{ApiError, ErrorKind};
 use super::json;
 use super::method::Method;
-use super::publish::PublishRequest;
+use super::publish::{self, PublishRequest};
 use super::reply::Reply;
 use super::{broadcast, channels, disconnect, dispatch, history, info, presence, refresh, subscribe, unsubscribe};
+use crate::engine::Engine;
+use crate::engine::nats::in_order::InOrder;
+use crate::protocol::ChannelName;
+use futures_util::stream::{FuturesOrdered, StreamExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -89,16 +94,52 @@ pub(super) struct BatchResult {
 pub(super) async fn batch(call: &Call<'_>, body: &[u8]) -> Result<BatchResult, ApiError> {
     let request: BatchRequest<'_> = json::read(body)?;
     let mut replies = Vec::with_capacity(request.commands.len());
+    let (order, mut under_way) = (InOrder::default(), FuturesOrdered::new());
+    let is_cluster = matches!(call.state.engine, Engine::Nats(_));
     for command in request.commands {
-        let reply = match Command::read(command) {
-            Ok((method, body)) => dispatch::run(call, method, body.get().as_bytes()).await,
-            Err(error) => Err(error),
-        };
-        replies.push(reply.unwrap_or_else(|error| Reply::Error(error.into_body())));
+        let command = Command::read(command);
+        // In a cluster each publication takes a round trip to NATS, so consecutive ones do not wait for each other.
+        let keep = if is_cluster && matches!(command, Ok((Method::Publish, _))) { IN_FLIGHT_MAX - 1 } else { 0 };
+        while under_way.len() > keep {
+            replies.extend(under_way.next().await.map(reply));
+        }
+        match command {
+            Ok((Method::Publish, body)) if is_cluster => under_way.push_back(publish_in_order(call, body, &order)),
+            Ok((method, body)) => replies.push(reply(dispatch::run(call, method, body.get().as_bytes()).await)),
+            Err(error) => replies.push(reply(Err(error))),
+        }
         // Publishing alone never yields.
         consume_budget().await;
     }
+    while let Some(done) = under_way.next().await {
+        replies.push(reply(done));
+    }
     Ok(BatchResult { replies })
+}
+
+fn reply(done: Result<Reply, ApiError>) -> Reply {
+    done.unwrap_or_else(|error| Reply::Error(error.into_body()))
+}
+
+/// Publishes after those of its channel for which this was called before, and counts it.
+fn publish_in_order<'a>(
+    call: &'a Call<'_>,
+    body: &'a RawValue,
+    order: &'a InOrder,
+) -> impl Future<Output = Result<Reply, ApiError>> + 'a {
+    let request = call.check_scope(Method::Publish).and_then(|()| json::read(body.get().as_bytes()));
+    let turn = request.as_ref().ok().and_then(|request: &PublishRequest<'_>| {
+        // A name that is wrong is reported when it is published to.
+        ChannelName::parse(&request.channel).ok().map(|name| order.turn(&name))
+    });
+    async move {
+        let done = match request {
+            Ok(request) => publish::at_turn(call, &request, turn).await.map(Reply::Publish),
+            Err(error) => Err(error),
+        };
+        call.count(Method::Publish, done.as_ref().err());
+        done
+    }
 }
 
 impl<'a> Command<'a> {

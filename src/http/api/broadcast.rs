@@ -15,8 +15,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use tokio::task::coop::consume_budget;
 
-/// Publications of one broadcast that wait for NATS: far fewer than those that may wait in all.
-const IN_FLIGHT_MAX: usize = 256;
+/// Publications of one request that wait for NATS: far fewer than those that may wait in all.
+pub(super) const IN_FLIGHT_MAX: usize = 256;
 
 /// What is published where.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -68,7 +68,7 @@ pub(super) async fn broadcast(call: &Call<'_>, request: &BroadcastRequest<'_>) -
     }
     let mut responses = Vec::with_capacity(request.channels.len());
     for channel in &request.channels {
-        responses.push(publish::to_channel(call, channel, &payload, key).await.into());
+        responses.push(publish::to_channel(call, channel, &payload, key, None).await.into());
         // Publishing alone never yields, and there may be a hundred thousand channels.
         consume_budget().await;
     }
@@ -87,7 +87,7 @@ async fn in_flight(
         if pending.len() >= IN_FLIGHT_MAX {
             responses.extend(pending.next().await.map(Answer::from));
         }
-        pending.push_back(publish::to_channel(call, channel, payload, key));
+        pending.push_back(publish::to_channel(call, channel, payload, key, None));
     }
     while let Some(answer) = pending.next().await {
         responses.push(answer.into());

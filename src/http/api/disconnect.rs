@@ -5,13 +5,12 @@ use super::connections;
 use super::error::ApiError;
 use super::gaps::Gaps;
 use super::json;
-use crate::hub::Command;
+use crate::hub::{Command, ConnectionId};
+use crate::net::socket::SocketSink;
+use crate::protocol::close::{Disconnection, TEXT_BYTES_MAX};
 use crate::protocol::{CloseCode, CloseReason};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-/// Codes that a close may have: those that clients reconnect after, then those that they do not.
-const CODES: std::ops::RangeInclusive<u16> = 4000..=4999;
 
 /// Which connections are closed: at least one of `client` and `user`; with both, that connection if it is one of the
 /// user's.
@@ -39,6 +38,10 @@ struct Disconnect {
     #[serde(deserialize_with = "json::whole")]
     #[schemars(range(min = 4000, max = 4999))]
     code: u16,
+    /// What clients get as the reason. Without it `force disconnect`.
+    #[serde(default, deserialize_with = "json::text")]
+    #[schemars(with = "String", length(max = TEXT_BYTES_MAX))]
+    reason: Option<String>,
 }
 
 /// Nothing: the connection is closed, or was not there. In a cluster: unless a hub did not say so.
@@ -50,12 +53,11 @@ pub(super) struct DisconnectResult {
 
 /// Closes a connection.
 pub(super) async fn disconnect(call: &Call<'_>, request: &DisconnectRequest) -> Result<u64, ApiError> {
-    let code = match &request.disconnect {
-        None => CloseCode::FORCE_DISCONNECT,
-        Some(Disconnect { code }) => {
-            let allowed = CloseCode::from_wire(*code).filter(|_| CODES.contains(code));
-            let rule = || ApiError::bad_request(format!("disconnect.code: {code} is not between 4000 and 4999"));
-            allowed.ok_or_else(rule)?
+    let disconnection = match &request.disconnect {
+        None => None,
+        Some(Disconnect { code, reason }) => {
+            let worded = Disconnection::new(*code, reason.as_deref().unwrap_or_default());
+            Some(worded.map_err(|error| ApiError::bad_request(format!("disconnect.{error}")))?)
         }
     };
     let hub = call.state.hub();
@@ -64,9 +66,17 @@ pub(super) async fn disconnect(call: &Call<'_>, request: &DisconnectRequest) -> 
     for id in connections::find(call.state, client, user, "disconnected")? {
         // A hub with fewer shards has no such connection.
         if id.shard() < hub.shards() {
-            call.send(id.shard(), Command::Close { id, reason: CloseReason::Disconnected(code) }).await?;
+            call.send(id.shard(), close(id, disconnection.clone())).await?;
             done += 1;
         }
     }
     Ok(done)
+}
+
+/// Returns the command that closes a connection in these words.
+fn close(id: ConnectionId, disconnection: Option<Disconnection>) -> Command<SocketSink> {
+    match disconnection {
+        Some(disconnection) => Command::CloseWith { id, disconnection: Box::new(disconnection) },
+        None => Command::Close { id, reason: CloseReason::Disconnected(CloseCode::FORCE_DISCONNECT) },
+    }
 }

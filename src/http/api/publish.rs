@@ -4,6 +4,7 @@ use super::call::Call;
 use super::error::{ApiError, ErrorKind};
 use super::json;
 use super::payload::{self, Input};
+use crate::engine::nats::in_order::Turn;
 use crate::engine::nats::publisher::Refused;
 use crate::engine::{Engine, NotPublished};
 use crate::hub::Published;
@@ -75,10 +76,19 @@ impl From<Option<Published>> for PublishResult {
 
 /// Publishes.
 pub(super) async fn publish(call: &Call<'_>, request: &PublishRequest<'_>) -> Result<PublishResult, ApiError> {
+    at_turn(call, request, None).await
+}
+
+/// Publishes, in a cluster at its turn, if it has one.
+pub(super) async fn at_turn(
+    call: &Call<'_>,
+    request: &PublishRequest<'_>,
+    turn: Option<Turn<'_>>,
+) -> Result<PublishResult, ApiError> {
     check_skip_history(request.skip_history)?;
     let input = Input { data: request.data, b64data: &request.b64data, tags: request.tags.as_ref() };
     let payload = input.payload(call.state.settings.load().sockets.message_bytes_max, "--message-bytes-max")?;
-    to_channel(call, &request.channel, &payload, key(request.idempotency_key.as_deref())?).await
+    to_channel(call, &request.channel, &payload, key(request.idempotency_key.as_deref())?, turn).await
 }
 
 pub(super) fn check_skip_history(is_on: bool) -> Result<(), ApiError> {
@@ -122,10 +132,12 @@ pub(super) async fn to_channel(
     channel: &str,
     payload: &Payload,
     key: Option<&str>,
+    turn: Option<Turn<'_>>,
 ) -> Result<PublishResult, ApiError> {
     let (name, options) = call.channel(channel)?;
     let publish = async {
-        let publish = call.state.engine.publish_to(&name, &options, payload);
+        let turn = turn;
+        let publish = call.state.engine.publish_to(&name, &options, payload, turn.as_ref());
         let published = match call.state.engine {
             Engine::Memory(_) => call.within(publish, "nothing was published").await?,
             // It waits for no shard, and has a time of its own.

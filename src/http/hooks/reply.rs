@@ -4,8 +4,8 @@
 
 use crate::auth::UserId;
 use crate::protocol::centrifuge::Error;
-use crate::protocol::close::{Disconnection, TEXT_BYTES_MAX};
-use crate::protocol::{CloseCode, CloseReason, Content, Payload, json};
+use crate::protocol::close::Disconnection;
+use crate::protocol::{Content, Payload, json};
 use crate::session::hooks::{Admission, Approval, Decision, Extension, Renewal, Subscription};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -18,9 +18,6 @@ use std::sync::Arc;
 
 /// Codes of errors that applications may choose, the Centrifuge protocol.
 pub(crate) const ERRORS: RangeInclusive<u32> = 400..=1999;
-
-/// Codes of closes that applications may choose: clients reconnect up to 4499.
-const DISCONNECTS: RangeInclusive<u16> = 4000..=4999;
 
 /// Longest text of an error: a person reads it.
 const MESSAGE_BYTES_MAX: usize = 1024;
@@ -107,20 +104,7 @@ fn unsupported(path: &str) -> Option<&'static str> {
 
 impl DisconnectReply {
     fn check(self) -> Result<Disconnection, String> {
-        let code = CloseCode::from_wire(self.code).filter(|_| DISCONNECTS.contains(&self.code));
-        let code = code.ok_or_else(|| format!("disconnect.code: {} is not between 4000 and 4999", self.code))?;
-        if self.reason.len() > TEXT_BYTES_MAX {
-            return Err(format!(
-                "disconnect.reason: it has more than {TEXT_BYTES_MAX} bytes, the most of a close frame"
-            ));
-        }
-        if self.reason.trim_start().starts_with('{') {
-            return Err(
-                "disconnect.reason: SDKs read an object there as an old form of codes; give plain text".to_owned()
-            );
-        }
-        let text = if self.reason.is_empty() { CloseReason::Disconnected(code).text() } else { &self.reason };
-        Ok(Disconnection { code, text: text.into() })
+        Disconnection::new(self.code, &self.reason).map_err(|text| format!("disconnect.{text}"))
     }
 }
 

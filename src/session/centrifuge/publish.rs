@@ -30,7 +30,7 @@ impl<S: Sink> Caller<'_, S> {
         }
         let info = Some(self.client.publisher());
         payload.details = Some(Arc::new(Details { info, tags }));
-        let published = self.client.engine.publish_to(&channel.name, &channel.options, &payload).await;
+        let published = self.client.engine.publish_to(&channel.name, &channel.options, &payload, None).await;
         published.map_err(|refusal| match refusal {
             NotPublished::Full(_) => ErrorCode::LimitExceeded,
             NotPublished::Refused(_) => ErrorCode::NotAvailable,

@@ -1,6 +1,7 @@
 //! A NATS server: the real one, which `tests/venv` installs, on a free port.
 
 use super::within;
+use rustix::process::{Pid, Signal, kill_process};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
@@ -15,7 +16,7 @@ const VARIABLE: &str = "NATS_SERVER";
 
 /// A NATS server with JetStream, which ends with the test.
 pub(crate) struct NatsServer {
-    _child: Child,
+    child: Child,
     folder: TempDir,
     pub(crate) url: String,
     /// Lines of its log that say that a user may not do something.
@@ -53,7 +54,7 @@ impl NatsServer {
         let store = folder.path().join("store");
         let arguments = ["-js", "-sd", store.to_str().expect("it is text")].map(str::to_owned);
         let (child, url, refused) = run(&[&arguments[..], more].concat()).await;
-        Self { _child: child, folder, url, refused }
+        Self { child, folder, url, refused }
     }
 
     /// Returns the file with the password of a user of [`NatsServer::with_permissions`].
@@ -77,6 +78,12 @@ impl NatsServer {
         let (link, config) = self.link().await;
         let found = within(check::examine(&link, &config.cluster, 1024)).await.expect("it has JetStream");
         within(init::init(&link, &config.cluster, &found)).await.expect("they are made");
+    }
+
+    /// Sends a signal to it.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let id = self.child.id().expect("it runs").cast_signed();
+        kill_process(Pid::from_raw(id).expect("it is one"), signal).expect("it runs");
     }
 
     /// Removes the streams with everything in them.

@@ -1,0 +1,40 @@
+//! What a delta makes of its source is its target, whatever both are; the delta of a text is text.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use throng::protocol::fossil::{Cut, delta};
+
+#[path = "../../../src/protocol/fossil/decoder.rs"]
+mod decoder;
+
+/// Makes a target that has parts of the source, moved, repeated and changed: the bytes say which.
+fn target(source: &[u8], bytes: &[u8]) -> Vec<u8> {
+    let mut target = Vec::new();
+    for piece in bytes.chunks(3) {
+        match *piece {
+            [kind, offset, len] if kind % 2 == 1 => {
+                let start = usize::from(offset).min(source.len());
+                target.extend_from_slice(&source[start..source.len().min(start + usize::from(len))]);
+            }
+            _ => target.extend_from_slice(piece),
+        }
+    }
+    target
+}
+
+fn check(source: &[u8], target: &[u8], cut: Cut) {
+    let Some(delta) = delta(source, target, cut) else { return };
+    assert!(delta.len() < target.len());
+    assert_eq!(decoder::apply(source, &delta), target);
+    assert!(cut == Cut::Anywhere || std::str::from_utf8(&delta).is_ok());
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let (&len, bytes) = bytes.split_first().unwrap_or((&0, &[]));
+    let (source, bytes) = bytes.split_at(bytes.len().min(usize::from(len)));
+    let target = target(source, bytes);
+    check(source, &target, Cut::Anywhere);
+    let [source, target] = [source, &target].map(String::from_utf8_lossy);
+    check(source.as_bytes(), target.as_bytes(), Cut::BetweenCharacters);
+});
