@@ -277,7 +277,12 @@ async fn hub_whose_nats_cannot_be_reached_tries_until_it_can() {
     })
     .await;
     // Two connections, each of which is tried more than once.
-    within(async { while turned_away.load(Ordering::SeqCst) < 6 { get(hub.addr, "/health/live").await; } }).await;
+    within(async {
+        while turned_away.load(Ordering::SeqCst) < 6 {
+            get(hub.addr, "/health/live").await;
+        }
+    })
+    .await;
     let ready = get(hub.addr, "/health/ready").await;
     assert_eq!((ready.status, &*ready.body), (503, "not part of the cluster yet\n"));
     let (status, answer) = call(&hub, "publish", json!({ "channel": "a", "data": 1 })).await;

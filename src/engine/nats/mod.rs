@@ -204,12 +204,7 @@ impl<S: Sink> Nats<S> {
         self.store(name, &envelope::history_removed(), None).await.map(drop)
     }
 
-    async fn store(
-        &self,
-        name: &ChannelName,
-        entry: &bytes::Bytes,
-        turn: Option<&Turn<'_>>,
-    ) -> Result<u64, Refused> {
+    async fn store(&self, name: &ChannelName, entry: &bytes::Bytes, turn: Option<&Turn<'_>>) -> Result<u64, Refused> {
         let stored = if self.logs.is_verified() {
             let subject = self.subjects.log(self.logs.partition(name).index(), name);
             self.logs.publisher.store(&self.requests, &subject, entry, turn).await
