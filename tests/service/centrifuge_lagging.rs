@@ -1,5 +1,7 @@
 //! Clients of the Centrifuge protocol that do not keep up: they are told so, subscribe again, and recover.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use crate::server::api::{result, with};
 use crate::server::centrifuge::{Centrifuge, PATH};
 use crate::server::{Raw, TestServer, frame, stream_with_buffer, within};

@@ -165,12 +165,7 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "client.subscribe_to_user_personal_channel.enabled",
         &["user_subscribe_to_personal"],
-        Part("`personal_channel`, if there is no namespace for it"),
-    ),
-    key(
-        "client.subscribe_to_user_personal_channel.personal_channel_namespace",
-        &["user_personal_channel_namespace"],
-        Missing(reasons::PERSONAL),
+        Part("`personal_channel`"),
     ),
     key("client.subscribe_to_user_personal_channel.*", &["user_personal_*"], Missing(reasons::PERSONAL)),
     key("client.connect_code_to_unidirectional_disconnect.*", &["client_connect_code_*"], Missing(reasons::TRANSPORT)),

@@ -219,7 +219,10 @@ fn personal_channel_is_on_unless_it_has_a_namespace() {
     assert!(config.tokens.personal_channel, "{file}");
     let (file, config) = given(json!({ "personal_channel_namespace": "user", "single_connection": true }));
     assert!(!config.tokens.personal_channel && file.contains("Personal channels have"), "{file}");
-    assert!(imported(&json!({ "user_subscribe_to_personal": true, "port": 1 })).1.tokens.personal_channel);
+    for (namespace, is_on) in [("", true), ("user", false)] {
+        let flat = json!({ "user_subscribe_to_personal": true, "user_personal_channel_namespace": namespace });
+        assert_eq!(imported(&flat).1.tokens.personal_channel, is_on, "{namespace:?}");
+    }
 }
 
 /// A value of a file, of any type that a key may have.

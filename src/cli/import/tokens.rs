@@ -43,7 +43,8 @@ impl Conversion {
     fn convert_personal(&mut self) {
         const TABLE: &str = "client.subscribe_to_user_personal_channel";
         let Some(enabled) = self.switch(&format!("{TABLE}.enabled")) else { return };
-        if self.source.is_on(&format!("{TABLE}.personal_channel_namespace")) {
+        let namespace = [&*format!("{TABLE}.personal_channel_namespace"), "user_personal_channel_namespace"];
+        if namespace.iter().any(|path| self.source.is_on(path)) {
             self.notes.miss(enabled.name, reasons::PERSONAL);
         } else {
             self.set("personal_channel", Switch(true), &enabled.name);

@@ -80,7 +80,7 @@ impl InOrder {
 }
 
 impl Turn<'_> {
-    /// Waits until it may be sent, and counts it as sent: the caller sends it before it waits for anything.
+    /// Waits until it may be sent. Until [`Turn::sent`] those after it wait.
     ///
     /// # Errors
     ///
@@ -89,7 +89,7 @@ impl Turn<'_> {
     /// # Cancel safety
     ///
     /// Cancel safe.
-    pub async fn send(&self, deadline: Instant) -> Result<(), Refused> {
+    pub async fn comes(&self, deadline: Instant) -> Result<(), Refused> {
         loop {
             let changed = self.order.changed.notified();
             let mut changed = std::pin::pin!(changed);
@@ -103,6 +103,11 @@ impl Turn<'_> {
         }
     }
 
+    /// Notes that it is on its way, before whatever is sent from now on.
+    pub fn sent(&self) {
+        self.change(|entry| entry.place = Place::Sent);
+    }
+
     /// Notes that the log has it.
     pub fn stored(&self) {
         self.change(|entry| entry.place = Place::Stored);
@@ -113,10 +118,9 @@ impl Turn<'_> {
         self.change(|entry| entry.place = if is_lost { Place::Lost } else { Place::Unknown });
     }
 
-    /// Returns what it may do, and counts it as sent if it may be.
     fn look(&self) -> Permission {
-        let mut channels = self.order.channels.lock();
-        let line = channels.get_mut(&self.name);
+        let channels = self.order.channels.lock();
+        let line = channels.get(&self.name);
         line.and_then(|line| line.permit(self.number)).unwrap_or(Permission::Refuse)
     }
 
@@ -153,24 +157,20 @@ impl Line {
         number.checked_sub(self.gone).and_then(|index| usize::try_from(index).ok())
     }
 
-    /// Returns what a publication may do, and counts it as sent if it may be.
-    fn permit(&mut self, number: u64) -> Option<Permission> {
+    /// Returns what a publication may do.
+    fn permit(&self, number: u64) -> Option<Permission> {
         let index = self.index(number)?;
         let own = self.entries.get(index)?.place;
         let is_first_attempt = own == Place::Waits;
         let mut earlier = self.entries.range(..index).map(|entry| entry.place);
         let mut later = self.entries.range(index + 1..).map(|entry| entry.place);
-        let permission = if later.clone().any(|later| later.overtakes(own)) {
+        Some(if later.clone().any(|later| later.overtakes(own)) {
             Permission::Refuse
         } else if later.any(|place| place == Place::Sent) || earlier.any(|place| place.holds_up(is_first_attempt)) {
             Permission::Wait
         } else {
             Permission::Send
-        };
-        if permission == Permission::Send {
-            self.entries[index].place = Place::Sent;
-        }
-        Some(permission)
+        })
     }
 
     /// Drops those from the front whose turns are dropped; true if there are no others.
@@ -216,7 +216,11 @@ mod tests {
     }
 
     fn ask(turn: &Turn<'_>) -> Option<Result<(), Refused>> {
-        turn.send(Instant::now() + Duration::from_secs(60)).now_or_never()
+        let permission = turn.comes(Instant::now() + Duration::from_secs(60)).now_or_never();
+        if permission == SENT {
+            turn.sent();
+        }
+        permission
     }
 
     const SENT: Option<Result<(), Refused>> = Some(Ok(()));
@@ -226,7 +230,8 @@ mod tests {
     async fn first_attempts_do_not_wait_for_answers_but_for_their_turn() {
         let order = InOrder::default();
         let (a, b, other) = (order.turn(&name("a")), order.turn(&name("a")), order.turn(&name("b")));
-        assert_eq!(ask(&b), None);
+        let permitted = a.comes(Instant::now()).now_or_never();
+        assert_eq!((permitted, ask(&b)), (SENT, None), "it may be sent, and is not yet");
         assert_eq!((ask(&other), ask(&a), ask(&b)), (SENT, SENT, SENT));
     }
 
@@ -272,7 +277,7 @@ mod tests {
     async fn dropped_ones_hold_up_nobody_and_nothing_is_kept_of_them() {
         let order = InOrder::default();
         let (a, b) = (order.turn(&name("a")), order.turn(&name("a")));
-        let waiting = b.send(Instant::now() + Duration::from_secs(60));
+        let waiting = b.comes(Instant::now() + Duration::from_secs(60));
         let (sent, ()) = tokio::join!(waiting, async { drop(a) });
         assert_eq!(sent, Ok(()));
         b.stored();

@@ -209,10 +209,11 @@ impl Link {
     ///
     /// Dropping the future forgets the request, which may have been sent.
     pub async fn request(&self, subject: String, payload: Bytes, deadline: Duration) -> Result<Message, RequestError> {
-        self.ask(subject, None, payload, deadline).await
+        self.ask(subject, None, payload, deadline, || ()).await
     }
 
-    /// Publishes into a stream, and waits until it has it. `id` is one by which the stream knows it again.
+    /// Publishes into a stream, and waits until it has it. `id` is one by which the stream knows it again;
+    /// `sent` is called once it goes before whatever is published after that.
     ///
     /// # Errors
     ///
@@ -227,10 +228,11 @@ impl Link {
         id: &str,
         payload: Bytes,
         deadline: Duration,
+        sent: impl FnOnce(),
     ) -> Result<Message, RequestError> {
         let mut headers = HeaderMap::new();
         headers.insert("Nats-Msg-Id", id);
-        self.ask(subject, Some(headers), payload, deadline).await
+        self.ask(subject, Some(headers), payload, deadline, sent).await
     }
 
     /// Publishes what no stream may take, because it expects another one: the answer shows whether it may be published.
@@ -245,7 +247,7 @@ impl Link {
     pub async fn store_nowhere(&self, subject: String, deadline: Duration) -> Result<Message, RequestError> {
         let mut headers = HeaderMap::new();
         headers.insert("Nats-Expected-Stream", "none");
-        self.ask(subject, Some(headers), Bytes::new(), deadline).await
+        self.ask(subject, Some(headers), Bytes::new(), deadline, || ()).await
     }
 
     async fn ask(
@@ -254,6 +256,7 @@ impl Link {
         headers: Option<HeaderMap>,
         payload: Bytes,
         deadline: Duration,
+        note_sent: impl FnOnce(),
     ) -> Result<Message, RequestError> {
         let (sender, answer) = oneshot::channel();
         let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -267,6 +270,7 @@ impl Link {
                 None => self.client.publish_with_reply(subject, reply, payload).await,
             };
             sent.map_err(|error| unsent(error.kind()))?;
+            note_sent();
             answer.await.map_err(|_| RequestError::Closed)
         };
         let message = timeout(deadline, answered).await.unwrap_or(Err(RequestError::Timeout))?;

@@ -110,17 +110,18 @@ impl Publisher {
         loop {
             wait_for_connection(link, deadline).await?;
             if let Some(turn) = turn {
-                turn.send(deadline).await?;
+                turn.comes(deadline).await?;
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            let answer = link.store(subject.to_owned(), &id, entry.clone(), left.min(ATTEMPT)).await;
+            let sent = || turn.into_iter().for_each(Turn::sent);
+            let answer = link.store(subject.to_owned(), &id, entry.clone(), left.min(ATTEMPT), sent).await;
             let is_lost = match answer {
                 Ok(answer) => {
                     let answer = serde_json::from_slice::<Acknowledgement>(answer.payload()).ok();
                     if let Some(Acknowledgement { seq, error: None }) = answer
                         && seq > 0
                     {
-                        turn.inspect(|turn| turn.stored());
+                        turn.into_iter().for_each(Turn::stored);
                         return Ok(seq);
                     }
                     true
@@ -129,7 +130,7 @@ impl Publisher {
                 Err(RequestError::NoResponders) => true,
                 Err(RequestError::Timeout | RequestError::Closed) => false,
             };
-            turn.inspect(|turn| turn.failed(is_lost));
+            turn.into_iter().for_each(|turn| turn.failed(is_lost));
             pause_before_next(&mut pause, deadline).await?;
         }
     }
