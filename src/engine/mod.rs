@@ -19,7 +19,7 @@ use bytes::Bytes;
 use merged::{ChannelCounts, Merged, PresentClients, list_channels};
 use nats::in_order::Turn;
 use nats::peers::{LocalHub, Outcomes, PeerCommand, PeersView};
-use nats::publisher::Refused;
+use nats::refused::Refused;
 use nats::{Nats, NotFollowed, Unusable};
 use replies::ReplyBudget;
 use std::convert::Infallible;

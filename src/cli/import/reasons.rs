@@ -21,8 +21,8 @@ macro_rules! reasons {
 reasons! {
     CLUSTER = "NATS only":
         "Several hubs are one service over streams of NATS JetStream ([cluster], docs/cluster.md), which keep \
-         histories and the order; presence is asked of all hubs. Redis and others are not used. One hub needs nothing besides \
-         itself, and has as many cores as the machine.";
+         histories and the order; presence is asked of all hubs. Redis and others are not used. One hub needs nothing \
+         besides itself, and has as many cores as the machine.";
     PROXY = "calls to a backend":
         "Calls to a backend (proxies, RPC) are not translated. Where a proxy decides about channels, the file closes \
          them: subscribing needs a token that names the channel, and no client may publish. Add a [[hook]] for each \

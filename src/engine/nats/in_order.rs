@@ -3,7 +3,7 @@
 //! They are sent one after the other without waiting. One that fails is sent again only if nothing that was sent after
 //! it into its channel can be in the log before it; else it is refused.
 
-use super::publisher::Refused;
+use super::refused::Refused;
 use crate::protocol::ChannelName;
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};

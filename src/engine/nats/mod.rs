@@ -20,6 +20,7 @@ mod together;
 pub mod envelope;
 pub mod in_order;
 pub mod publisher;
+pub mod refused;
 
 pub mod backfill;
 pub mod follower;
@@ -38,7 +39,8 @@ use in_order::Turn;
 use link::{ANSWERS_MAX, Link, LinkError, host_name};
 use logs::Logs;
 use peers::Peers;
-use publisher::{Publisher, Refused};
+use publisher::Publisher;
+use refused::Refused;
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;

@@ -7,14 +7,13 @@
 use super::id::random;
 use super::in_order::Turn;
 use super::link::{Link, RequestError};
+use super::refused::Refused;
 use crate::config::ClusterConfig;
-use crate::metrics::PublishRefusal;
 use bytes::Bytes;
 use serde::Deserialize;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use thiserror::Error;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -23,39 +22,6 @@ const ATTEMPT: Duration = Duration::from_secs(2);
 
 /// Longest pause between two attempts: a new leader is found soon after its election.
 const PAUSE_MAX: Duration = Duration::from_millis(400);
-
-/// Why something was not published.
-#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
-pub enum Refused {
-    /// As many as may wait do already.
-    #[error("--publish-in-flight publications wait for NATS already")]
-    InFlight,
-    /// There was no acknowledgement in time.
-    #[error("NATS did not acknowledge it within --publish-ack-timeout")]
-    Timeout,
-    /// It is larger than NATS accepts.
-    #[error("it is larger than the max_payload of the NATS servers")]
-    TooLarge,
-    /// It failed, and one that was sent after it is, or may be, in its channel.
-    #[error("NATS did not take it, and may have taken a later one of the same request, which it must not follow")]
-    Overtaken,
-    /// The hub is not part of the cluster yet.
-    #[error("the hub has not found its streams in NATS yet")]
-    NotReady,
-}
-
-impl Refused {
-    /// Returns how it is counted.
-    pub(super) const fn reason(self) -> PublishRefusal {
-        match self {
-            Self::InFlight => PublishRefusal::InFlight,
-            Self::Timeout => PublishRefusal::Timeout,
-            Self::TooLarge => PublishRefusal::TooLarge,
-            Self::Overtaken => PublishRefusal::Overtaken,
-            Self::NotReady => PublishRefusal::NotReady,
-        }
-    }
-}
 
 /// Brings publications into logs.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use super::error::{ApiError, ErrorKind};
 use super::json;
 use super::payload::{self, Input};
 use crate::engine::nats::in_order::Turn;
-use crate::engine::nats::publisher::Refused;
+use crate::engine::nats::refused::Refused;
 use crate::engine::{Engine, NotPublished};
 use crate::hub::Published;
 use crate::protocol::Payload;
