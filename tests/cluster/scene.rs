@@ -21,6 +21,8 @@ pub(crate) struct Scene {
     publishers: Vec<Publisher>,
     acknowledged: Vec<Acknowledged>,
     refused: usize,
+    /// How often it was waited until everybody has everything.
+    settled: usize,
     /// The longest time without an acknowledgement for one of the publishers.
     pub(crate) longest_pause: Duration,
 }
@@ -47,6 +49,7 @@ impl Scene {
             publishers: Vec::new(),
             acknowledged: Vec::new(),
             refused: 0,
+            settled: 0,
             longest_pause: Duration::ZERO,
         };
         for channel in scene.channels.clone() {
@@ -110,8 +113,10 @@ impl Scene {
     /// Waits until every subscriber has everything: publishes one more to each channel, which comes last.
     pub(crate) async fn settle(&mut self) {
         self.quieten().await;
+        self.settled += 1;
+        let end = format!("end {}", self.settled);
         for (index, channel) in self.channels.clone().iter().enumerate() {
-            self.publish_once(index % self.hubs.hubs.len(), channel, &format!("end of {channel}")).await;
+            self.publish_once(index % self.hubs.hubs.len(), channel, &end).await;
         }
         let ends = self.acknowledged[self.acknowledged.len() - self.channels.len()..].to_vec();
         for Acknowledged { channel, body, .. } in &ends {
@@ -147,10 +152,5 @@ impl Scene {
 
     pub(crate) async fn administrator(&self) -> Administrator {
         Administrator::connect(&self.nats).await
-    }
-
-    /// Returns how many publications were acknowledged so far by [`Scene::publish_once`], and by publishers that ended.
-    pub(crate) fn acknowledged(&self) -> usize {
-        self.acknowledged.len()
     }
 }

@@ -26,6 +26,10 @@ const NOT_FOUND: u32 = 10_059;
 /// Number of the error that there is no such message.
 const NO_MESSAGE: u32 = 10_037;
 
+/// Numbers of the errors that there are too few servers for a stream, and that the servers have no leader: so it is for
+/// a while after they have started.
+const NOT_YET: [u32; 2] = [10_005, 10_008];
+
 /// Why JetStream did not do what it was asked.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub enum StreamError {
@@ -49,6 +53,15 @@ impl StreamError {
     /// Returns whether there is no such stream.
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Api { err_code: NOT_FOUND, .. })
+    }
+
+    /// Returns whether it may succeed later.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Request(_) => true,
+            Self::Api { err_code, .. } => NOT_YET.contains(err_code),
+            Self::Answer(_) => false,
+        }
     }
 }
 
