@@ -104,6 +104,10 @@ impl Subscriber {
         &self.channel
     }
 
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+
     /// Ends it, and returns what it saw.
     pub(crate) fn stop(self) -> (String, Vec<Seen>) {
         self.task.abort();
@@ -196,7 +200,9 @@ impl Client {
             }
         }
         let epoch = result["epoch"].as_str().unwrap_or_default().to_owned();
+        // That of what it had before, if it gets what it missed.
         let offset = result["offset"].as_u64().unwrap_or_default();
+        let offset = self.position.take().filter(|(known, _)| *known == epoch).map_or(offset, |(_, at)| at.max(offset));
         self.position = Some((epoch.clone(), offset));
         self.note(Seen::Start { epoch, offset });
     }
