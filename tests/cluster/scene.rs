@@ -19,6 +19,8 @@ pub(crate) struct Scene {
     pub(crate) channels: Vec<String>,
     pub(crate) subscribers: Vec<Subscriber>,
     publishers: Vec<Publisher>,
+    /// How many there were, so that each has a name of its own.
+    publishers_started: usize,
     acknowledged: Vec<Acknowledged>,
     refused: usize,
     /// How often it was waited until everybody has everything.
@@ -47,6 +49,7 @@ impl Scene {
             channels,
             subscribers: Vec::new(),
             publishers: Vec::new(),
+            publishers_started: 0,
             acknowledged: Vec::new(),
             refused: 0,
             settled: 0,
@@ -76,7 +79,8 @@ impl Scene {
     /// Adds a publisher at each of these hubs, which publishes to all channels in turn.
     pub(crate) fn publish(&mut self, hubs: &[usize], rate: f64) {
         for hub in hubs {
-            let name = format!("p{}", self.publishers.len());
+            let name = format!("p{}", self.publishers_started);
+            self.publishers_started += 1;
             let addrs = self.from(*hub);
             self.publishers.push(Publisher::start(&name, &addrs, &self.channels, rate));
         }

@@ -131,7 +131,10 @@ impl<S: Sink> Logs<S> {
         let (stream, subject) = (self.subjects.stream(partition.index()), self.subjects.log(partition.index(), name));
         // The state first: what is dropped later than that is not missing in the answer unnoticed.
         let (config, state) = log::state(&self.requests, &stream).await.ok()?;
-        let epoch = config.epoch().filter(|epoch| *epoch == partition.epoch())?;
+        let epoch = self.epoch_of_stream(partition, config.epoch()?);
+        if epoch != partition.epoch() {
+            return None;
+        }
         let kept = self.config.history_messages_max as u64;
         let messages = log::fetch(&self.requests, &stream, after + 1, kept, Some(&subject)).await.ok()?;
         // The server that answered may lag behind, unless what is needed is old.

@@ -179,8 +179,10 @@ impl<S: Sink> Nats<S> {
     ///
     /// Dropping the future may leave it published.
     pub async fn publish(&self, name: &ChannelName, at: u64, payload: &Payload) -> Result<Published, Refused> {
+        let partition = self.logs.partition(name);
+        let reached = self.logs.reached(partition);
         let offset = self.store(name, &envelope::publication(at, payload)).await?;
-        Ok(Published { offset, epoch: Some(self.logs.epoch(self.logs.partition(name))) })
+        Ok(Published { offset, epoch: self.logs.epoch_of_stored(partition, offset, reached) })
     }
 
     /// Lets every hub forget what a channel keeps.

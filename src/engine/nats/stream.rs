@@ -6,9 +6,9 @@ use crate::config::ClusterConfig;
 use crate::protocol::Epoch;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 use thiserror::Error;
 
 /// Time for one answer of the servers: longer than an election takes.
@@ -132,8 +132,22 @@ pub struct StreamState {
     pub bytes: u64,
     /// Number of the oldest.
     pub first_seq: u64,
+    /// When the oldest was stored, in nanoseconds since 1970; 0 if there is none.
+    #[serde(deserialize_with = "nanos_of_text")]
+    pub first_ts: u64,
     /// Number of the newest that there was.
     pub last_seq: u64,
+}
+
+fn nanos_of_text<'de, D: Deserializer<'de>>(text: D) -> Result<u64, D::Error> {
+    String::deserialize(text).map(|text| nanos(&text))
+}
+
+/// Returns a time of the servers in nanoseconds since 1970; 0 if it is none.
+pub fn nanos(text: &str) -> u64 {
+    let time = humantime::parse_rfc3339(text).ok();
+    let since = time.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    since.and_then(|since| u64::try_from(since.as_nanos()).ok()).unwrap_or(0)
 }
 
 /// What is known of JetStream in the account of the hub.
