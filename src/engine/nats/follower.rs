@@ -366,7 +366,14 @@ impl<S: Sink> Follower<S> {
                         sleep(RETRY).await;
                         return Ok(false);
                     }
-                    _ => until,
+                    Some(_) => until,
+                    // Only one that is as far knows that there is nothing: a leader that is cut off does not know that
+                    // it is none any more.
+                    None if log::state(&logs.follow, &self.stream).await?.1.last_seq >= until => until,
+                    None => {
+                        sleep(RETRY).await;
+                        return Ok(false);
+                    }
                 }
             }
         };

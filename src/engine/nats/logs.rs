@@ -143,16 +143,14 @@ impl<S: Sink> Logs<S> {
         if number <= reached.number {
             place.doubtful.store(reached.epoch.number(), Ordering::SeqCst);
         }
-        if partition.epoch() != reached.epoch || place.doubtful.load(Ordering::SeqCst) == reached.epoch.number() {
-            return None;
+        let mut epoch = reached.epoch;
+        if epoch == Epoch::UNKNOWN {
+            place.stored.fetch_max(number, Ordering::SeqCst);
+            epoch = self.epochs.get().and_then(|epochs| epochs.get(partition.index())).copied()?;
         }
-        match reached.epoch {
-            Epoch::UNKNOWN => {
-                place.stored.fetch_max(number, Ordering::SeqCst);
-                self.epochs.get().and_then(|epochs| epochs.get(partition.index())).copied()
-            }
-            epoch => Some(epoch),
-        }
+        let is_over = ![Epoch::UNKNOWN, epoch].contains(&partition.epoch());
+        let is_doubtful = place.doubtful.load(Ordering::SeqCst) == reached.epoch.number();
+        (!is_over && !is_doubtful).then_some(epoch)
     }
 
     /// Does something that needs a credit of each shard, as soon as it has them.
