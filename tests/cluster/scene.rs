@@ -1,6 +1,6 @@
 //! A scene: NATS servers, hubs, subscribers on every hub and publishers, and the verdict at its end.
 
-use crate::administrator::{Administrator, PREFIX};
+use crate::administrator::{Administrator, PARTITIONS, PREFIX};
 use crate::checker::{Acknowledged, Record, Seen, Verdict};
 use crate::hubs::Hubs;
 use crate::nats::Nats;
@@ -39,7 +39,7 @@ impl Scene {
     pub(crate) async fn start_at(servers: &[Place], hubs: &[Place], channels: usize, cluster: &str) -> Self {
         let places = [servers, hubs].concat();
         let nats = Nats::start_at(servers, "").await;
-        let cluster = format!("prefix = \"{PREFIX}\"\npartitions = 2\n{cluster}");
+        let cluster = format!("prefix = \"{PREFIX}\"\npartitions = {PARTITIONS}\n{cluster}");
         let hubs = Hubs::start(hubs, &nats, &cluster).await;
         let channels: Vec<_> = (0..channels).map(|number| format!("c{number}")).collect();
         let mut scene = Self {
@@ -133,8 +133,8 @@ impl Scene {
     /// Waits until every subscriber has as many publications as the streams hold of its channel, and returns how long
     /// that took. Nothing may be published meanwhile, and nobody may have been told of a gap.
     pub(crate) async fn is_complete(&mut self, administrator: &Administrator) -> Duration {
-        let began = Instant::now();
         let stored = administrator.stored().await;
+        let began = Instant::now();
         for subscriber in &mut self.subscribers {
             let wanted = stored.get(subscriber.channel()).copied().unwrap_or(0);
             let count = |seen: &[Seen]| {
