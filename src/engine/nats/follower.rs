@@ -30,6 +30,10 @@ const RETRY: Duration = Duration::from_millis(500);
 /// Time between two looks at a log whose announcements do not come.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// Time for an answer about a log while it is followed: without a leader there is none, and what comes once there is one
+/// must not wait for that.
+const STATE_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Looks without an announcement, after which the connection is made anew.
 const LOOKS_MAX: u32 = 3;
 
@@ -229,7 +233,10 @@ impl<S: Sink> Follower<S> {
                     if now != connects {
                         connects = now;
                         self.send_beacon().await;
-                        self.look("reconnect").await?;
+                        // Without an answer the next announcement, or beacon, shows what is missing.
+                        if let Err(FollowError::Renewed) = self.look("reconnect").await {
+                            return Err(FollowError::Renewed);
+                        }
                     }
                 }
             }
@@ -317,7 +324,8 @@ impl<S: Sink> Follower<S> {
 
     /// Notes how far the log is. What it really is, if it is another one, shows when it is followed anew.
     async fn note_state(&mut self) -> Result<(), FollowError> {
-        let (config, state) = log::state(&self.logs.follow, &self.stream).await?;
+        let stream::StreamInfo { config, state } =
+            stream::info_within(&self.logs.follow, &self.stream, STATE_TIMEOUT).await?;
         let epoch = config.epoch().ok_or(FollowError::NoEpoch)?;
         if self.mark.is_some_and(|mark| mark.contradicts(state)) {
             return Err(FollowError::Renewed);

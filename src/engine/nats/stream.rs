@@ -255,6 +255,19 @@ pub async fn info(link: &Link, stream: &str) -> Result<StreamInfo, StreamError> 
     call(link, format!("$JS.API.STREAM.INFO.{stream}"), Bytes::new()).await
 }
 
+/// Returns what is known of a stream, if it is answered within this time.
+///
+/// # Errors
+///
+/// [`StreamError`] says why nothing is.
+///
+/// # Cancel safety
+///
+/// Cancel safe.
+pub async fn info_within(link: &Link, stream: &str, time: Duration) -> Result<StreamInfo, StreamError> {
+    call_within(link, format!("$JS.API.STREAM.INFO.{stream}"), Bytes::new(), time).await
+}
+
 /// Returns what is known of JetStream in the account.
 ///
 /// # Errors
@@ -339,7 +352,16 @@ async fn get(link: &Link, stream: &str, question: &serde_json::Value) -> Result<
 }
 
 async fn call<T: DeserializeOwned>(link: &Link, subject: String, body: Bytes) -> Result<T, StreamError> {
-    let answer = link.request(subject, body, API_TIMEOUT).await?;
+    call_within(link, subject, body, API_TIMEOUT).await
+}
+
+async fn call_within<T: DeserializeOwned>(
+    link: &Link,
+    subject: String,
+    body: Bytes,
+    time: Duration,
+) -> Result<T, StreamError> {
+    let answer = link.request(subject, body, time).await?;
     let unreadable = |error: serde_json::Error| StreamError::Answer(error.to_string());
     let envelope: Envelope = serde_json::from_slice(answer.payload()).map_err(unreadable)?;
     match envelope.error {
