@@ -11,8 +11,8 @@ const FETCHED: &str = "throng_resync_messages_total";
 /// The promise after a leader was killed: an election takes up to 6 s.
 const RESUMES_WITHIN: Duration = Duration::from_secs(7);
 
-/// Others had a wedge: after a fail-over publications were acknowledged, offsets grew, health was green, and subscribers
-/// got nothing until a restart.
+/// Others had a wedge: after a fail-over publications were acknowledged, offsets grew, health was green, and
+/// subscribers got nothing until a restart.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_acknowledged_after_a_fail_over_is_delivered() {
     let mut scene = Scene::start(3, 3, 4, "").await;

@@ -54,7 +54,8 @@ pub(crate) struct Hub {
 }
 
 impl Hubs {
-    /// Creates the streams, starts the hubs, and waits until they are ready. `cluster` has more settings of `[cluster]`.
+    /// Creates the streams, starts the hubs, and waits until they are ready. `cluster` has more settings of
+    /// `[cluster]`.
     pub(crate) async fn start(places: &[Place], nats: &Nats, cluster: &str) -> Self {
         let mut hubs = Self::configure(places, nats, cluster);
         let created = hubs.cluster("init").await;

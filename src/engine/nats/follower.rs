@@ -30,8 +30,8 @@ const RETRY: Duration = Duration::from_millis(500);
 /// Time between two looks at a log whose announcements do not come.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Time for an answer about a log while it is followed: without a leader there is none, and what comes once there is one
-/// must not wait for that.
+/// Time for an answer about a log while it is followed: without a leader there is none, and what comes once there is
+/// one must not wait for that.
 const STATE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Looks without an announcement, after which the connection is made anew.
@@ -156,7 +156,9 @@ impl<S: Sink> Follower<S> {
         // A leader that was just elected may not have applied everything yet.
         for _ in 0..FORKS_MAX {
             match &mut self.sequence {
-                Some((known, sequence)) if *known == epoch && !self.mark.is_some_and(|mark| mark.contradicts(state)) => {
+                Some((known, sequence))
+                    if *known == epoch && !self.mark.is_some_and(|mark| mark.contradicts(state)) =>
+                {
                     match sequence.state(state_of(epoch, state)) {
                         Ok(()) => return Ok(()),
                         Err(_) => sleep(RETRY).await,
