@@ -95,12 +95,9 @@ struct Backend {
 impl Backend {
     async fn publish(&mut self, channel: &str, body: &str) -> Option<Acknowledged> {
         let request = json!({ "channel": channel, "data": body });
-        let answer = match timeout(ANSWER_MAX, self.exchange(&request)).await {
-            Ok(Some(answer)) => answer,
-            Ok(None) | Err(_) => {
-                (self.stream, self.next) = (None, self.next + 1);
-                return None;
-            }
+        let Ok(Some(answer)) = timeout(ANSWER_MAX, self.exchange(&request)).await else {
+            (self.stream, self.next) = (None, self.next + 1);
+            return None;
         };
         let result = answer.get("result")?;
         let position = result["epoch"].as_str().map(str::to_owned).zip(result["offset"].as_u64());
