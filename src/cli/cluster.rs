@@ -9,6 +9,8 @@ use crate::engine::nats::link::{Link, LinkError};
 use crate::net::runtime;
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
 
 const HELP: &str = "\
 Makes the streams of a cluster in NATS JetStream, or says whether they are what the configuration says.
@@ -21,6 +23,12 @@ init makes the streams that are missing, all or none, and changes none that is t
 Exit code 0 if hubs can use the streams, 1 if NATS cannot be reached or does not make one, 2 if settings cannot be used
 or something differs: each difference is one line, with what to do.
 ";
+
+/// For how long init tries again what may succeed later: servers that have just started elect a leader first.
+const INIT_TIME: Duration = Duration::from_secs(20);
+
+/// Pause before it is tried again.
+const RETRY: Duration = Duration::from_millis(500);
 
 const USAGE: &str = "throng cluster init [OPTIONS OF throng]\n       throng cluster check [OPTIONS OF throng]";
 
@@ -66,28 +74,41 @@ async fn act(config: &Config, action: Action) -> ExitCode {
         Err(error @ (LinkError::Unreachable(_) | LinkError::Refused(_))) => return fail_with(EXIT_FAILURE, &error),
         Err(error) => return fail_with(EXIT_USAGE, &error),
     };
-    let found = match examine(&link, &config.cluster, config.sockets.message_bytes_max).await {
-        Ok(found) => found,
-        Err(error @ ExamineError::NoAnswer(_)) => return fail_with(EXIT_FAILURE, &error),
-        Err(ExamineError::Unusable(text)) => return fail_with_lines(&[text]),
-    };
     match action {
-        Action::Check => report(&config.cluster, &found, ""),
-        Action::Init => make(&link, &config.cluster, found).await,
+        Action::Check => match examine(&link, &config.cluster, config.sockets.message_bytes_max).await {
+            Ok(found) => report(&config.cluster, &found, ""),
+            Err(error) => fail_with_examine_error(error),
+        },
+        Action::Init => make_patiently(&link, config).await,
     }
 }
 
-async fn make(link: &Link, config: &ClusterConfig, mut found: Examination) -> ExitCode {
-    if !found.findings.is_empty() {
-        return fail_with_lines(&found.findings);
-    }
-    match init(link, config, &found).await {
-        Ok(made) => {
-            found.missing.clear();
-            let lines: String = made.iter().map(|name| format!("{name}: made\n")).collect();
-            report(config, &found, &lines)
+async fn make_patiently(link: &Link, config: &Config) -> ExitCode {
+    let deadline = Instant::now() + INIT_TIME;
+    loop {
+        let is_last = Instant::now() + RETRY >= deadline;
+        match examine(link, &config.cluster, config.sockets.message_bytes_max).await {
+            Ok(found) if !found.findings.is_empty() => return fail_with_lines(&found.findings),
+            Ok(mut found) => match init(link, &config.cluster, &found).await {
+                Ok(made) => {
+                    found.missing.clear();
+                    let lines: String = made.iter().map(|name| format!("{name}: made\n")).collect();
+                    return report(&config.cluster, &found, &lines);
+                }
+                Err(error) if error.may_pass() && !is_last => {}
+                Err(error) => return fail_with(EXIT_FAILURE, &error),
+            },
+            Err(ExamineError::NoAnswer(_)) if !is_last => {}
+            Err(error) => return fail_with_examine_error(error),
         }
-        Err(error) => fail_with(EXIT_FAILURE, &error),
+        sleep(RETRY).await;
+    }
+}
+
+fn fail_with_examine_error(error: ExamineError) -> ExitCode {
+    match error {
+        ExamineError::NoAnswer(_) => fail_with(EXIT_FAILURE, &error),
+        ExamineError::Unusable(text) => fail_with_lines(&[text]),
     }
 }
 

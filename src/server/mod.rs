@@ -56,6 +56,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::SystemTime;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
@@ -214,13 +215,16 @@ impl Server {
             monitors.spawn(sender.run());
         }
 
+        // Until the last client is gone: those who wait for their turn in a drain get everything meanwhile.
+        let (engine, (failed, failure)) = (state.engine.clone(), oneshot::channel());
+        monitors.spawn(async move {
+            let Err(unusable) = engine.run().await;
+            // Nobody waits for it any more if the hub stops.
+            failed.send(unusable).ok();
+        });
         let serving = async {
-            let engine = state.engine.clone();
             let requested = tokio::select! {
-                ended = engine.run() => match ended {
-                    Ok(never) => match never {},
-                    Err(unusable) => Err(ServerError::Cluster(unusable)),
-                },
+                Ok(unusable) = failure => Err(ServerError::Cluster(unusable)),
                 // Drivers never end by themselves but for this.
                 _ = drivers.join_next() => Err(ServerError::ShardsFailing),
                 stop = stop => Ok(stop),

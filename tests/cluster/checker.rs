@@ -1,8 +1,8 @@
 //! The checker: what was acknowledged against what every subscriber saw.
 //!
-//! The promise: in order, at most once, no silent gap. What anybody saw, or was told by an acknowledgement, is the order
-//! of a channel. Each subscriber has to have seen a run of it without a hole, which begins anew only where it was told
-//! that it missed something.
+//! The promise: in order, at most once, no silent gap. What anybody saw, or was told by an acknowledgement, is the
+//! order of a channel. Each subscriber has to have seen a run of it without a hole, which begins anew only where it was
+//! told that it missed something.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;

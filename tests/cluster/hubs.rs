@@ -29,6 +29,9 @@ handshake_rate_max = 1000000
 [limits]
 message_rate_max = 100000
 ping_interval = "10s"
+[stopping]
+lb_grace = "1s"
+drain_time = "2s"
 [default_namespace]
 history_size = 1000
 history_ttl = "1h"
@@ -51,7 +54,8 @@ pub(crate) struct Hub {
 }
 
 impl Hubs {
-    /// Creates the streams, starts the hubs, and waits until they are ready. `cluster` has more settings of `[cluster]`.
+    /// Creates the streams, starts the hubs, and waits until they are ready. `cluster` has more settings of
+    /// `[cluster]`.
     pub(crate) async fn start(places: &[Place], nats: &Nats, cluster: &str) -> Self {
         let mut hubs = Self::configure(places, nats, cluster);
         let created = hubs.cluster("init").await;
@@ -130,7 +134,9 @@ impl Hub {
             let (series, value) = line.rsplit_once(' ')?;
             (series.split('{').next() == Some(name)).then(|| value.parse::<f64>().unwrap())
         });
-        values.sum()
+        let values: Vec<_> = values.collect();
+        assert!(!values.is_empty(), "there is no metric {name}");
+        values.iter().sum()
     }
 }
 

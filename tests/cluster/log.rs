@@ -25,7 +25,7 @@ async fn what_a_hub_is_too_slow_for_is_fetched() {
         scene.hubs.hubs[0].signal(Signal::CONT);
     }
     scene.settle().await;
-    let fetched = scene.hubs.hubs[0].metric("throng_cluster_resync_messages_total").await;
+    let fetched = scene.hubs.hubs[0].metric("throng_resync_messages_total").await;
     assert!(fetched > 0.0, "nothing was dropped: the test proves nothing");
     let verdict = scene.judge().await;
     verdict.check();

@@ -22,4 +22,5 @@ mod network;
 mod order;
 mod publisher;
 mod scene;
+mod start;
 mod subscriber;

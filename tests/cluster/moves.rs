@@ -1,6 +1,8 @@
 //! Clients that move to another hub: by a deploy, or because their hub is gone.
 
+use crate::checker::Seen;
 use crate::scene::Scene;
+use crate::server::{get, within};
 use rustix::process::Signal;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -35,4 +37,25 @@ async fn rolling_restart_of_the_hubs_loses_nothing() {
     let verdict = scene.judge().await;
     verdict.check();
     assert_eq!(verdict.gaps, 0, "{verdict}");
+}
+
+/// A drain takes as long as balancers and clients need: whoever waits for his turn gets everything meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn hub_that_drains_delivers_until_its_clients_leave() {
+    let mut scene = Scene::start(1, 2, 1, "").await;
+    let hub = &scene.hubs.hubs[0];
+    hub.signal(Signal::TERM);
+    within(async {
+        while get(hub.addr, "/health/ready").await.status == 200 {
+            sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    scene.publish_once(1, "c0", "meanwhile").await;
+    let of_hub = &mut scene.subscribers[0];
+    of_hub.has("meanwhile").await;
+    let is_live = |one: &Seen| matches!(one, Seen::Publication { body, .. } if body == "meanwhile");
+    assert!(of_hub.seen().iter().any(is_live), "{:?}", of_hub.seen());
+    scene.hubs.hubs[0].end(Signal::TERM).await;
+    scene.judge().await.check();
 }

@@ -20,7 +20,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(30);
 pub(crate) struct Published {
     pub(crate) acknowledged: Vec<Acknowledged>,
     pub(crate) refused: usize,
-    /// The longest time between two acknowledgements.
+    /// The longest time without an acknowledgement.
     pub(crate) longest_pause: Duration,
 }
 
@@ -81,6 +81,7 @@ async fn run(
             None => published.refused += 1,
         }
     }
+    published.longest_pause = published.longest_pause.max(last.elapsed());
     published
 }
 

@@ -1,6 +1,6 @@
 //! A scene: NATS servers, hubs, subscribers on every hub and publishers, and the verdict at its end.
 
-use crate::administrator::{Administrator, PREFIX};
+use crate::administrator::{Administrator, PARTITIONS, PREFIX};
 use crate::checker::{Acknowledged, Record, Seen, Verdict};
 use crate::hubs::Hubs;
 use crate::nats::Nats;
@@ -19,8 +19,12 @@ pub(crate) struct Scene {
     pub(crate) channels: Vec<String>,
     pub(crate) subscribers: Vec<Subscriber>,
     publishers: Vec<Publisher>,
+    /// How many there were, so that each has a name of its own.
+    publishers_started: usize,
     acknowledged: Vec<Acknowledged>,
     refused: usize,
+    /// How often it was waited until everybody has everything.
+    settled: usize,
     /// The longest time without an acknowledgement for one of the publishers.
     pub(crate) longest_pause: Duration,
 }
@@ -35,7 +39,7 @@ impl Scene {
     pub(crate) async fn start_at(servers: &[Place], hubs: &[Place], channels: usize, cluster: &str) -> Self {
         let places = [servers, hubs].concat();
         let nats = Nats::start_at(servers, "").await;
-        let cluster = format!("prefix = \"{PREFIX}\"\npartitions = 2\n{cluster}");
+        let cluster = format!("prefix = \"{PREFIX}\"\npartitions = {PARTITIONS}\n{cluster}");
         let hubs = Hubs::start(hubs, &nats, &cluster).await;
         let channels: Vec<_> = (0..channels).map(|number| format!("c{number}")).collect();
         let mut scene = Self {
@@ -45,8 +49,10 @@ impl Scene {
             channels,
             subscribers: Vec::new(),
             publishers: Vec::new(),
+            publishers_started: 0,
             acknowledged: Vec::new(),
             refused: 0,
+            settled: 0,
             longest_pause: Duration::ZERO,
         };
         for channel in scene.channels.clone() {
@@ -73,7 +79,8 @@ impl Scene {
     /// Adds a publisher at each of these hubs, which publishes to all channels in turn.
     pub(crate) fn publish(&mut self, hubs: &[usize], rate: f64) {
         for hub in hubs {
-            let name = format!("p{}", self.publishers.len());
+            let name = format!("p{}", self.publishers_started);
+            self.publishers_started += 1;
             let addrs = self.from(*hub);
             self.publishers.push(Publisher::start(&name, &addrs, &self.channels, rate));
         }
@@ -110,8 +117,10 @@ impl Scene {
     /// Waits until every subscriber has everything: publishes one more to each channel, which comes last.
     pub(crate) async fn settle(&mut self) {
         self.quieten().await;
+        self.settled += 1;
+        let end = format!("end {}", self.settled);
         for (index, channel) in self.channels.clone().iter().enumerate() {
-            self.publish_once(index % self.hubs.hubs.len(), channel, &format!("end of {channel}")).await;
+            self.publish_once(index % self.hubs.hubs.len(), channel, &end).await;
         }
         let ends = self.acknowledged[self.acknowledged.len() - self.channels.len()..].to_vec();
         for Acknowledged { channel, body, .. } in &ends {
@@ -124,8 +133,8 @@ impl Scene {
     /// Waits until every subscriber has as many publications as the streams hold of its channel, and returns how long
     /// that took. Nothing may be published meanwhile, and nobody may have been told of a gap.
     pub(crate) async fn is_complete(&mut self, administrator: &Administrator) -> Duration {
-        let began = Instant::now();
         let stored = administrator.stored().await;
+        let began = Instant::now();
         for subscriber in &mut self.subscribers {
             let wanted = stored.get(subscriber.channel()).copied().unwrap_or(0);
             let count = |seen: &[Seen]| {
@@ -147,10 +156,5 @@ impl Scene {
 
     pub(crate) async fn administrator(&self) -> Administrator {
         Administrator::connect(&self.nats).await
-    }
-
-    /// Returns how many publications were acknowledged so far by [`Scene::publish_once`], and by publishers that ended.
-    pub(crate) fn acknowledged(&self) -> usize {
-        self.acknowledged.len()
     }
 }

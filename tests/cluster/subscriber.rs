@@ -6,7 +6,7 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -26,6 +26,8 @@ type Socket = WebSocketStream<TcpStream>;
 pub(crate) struct Subscriber {
     channel: String,
     seen: Arc<Mutex<Vec<Seen>>>,
+    /// What happened on its way, for people who read why a test has failed.
+    way: Arc<Mutex<Vec<String>>>,
     changes: watch::Receiver<()>,
     task: JoinHandle<()>,
 }
@@ -39,6 +41,8 @@ struct Client {
     /// Where it stands.
     position: Option<(String, u64)>,
     seen: Arc<Mutex<Vec<Seen>>>,
+    began: Instant,
+    way: Arc<Mutex<Vec<String>>>,
     changed: watch::Sender<()>,
 }
 
@@ -47,16 +51,19 @@ impl Subscriber {
     pub(crate) async fn start(addrs: &[SocketAddr], channel: &str) -> Self {
         let (changed, changes) = watch::channel(());
         let seen = Arc::new(Mutex::new(Vec::new()));
+        let way = Arc::new(Mutex::new(Vec::new()));
         let client = Client {
             addrs: addrs.to_vec(),
             next: 0,
             channel: channel.to_owned(),
             position: None,
             seen: Arc::clone(&seen),
+            began: Instant::now(),
+            way: Arc::clone(&way),
             changed,
         };
         let task = tokio::spawn(client.run());
-        let mut subscriber = Self { channel: channel.to_owned(), seen, changes, task };
+        let mut subscriber = Self { channel: channel.to_owned(), seen, way, changes, task };
         subscriber.until(|seen| !seen.is_empty()).await;
         subscriber
     }
@@ -71,7 +78,13 @@ impl Subscriber {
         if timeout(Duration::from_secs(120), wait).await.is_err() {
             let seen = self.seen.lock().unwrap();
             let last = &seen[seen.len().saturating_sub(3)..];
-            panic!("{}: still waiting after {} events, the last of them {last:?}", self.channel, seen.len());
+            let way = self.way.lock().unwrap();
+            panic!(
+                "{}: still waiting after {} events, the last of them {last:?}; its way:\n{}",
+                self.channel,
+                seen.len(),
+                way.join("\n")
+            );
         }
     }
 
@@ -91,6 +104,10 @@ impl Subscriber {
         &self.channel
     }
 
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+
     /// Ends it, and returns what it saw.
     pub(crate) fn stop(self) -> (String, Vec<Seen>) {
         self.task.abort();
@@ -104,9 +121,15 @@ impl Client {
         loop {
             // However it ends, the next connection says where it was.
             let _ = self.connection().await;
+            self.tell("ended");
             self.next += 1;
             sleep(RETRY).await;
         }
+    }
+
+    fn tell(&self, what: &str) {
+        let addr = self.addrs[self.next % self.addrs.len()];
+        self.way.lock().unwrap().push(format!("  {:?} {addr} {what}", self.began.elapsed()));
     }
 
     async fn connection(&mut self) -> Option<()> {
@@ -132,6 +155,9 @@ impl Client {
     async fn handle(&mut self, socket: &mut Socket, object: Value) -> Option<()> {
         if object == json!({}) {
             return send(socket, &object).await;
+        }
+        if object["push"]["pub"].is_null() && object["subscribe"].is_null() {
+            self.tell(&object.to_string());
         }
         if object["connect"].is_object() {
             return self.subscribe(socket).await;
@@ -166,6 +192,7 @@ impl Client {
     fn subscribed(&mut self, result: &Value) {
         let is_return = self.position.is_some();
         if is_return && result["recovered"] != json!(true) {
+            self.tell(&format!("gap after {:?}: {result}", self.position));
             self.note(Seen::Gap);
         } else {
             for publication in result["publications"].as_array().into_iter().flatten() {
@@ -173,7 +200,9 @@ impl Client {
             }
         }
         let epoch = result["epoch"].as_str().unwrap_or_default().to_owned();
+        // That of what it had before, if it gets what it missed.
         let offset = result["offset"].as_u64().unwrap_or_default();
+        let offset = self.position.take().filter(|(known, _)| *known == epoch).map_or(offset, |(_, at)| at.max(offset));
         self.position = Some((epoch.clone(), offset));
         self.note(Seen::Start { epoch, offset });
     }

@@ -133,25 +133,24 @@ impl<S: Sink> Logs<S> {
         let (stream, subject) = (self.subjects.stream(partition.index()), self.subjects.log(partition.index(), name));
         // The state first: what is dropped later than that is not missing in the answer unnoticed.
         let (config, state) = log::state(&self.requests, &stream).await.ok()?;
-        let epoch = config.epoch().filter(|epoch| *epoch == partition.epoch())?;
+        let epoch = self.epoch_of_stream(partition, config.epoch()?);
+        if epoch != partition.epoch() {
+            return None;
+        }
         let kept = self.config.history_messages_max as u64;
+        // Before the messages, because later ones are no proof of anything.
+        let newest = super::stream::last_of(&self.requests, &stream, &subject).await.ok()?.unwrap_or(0);
         let messages = log::fetch(&self.requests, &stream, after + 1, kept, Some(&subject)).await.ok()?;
-        // The server that answered may lag behind, unless what is needed is old.
-        if until > state.first_seq && partition.applied().saturating_sub(until) < LAG_MAX {
-            let newest = super::stream::last_of(&self.requests, &stream, &subject).await.ok()?;
-            let is_there = |newest| newest <= after || messages.last().is_some_and(|(last, _)| *last >= newest);
-            if newest.is_some_and(|newest| !is_there(newest)) {
-                return None;
-            }
+        let last = messages.last().map_or(after, |(last, _)| *last);
+        // A leader that is cut off does not know yet that it is none, and the server that answered may lag behind.
+        if state.last_seq < until || last < newest.min(until) {
+            return None;
         }
         let floor = floor(&messages, after, kept).max(state.first_seq.saturating_sub(1));
         let (floor, publications) = after_removal(messages, floor);
         Some(Backfill { epoch, floor, until, publications })
     }
 }
-
-/// A server that has a copy lags by fewer messages than this.
-const LAG_MAX: u64 = 1000;
 
 /// Returns after which offset nothing of the channel was dropped because it had too many.
 fn floor(messages: &[(u64, LogMessage)], after: u64, kept: u64) -> u64 {

@@ -11,7 +11,7 @@
 use super::envelope::{self, Entry};
 use super::id::random;
 use super::link::{LinkState, Messages, RequestError};
-use super::log::{self, BATCH_MAX, LogMessage};
+use super::log::{self, BATCH_MAX, LogMessage, Mark};
 use super::logs::Logs;
 use super::sequence::{Batch, Limits, Live, Need, Sequence, State, Step};
 use super::stream::{self, StreamError, StreamState};
@@ -29,6 +29,10 @@ const RETRY: Duration = Duration::from_millis(500);
 
 /// Time between two looks at a log whose announcements do not come.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// Time for an answer about a log while it is followed: without a leader there is none, and what comes once there is
+/// one must not wait for that.
+const STATE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Looks without an announcement, after which the connection is made anew.
 const LOOKS_MAX: u32 = 3;
@@ -65,6 +69,8 @@ struct Follower<S: Sink> {
     stream: String,
     /// What was followed, also before a pause.
     sequence: Option<(Epoch, Sequence<LogMessage>)>,
+    /// A message of the log that was followed.
+    mark: Option<Mark>,
     heard: Instant,
     /// When this hub published the last beacon.
     beacon: Instant,
@@ -89,6 +95,7 @@ pub async fn run<S: Sink>(logs: Arc<Logs<S>>, index: usize) {
         index,
         stream,
         sequence: None,
+        mark: None,
         heard: now,
         beacon: now,
         pin: None,
@@ -156,10 +163,14 @@ impl<S: Sink> Follower<S> {
         // A leader that was just elected may not have applied everything yet.
         for _ in 0..FORKS_MAX {
             match &mut self.sequence {
-                Some((known, sequence)) if *known == epoch => match sequence.state(state_of(epoch, state)) {
-                    Ok(()) => return Ok(()),
-                    Err(_) => sleep(RETRY).await,
-                },
+                Some((known, sequence))
+                    if *known == epoch && !self.mark.is_some_and(|mark| mark.contradicts(state)) =>
+                {
+                    match sequence.state(state_of(epoch, state)) {
+                        Ok(()) => return Ok(()),
+                        Err(_) => sleep(RETRY).await,
+                    }
+                }
                 _ => break,
             }
             state = log::state(&self.logs.follow, &self.stream).await?.1;
@@ -174,7 +185,12 @@ impl<S: Sink> Follower<S> {
         let after = state.last_seq.saturating_sub(limits.resync_messages_max).max(floor);
         let is_first = self.sequence.is_none();
         let logs = Arc::clone(&self.logs);
-        let channels = logs.hub.renew_epoch(self.partition(), epoch, after);
+        let is_again = self.sequence.as_ref().is_some_and(|(known, _)| *known == epoch);
+        // Another one under the same name: no position of the one before may be taken for one of this.
+        self.mark = Mark::of(state);
+        let marked = self.mark.filter(|_| is_again).map_or(0, |mark| mark.stored_at);
+        let epoch_of_hub = logs.begin_epoch(self.partition(), epoch, marked);
+        let channels = logs.hub.renew_epoch(self.partition(), epoch_of_hub, after);
         if !is_first {
             Metrics::count(&logs.metrics().process.epoch_changes);
             tracing::error!(
@@ -207,6 +223,9 @@ impl<S: Sink> Follower<S> {
             tokio::select! {
                 message = messages.next() => {
                     let message = message.ok_or(RequestError::Closed)?;
+                    if self.mark.is_none() {
+                        self.mark = log::mark(&message);
+                    }
                     if let Some((number, message)) = log::announced(&message) {
                         self.take(number, message).await?;
                     }
@@ -223,7 +242,10 @@ impl<S: Sink> Follower<S> {
                     if now != connects {
                         connects = now;
                         self.send_beacon().await;
-                        self.look(Resync::Reconnect).await?;
+                        // Without an answer the next announcement, or beacon, shows what is missing.
+                        if let Err(FollowError::Renewed) = self.look(Resync::Reconnect).await {
+                            return Err(FollowError::Renewed);
+                        }
                     }
                 }
             }
@@ -307,17 +329,26 @@ impl<S: Sink> Follower<S> {
 
     /// Looks how far the log is, and catches up.
     async fn look(&mut self, reason: Resync) -> Result<(), FollowError> {
-        let (config, state) = log::state(&self.logs.follow, &self.stream).await?;
-        let Some((_, sequence)) = &mut self.sequence else { return Ok(()) };
-        let found = config.epoch().ok_or(FollowError::NoEpoch)?;
-        // What it really is shows when it is followed anew.
-        sequence.state(state_of(found, state)).map_err(|_| FollowError::Renewed)?;
-        let is_behind = sequence.need() != Need::Nothing;
+        self.note_state().await?;
+        let is_behind = self.sequence.as_mut().is_some_and(|(_, sequence)| sequence.need() != Need::Nothing);
         tracing::debug!(partition = self.index, reason = reason.word(), is_behind, "looked at the log");
         if is_behind {
             self.logs.metrics().cluster.count_resync(reason);
         }
         self.catch_up().await
+    }
+
+    /// Notes how far the log is. What it really is, if it is another one, shows when it is followed anew.
+    async fn note_state(&mut self) -> Result<(), FollowError> {
+        let stream::StreamInfo { config, state } =
+            stream::info_within(&self.logs.follow, &self.stream, STATE_TIMEOUT).await?;
+        let epoch = config.epoch().ok_or(FollowError::NoEpoch)?;
+        if self.mark.is_some_and(|mark| mark.contradicts(state)) {
+            return Err(FollowError::Renewed);
+        }
+        self.mark = Mark::of(state).or(self.mark);
+        let Some((_, sequence)) = &mut self.sequence else { return Ok(()) };
+        sequence.state(state_of(epoch, state)).map_err(|_| FollowError::Renewed)
     }
 
     /// Fetches and delivers until everything that is known of the log was.
@@ -333,11 +364,7 @@ impl<S: Sink> Follower<S> {
                     self.set_behind(false);
                     return Ok(());
                 }
-                Need::State => {
-                    let (config, state) = log::state(&self.logs.follow, &self.stream).await?;
-                    let epoch = config.epoch().ok_or(FollowError::NoEpoch)?;
-                    sequence.state(state_of(epoch, state)).map_err(|_| FollowError::Renewed)?;
-                }
+                Need::State => self.note_state().await?,
                 Need::Fetch { from, until } => {
                     empty = if self.fetch(from, until, empty).await? { 0 } else { empty + 1 };
                 }
@@ -365,7 +392,14 @@ impl<S: Sink> Follower<S> {
                         sleep(RETRY).await;
                         return Ok(false);
                     }
-                    _ => until,
+                    Some(_) => until,
+                    // Only one that is as far knows that there is nothing: a leader that is cut off does not know that
+                    // it is none any more.
+                    None if log::state(&logs.follow, &self.stream).await?.1.last_seq >= until => until,
+                    None => {
+                        sleep(RETRY).await;
+                        return Ok(false);
+                    }
                 }
             }
         };

@@ -19,6 +19,13 @@ pub struct InitError {
     left: Vec<String>,
 }
 
+impl InitError {
+    /// Returns whether it may succeed later, and nothing is in the way of that.
+    pub fn may_pass(&self) -> bool {
+        self.left.is_empty() && self.error.may_pass()
+    }
+}
+
 fn undone(left: &[String]) -> String {
     if left.is_empty() {
         return "no stream is left of this attempt".to_owned();

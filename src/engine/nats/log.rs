@@ -75,6 +75,33 @@ pub fn announced(message: &Message) -> Option<(u64, LogMessage)> {
     Some((number, LogMessage::new(message.subject(), message.payload().clone())))
 }
 
+/// Reads the number of what was announced, and when it was stored.
+pub fn mark(message: &Message) -> Option<Mark> {
+    let stored_at = stream::nanos(message.header("Nats-Time-Stamp")?);
+    Some(Mark { number: number(message, "Nats-Sequence")?, stored_at })
+}
+
+/// A message that a log has, or had. A log whose oldest message has a lower number, and is younger, is another one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Mark {
+    /// Its number.
+    pub number: u64,
+    /// When it was stored, in nanoseconds since 1970.
+    pub stored_at: u64,
+}
+
+impl Mark {
+    /// Returns the oldest message of a log; `None` if it is empty.
+    pub fn of(state: StreamState) -> Option<Self> {
+        (state.messages > 0).then_some(Self { number: state.first_seq, stored_at: state.first_ts })
+    }
+
+    /// Returns whether a log that begins like this is not the one that this message is of.
+    pub fn contradicts(self, state: StreamState) -> bool {
+        Self::of(state).is_some_and(|oldest| oldest.number <= self.number && oldest.stored_at > self.stored_at)
+    }
+}
+
 /// Reads messages from a number on, at most so many; all subjects, or one. The server that answers may lag behind.
 ///
 /// # Errors
@@ -138,4 +165,27 @@ fn stored(message: &Message) -> Option<(u64, LogMessage)> {
 /// Cancel safe.
 pub async fn state(link: &Link, stream: &str) -> Result<(stream::StreamConfig, StreamState), StreamError> {
     stream::info(link, stream).await.map(|info| (info.config, info.state))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A log in memory is empty when all servers were down at once: it has the same settings, and its numbers begin
+    /// anew.
+    #[test]
+    fn log_that_has_begun_anew_is_known_by_its_oldest_message() {
+        let state = |messages, first_seq, first_ts| StreamState { messages, first_seq, first_ts, ..Default::default() };
+        let mark = Mark { number: 5, stored_at: 100 };
+        for (state, is_other) in [
+            (state(9, 5, 100), false),
+            (state(9, 1, 50), false),
+            (state(9, 8, 150), false),
+            (state(0, 1, 0), false),
+            (state(9, 5, 101), true),
+            (state(9, 1, 150), true),
+        ] {
+            assert_eq!(mark.contradicts(state), is_other, "{state:?}");
+        }
+    }
 }

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// Streams, connections, and what this hub follows.
@@ -30,6 +31,31 @@ pub struct Logs<S: Sink> {
     pub(super) backfills: Mutex<HashMap<ChannelName, Arc<tokio::sync::Mutex<()>>>>,
     /// The epochs that the streams had when they were found to be what the configuration says.
     epochs: OnceLock<Box<[Epoch]>>,
+    places: Box<[Place]>,
+}
+
+/// What this hub knows of a log besides what it follows.
+#[derive(Debug)]
+struct Place {
+    /// What makes the epoch of a log that began anew under the epoch of its stream another one; 0 before that.
+    anew: AtomicU64,
+    /// The highest number that this hub was told when it published, before it followed.
+    stored: AtomicU64,
+    /// In this epoch numbers went back: the log is not the one that it belongs to.
+    doubtful: AtomicU64,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { anew: AtomicU64::new(0), stored: AtomicU64::new(0), doubtful: AtomicU64::new(u64::MAX) }
+    }
+}
+
+/// How far a log is for sure: what is stored from now on has a higher number, or the log is another one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reached {
+    epoch: Epoch,
+    number: u64,
 }
 
 impl<S: Sink> Logs<S> {
@@ -50,6 +76,7 @@ impl<S: Sink> Logs<S> {
             follow: links.1,
             publisher,
             interests: (0..partitions.all().len()).map(|_| Interest::new()).collect(),
+            places: partitions.all().iter().map(|_| Place::new()).collect(),
             partitions,
             namespaces,
             backfills: Mutex::default(),
@@ -86,13 +113,44 @@ impl<S: Sink> Logs<S> {
         self.epochs.set(epochs.iter().map(|epoch| epoch.unwrap_or(Epoch::UNKNOWN)).collect()).ok();
     }
 
-    /// Returns the epoch of a partition: the one that is followed, or the one that its stream had at the start.
-    pub(super) fn epoch(&self, partition: &Partition) -> Epoch {
-        let at_start = || self.epochs.get().and_then(|epochs| epochs.get(partition.index())).copied();
-        match partition.epoch() {
-            Epoch::UNKNOWN => at_start().unwrap_or(Epoch::UNKNOWN),
-            epoch => epoch,
+    /// Begins a log of a stream with this epoch; `anew` is not 0 if it is another one than before under the same epoch.
+    /// Returns the epoch of its positions.
+    pub(super) fn begin_epoch(&self, partition: &Partition, epoch: Epoch, anew: u64) -> Epoch {
+        self.places[partition.index()].anew.store(anew, Ordering::SeqCst);
+        self.epoch_of_stream(partition, epoch)
+    }
+
+    /// Returns the epoch of positions in the stream that has this one.
+    pub(super) fn epoch_of_stream(&self, partition: &Partition, epoch: Epoch) -> Epoch {
+        Epoch::new(epoch.number() ^ self.places[partition.index()].anew.load(Ordering::SeqCst))
+    }
+
+    /// Returns how far the log of a partition is, for [`Logs::epoch_of_stored`].
+    pub(super) fn reached(&self, partition: &Partition) -> Reached {
+        // The epoch first: a new one is there only after what belongs to it.
+        let epoch = partition.epoch();
+        let number = match epoch {
+            Epoch::UNKNOWN => self.places[partition.index()].stored.load(Ordering::SeqCst),
+            _ => partition.applied(),
+        };
+        Reached { epoch, number }
+    }
+
+    /// Returns the epoch of what was stored under this number, when the log had reached another one before that; `None`
+    /// if it is not known, because the log was made anew and this hub has not followed it since.
+    pub(super) fn epoch_of_stored(&self, partition: &Partition, number: u64, reached: Reached) -> Option<Epoch> {
+        let place = &self.places[partition.index()];
+        if number <= reached.number {
+            place.doubtful.store(reached.epoch.number(), Ordering::SeqCst);
         }
+        let mut epoch = reached.epoch;
+        if epoch == Epoch::UNKNOWN {
+            place.stored.fetch_max(number, Ordering::SeqCst);
+            epoch = self.epochs.get().and_then(|epochs| epochs.get(partition.index())).copied()?;
+        }
+        let is_over = ![Epoch::UNKNOWN, epoch].contains(&partition.epoch());
+        let is_doubtful = place.doubtful.load(Ordering::SeqCst) == reached.epoch.number();
+        (!is_over && !is_doubtful).then_some(epoch)
     }
 
     /// Does something that needs a credit of each shard, as soon as it has them.

@@ -188,8 +188,10 @@ impl<S: Sink> Nats<S> {
         payload: &Payload,
         turn: Option<&Turn<'_>>,
     ) -> Result<Published, Refused> {
+        let partition = self.logs.partition(name);
+        let reached = self.logs.reached(partition);
         let offset = self.store(name, &envelope::publication(at, payload), turn).await?;
-        Ok(Published { offset, epoch: Some(self.logs.epoch(self.logs.partition(name))) })
+        Ok(Published { offset, epoch: self.logs.epoch_of_stored(partition, offset, reached) })
     }
 
     /// Lets every hub forget what a channel keeps.

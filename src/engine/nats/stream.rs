@@ -6,9 +6,9 @@ use crate::config::ClusterConfig;
 use crate::protocol::Epoch;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 use thiserror::Error;
 
 /// Time for one answer of the servers: longer than an election takes.
@@ -25,6 +25,10 @@ const NOT_FOUND: u32 = 10_059;
 
 /// Number of the error that there is no such message.
 const NO_MESSAGE: u32 = 10_037;
+
+/// Numbers of the errors that there are too few servers for a stream, and that the servers have no leader: so it is for
+/// a while after they have started.
+const NOT_YET: [u32; 2] = [10_005, 10_008];
 
 /// Why JetStream did not do what it was asked.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
@@ -49,6 +53,15 @@ impl StreamError {
     /// Returns whether there is no such stream.
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Api { err_code: NOT_FOUND, .. })
+    }
+
+    /// Returns whether it may succeed later.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Request(_) => true,
+            Self::Api { err_code, .. } => NOT_YET.contains(err_code),
+            Self::Answer(_) => false,
+        }
     }
 }
 
@@ -119,8 +132,22 @@ pub struct StreamState {
     pub bytes: u64,
     /// Number of the oldest.
     pub first_seq: u64,
+    /// When the oldest was stored, in nanoseconds since 1970; 0 if there is none.
+    #[serde(deserialize_with = "nanos_of_text")]
+    pub first_ts: u64,
     /// Number of the newest that there was.
     pub last_seq: u64,
+}
+
+fn nanos_of_text<'de, D: Deserializer<'de>>(text: D) -> Result<u64, D::Error> {
+    String::deserialize(text).map(|text| nanos(&text))
+}
+
+/// Returns a time of the servers in nanoseconds since 1970; 0 if it is none.
+pub fn nanos(text: &str) -> u64 {
+    let time = humantime::parse_rfc3339(text).ok();
+    let since = time.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    since.and_then(|since| u64::try_from(since.as_nanos()).ok()).unwrap_or(0)
 }
 
 /// What is known of JetStream in the account of the hub.
@@ -228,6 +255,19 @@ pub async fn info(link: &Link, stream: &str) -> Result<StreamInfo, StreamError> 
     call(link, format!("$JS.API.STREAM.INFO.{stream}"), Bytes::new()).await
 }
 
+/// Returns what is known of a stream, if it is answered within this time.
+///
+/// # Errors
+///
+/// [`StreamError`] says why nothing is.
+///
+/// # Cancel safety
+///
+/// Cancel safe.
+pub async fn info_within(link: &Link, stream: &str, time: Duration) -> Result<StreamInfo, StreamError> {
+    call_within(link, format!("$JS.API.STREAM.INFO.{stream}"), Bytes::new(), time).await
+}
+
 /// Returns what is known of JetStream in the account.
 ///
 /// # Errors
@@ -312,7 +352,16 @@ async fn get(link: &Link, stream: &str, question: &serde_json::Value) -> Result<
 }
 
 async fn call<T: DeserializeOwned>(link: &Link, subject: String, body: Bytes) -> Result<T, StreamError> {
-    let answer = link.request(subject, body, API_TIMEOUT).await?;
+    call_within(link, subject, body, API_TIMEOUT).await
+}
+
+async fn call_within<T: DeserializeOwned>(
+    link: &Link,
+    subject: String,
+    body: Bytes,
+    time: Duration,
+) -> Result<T, StreamError> {
+    let answer = link.request(subject, body, time).await?;
     let unreadable = |error: serde_json::Error| StreamError::Answer(error.to_string());
     let envelope: Envelope = serde_json::from_slice(answer.payload()).map_err(unreadable)?;
     match envelope.error {

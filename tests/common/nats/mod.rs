@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use crate::server::place::Place;
-use crate::server::within;
+use crate::server::{get, within};
 use rustix::process::{Pid, Signal, kill_process};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -26,13 +26,15 @@ pub(crate) struct Nats {
 pub(crate) struct NatsServer {
     pub(crate) addr: SocketAddr,
     pub(crate) name: String,
+    /// Where it says how it is.
+    monitor: SocketAddr,
     place: Place,
     command: Vec<String>,
     child: Option<Child>,
 }
 
 impl Nats {
-    /// Starts a server, or a cluster of them, and waits until clients can connect.
+    /// Starts a server, or a cluster of them, and waits until JetStream can be used.
     pub(crate) async fn start(count: usize) -> Self {
         Self::start_with(count, "").await
     }
@@ -42,16 +44,27 @@ impl Nats {
         Self::start_at(&vec![Place::here(); count], more).await
     }
 
-    /// Starts one server in each place.
+    /// Starts one server in each place, and waits until JetStream can be used.
     pub(crate) async fn start_at(places: &[Place], more: &str) -> Self {
+        let nats = Self::start_unready(places, more).await;
+        for server in &nats.servers {
+            server.healthy().await;
+        }
+        nats
+    }
+
+    /// Starts one server in each place, and waits only until clients can connect.
+    pub(crate) async fn start_unready(places: &[Place], more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let addrs: Vec<_> = places.iter().map(|place| (place.free_addr(), place.free_addr())).collect();
         let routes: Vec<_> = addrs.iter().map(|(_, route)| format!("nats://{route}")).collect();
         let servers = addrs.iter().enumerate().map(|(index, (addr, route))| {
             let name = format!("n{index}");
             let store = folder.path().join(&name);
+            let monitor = places[index].free_addr();
             let mut text = format!(
-                "server_name: {name}\nlisten: {addr}\njetstream {{ store_dir: {:?}, max_mem: 1G, max_file: 4G }}\n{more}\n",
+                "server_name: {name}\nlisten: {addr}\nhttp: \"{monitor}\"\n\
+                 jetstream {{ store_dir: {:?}, max_mem: 1G, max_file: 4G }}\n{more}\n",
                 store.display().to_string()
             );
             if places.len() > 1 {
@@ -60,7 +73,7 @@ impl Nats {
             let path = folder.path().join(format!("{name}.conf"));
             std::fs::write(&path, text).unwrap();
             let command = vec!["-c".to_owned(), path.display().to_string()];
-            NatsServer { addr: *addr, name, place: places[index].clone(), command, child: None }
+            NatsServer { addr: *addr, name, monitor, place: places[index].clone(), command, child: None }
         });
         let mut nats = Self { servers: servers.collect(), folder };
         for server in &mut nats.servers {
@@ -101,6 +114,16 @@ impl NatsServer {
         within(async {
             while TcpStream::connect(self.addr).await.is_err() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+    }
+
+    /// Waits until it says that it is well: JetStream has a leader, and it has heard of it.
+    pub(crate) async fn healthy(&self) {
+        within(async {
+            while TcpStream::connect(self.monitor).await.is_err() || get(self.monitor, "/healthz").await.status != 200 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
         })
         .await;
