@@ -177,7 +177,7 @@ async fn what_has_no_equivalent_is_named_on_both_streams() {
             &[
                 "client.allowed_origins: \"http://localhost:*\" is left out",
                 "future_option: not known as a key of Centrifugo",
-                "engine.redis.address, engine.redis.password, engine.redis.prefix, engine.type (here always memory): Several hubs are one",
+                "engine.redis.prefix, engine.type (here always memory): Several hubs are one",
                 "client.proxy.connect.http.static_headers.Authorization",
                 "client.subscription_token.enabled, client.subscription_token.hmac_secret_key: The same keys",
                 "client.channel_limit (here always 128)",
