@@ -77,7 +77,11 @@ impl Writer<'_> {
                 at += 1;
                 continue;
             };
-            self.copy(piece);
+            if !self.copy(piece) {
+                // Or the same piece would be found again, for ever.
+                at += 1;
+                continue;
+            }
             at = piece.target + piece.len;
             shift = Some((piece.source + piece.len, at));
             if self.out.len() >= target.len() {
@@ -95,11 +99,11 @@ impl Writer<'_> {
         Piece { source: at_source - before, target: at_target - before, len: before + after }
     }
 
-    /// Copies a piece, after what stands before it, if it is worth it.
-    fn copy(&mut self, piece: Piece) {
+    /// Copies a piece, after what stands before it. Returns whether it was worth it.
+    fn copy(&mut self, piece: Piece) -> bool {
         let Piece { source, target, len } = self.whole_characters(piece);
         if len < COPY_MIN {
-            return;
+            return false;
         }
         self.insert_until(target);
         number(len, &mut self.out);
@@ -107,6 +111,7 @@ impl Writer<'_> {
         number(source, &mut self.out);
         self.out.push(b',');
         self.inserted = target + len;
+        true
     }
 
     /// Leaves out the rest of a character at either end.
@@ -260,6 +265,14 @@ mod tests {
         let bytes = delta(before.as_bytes(), after.as_bytes(), Cut::Anywhere).unwrap();
         assert!(String::from_utf8(bytes.clone()).is_err(), "the test has to meet the danger");
         assert_eq!(apply(before.as_bytes(), &bytes), after.as_bytes());
+    }
+
+    /// Eight bytes that are in both and begin inside a character, of which six are left: less than is worth a copy.
+    #[test]
+    fn piece_that_is_too_short_without_half_a_character_is_left_behind() {
+        // The first characters differ in their first byte only.
+        let (source, target) = ("0123456\u{4e16}\u{754c}\u{548c}!", "\u{5e16}\u{754c}\u{548c} and nothing in common");
+        assert_eq!(delta(source.as_bytes(), target.as_bytes(), Cut::BetweenCharacters), None);
     }
 
     /// A publisher chooses the bytes: the worst of them take no more comparisons than any others.
