@@ -44,7 +44,7 @@ fn main() {
             let publication = Publication { offset: 1_000_000, at: 0, payload: payload.clone() };
             group.bench_function(format!("{name}_push_of_a_{of}_of_64_bytes"), |bencher| {
                 bencher.iter(|| match encoding.encode(&start, black_box(&publication), &mut Chain::default()) {
-                    Encoded::Push(prefix, data, _) => assert!(prefix.len() > 20 && data.len() >= 64),
+                    Encoded::Push(prefix, data, _) => assert!(prefix.len() + data.len() > 84),
                     Encoded::AsPublished | Encoded::Framed(..) => unreachable!("it is a push"),
                 });
             });
