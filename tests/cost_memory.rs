@@ -31,7 +31,7 @@ const RECORDED_ENCRYPTED: isize = 8_063;
 
 /// The same of a client of the Centrifuge protocol with one subscription: besides that who it is, its subscriptions,
 /// what bounds its replies, and its place in the index of clients.
-const RECORDED_CENTRIFUGE: isize = 1_015;
+const RECORDED_CENTRIFUGE: isize = 1_071;
 
 /// Bytes of a line that fills a reader's scratch, and the decoder's own buffer when it comes in parts.
 /// More than an encrypted connection takes at once, too.

@@ -32,12 +32,12 @@ pub(super) fn find(
     Ok(of_user.filter(|id| client.is_none_or(|client| client == *id)).collect())
 }
 
-/// Reads the id of a client. In a cluster, and only there, it has a hub.
+/// Reads the id of a client. In a cluster it has a hub; elsewhere one with a hub is that of nobody.
 fn parse(text: &str, own: Option<HubId>) -> Result<ClientId, ApiError> {
     let example = own.map_or_else(String::new, |own| format!("{own}-"));
     let rule = || {
         let rule = format!("is not the id of a connection such as {example}0/17.3, see /admin/connections");
         ApiError::bad_request(format!("client: {text:.40?} {rule}"))
     };
-    ClientId::parse(text).filter(|client| client.hub.is_some() == own.is_some()).ok_or_else(rule)
+    ClientId::parse(text).filter(|client| own.is_none() || client.hub.is_some()).ok_or_else(rule)
 }
