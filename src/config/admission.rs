@@ -3,8 +3,8 @@
 use super::section::section;
 use super::setting::{bytes_or_default, computed, count, rate, text};
 
-/// Smallest budget of memory: twice what a hub with one shard takes before its first connection.
-const MEMORY_MIN: u64 = 64 << 20;
+/// Smallest budget of memory: twice what a hub with 64 shards takes before its first connection.
+const MEMORY_MIN: u64 = 128 << 20;
 
 section! {
     /// How many clients may connect, and how fast.

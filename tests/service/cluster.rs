@@ -352,8 +352,8 @@ async fn permissions_of_the_deployment_files_are_what_is_needed() {
         cluster(&nats, action, &["--nats-credentials", user.to_str().unwrap()]).await
     };
     let (code, text) = run("init", &as_hub).await;
-    assert_eq!(code, 1, "{text}");
-    assert!(text.contains("THRONG_main_0 was not made"), "{text}");
+    assert_ne!(code, 0, "{text}");
+    assert!(text.contains("THRONG_main_0"), "{text}");
     assert!(nats.take_refused().iter().any(|line| line.contains("$JS.API.STREAM.CREATE.THRONG_main_0")));
 
     for (action, of) in [("init", &as_init), ("check", &as_init), ("check", &as_hub)] {
