@@ -1,10 +1,14 @@
 //! Admission: how many clients may connect, and how fast; what protects the hub from its clients.
 
+use super::error::ConfigError;
 use super::section::section;
 use super::setting::{bytes_or_default, computed, count, rate, text};
 
-/// Smallest budget of memory: twice what a hub with 64 shards takes before its first connection.
-const MEMORY_MIN: u64 = 128 << 20;
+/// What a hub without shards has to have as its budget of memory: its program is a part of it.
+const MEMORY_MIN: u64 = 40 << 20;
+
+/// What each shard takes before its first connection.
+const MEMORY_PER_SHARD: u64 = 1 << 20;
 
 section! {
     /// How many clients may connect, and how fast.
@@ -37,5 +41,17 @@ section! {
         memory_max: u64 =
             bytes_or_default(MEMORY_MIN, u64::MAX, "less would refuse every connection"),
             computed("0", "the cgroup's limit, or the machine's memory"), AtOnce;
+    }
+}
+
+impl AdmissionConfig {
+    /// Checks that the budget of memory has room for the shards.
+    pub(super) fn check(&self, shards: usize) -> Result<(), ConfigError> {
+        let (memory, needed) = (self.memory_max, MEMORY_MIN + shards as u64 * MEMORY_PER_SHARD);
+        if memory != 0 && memory < needed {
+            Err(ConfigError::MemoryTooSmall { memory, shards, needed })
+        } else {
+            Ok(())
+        }
     }
 }

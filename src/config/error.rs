@@ -99,6 +99,19 @@ pub enum ConfigError {
         /// Bytes of a message.
         message: usize,
     },
+    /// The hub would refuse every connection.
+    #[error(
+        "--memory-max {memory} is less than the {needed} that a hub with {shards} shards needs; raise it or lower \
+         --shards"
+    )]
+    MemoryTooSmall {
+        /// The budget in bytes.
+        memory: u64,
+        /// The number of shards.
+        shards: usize,
+        /// Bytes that they need.
+        needed: u64,
+    },
     /// Other machines could read metrics and use the operator API without a key.
     #[error(
         "--internal-addr {addr} can be reached from other machines and there is no --admin-keys; give a key of at \

@@ -154,6 +154,7 @@ impl Config {
             self.limits.connections_max = usize::try_from(descriptors / 10 * 9).unwrap_or(usize::MAX).max(1);
         }
         self.sockets = self.sockets.complete();
+        self.admission.check(self.shards())?;
         self.limits.check()?;
         self.check_outbox()?;
         self.default_namespace.check(self.sockets.message_bytes_max)?;

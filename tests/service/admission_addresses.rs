@@ -182,8 +182,8 @@ async fn short_memory_refuses_newcomers_and_takes_the_hub_out_of_its_balancer() 
     let mut client = server.connect("/ws").await;
     assert_eq!(get(server.addr, "/health/ready").await.status, 200);
     // The smallest budget, which this process uses up by itself.
-    let ballast = std::hint::black_box(vec![1_u8; 192 << 20]);
-    let short = start(|config| config.admission.memory_max = 128 << 20).await;
+    let ballast = std::hint::black_box(vec![1_u8; 64 << 20]);
+    let short = start(|config| config.admission.memory_max = 41 << 20).await;
     within(async { while get(short.addr, "/health/ready").await.status == 200 {} }).await;
     assert_eq!(get(short.addr, "/health/ready").await.body, "out of memory\n");
     assert_eq!(connect(short.addr, "").await.0, 503);

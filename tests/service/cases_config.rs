@@ -167,6 +167,8 @@ async fn every_setting_at_both_its_bounds_starts_and_serves() {
                     // Nor a hook, which could decide.
                     "allow_subscribe" | "allow_publish" => "there is no [[hook]]",
                     "allow_presence" | "allow_history" => "cannot be hook",
+                    // Its smallest value is for one shard, and there is one for each core.
+                    "memory_max" => "raise it or lower --shards",
                     // Nor a cluster, without servers.
                     "engine" => "needs --nats-servers",
                     _ => panic!("{arguments:?}: {error}"),

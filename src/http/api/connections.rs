@@ -18,18 +18,19 @@ pub(super) fn find(
 ) -> Result<Vec<ConnectionId>, ApiError> {
     let own = state.hub().id();
     let client = client.map(|text| parse(text, own)).transpose()?;
-    if client.is_some_and(|client| client.hub != own) {
-        return Ok(Vec::new());
-    }
-    let client = client.map(|client| client.connection);
-    let Some(name) = user else {
-        let rule = format!("client or user: one of them has to name what is {done}");
-        return client.map(|client| vec![client]).ok_or_else(|| ApiError::bad_request(rule));
-    };
     let rule = || ApiError::bad_request(format!("user: it is empty; anonymous clients are {done} by client"));
-    let user = UserId::new(name).ok_or_else(rule)?;
-    let of_user = state.users.of(&user).into_iter();
-    Ok(of_user.filter(|id| client.is_none_or(|client| client == *id)).collect())
+    let user = user.map(|name| UserId::new(name).ok_or_else(rule)).transpose()?;
+    let is_here = client.is_none_or(|client| client.hub == own);
+    let client = client.map(|client| client.connection);
+    let named = match (user, client) {
+        (Some(user), _) => state.users.of(&user),
+        (None, Some(client)) => vec![client],
+        (None, None) => {
+            let rule = format!("client or user: one of them has to name what is {done}");
+            return Err(ApiError::bad_request(rule));
+        }
+    };
+    Ok(named.into_iter().filter(|id| is_here && client.is_none_or(|client| client == *id)).collect())
 }
 
 /// Reads the id of a client. In a cluster it has a hub; elsewhere one with a hub is that of nobody.
