@@ -6,8 +6,6 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::print_stdout, reason = "what a fault did is part of the result of tests/faults")]
 
-#[path = "../common/nats/mod.rs"]
-mod nats;
 #[path = "../common/server/mod.rs"]
 mod server;
 
@@ -18,6 +16,7 @@ mod hubs;
 mod log;
 mod many;
 mod moves;
+mod nats;
 mod network;
 mod order;
 mod publisher;

@@ -1,26 +1,21 @@
 //! NATS servers with JetStream, as processes of the test: one, or several that are a cluster.
 
-#![allow(dead_code, reason = "each test file uses a part")]
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
+use crate::server::nats::program;
 use crate::server::place::Place;
 use crate::server::{get, within};
 use rustix::process::{Pid, Signal, kill_process};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
-/// The program that `tests/venv` installs.
-const PROGRAM: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/../venv/bin/nats-server");
-
 /// Some NATS servers, which end with this.
 pub(crate) struct Nats {
     pub(crate) servers: Vec<NatsServer>,
-    folder: TempDir,
+    _folder: TempDir,
 }
 
 pub(crate) struct NatsServer {
@@ -29,24 +24,15 @@ pub(crate) struct NatsServer {
     /// Where it says how it is.
     monitor: SocketAddr,
     place: Place,
-    command: Vec<String>,
+    program: String,
+    config: PathBuf,
     child: Option<Child>,
 }
 
 impl Nats {
-    /// Starts a server, or a cluster of them, and waits until JetStream can be used.
-    pub(crate) async fn start(count: usize) -> Self {
-        Self::start_with(count, "").await
-    }
-
-    /// Starts with more in the configuration of each server.
-    pub(crate) async fn start_with(count: usize, more: &str) -> Self {
-        Self::start_at(&vec![Place::here(); count], more).await
-    }
-
     /// Starts one server in each place, and waits until JetStream can be used.
-    pub(crate) async fn start_at(places: &[Place], more: &str) -> Self {
-        let nats = Self::start_unready(places, more).await;
+    pub(crate) async fn start_at(places: &[Place]) -> Self {
+        let nats = Self::start_unready(places).await;
         for server in &nats.servers {
             server.healthy().await;
         }
@@ -54,8 +40,8 @@ impl Nats {
     }
 
     /// Starts one server in each place, and waits only until clients can connect.
-    pub(crate) async fn start_unready(places: &[Place], more: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+    pub(crate) async fn start_unready(places: &[Place]) -> Self {
+        let (folder, program) = (tempfile::tempdir().unwrap(), program().await);
         let addrs: Vec<_> = places.iter().map(|place| (place.free_addr(), place.free_addr())).collect();
         let routes: Vec<_> = addrs.iter().map(|(_, route)| format!("nats://{route}")).collect();
         let servers = addrs.iter().enumerate().map(|(index, (addr, route))| {
@@ -64,18 +50,18 @@ impl Nats {
             let monitor = places[index].free_addr();
             let mut text = format!(
                 "server_name: {name}\nlisten: {addr}\nhttp: \"{monitor}\"\n\
-                 jetstream {{ store_dir: {:?}, max_mem: 1G, max_file: 4G }}\n{more}\n",
+                 jetstream {{ store_dir: {:?}, max_mem: 1G, max_file: 4G }}\n",
                 store.display().to_string()
             );
             if places.len() > 1 {
                 text += &format!("cluster {{ name: test, listen: {route}, routes: [{}] }}\n", routes.join(", "));
             }
-            let path = folder.path().join(format!("{name}.conf"));
-            std::fs::write(&path, text).unwrap();
-            let command = vec!["-c".to_owned(), path.display().to_string()];
-            NatsServer { addr: *addr, name, monitor, place: places[index].clone(), command, child: None }
+            let config = folder.path().join(format!("{name}.conf"));
+            std::fs::write(&config, text).unwrap();
+            let (place, program) = (places[index].clone(), program.clone());
+            NatsServer { addr: *addr, name, monitor, place, program, config, child: None }
         });
-        let mut nats = Self { servers: servers.collect(), folder };
+        let mut nats = Self { servers: servers.collect(), _folder: folder };
         for server in &mut nats.servers {
             server.start();
         }
@@ -90,20 +76,13 @@ impl Nats {
         let urls: Vec<_> = self.servers.iter().map(|server| format!("\"nats://{}\"", server.addr)).collect();
         format!("[{}]", urls.join(", "))
     }
-
-    /// Returns the folder, for files that go with the servers.
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
-    }
 }
 
 impl NatsServer {
     /// Starts it, or starts it again with what it has stored.
     pub(crate) fn start(&mut self) {
-        let program = Path::new(PROGRAM);
-        assert!(program.exists(), "there is no {PROGRAM}: run tests/venv once, which installs it");
-        let mut command = Command::new(program);
-        command.args(&self.command);
+        let mut command = Command::new(&self.program);
+        command.arg("-c").arg(&self.config);
         let mut command = self.place.command(command);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         self.child = Some(command.kill_on_drop(true).spawn().unwrap());
@@ -127,10 +106,6 @@ impl NatsServer {
             }
         })
         .await;
-    }
-
-    pub(crate) fn is_running(&self) -> bool {
-        self.child.is_some()
     }
 
     pub(crate) fn id(&self) -> u32 {

@@ -8,6 +8,7 @@ use crate::publisher::{Published, Publisher, publish};
 use crate::server::place::Place;
 use crate::server::within;
 use crate::subscriber::Subscriber;
+use rustix::process::Signal;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -38,7 +39,7 @@ impl Scene {
     /// Starts a server and a hub in each of these places.
     pub(crate) async fn start_at(servers: &[Place], hubs: &[Place], channels: usize, cluster: &str) -> Self {
         let places = [servers, hubs].concat();
-        let nats = Nats::start_at(servers, "").await;
+        let nats = Nats::start_at(servers).await;
         let cluster = format!("prefix = \"{PREFIX}\"\npartitions = {PARTITIONS}\n{cluster}");
         let hubs = Hubs::start(hubs, &nats, &cluster).await;
         let channels: Vec<_> = (0..channels).map(|number| format!("c{number}")).collect();
@@ -152,6 +153,24 @@ impl Scene {
         let verdict = Record { acknowledged: self.acknowledged, subscribers }.judge();
         println!("{verdict}; refused {}, longest pause {:?}", self.refused, self.longest_pause);
         verdict
+    }
+
+    /// Judges as [`Scene::judge`] does: nobody may have been told of a gap either.
+    pub(crate) async fn judge_without_gaps(self) -> Verdict {
+        let verdict = self.judge().await;
+        verdict.check();
+        assert_eq!(verdict.gaps, 0, "{verdict}");
+        verdict
+    }
+
+    /// Restarts the hubs one by one, as a deploy does, with a pause before each.
+    pub(crate) async fn restart_hubs(&mut self, pause: Duration) {
+        for hub in &mut self.hubs.hubs {
+            tokio::time::sleep(pause).await;
+            hub.end(Signal::TERM).await;
+            hub.start().await;
+            hub.ready().await;
+        }
     }
 
     pub(crate) async fn administrator(&self) -> Administrator {

@@ -7,11 +7,10 @@
 mod checks;
 mod lagging;
 
-use crate::simulation::{Life, Line, Members, Peer, SimulatedHub, View};
+use crate::simulation::{Life, Line, Members, Peer, SimulatedHub, View, seeds};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::collections::HashMap;
-use std::env;
 use std::time::Duration;
 use throng::config::{HubLimits, RecoveryMode, SlowConsumer, TuningConfig};
 use throng::engine::replies::{REPLY_BYTES_MAX, ReplyBudget};
@@ -443,28 +442,10 @@ impl World {
     }
 }
 
-/// Prints the seed of the run that fails.
-struct Seed(u64);
-
-impl Drop for Seed {
-    #[expect(clippy::print_stderr, reason = "how to run the failure again")]
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("run again with THRONG_SEED={}", self.0);
-        }
-    }
-}
-
 /// Invariant: a subscriber sees a gapless ordered stream or is told about the gap, and nothing is left at the end.
 #[test]
 fn every_subscriber_sees_the_one_order_or_is_told_otherwise() {
-    let number = |name| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    let seeds = match number("THRONG_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("THRONG_SEEDS").unwrap_or(SEEDS),
-    };
-    for seed in seeds {
-        let seed = Seed(seed);
+    for seed in seeds(SEEDS) {
         World::new(seed.0).run();
     }
 }

@@ -4,10 +4,10 @@
 //! A seed decides everything, and a failure prints it. `THRONG_SEED=7` runs that seed, `THRONG_SEEDS=100000` as many.
 
 use crate::simulation::followed::line;
+use crate::simulation::seeds;
 use crate::simulation::{Peer, SimulatedHub};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use std::env;
 use std::sync::Arc;
 use std::time::Duration;
 use throng::config::{HubLimits, SlowConsumer};
@@ -252,33 +252,15 @@ impl World {
     }
 }
 
-/// Prints the seed of the run that fails.
-struct Seed(u64);
-
-impl Drop for Seed {
-    #[expect(clippy::print_stderr, reason = "how to run the failure again")]
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("run again with THRONG_SEED={}", self.0);
-        }
-    }
-}
-
 /// Invariant: what a client of a cluster gets is what the log has, or it is told otherwise.
 #[test]
 fn every_subscriber_gets_what_the_log_has_or_is_told_otherwise() {
-    let number = |name| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    let seeds = match number("THRONG_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("THRONG_SEEDS").unwrap_or(SEEDS),
-    };
     let (mut recovered, mut backfilled) = (0, 0);
-    for seed in seeds {
-        let seed = Seed(seed);
+    for seed in seeds(SEEDS) {
         let mut world = World::new(seed.0);
         world.run();
         (recovered, backfilled) = (recovered + world.recovered, backfilled + world.backfilled);
     }
     let has_happened = recovered > 100 && backfilled > 100;
-    assert!(has_happened || env::var("THRONG_SEED").is_ok(), "{recovered} recovered, {backfilled} backfilled");
+    assert!(has_happened || std::env::var("THRONG_SEED").is_ok(), "{recovered} recovered, {backfilled} backfilled");
 }

@@ -147,9 +147,8 @@ async fn client_that_does_not_read_its_replies_is_not_read() {
     assert_eq!(ids, (1..43).collect::<Vec<_>>(), "every reply, in order");
 }
 
-/// One that never reads again is closed as any slow consumer is, and what waited for it is gone.
-#[tokio::test]
-async fn client_that_never_reads_its_replies_is_slow() {
+/// Starts a hub whose sockets hold little and may be full for a short time, with a channel `a` that keeps much.
+pub(crate) async fn server_of_large_replies() -> TestServer {
     let server = start(|config| {
         (config.sockets.send_buffer_bytes, config.sockets.notsent_bytes) = (4096, 1024);
         config.limits.outbox_stall_max = Duration::from_millis(300);
@@ -160,13 +159,20 @@ async fn client_that_never_reads_its_replies_is_slow() {
     for _ in 0..50 {
         publisher.call(json!({ "publish": { "channel": "a", "data": "x".repeat(1000) } })).await;
     }
+    server
+}
+
+/// One that never reads again is closed as any slow consumer is, and what waited for it is gone.
+#[tokio::test]
+async fn client_that_never_reads_its_replies_is_slow() {
+    let server = server_of_large_replies().await;
     let stream = stream_with_buffer(server.addr, 1).await;
     let mut client = Raw::over(stream, PATH, &frame(0x81, br#"{"id":1,"connect":{}}"#)).await;
     client.send(&subscribe_frame(2, "a")).await;
     let ask = frame(0x81, json!({ "id": 3, "history": { "channel": "a", "limit": 50 } }).to_string().as_bytes());
     client.send(&ask.repeat(40)).await;
     server.closed(CloseReason::SlowConsumer, 1).await;
-    drop((client, publisher));
+    drop(client);
     server.vacated().await;
 }
 

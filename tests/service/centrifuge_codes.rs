@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use crate::centrifuge_clients::server_of_large_replies;
 use crate::hooks::server as with_file;
 use crate::server::api::{result, with};
 use crate::server::application::{Application, Reply};
@@ -11,7 +12,6 @@ use crate::server::{FrozenClock, Raw, frame, start, stream_with_buffer};
 use serde_json::json;
 use std::fs::{read_dir, read_to_string};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use throng::hub::{Command, ConnectionId};
 use throng::protocol::CloseReason;
 use throng::protocol::centrifuge::{DisconnectCode, ErrorCode, UnsubscribeCode};
@@ -205,16 +205,7 @@ async fn ends_that_a_shard_is_told_of_have_their_codes() {
 
 #[tokio::test]
 async fn client_that_takes_nothing_for_too_long_is_slow() {
-    let server = start(|config| {
-        (config.sockets.send_buffer_bytes, config.sockets.notsent_bytes) = (4096, 1024);
-        config.limits.outbox_stall_max = Duration::from_millis(300);
-        config.default_namespace.history_size = 100;
-    })
-    .await;
-    let mut publisher = Centrifuge::connect(&server).await;
-    for _ in 0..50 {
-        publisher.call(json!({ "publish": { "channel": "a", "data": "x".repeat(1000) } })).await;
-    }
+    let server = server_of_large_replies().await;
     let commands = "{\"id\":1,\"connect\":{}}\n{\"id\":2,\"subscribe\":{\"channel\":\"a\"}}";
     let stream = stream_with_buffer(server.addr, 1).await;
     let mut slow = Raw::over(stream, PATH, &frame(0x81, commands.as_bytes())).await;

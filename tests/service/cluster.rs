@@ -352,8 +352,9 @@ async fn permissions_of_the_deployment_files_are_what_is_needed() {
         cluster(&nats, action, &["--nats-credentials", user.to_str().unwrap()]).await
     };
     let (code, text) = run("init", &as_hub).await;
-    assert_ne!(code, 0, "{text}");
-    assert!(text.contains("THRONG_main_0"), "{text}");
+    assert_eq!(code, 2, "{text}");
+    let refused = "Permissions Violation for Publish to \"$JS.API.STREAM.CREATE.THRONG_main_0\"";
+    assert!(text.contains(refused) && text.contains("docs/cluster.md lists the permissions"), "{text}");
     assert!(nats.take_refused().iter().any(|line| line.contains("$JS.API.STREAM.CREATE.THRONG_main_0")));
 
     for (action, of) in [("init", &as_init), ("check", &as_init), ("check", &as_hub)] {

@@ -11,9 +11,6 @@ use throng::engine::nats::{check, init, link::Link, stream, subject::Subjects};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-/// Variable that names the program, where `tests/venv` does not install it.
-const VARIABLE: &str = "NATS_SERVER";
-
 /// A NATS server with JetStream, which ends with the test.
 pub(crate) struct NatsServer {
     child: Child,
@@ -167,10 +164,8 @@ async fn run(arguments: &[String]) -> (Child, String, Arc<Mutex<Vec<String>>>) {
     (child, format!("nats://{}", addr.unwrap_or_default()), refused)
 }
 
-async fn program() -> String {
-    if let Ok(path) = std::env::var(VARIABLE) {
-        return path;
-    }
+/// Returns the program, which is installed first where that is needed.
+pub(crate) async fn program() -> String {
     let root = env!("CARGO_MANIFEST_DIR");
     let venv = within(Command::new(format!("{root}/tests/venv")).output()).await.expect("tests/venv runs");
     let folder = String::from_utf8(venv.stdout).expect("it is text");

@@ -10,6 +10,7 @@ pub(crate) mod lives;
 pub(crate) mod members;
 pub(crate) mod peer;
 pub(crate) mod pipe;
+pub(crate) mod seed;
 pub(crate) mod simulated_hub;
 
 pub(crate) use lines::published_line;
@@ -17,4 +18,5 @@ pub(crate) use lives::{Life, Line};
 pub(crate) use members::{Members, View};
 pub(crate) use peer::Peer;
 pub(crate) use pipe::{End, Pipe};
+pub(crate) use seed::seeds;
 pub(crate) use simulated_hub::SimulatedHub;
