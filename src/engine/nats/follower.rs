@@ -393,9 +393,9 @@ impl<S: Sink> Follower<S> {
                         return Ok(false);
                     }
                     Some(_) => until,
-                    // Only one that is as far knows that there is nothing: a leader that is cut off does not know that
-                    // it is none any more.
-                    None if log::state(&logs.follow, &self.stream).await?.1.last_seq >= until => until,
+                    // Another server may have said that: a leader that is cut off does not know that it is none any
+                    // more. All that is needed has gone only if the log begins after it, in one answer.
+                    None if log::state(&logs.follow, &self.stream).await?.1.first_seq > until => until,
                     None => {
                         sleep(RETRY).await;
                         return Ok(false);
