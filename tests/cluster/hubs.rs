@@ -15,11 +15,13 @@ use tokio::task::JoinHandle;
 /// The key of backends and of operators.
 pub(crate) const KEY: &str = "the-key-of-the-cluster";
 
-/// What every hub here has: a namespace whose subscribers can recover, and limits that do not count one address.
+/// What every hub here has: namespaces whose subscribers can recover, and limits that do not count one address. A
+/// balancer has to see that a hub drains before that closes its first connection.
 const COMMON: &str = r#"
 [api]
 api_keys = ["the-key-of-the-cluster"]
 [access]
+trusted_proxies = ["127.0.0.1"]
 metrics = "public"
 admin_keys = ["the-key-of-the-cluster"]
 [admission]
@@ -30,13 +32,16 @@ handshake_rate_max = 1000000
 message_rate_max = 100000
 ping_interval = "10s"
 [stopping]
-lb_grace = "1s"
+lb_grace = "3s"
 drain_time = "2s"
 [default_namespace]
 history_size = 1000
 history_ttl = "1h"
 recovery = true
 presence = true
+[[namespace]]
+name = "skip"
+slow_consumer = "skip"
 "#;
 
 pub(crate) struct Hubs {

@@ -10,6 +10,7 @@
 mod server;
 
 mod administrator;
+mod chat;
 mod checker;
 mod fail_over;
 mod hubs;
@@ -21,5 +22,6 @@ mod network;
 mod order;
 mod publisher;
 mod scene;
+mod sdk;
 mod start;
 mod subscriber;
