@@ -8,9 +8,9 @@ use rustix::process::Signal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Output;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
-use tokio::task::JoinHandle;
 
 /// The key of backends and of operators.
 pub(crate) const KEY: &str = "the-key-of-the-cluster";
@@ -54,8 +54,8 @@ pub(crate) struct Hub {
     config: PathBuf,
     place: Place,
     process: Option<Process>,
-    /// Collects the log, so that it never blocks the hub.
-    log: Option<JoinHandle<Vec<String>>>,
+    /// What was logged, which is read all the time, so that it never blocks the hub.
+    log: Arc<Mutex<Vec<String>>>,
 }
 
 impl Hubs {
@@ -86,7 +86,7 @@ impl Hubs {
                 nats.urls()
             );
             std::fs::write(&config, text).unwrap();
-            Hub { addr, config, place: place.clone(), process: None, log: None }
+            Hub { addr, config, place: place.clone(), process: None, log: Arc::default() }
         };
         Self { hubs: places.iter().enumerate().map(hub).collect(), _folder: folder }
     }
@@ -107,7 +107,7 @@ impl Hub {
         let mut command = self.place.command(throng(&["--config", self.config.to_str().unwrap()]));
         let (process, log) = Process::spawn_logging(&mut command).await;
         self.process = Some(process);
-        self.log = Some(tokio::spawn(collect(log)));
+        tokio::spawn(collect(log, Arc::clone(&self.log)));
     }
 
     /// Waits until a balancer would send it clients.
@@ -124,12 +124,17 @@ impl Hub {
         self.process.as_ref().expect("it runs").signal(signal);
     }
 
-    /// Ends it with a signal, and returns its log.
-    pub(crate) async fn end(&mut self, signal: Signal) -> Vec<String> {
+    /// Ends it with a signal.
+    pub(crate) async fn end(&mut self, signal: Signal) {
         let process = self.process.take().expect("it runs");
         process.signal(signal);
         process.ended().await;
-        within(self.log.take().expect("it ran")).await.unwrap()
+    }
+
+    /// Returns what it has logged that an operator should see.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let log = self.log.lock().unwrap();
+        log.iter().filter(|line| line.contains("WARN") || line.contains("ERROR")).cloned().collect()
     }
 
     /// Returns the value of a metric, summed over its labels.
@@ -145,10 +150,8 @@ impl Hub {
     }
 }
 
-async fn collect(mut log: Log) -> Vec<String> {
-    let mut lines = Vec::new();
+async fn collect(mut log: Log, lines: Arc<Mutex<Vec<String>>>) {
     while let Ok(Some(line)) = log.next_line().await {
-        lines.push(line);
+        lines.lock().unwrap().push(line);
     }
-    lines
 }

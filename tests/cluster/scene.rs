@@ -184,21 +184,27 @@ impl Scene {
     }
 
     /// Waits until every subscriber has everything, ends all, and judges.
-    pub(crate) async fn judge(mut self) -> Verdict {
+    pub(crate) async fn judge(self) -> Verdict {
+        self.judge_with_warnings().await.0
+    }
+
+    /// Judges, and returns what the hubs have logged too, for people who read why a test has failed.
+    async fn judge_with_warnings(mut self) -> (Verdict, String) {
         self.settle().await;
+        let warnings: Vec<_> =
+            self.hubs.hubs.iter().map(|hub| format!("{}:\n{}", hub.addr, hub.warnings().join("\n"))).collect();
         let subscribers = self.subscribers.into_iter().map(Subscriber::stop).collect();
         let verdict = Record { acknowledged: self.acknowledged, subscribers }.judge();
         // tests/faults makes its table of these lines.
         let (refused, pause) = (self.refused, self.longest_pause.as_secs_f64());
         println!("\nrefused {refused}, longest pause {pause:.2} s, {verdict}");
-        verdict
+        (verdict, warnings.join("\n"))
     }
 
     /// Judges as [`Scene::judge`] does: nobody may have been told of a gap either.
     pub(crate) async fn judge_without_gaps(self) -> Verdict {
-        let verdict = self.judge().await;
-        verdict.check();
-        assert_eq!(verdict.gaps, 0, "{verdict}");
+        let (verdict, warnings) = self.judge_with_warnings().await;
+        assert!(verdict.is_clean() && verdict.gaps == 0, "{verdict}\n{warnings}");
         verdict
     }
 

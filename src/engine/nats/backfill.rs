@@ -140,7 +140,7 @@ impl<S: Sink> Logs<S> {
         let kept = self.config.history_messages_max as u64;
         // Before the messages, because later ones are no proof of anything.
         let newest = super::stream::last_of(&self.requests, &stream, &subject).await.ok()?.unwrap_or(0);
-        let messages = log::fetch(&self.requests, &stream, after + 1, kept, Some(&subject)).await.ok()?;
+        let (messages, _) = log::fetch(&self.requests, &stream, after + 1, kept, Some(&subject)).await.ok()?;
         let last = messages.last().map_or(after, |(last, _)| *last);
         // A leader that is cut off does not know yet that it is none, and the server that answered may lag behind.
         if state.last_seq < until || last < newest.min(until) {

@@ -9,18 +9,18 @@
 //! a channel without publications needs to prove that it had none.
 
 use super::envelope::{self, Entry};
+use super::follow_error::FollowError;
 use super::id::random;
 use super::link::{LinkState, Messages, RequestError};
-use super::log::{self, BATCH_MAX, LogMessage, Mark};
+use super::log::{self, BATCH_MAX, LogMessage, Marks};
 use super::logs::Logs;
-use super::sequence::{Batch, Limits, Live, Need, Sequence, State, Step};
-use super::stream::{self, StreamError, StreamState};
+use super::sequence::{Batch, Break, Limits, Live, Need, Sequence, State, Step};
+use super::stream::{self, StreamState};
 use crate::hub::{Delivered, Partition, Sink};
 use crate::metrics::{Metrics, Resync};
 use crate::protocol::Epoch;
 use std::sync::Arc;
 use std::time::Duration;
-use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
@@ -46,31 +46,14 @@ const HAND_OVER: Duration = Duration::from_millis(100);
 /// Shortest time between two pins.
 const PIN_MIN: Duration = Duration::from_secs(60);
 
-/// Why a partition is not followed any further, for now.
-#[derive(Debug, Error)]
-pub enum FollowError {
-    /// JetStream does not answer.
-    #[error(transparent)]
-    Stream(#[from] StreamError),
-    /// NATS does not answer.
-    #[error(transparent)]
-    Request(#[from] RequestError),
-    /// The stream was made anew.
-    #[error("the stream was made anew")]
-    Renewed,
-    /// Its stream was not made for this service.
-    #[error("the stream has no epoch; run throng cluster check")]
-    NoEpoch,
-}
-
 struct Follower<S: Sink> {
     logs: Arc<Logs<S>>,
     index: usize,
     stream: String,
     /// What was followed, also before a pause.
     sequence: Option<(Epoch, Sequence<LogMessage>)>,
-    /// A message of the log that was followed.
-    mark: Option<Mark>,
+    /// Messages of the log that was followed.
+    marks: Marks,
     heard: Instant,
     /// When this hub published the last beacon.
     beacon: Instant,
@@ -95,7 +78,7 @@ pub async fn run<S: Sink>(logs: Arc<Logs<S>>, index: usize) {
         index,
         stream,
         sequence: None,
-        mark: None,
+        marks: Marks::default(),
         heard: now,
         beacon: now,
         pin: None,
@@ -161,18 +144,21 @@ impl<S: Sink> Follower<S> {
     /// Goes on where it was, or begins near the end of the log.
     async fn begin(&mut self, epoch: Epoch, mut state: StreamState) -> Result<(), FollowError> {
         // A leader that was just elected may not have applied everything yet.
-        for _ in 0..FORKS_MAX {
-            match &mut self.sequence {
-                Some((known, sequence))
-                    if *known == epoch && !self.mark.is_some_and(|mark| mark.contradicts(state)) =>
-                {
-                    match sequence.state(state_of(epoch, state)) {
-                        Ok(()) => return Ok(()),
-                        Err(_) => sleep(RETRY).await,
-                    }
+        let mut looks = 0;
+        while self.sequence.is_some() {
+            match self.compare(epoch, state) {
+                Ok(()) => return Ok(()),
+                Err(FollowError::Behind) if looks < FORKS_MAX => {}
+                Err(FollowError::Behind) if self.would_know_another() => {
+                    self.logs.follow.reconnect().await;
+                    return Err(FollowError::Behind);
                 }
-                _ => break,
+                Err(_) => break,
             }
+            looks += 1;
+            // If the log really ends before what was delivered here, this shows it: one that is cut off stores nothing.
+            self.send_beacon().await;
+            sleep(RETRY).await;
             state = log::state(&self.logs.follow, &self.stream).await?.1;
         }
         let config = &self.logs.config;
@@ -187,8 +173,8 @@ impl<S: Sink> Follower<S> {
         let logs = Arc::clone(&self.logs);
         let is_again = self.sequence.as_ref().is_some_and(|(known, _)| *known == epoch);
         // Another one under the same name: no position of the one before may be taken for one of this.
-        self.mark = Mark::of(state);
-        let marked = self.mark.filter(|_| is_again).map_or(0, |mark| mark.stored_at);
+        self.marks = Marks::of(state);
+        let marked = self.marks.oldest().filter(|_| is_again).map_or(0, |mark| mark.stored_at);
         let epoch_of_hub = logs.begin_epoch(self.partition(), epoch, marked);
         let channels = logs.hub.renew_epoch(self.partition(), epoch_of_hub, after);
         if !is_first {
@@ -223,11 +209,9 @@ impl<S: Sink> Follower<S> {
             tokio::select! {
                 message = messages.next() => {
                     let message = message.ok_or(RequestError::Closed)?;
-                    if self.mark.is_none() {
-                        self.mark = log::mark(&message);
-                    }
-                    if let Some((number, message)) = log::announced(&message) {
-                        self.take(number, message).await?;
+                    if let Some((number, read)) = log::announced(&message) {
+                        self.marks.announce(number, message);
+                        self.take(number, read).await?;
                     }
                 }
                 _ = ticks.tick() => {
@@ -243,8 +227,10 @@ impl<S: Sink> Follower<S> {
                         connects = now;
                         self.send_beacon().await;
                         // Without an answer the next announcement, or beacon, shows what is missing.
-                        if let Err(FollowError::Renewed) = self.look(Resync::Reconnect).await {
-                            return Err(FollowError::Renewed);
+                        if let Err(error @ (FollowError::Renewed | FollowError::Behind)) =
+                            self.look(Resync::Reconnect).await
+                        {
+                            return Err(error);
                         }
                     }
                 }
@@ -308,7 +294,7 @@ impl<S: Sink> Follower<S> {
                 self.logs.follow.reconnect().await;
             }
             match self.look(Resync::Silence).await {
-                Err(FollowError::Renewed) => return Err(FollowError::Renewed),
+                Err(error @ (FollowError::Renewed | FollowError::Behind)) => return Err(error),
                 // Without an answer there is nothing to do: the next look comes.
                 Err(_) => self.set_behind(true),
                 Ok(()) => {}
@@ -343,12 +329,26 @@ impl<S: Sink> Follower<S> {
         let stream::StreamInfo { config, state } =
             stream::info_within(&self.logs.follow, &self.stream, STATE_TIMEOUT).await?;
         let epoch = config.epoch().ok_or(FollowError::NoEpoch)?;
-        if self.mark.is_some_and(|mark| mark.contradicts(state)) {
+        self.compare(epoch, state)?;
+        self.marks.renew(state);
+        Ok(())
+    }
+
+    /// Takes how far the log is, if it is the one that was followed.
+    fn compare(&mut self, epoch: Epoch, state: StreamState) -> Result<(), FollowError> {
+        if self.marks.contradict(state) {
             return Err(FollowError::Renewed);
         }
-        self.mark = Mark::of(state).or(self.mark);
         let Some((_, sequence)) = &mut self.sequence else { return Ok(()) };
-        sequence.state(state_of(epoch, state)).map_err(|_| FollowError::Renewed)
+        sequence.state(state_of(epoch, state)).map_err(|error| match error {
+            Break::OtherEpoch(_) => FollowError::Renewed,
+            Break::Fork { .. } => FollowError::Behind,
+        })
+    }
+
+    /// Returns whether a log that ends before what was delivered here, and goes on, would be known by its marks.
+    fn would_know_another(&self) -> bool {
+        self.sequence.as_ref().is_some_and(|(_, sequence)| self.marks.reach(sequence.applied()))
     }
 
     /// Fetches and delivers until everything that is known of the log was.
@@ -376,7 +376,8 @@ impl<S: Sink> Follower<S> {
     async fn fetch(&mut self, from: u64, until: u64, empty: u32) -> Result<bool, FollowError> {
         let logs = Arc::clone(&self.logs);
         let batch = (until - from + 1).min(BATCH_MAX);
-        let messages = log::fetch(&logs.requests, &self.stream, from, batch, None).await?;
+        let (messages, newest) = log::fetch(&logs.requests, &self.stream, from, batch, None).await?;
+        self.marks.fetch(newest);
         Metrics::add(&logs.metrics().process.resync_messages, messages.len() as u64);
         let reached = match messages.last() {
             Some((last, _)) => *last,
