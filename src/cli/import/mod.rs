@@ -2,21 +2,28 @@
 
 mod reasons;
 
+mod key;
 mod keys;
+mod proxy_keys;
 
 mod document;
 mod go;
 mod source;
 
 mod draft;
+mod given;
 mod notes;
+mod proxy;
 
 mod conversion;
 
 mod access;
 mod cluster;
+mod hooks;
 mod listening;
 mod namespaces;
+mod proxies;
+mod rpc;
 mod settings;
 mod tokens;
 
@@ -96,9 +103,11 @@ fn convert(source: Source) -> Conversion {
     let mut conversion = Conversion::new(source);
     let has_internal = conversion.convert_listening();
     conversion.convert_access(has_internal);
-    let may_everything = conversion.convert_tokens();
+    let connect = conversion.convert_connect_proxy();
+    let may_everything = conversion.convert_tokens(connect);
     conversion.convert_settings();
-    conversion.convert_namespaces(may_everything);
+    let namespaces = conversion.convert_namespaces(may_everything);
+    conversion.convert_hooks(&namespaces);
     conversion.convert_cluster();
     conversion.finish();
     conversion
