@@ -1,6 +1,6 @@
 //! The announcement: one line on standard output once the hub accepts connections, and a line of the log per address.
 
-use crate::config::{ClientGroup, Config, NamespaceOptions, SubscriberGroup};
+use crate::config::{ClientGroup, Config, EngineKind, NamespaceOptions, SubscriberGroup};
 use crate::server::{BoundAddress, BoundSocket, Server};
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -19,10 +19,15 @@ pub(super) fn announce(server: &Server, config: &Config) -> std::io::Result<()> 
     let version = env!("CARGO_PKG_VERSION");
     let (shards, connections) = (config.shards(), config.limits.connections_max);
     let plural = if shards == 1 { "" } else { "s" };
+    let state = match config.cluster.engine {
+        EngineKind::Memory => "is ready",
+        // Its streams are yet to be found.
+        EngineKind::Nats => "listens, and /health/ready says when its cluster is ready",
+    };
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
-        "throng {version} is ready: {} ({shards} shard{plural}, up to {connections} connections)",
+        "throng {version} {state}: {} ({shards} shard{plural}, up to {connections} connections)",
         places(&addresses)
     )?;
     out.flush()
