@@ -1,6 +1,6 @@
 //! The announcement: one line on standard output once the hub accepts connections, and a line of the log per address.
 
-use crate::config::{ClientGroup, Config, EngineKind, NamespaceOptions, SubscriberGroup};
+use crate::config::{ClientGroup, Config, EngineKind, HookName, NamespaceOptions, SubscriberGroup};
 use crate::server::{BoundAddress, BoundSocket, Server};
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -13,7 +13,9 @@ pub(super) fn announce(server: &Server, config: &Config) -> std::io::Result<()> 
         tracing::info!("listening on {address} for {peers} {}", reach(address));
     }
     let is_public = addresses.iter().any(|address| !address.is_internal && is_reached_by_others(address));
-    if let Some(text) = openness(&config.default_namespace).filter(|_| is_public) {
+    // Otherwise an issuer, or the application, has let in every client.
+    let is_without_login = !config.tokens.token_required && !config.has_hook(HookName::Connect);
+    if let Some(text) = openness(&config.default_namespace).filter(|_| is_public && is_without_login) {
         tracing::info!("{text}");
     }
     let version = env!("CARGO_PKG_VERSION");

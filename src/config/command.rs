@@ -166,6 +166,7 @@ fn first_sentence(paragraph: &str) -> &str {
 fn title(section: &str) -> String {
     match section {
         "tls" => "TLS".to_owned(),
+        "api" => "API".to_owned(),
         "default_namespace" => "Default namespace".to_owned(),
         _ => section.chars().take(1).flat_map(char::to_uppercase).chain(section.chars().skip(1)).collect(),
     }
