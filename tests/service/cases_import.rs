@@ -171,7 +171,7 @@ async fn defaults_of_centrifugo_are_stated() {
     assert!(error.contains("There is no key for tokens, so every client is anonymous"), "{error}");
 }
 
-/// Standard error says everything that somebody has to decide, and the file repeats it.
+/// Standard error says everything that the user has to decide, and the file repeats it.
 #[tokio::test]
 async fn what_has_no_equivalent_is_named_on_both_streams() {
     for (name, expected) in [

@@ -233,8 +233,7 @@ mod tests {
         for scenario in ["fanout", "saturate", "storm", "chat"] {
             let line = format!("loadtest {scenario} --assert p99<50ms --assert deliveries_per_s>1e6");
             let verdict = verdict(&line, 0.3, |findings| findings.phases[0].generator.waiting_share = 0.533);
-            let expected =
-                "INVALID: the generator waited 53.3 % of the time for a core, so it read late";
+            let expected = "INVALID: the generator waited 53.3 % of the time for a core, so it read late";
             assert_eq!((verdict.line.as_str(), verdict.exit_code), (expected, INVALID), "{scenario}");
             assert!(verdict.notes[0].contains("that nothing else uses"), "{:?}", verdict.notes);
         }

@@ -24,7 +24,7 @@ pub(super) enum Fate {
     Fixed(&'static str, &'static Reason),
     /// There is no such thing, and nobody will miss it.
     Unneeded(&'static Reason),
-    /// There is no such thing, and somebody has to decide what to do.
+    /// There is no such thing, and the user has to decide what to do.
     Missing(&'static Reason),
 }
 

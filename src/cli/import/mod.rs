@@ -52,7 +52,7 @@ struct Options {
 enum Server {
     /// Centrifugo v5 or v6, JSON, YAML or TOML.
     #[command(
-        after_help = "The file is printed to standard output, and what somebody has to decide to standard error; both \
+        after_help = "The file is printed to standard output, and what you have to decide to standard error; both \
                       are in the file as comments. Environment variables CENTRIFUGO_... are not read: write what they \
                       set into the file first. Exit code 0 if a file is printed, 2 if not.\n\ndocs/from-centrifugo.md \
                       says of every key what becomes of it."
@@ -138,7 +138,7 @@ fn written(path: &Path, dialect: &str, conversion: &Conversion) -> String {
     file + "\n" + conversion.draft.to_toml().trim_start()
 }
 
-/// Returns what somebody has to decide, and how much was read.
+/// Returns what the user has to decide, and how much was read.
 fn summary(path: &Path, dialect: &str, count: usize, conversion: &Conversion) -> String {
     let decisions = conversion.notes.decisions();
     let name = path.display();
