@@ -11,10 +11,10 @@
 use super::envelope::{self, Entry};
 use super::id::random;
 use super::link::{LinkState, Messages, RequestError};
-use super::log::{self, BATCH_MAX, LogMessage, Mark};
+use super::log::{self, BATCH_MAX, Clocks, LogMessage, Mark};
 use super::logs::Logs;
 use super::sequence::{Batch, Limits, Live, Need, Sequence, State, Step};
-use super::stream::{self, StreamError, StreamState};
+use super::stream::{self, StreamError, StreamInfo, StreamState};
 use crate::hub::{Delivered, Partition, Sink};
 use crate::metrics::{Metrics, Resync};
 use crate::protocol::Epoch;
@@ -71,6 +71,8 @@ struct Follower<S: Sink> {
     sequence: Option<(Epoch, Sequence<LogMessage>)>,
     /// A message of the log that was followed.
     mark: Option<Mark>,
+    /// Noted last.
+    clocks: Clocks,
     heard: Instant,
     /// When this hub published the last beacon.
     beacon: Instant,
@@ -96,6 +98,7 @@ pub async fn run<S: Sink>(logs: Arc<Logs<S>>, index: usize) {
         stream,
         sequence: None,
         mark: None,
+        clocks: Clocks::default(),
         heard: now,
         beacon: now,
         pin: None,
@@ -136,11 +139,12 @@ impl<S: Sink> Follower<S> {
         let mut link = logs.follow.state();
         link.borrow_and_update();
         // After the subscription, so that nothing falls between the two.
-        let (config, state) = log::state(&logs.follow, &self.stream).await?;
-        if config.epoch() != Some(epoch) {
+        let info = stream::info(&logs.follow, &self.stream).await?;
+        self.note_clocks(&info);
+        if info.config.epoch() != Some(epoch) {
             return Err(FollowError::Renewed);
         }
-        self.begin(epoch, state).await?;
+        self.begin(epoch, info.state).await?;
         self.catch_up().await?;
         self.heard = Instant::now();
         self.set_ready(true);
@@ -154,8 +158,8 @@ impl<S: Sink> Follower<S> {
     }
 
     async fn epoch_of_stream(&self) -> Result<Epoch, FollowError> {
-        let (config, _) = log::state(&self.logs.follow, &self.stream).await?;
-        config.epoch().ok_or(FollowError::NoEpoch)
+        let info = stream::info(&self.logs.follow, &self.stream).await?;
+        info.config.epoch().ok_or(FollowError::NoEpoch)
     }
 
     /// Goes on where it was, or begins near the end of the log.
@@ -173,7 +177,7 @@ impl<S: Sink> Follower<S> {
                 }
                 _ => break,
             }
-            state = log::state(&self.logs.follow, &self.stream).await?.1;
+            state = stream::info(&self.logs.follow, &self.stream).await?.state;
         }
         let config = &self.logs.config;
         let limits = Limits {
@@ -338,10 +342,15 @@ impl<S: Sink> Follower<S> {
         self.catch_up().await
     }
 
+    fn note_clocks(&mut self, info: &StreamInfo) {
+        self.clocks = Clocks::new(info, self.logs.metrics().now());
+    }
+
     /// Notes how far the log is. What it really is, if it is another one, shows when it is followed anew.
     async fn note_state(&mut self) -> Result<(), FollowError> {
-        let stream::StreamInfo { config, state } =
-            stream::info_within(&self.logs.follow, &self.stream, STATE_TIMEOUT).await?;
+        let info = stream::info_within(&self.logs.follow, &self.stream, STATE_TIMEOUT).await?;
+        self.note_clocks(&info);
+        let StreamInfo { config, state, .. } = info;
         let epoch = config.epoch().ok_or(FollowError::NoEpoch)?;
         if self.mark.is_some_and(|mark| mark.contradicts(state)) {
             return Err(FollowError::Renewed);
@@ -376,7 +385,7 @@ impl<S: Sink> Follower<S> {
     async fn fetch(&mut self, from: u64, until: u64, empty: u32) -> Result<bool, FollowError> {
         let logs = Arc::clone(&self.logs);
         let batch = (until - from + 1).min(BATCH_MAX);
-        let messages = log::fetch(&logs.requests, &self.stream, from, batch, None).await?;
+        let messages = log::fetch(&logs.requests, &self.stream, from, batch, None).await?.messages;
         Metrics::add(&logs.metrics().process.resync_messages, messages.len() as u64);
         let reached = match messages.last() {
             Some((last, _)) => *last,
@@ -395,7 +404,7 @@ impl<S: Sink> Follower<S> {
                     Some(_) => until,
                     // Another server may have said that: a leader that is cut off does not know that it is none any
                     // more. All that is needed has gone only if the log begins after it, in one answer.
-                    None if log::state(&logs.follow, &self.stream).await?.1.first_seq > until => until,
+                    None if stream::info(&logs.follow, &self.stream).await?.state.first_seq > until => until,
                     None => {
                         sleep(RETRY).await;
                         return Ok(false);
@@ -453,12 +462,12 @@ impl<S: Sink> Follower<S> {
         let (logs, partition) = (&self.logs, self.partition());
         match (&message.channel, &message.entry) {
             (Some(name), Entry::Publication { at, .. }) => {
-                let (name, at) = (name.clone(), *at);
-                match (logs.options(&name), message.publication(number)) {
-                    (Some(options), Some(publication)) => {
-                        let bytes = publication.payload.len();
+                let (name, at, now) = (name.clone(), *at, logs.metrics().now());
+                match (logs.options(&name), message.logged(number, self.clocks, now)) {
+                    (Some(options), Some(logged)) => {
+                        let bytes = logged.publication.payload.len();
                         let delivered = logs
-                            .with_credits(bytes, |credits| logs.hub.deliver(&name, &options, &publication, credits))
+                            .with_credits(bytes, |credits| logs.hub.deliver(&name, &options, &logged, credits))
                             .await;
                         if delivered == Delivered::Foreign {
                             Metrics::count(&logs.metrics().process.foreign_messages);

@@ -23,6 +23,7 @@ pub mod publisher;
 pub mod refused;
 
 pub mod backfill;
+pub mod evidence;
 pub mod follower;
 pub mod interest;
 pub mod log;
