@@ -62,7 +62,7 @@ impl Evidence<'_> {
         let Self { after, until, newest, leader, .. } = *self;
         let last = self.read.last().copied().unwrap_or(after);
         // Without one, that server may only have forgotten it.
-        let has_newest = newest.number.map_or(leader.oldest.is_none(), |newest| last >= newest.min(until));
+        let has_newest = newest.number.map_or_else(|| leader.oldest.is_none(), |newest| last >= newest.min(until));
         let has_oldest = leader.oldest.is_none_or(|oldest| oldest > until || self.begins_by(oldest));
         let is_proven = self.is_whole && has_newest && has_oldest && newest.reached.min(leader.reached) >= until;
         let floor = self.floor_of_limit().filter(|_| is_proven)?;

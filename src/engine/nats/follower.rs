@@ -11,16 +11,16 @@
 use super::envelope::{self, Entry};
 use super::id::random;
 use super::link::{LinkState, Messages, RequestError};
-use super::log::{self, BATCH_MAX, Clocks, LogMessage, Mark};
+use super::log::{self, BATCH_MAX, Clocks, LogMessage, Mark, state_of};
 use super::logs::Logs;
-use super::sequence::{Batch, Limits, Live, Need, Sequence, State, Step};
-use super::stream::{self, StreamError, StreamInfo, StreamState};
+use super::sequence::{Batch, Limits, Live, Need, Sequence, Step};
+use super::stream::{self, API_TIMEOUT, StreamError, StreamInfo, StreamState};
+use super::unfollowed::FollowError;
 use crate::hub::{Delivered, Partition, Sink};
 use crate::metrics::{Metrics, Resync};
 use crate::protocol::Epoch;
 use std::sync::Arc;
 use std::time::Duration;
-use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
@@ -46,23 +46,6 @@ const HAND_OVER: Duration = Duration::from_millis(100);
 /// Shortest time between two pins.
 const PIN_MIN: Duration = Duration::from_secs(60);
 
-/// Why a partition is not followed any further, for now.
-#[derive(Debug, Error)]
-pub enum FollowError {
-    /// JetStream does not answer.
-    #[error(transparent)]
-    Stream(#[from] StreamError),
-    /// NATS does not answer.
-    #[error(transparent)]
-    Request(#[from] RequestError),
-    /// The stream was made anew.
-    #[error("the stream was made anew")]
-    Renewed,
-    /// Its stream was not made for this service.
-    #[error("the stream has no epoch; run throng cluster check")]
-    NoEpoch,
-}
-
 struct Follower<S: Sink> {
     logs: Arc<Logs<S>>,
     index: usize,
@@ -80,6 +63,8 @@ struct Follower<S: Sink> {
     pin: Option<Instant>,
     /// When the log was looked at last, and how often without an announcement in between.
     looked: (Instant, u32),
+    /// Whether the log may be another one: it was not seen since a connection was lost, or announces what is not new.
+    is_doubtful: bool,
     /// Whether everything up to what is announced was delivered here: what comes is new, if late perhaps.
     is_ready: bool,
     /// Whether it lacks something that it knows of, or cannot follow.
@@ -103,6 +88,7 @@ pub async fn run<S: Sink>(logs: Arc<Logs<S>>, index: usize) {
         beacon: now,
         pin: None,
         looked: (now, 0),
+        is_doubtful: false,
         is_ready: false,
         is_behind: false,
         logs: Arc::clone(&logs),
@@ -139,8 +125,7 @@ impl<S: Sink> Follower<S> {
         let mut link = logs.follow.state();
         link.borrow_and_update();
         // After the subscription, so that nothing falls between the two.
-        let info = stream::info(&logs.follow, &self.stream).await?;
-        self.note_clocks(&info);
+        let info = self.info(API_TIMEOUT).await?;
         if info.config.epoch() != Some(epoch) {
             return Err(FollowError::Renewed);
         }
@@ -157,9 +142,8 @@ impl<S: Sink> Follower<S> {
         ended
     }
 
-    async fn epoch_of_stream(&self) -> Result<Epoch, FollowError> {
-        let info = stream::info(&self.logs.follow, &self.stream).await?;
-        info.config.epoch().ok_or(FollowError::NoEpoch)
+    async fn epoch_of_stream(&mut self) -> Result<Epoch, FollowError> {
+        self.info(API_TIMEOUT).await?.config.epoch().ok_or(FollowError::NoEpoch)
     }
 
     /// Goes on where it was, or begins near the end of the log.
@@ -177,7 +161,7 @@ impl<S: Sink> Follower<S> {
                 }
                 _ => break,
             }
-            state = stream::info(&self.logs.follow, &self.stream).await?.state;
+            state = self.info(API_TIMEOUT).await?.state;
         }
         let config = &self.logs.config;
         let limits = Limits {
@@ -246,10 +230,8 @@ impl<S: Sink> Follower<S> {
                     if now != connects {
                         connects = now;
                         self.send_beacon().await;
-                        // Without an answer the next announcement, or beacon, shows what is missing.
-                        if let Err(FollowError::Renewed) = self.look(Resync::Reconnect).await {
-                            return Err(FollowError::Renewed);
-                        }
+                        self.is_doubtful = true;
+                        self.look_again(Resync::Reconnect).await?;
                     }
                 }
             }
@@ -277,6 +259,8 @@ impl<S: Sink> Follower<S> {
             }
             Live::Duplicate => {
                 Metrics::count(&self.logs.metrics().process.duplicates_dropped);
+                // A log that has begun anew announces low numbers, too.
+                self.is_doubtful = true;
                 Ok(())
             }
             // The subscription is to one epoch.
@@ -301,7 +285,7 @@ impl<S: Sink> Follower<S> {
             self.pin = Some(Instant::now());
             self.hand_over(self.logs.subjects.pin(self.index)).await;
         }
-        if self.heard.elapsed() >= echo_time && self.looked.0.elapsed() >= LOOK {
+        if (self.is_doubtful || self.heard.elapsed() >= echo_time) && self.looked.0.elapsed() >= LOOK {
             self.looked = (Instant::now(), self.looked.1 + 1);
             let is_connected = self.logs.follow.state().borrow().is_connected;
             if !is_connected {
@@ -311,12 +295,7 @@ impl<S: Sink> Follower<S> {
                 tracing::warn!(partition = self.index, "beacons do not come back; the connection to NATS is made anew");
                 self.logs.follow.reconnect().await;
             }
-            match self.look(Resync::Silence).await {
-                Err(FollowError::Renewed) => return Err(FollowError::Renewed),
-                // Without an answer there is nothing to do: the next look comes.
-                Err(_) => self.set_behind(true),
-                Ok(()) => {}
-            }
+            self.look_again(Resync::Silence).await?;
         }
         Ok(())
     }
@@ -331,6 +310,16 @@ impl<S: Sink> Follower<S> {
         timeout(HAND_OVER, self.logs.requests.publish(subject, envelope::beacon())).await.ok();
     }
 
+    /// Looks how far the log is, if that can be had; otherwise the next look comes.
+    async fn look_again(&mut self, reason: Resync) -> Result<(), FollowError> {
+        match self.look(reason).await {
+            Err(FollowError::Renewed) => return Err(FollowError::Renewed),
+            Err(_) => self.set_behind(true),
+            Ok(()) => self.is_doubtful = false,
+        }
+        Ok(())
+    }
+
     /// Looks how far the log is, and catches up.
     async fn look(&mut self, reason: Resync) -> Result<(), FollowError> {
         self.note_state().await?;
@@ -342,15 +331,15 @@ impl<S: Sink> Follower<S> {
         self.catch_up().await
     }
 
-    fn note_clocks(&mut self, info: &StreamInfo) {
-        self.clocks = Clocks::new(info, self.logs.metrics().now());
+    async fn info(&mut self, time: Duration) -> Result<StreamInfo, StreamError> {
+        let info = stream::info_within(&self.logs.follow, &self.stream, time).await?;
+        self.clocks = Clocks::new(&info, self.logs.metrics().now());
+        Ok(info)
     }
 
     /// Notes how far the log is. What it really is, if it is another one, shows when it is followed anew.
     async fn note_state(&mut self) -> Result<(), FollowError> {
-        let info = stream::info_within(&self.logs.follow, &self.stream, STATE_TIMEOUT).await?;
-        self.note_clocks(&info);
-        let StreamInfo { config, state, .. } = info;
+        let StreamInfo { config, state, .. } = self.info(STATE_TIMEOUT).await?;
         let epoch = config.epoch().ok_or(FollowError::NoEpoch)?;
         if self.mark.is_some_and(|mark| mark.contradicts(state)) {
             return Err(FollowError::Renewed);
@@ -404,7 +393,7 @@ impl<S: Sink> Follower<S> {
                     Some(_) => until,
                     // Another server may have said that: a leader that is cut off does not know that it is none any
                     // more. All that is needed has gone only if the log begins after it, in one answer.
-                    None if stream::info(&logs.follow, &self.stream).await?.state.first_seq > until => until,
+                    None if self.info(API_TIMEOUT).await?.state.first_seq > until => until,
                     None => {
                         sleep(RETRY).await;
                         return Ok(false);
@@ -500,8 +489,4 @@ impl<S: Sink> Follower<S> {
     fn partition(&self) -> &Partition {
         &self.logs.partitions.all()[self.index]
     }
-}
-
-fn state_of(epoch: Epoch, state: StreamState) -> State {
-    State { epoch, last: state.last_seq, floor: state.first_seq.saturating_sub(1) }
 }

@@ -7,7 +7,7 @@ use super::sequence;
 use super::stream::{self, StreamInfo, StreamState};
 use super::subject;
 use crate::hub::Logged;
-use crate::protocol::{ChannelName, Publication};
+use crate::protocol::{ChannelName, Epoch, Publication};
 use bytes::Bytes;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -204,6 +204,11 @@ fn stored(message: &Message) -> Option<(u64, LogMessage)> {
     let number = number(message, "Nats-Sequence")?;
     let stored_at = stream::nanos(message.header("Nats-Time-Stamp")?) / 1000;
     Some((number, LogMessage::new(message.header("Nats-Subject")?, message.payload().clone(), Some(stored_at))))
+}
+
+/// Returns what a sequence has to know of a log.
+pub fn state_of(epoch: Epoch, state: StreamState) -> sequence::State {
+    sequence::State { epoch, last: state.last_seq, floor: state.first_seq.saturating_sub(1) }
 }
 
 /// How the clock of the servers stands to the one of this hub, which may differ. Both in microseconds since 1970.

@@ -28,6 +28,7 @@ pub mod follower;
 pub mod interest;
 pub mod log;
 pub mod logs;
+pub mod unfollowed;
 
 pub use backfill::NotFollowed;
 

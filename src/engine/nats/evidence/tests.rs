@@ -51,7 +51,7 @@ impl Log {
 /// Returns what is lost if the evidence is believed, and whether it is.
 fn play(seed: u64) -> (Vec<u64>, bool) {
     let mut random = StdRng::seed_from_u64(seed);
-    let len = random.random_range(5..60);
+    let len: usize = random.random_range(5..60);
     let share = random.random_range(0.05..0.9);
     let log = Log {
         is_ours: (0..len).map(|_| random.random_bool(share)).collect(),
@@ -112,7 +112,7 @@ fn servers_that_differ_never_prove_that_a_hole_is_complete() {
 
 /// All messages of one channel of a log whose servers agree: 3, 5 and 8, of which what comes after 3 is wanted, up to
 /// 9.
-fn agreed(read: &[u64]) -> Evidence<'_> {
+fn of_equal_servers(read: &[u64]) -> Evidence<'_> {
     Evidence {
         after: 3,
         until: 9,
@@ -128,41 +128,41 @@ const LEADER: Leader = Leader { oldest: Some(5), begins: 1, is_full: false, olde
 
 #[test]
 fn servers_that_agree_prove_what_was_read() {
-    let all = agreed(&[5, 8]);
+    let all = of_equal_servers(&[5, 8]);
     assert_eq!(all.floor(), Some(3));
     let newer = Newest { reached: 12, number: Some(11) };
     let goes_on = Leader { reached: 12, ..LEADER };
-    assert_eq!(Evidence { newest: newer, leader: goes_on, ..agreed(&[5, 8, 11]) }.floor(), Some(3));
+    assert_eq!(Evidence { newest: newer, leader: goes_on, ..of_equal_servers(&[5, 8, 11]) }.floor(), Some(3));
     assert_eq!(Evidence { leader: Leader { oldest: Some(8), begins: 6, ..LEADER }, ..all }.floor(), Some(5));
-    let nothing = Evidence { newest: Newest { reached: 9, number: None }, ..agreed(&[]) };
+    let nothing = Evidence { newest: Newest { reached: 9, number: None }, ..of_equal_servers(&[]) };
     assert_eq!(Evidence { leader: Leader { oldest: None, begins: 7, ..LEADER }, ..nothing }.floor(), Some(6));
 }
 
 /// What a hub is told by a server that was cut off, or lags behind, is not believed, whichever answer is its.
 #[test]
 fn server_that_is_behind_is_not_believed() {
-    let all = agreed(&[5, 8]);
-    assert_eq!(agreed(&[5]).floor(), None, "the one that was read");
-    assert_eq!(agreed(&[]).floor(), None, "the one that was read");
+    let all = of_equal_servers(&[5, 8]);
+    assert_eq!(of_equal_servers(&[5]).floor(), None, "the one that was read");
+    assert_eq!(of_equal_servers(&[]).floor(), None, "the one that was read");
     let cut_off = Newest { reached: 6, number: Some(5) };
     assert_eq!(Evidence { newest: cut_off, ..all }.floor(), None, "the one that names the newest");
-    assert_eq!(Evidence { newest: cut_off, ..agreed(&[5]) }.floor(), None, "both of these");
+    assert_eq!(Evidence { newest: cut_off, ..of_equal_servers(&[5]) }.floor(), None, "both of these");
     assert_eq!(Evidence { leader: Leader { reached: 6, ..LEADER }, ..all }.floor(), None, "the leader");
     assert_eq!(Evidence { newest: Newest::default(), ..all }.floor(), None, "none has said how far it is");
 }
 
 #[test]
 fn server_that_has_forgotten_earlier_than_the_others_is_not_believed() {
-    assert_eq!(agreed(&[8]).floor(), None);
-    let forgot_all = Evidence { newest: Newest { reached: 9, number: None }, ..agreed(&[]) };
+    assert_eq!(of_equal_servers(&[8]).floor(), None);
+    let forgot_all = Evidence { newest: Newest { reached: 9, number: None }, ..of_equal_servers(&[]) };
     assert_eq!(forgot_all.floor(), None);
-    let forgot_newest = Evidence { newest: Newest { reached: 9, number: None }, ..agreed(&[5]) };
+    let forgot_newest = Evidence { newest: Newest { reached: 9, number: None }, ..of_equal_servers(&[5]) };
     assert_eq!(forgot_newest.floor(), None, "the one that names the newest, and the one that was read is behind");
 }
 
 #[test]
 fn answer_that_broke_off_is_not_believed() {
-    assert_eq!(Evidence { is_whole: false, ..agreed(&[5, 8]) }.floor(), None);
+    assert_eq!(Evidence { is_whole: false, ..of_equal_servers(&[5, 8]) }.floor(), None);
 }
 
 /// A channel that is published to while it is read loses messages behind the place that the reading has come to.
@@ -170,7 +170,8 @@ fn answer_that_broke_off_is_not_believed() {
 fn what_the_limit_drops_while_it_is_read_is_not_taken_for_complete() {
     // 5 was read, then 6 and 7 came and pushed 5 and 6 out, so 6 was never read.
     let read = [5, 7, 8, 9];
-    let evidence = Evidence { kept: 3, leader: Leader { oldest: Some(7), is_full: true, ..LEADER }, ..agreed(&read) };
+    let evidence =
+        Evidence { kept: 3, leader: Leader { oldest: Some(7), is_full: true, ..LEADER }, ..of_equal_servers(&read) };
     assert_eq!(evidence.floor(), Some(6));
 }
 
@@ -178,7 +179,11 @@ fn what_the_limit_drops_while_it_is_read_is_not_taken_for_complete() {
 #[test]
 fn what_the_leader_may_have_dropped_for_its_limit_is_not_taken_for_complete() {
     let full = Leader { is_full: true, oldest_of_all: Some(5), ..LEADER };
-    assert_eq!(Evidence { kept: 3, leader: full, ..agreed(&[5, 8]) }.floor(), Some(4));
+    assert_eq!(Evidence { kept: 3, leader: full, ..of_equal_servers(&[5, 8]) }.floor(), Some(4));
     let older = Leader { oldest_of_all: Some(2), ..full };
-    assert_eq!(Evidence { kept: 3, leader: older, ..agreed(&[5, 8]) }.floor(), Some(3), "it has what is before, too");
+    assert_eq!(
+        Evidence { kept: 3, leader: older, ..of_equal_servers(&[5, 8]) }.floor(),
+        Some(3),
+        "it has what is before, too"
+    );
 }
