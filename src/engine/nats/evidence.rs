@@ -1,16 +1,16 @@
 //! Evidence: what servers have answered about one channel of a log, and what that proves together.
 //!
-//! Any server that has a copy answers reads. One may lag behind, one that is cut off may take itself for the leader, and
-//! each drops what is old when its own clock says so. So an answer proves only what its server has, and answers of
+//! Any server that has a copy answers reads. One may lag behind, one that is cut off may take itself for the leader,
+//! and each drops what is old when its own clock says so. So an answer proves only what its server has, and answers of
 //! several servers prove something where they leave no room for a message that none of them gave:
 //!
 //! - One server says how far its copy is, and which message of the channel is the newest in it, in *one* answer. If it
 //!   is far enough, who has that message has all that come before it.
 //! - What was read ended because there was no more. Then it has the newest messages of the channel, and what its limit
 //!   dropped, even while it was read, comes before as many as the log keeps.
-//! - The leader is asked *afterwards*. What the server that was read has dropped earlier than others shows in the oldest
-//!   message that the leader has, what all have dropped in the beginning of the log, or in that the leader has as many
-//!   of the channel as it keeps.
+//! - The leader is asked *afterwards*. What the server that was read has dropped earlier than others shows in the
+//!   oldest message that the leader has, what all have dropped in the beginning of the log, or in that the leader
+//!   has as many of the channel as it keeps.
 
 /// What one server says of the newest message of a channel.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
