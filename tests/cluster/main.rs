@@ -11,6 +11,7 @@ mod server;
 
 mod administrator;
 mod checker;
+mod clocks;
 mod fail_over;
 mod hubs;
 mod log;
@@ -22,4 +23,5 @@ mod order;
 mod publisher;
 mod scene;
 mod start;
+mod storage;
 mod subscriber;

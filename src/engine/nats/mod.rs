@@ -23,10 +23,12 @@ pub mod publisher;
 pub mod refused;
 
 pub mod backfill;
+pub mod evidence;
 pub mod follower;
 pub mod interest;
 pub mod log;
 pub mod logs;
+pub mod unfollowed;
 
 pub use backfill::NotFollowed;
 

@@ -1,0 +1,22 @@
+//! Why a partition is not followed, for now.
+
+use super::link::RequestError;
+use super::stream::StreamError;
+use thiserror::Error;
+
+/// Why a partition is not followed any further, for now.
+#[derive(Debug, Error)]
+pub enum FollowError {
+    /// JetStream does not answer.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// NATS does not answer.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// The stream was made anew.
+    #[error("the stream was made anew")]
+    Renewed,
+    /// Its stream was not made for this service.
+    #[error("the stream has no epoch; run throng cluster check")]
+    NoEpoch,
+}
