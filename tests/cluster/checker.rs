@@ -18,6 +18,10 @@ pub(crate) enum Seen {
     Recovered { offset: u64, body: String },
     /// A line without a number, of the chat protocol.
     Line { body: String },
+    /// A connection has ended whose client cannot say where it was: what comes until the next one is not for it.
+    Away,
+    /// The next one has begun.
+    Here,
     /// It was told that it has missed something, and says with the next start where it goes on.
     Gap,
 }
@@ -37,6 +41,16 @@ pub(crate) struct Record {
     pub(crate) acknowledged: Vec<Acknowledged>,
     /// Channel and what was seen, for each subscriber.
     pub(crate) subscribers: Vec<(String, Vec<Seen>)>,
+}
+
+impl Seen {
+    pub(crate) fn is_publication(&self) -> bool {
+        matches!(self, Self::Publication { .. } | Self::Recovered { .. } | Self::Line { .. })
+    }
+
+    pub(crate) fn is_about_connection(&self) -> bool {
+        matches!(self, Self::Away | Self::Here)
+    }
 }
 
 /// The judgement.
@@ -98,7 +112,7 @@ impl Record {
                     Seen::Publication { offset, body } | Seen::Recovered { offset, body } => {
                         note(channel, &current, *offset, body);
                     }
-                    Seen::Line { .. } | Seen::Gap => {}
+                    Seen::Line { .. } | Seen::Gap | Seen::Away | Seen::Here => {}
                 }
             }
         }
@@ -106,12 +120,12 @@ impl Record {
     }
 
     /// Finds what was acknowledged and is nowhere in the order of its channel. That may be only where every subscriber
-    /// was told of a gap.
+    /// was told of a gap, or away.
     fn find_unseen(&self, places: &HashMap<(String, String), (String, u64)>, verdict: &mut Verdict) {
         let has_witness: HashSet<&str> = self
             .subscribers
             .iter()
-            .filter(|(_, seen)| !seen.iter().any(|one| matches!(one, Seen::Gap)))
+            .filter(|(_, seen)| !seen.iter().any(|one| matches!(one, Seen::Gap | Seen::Away)))
             .map(|(channel, _)| channel.as_str())
             .collect();
         for Acknowledged { channel, body, .. } in &self.acknowledged {
@@ -146,6 +160,10 @@ struct Walk<'a> {
     verdict: &'a mut Verdict,
     /// Epoch and offset of what it has; `None` before a start.
     at: Option<(String, u64)>,
+    /// It was away, and got no line since then.
+    was_away: bool,
+    /// Lines that it alone has seen.
+    alone: HashSet<&'a str>,
 }
 
 impl<'a> Walk<'a> {
@@ -156,17 +174,19 @@ impl<'a> Walk<'a> {
         places: &'a HashMap<(String, String), (String, u64)>,
         verdict: &'a mut Verdict,
     ) -> Self {
-        Self { who, channel, orders, places, verdict, at: None }
+        Self { who, channel, orders, places, verdict, at: None, was_away: false, alone: HashSet::new() }
     }
 
-    fn run(mut self, seen: &[Seen]) {
+    fn run(mut self, seen: &'a [Seen]) {
         for one in seen {
             match one {
                 Seen::Start { epoch, offset } => self.start(epoch, *offset),
                 Seen::Gap => {
                     self.verdict.gaps += 1;
-                    self.at = None;
+                    (self.at, self.was_away) = (None, false);
                 }
+                Seen::Away => self.was_away = true,
+                Seen::Here => {}
                 Seen::Publication { offset, body } => {
                     self.verdict.delivered += 1;
                     self.step(*offset, body);
@@ -182,7 +202,9 @@ impl<'a> Walk<'a> {
             }
         }
         // What it has not got by now does not come.
-        self.miss_until(None);
+        if !self.was_away {
+            self.miss_until(None);
+        }
     }
 
     /// A start that follows another without a gap has to go on where it was.
@@ -219,12 +241,18 @@ impl<'a> Walk<'a> {
         self.at = Some((epoch, offset));
     }
 
-    /// A line says no offset: its body does. The first one of a subscriber that has no start is its start.
-    fn line(&mut self, body: &str) {
+    /// A line says no offset: its body does. The first one of a subscriber that has no start, or was away, is its
+    /// start.
+    fn line(&mut self, body: &'a str) {
         let Some((epoch, offset)) = self.places.get(&(self.channel.to_owned(), body.to_owned())).cloned() else {
+            if !self.alone.insert(body) {
+                self.verdict.duplicated.push(format!("{}: {body}, which nobody else saw, came twice", self.who));
+            }
             return;
         };
+        let was_away = std::mem::take(&mut self.was_away);
         match &self.at {
+            Some((known, at)) if was_away && (*known != epoch || *at < offset) => self.at = Some((epoch, offset)),
             Some((known, _)) if *known == epoch => self.step(offset, body),
             Some((known, at)) => {
                 let text = format!("{}: from {known}:{at} to {epoch}:{offset} without being told", self.who);
@@ -363,6 +391,22 @@ mod tests {
         moved.extend(OFFSETS.map(publication));
         moved.push(Seen::Start { epoch: "f".to_owned(), offset: 0 });
         assert_eq!(faults(&judge(&[&moved]))[0], 1);
+    }
+
+    #[test]
+    fn who_is_away_misses_only_what_came_meanwhile() {
+        let others: Vec<_> = [start(0)].into_iter().chain(OFFSETS.map(publication)).collect();
+        let judge = |lines: &[Seen]| faults(&judge(&[&others, lines]));
+        let unseen = Seen::Line { body: "unseen".to_owned() };
+        assert_eq!(judge(&[line(2), line(3), Seen::Away, Seen::Here, line(8), line(12)]), [0; 4]);
+        assert_eq!(judge(&[line(2), unseen.clone(), Seen::Away, Seen::Here]), [0; 4]);
+        // A hole between two lines of one connection, or at its end, is one.
+        assert_eq!(judge(&[line(2), Seen::Away, Seen::Here, line(3), line(8), line(12)]), [1, 0, 0, 0]);
+        assert_eq!(judge(&[line(2), Seen::Away, Seen::Here, line(3)]), [3, 0, 0, 0]);
+        // Twice, and backwards, which is a line that came twice too.
+        assert_eq!(judge(&[line(2), line(3), Seen::Away, Seen::Here, line(3), line(7), line(8), line(12)])[1], 1);
+        assert_eq!(judge(&[line(2), line(7), Seen::Away, Seen::Here, line(3), line(8), line(12)])[1..3], [1, 0]);
+        assert_eq!(judge(&[unseen.clone(), unseen, Seen::Away]), [0, 1, 0, 0]);
     }
 
     #[test]

@@ -9,18 +9,20 @@ use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Output;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
-use tokio::task::JoinHandle;
 
 /// The key of backends and of operators.
 pub(crate) const KEY: &str = "the-key-of-the-cluster";
 
-/// What every hub here has: a namespace whose subscribers can recover, and limits that do not count one address.
+/// What every hub here has: namespaces whose subscribers can recover, and limits that do not count one address. A
+/// balancer has to see that a hub drains before that closes its first connection.
 const COMMON: &str = r#"
 [api]
 api_keys = ["the-key-of-the-cluster"]
 [access]
+trusted_proxies = ["127.0.0.1"]
 metrics = "public"
 admin_keys = ["the-key-of-the-cluster"]
 [admission]
@@ -31,13 +33,16 @@ handshake_rate_max = 1000000
 message_rate_max = 100000
 ping_interval = "10s"
 [stopping]
-lb_grace = "1s"
+lb_grace = "3s"
 drain_time = "2s"
 [default_namespace]
 history_size = 1000
 history_ttl = "1h"
 recovery = true
 presence = true
+[[namespace]]
+name = "skip"
+slow_consumer = "skip"
 "#;
 
 pub(crate) struct Hubs {
@@ -50,8 +55,8 @@ pub(crate) struct Hub {
     config: PathBuf,
     place: Place,
     process: Option<Process>,
-    /// Collects the log, so that it never blocks the hub.
-    log: Option<JoinHandle<Vec<String>>>,
+    /// What was logged, which is read all the time, so that it never blocks the hub.
+    log: Arc<Mutex<Vec<String>>>,
 }
 
 impl Hubs {
@@ -82,7 +87,7 @@ impl Hubs {
                 nats.urls()
             );
             std::fs::write(&config, text).unwrap();
-            Hub { addr, config, place: place.clone(), process: None, log: None }
+            Hub { addr, config, place: place.clone(), process: None, log: Arc::default() }
         };
         Self { hubs: places.iter().enumerate().map(hub).collect(), _folder: folder }
     }
@@ -103,7 +108,7 @@ impl Hub {
         let mut command = self.place.command(throng(&["--config", self.config.to_str().unwrap()]));
         let (process, log) = Process::spawn_logging(&mut command).await;
         self.process = Some(process);
-        self.log = Some(tokio::spawn(collect(log)));
+        tokio::spawn(collect(log, Arc::clone(&self.log)));
     }
 
     /// Waits until a balancer would send it clients.
@@ -120,12 +125,17 @@ impl Hub {
         self.process.as_ref().expect("it runs").signal(signal);
     }
 
-    /// Ends it with a signal, and returns its log.
-    pub(crate) async fn end(&mut self, signal: Signal) -> Vec<String> {
+    /// Ends it with a signal.
+    pub(crate) async fn end(&mut self, signal: Signal) {
         let process = self.process.take().expect("it runs");
         process.signal(signal);
         process.ended().await;
-        within(self.log.take().expect("it ran")).await.unwrap()
+    }
+
+    /// Returns what it has logged that an operator should see.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let log = self.log.lock().unwrap();
+        log.iter().filter(|line| line.contains("WARN") || line.contains("ERROR")).cloned().collect()
     }
 
     /// Calls a method of the API, which has to succeed.
@@ -162,10 +172,8 @@ impl Hub {
     }
 }
 
-async fn collect(mut log: Log) -> Vec<String> {
-    let mut lines = Vec::new();
+async fn collect(mut log: Log, lines: Arc<Mutex<Vec<String>>>) {
     while let Ok(Some(line)) = log.next_line().await {
-        lines.push(line);
+        lines.lock().unwrap().push(line);
     }
-    lines
 }

@@ -2,6 +2,7 @@
 
 use crate::administrator::stream;
 use crate::scene::Scene;
+use crate::subscriber::Kind;
 use rustix::process::Signal;
 use serde_json::json;
 use std::time::Duration;
@@ -14,7 +15,7 @@ async fn what_a_hub_is_too_slow_for_is_fetched() {
     let mut scene = Scene::start(1, 2, 2, "follow_capacity = 16").await;
     for channel in scene.channels.clone() {
         for _ in 0..100 {
-            scene.subscribe(0, &channel).await;
+            scene.subscribe(Kind::Sdk, 0, &channel).await;
         }
     }
     scene.publish(&[1; 20], 1000.0);
@@ -48,6 +49,7 @@ async fn hub_that_stands_still_catches_up() {
 #[ignore = "takes half a minute: tests/faults"]
 async fn stream_that_is_deleted_and_made_anew_is_a_gap_that_everybody_is_told_of() {
     let mut scene = Scene::start(1, 2, 4, "").await;
+    scene.add_channels("skip:", 2).await;
     scene.publish(&[0, 1], 50.0);
     sleep(Duration::from_secs(2)).await;
     let administrator = scene.administrator().await;
@@ -111,6 +113,7 @@ async fn administrator_cannot_purge_a_stream_by_mistake() {
 #[ignore = "takes half a minute: tests/faults"]
 async fn streams_that_all_servers_have_forgotten_are_a_gap_that_everybody_is_told_of() {
     let mut scene = Scene::start(3, 2, 4, "").await;
+    scene.add_channels("skip:", 2).await;
     scene.publish(&[0, 1], 50.0);
     sleep(Duration::from_secs(2)).await;
     for server in &mut scene.nats.servers {

@@ -10,6 +10,7 @@
 mod server;
 
 mod administrator;
+mod chat;
 mod checker;
 mod clocks;
 mod fail_over;
@@ -22,6 +23,7 @@ mod network;
 mod order;
 mod publisher;
 mod scene;
+mod sdk;
 mod start;
 mod storage;
 mod subscriber;

@@ -9,12 +9,8 @@ use tokio::time::sleep;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_of_a_killed_hub_recover_on_another_exactly_what_they_missed() {
-    let mut scene = Scene::start(1, 3, 4, "").await;
-    for channel in scene.channels.clone() {
-        for _ in 0..10 {
-            scene.subscribe(0, &channel).await;
-        }
-    }
+    let mut scene = Scene::start_behind_haproxy(1, 4).await;
+    scene.add_subscribers(40).await;
     scene.publish(&[1, 2], 100.0);
     sleep(Duration::from_secs(1)).await;
     scene.hubs.hubs[0].end(Signal::KILL).await;
@@ -25,7 +21,7 @@ async fn clients_of_a_killed_hub_recover_on_another_exactly_what_they_missed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rolling_restart_of_the_hubs_loses_nothing() {
-    let mut scene = Scene::start(1, 3, 4, "").await;
+    let mut scene = Scene::start_behind_haproxy(1, 4).await;
     scene.publish(&[0, 1, 2], 50.0);
     scene.restart_hubs(Duration::from_secs(1)).await;
     scene.judge_without_gaps().await;

@@ -5,9 +5,10 @@ use crate::checker::{Acknowledged, Record, Seen, Verdict};
 use crate::hubs::Hubs;
 use crate::nats::Nats;
 use crate::publisher::{Published, Publisher, publish};
+use crate::server::balancer::{self, Balancer};
 use crate::server::place::Place;
 use crate::server::within;
-use crate::subscriber::Subscriber;
+use crate::subscriber::{Kind, Subscriber};
 use rustix::process::Signal;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -15,6 +16,8 @@ use std::time::{Duration, Instant};
 pub(crate) struct Scene {
     pub(crate) nats: Nats,
     pub(crate) hubs: Hubs,
+    /// What subscribers connect to, if not to the hubs themselves.
+    balancer: Option<Balancer>,
     /// Those of the servers first.
     pub(crate) places: Vec<Place>,
     pub(crate) channels: Vec<String>,
@@ -31,23 +34,37 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// Starts servers and hubs, with more settings of `[cluster]`, and one subscriber of each channel on each hub.
+    /// Starts servers and hubs, with more settings of `[cluster]`, and subscribers of each channel.
     pub(crate) async fn start(servers: usize, hubs: usize, channels: usize, cluster: &str) -> Self {
         Self::start_at(&vec![Place::here(); servers], &vec![Place::here(); hubs], channels, cluster).await
     }
 
     /// Starts a server and a hub in each of these places.
     pub(crate) async fn start_at(servers: &[Place], hubs: &[Place], channels: usize, cluster: &str) -> Self {
+        let mut scene = Self::without_subscribers(servers, hubs, cluster).await;
+        scene.add_channels("", channels).await;
+        scene
+    }
+
+    /// Starts servers, and three hubs behind HAProxy: subscribers connect to its one address.
+    pub(crate) async fn start_behind_haproxy(servers: usize, channels: usize) -> Self {
+        let mut scene = Self::without_subscribers(&vec![Place::here(); servers], &vec![Place::here(); 3], "").await;
+        scene.balancer = Some(Balancer::start(balancer::Kind::ClusterHaProxy, scene.hubs.addrs()).await);
+        scene.add_channels("", channels).await;
+        scene
+    }
+
+    async fn without_subscribers(servers: &[Place], hubs: &[Place], cluster: &str) -> Self {
         let places = [servers, hubs].concat();
         let nats = Nats::start_at(servers).await;
         let cluster = format!("prefix = \"{PREFIX}\"\npartitions = {PARTITIONS}\n{cluster}");
         let hubs = Hubs::start(hubs, &nats, &cluster).await;
-        let channels: Vec<_> = (0..channels).map(|number| format!("c{number}")).collect();
-        let mut scene = Self {
+        Self {
             nats,
             hubs,
+            balancer: None,
             places,
-            channels,
+            channels: Vec::new(),
             subscribers: Vec::new(),
             publishers: Vec::new(),
             publishers_started: 0,
@@ -55,19 +72,38 @@ impl Scene {
             refused: 0,
             settled: 0,
             longest_pause: Duration::ZERO,
-        };
-        for channel in scene.channels.clone() {
-            for hub in 0..scene.hubs.hubs.len() {
-                scene.subscribe(hub, &channel).await;
-            }
         }
-        scene
     }
 
-    /// Adds a subscriber that begins at a hub, and goes to the next one when its connection ends.
-    pub(crate) async fn subscribe(&mut self, hub: usize, channel: &str) {
-        let addrs = self.from(hub);
-        self.subscribers.push(Subscriber::start(&addrs, channel).await);
+    /// Adds channels, of a namespace: each has an SDK client on each hub, and both kinds of chat clients somewhere.
+    pub(crate) async fn add_channels(&mut self, namespace: &str, count: usize) {
+        let hubs = self.hubs.hubs.len();
+        for number in 0..count {
+            let channel = format!("{namespace}c{number}");
+            for hub in 0..hubs {
+                self.subscribe(Kind::Sdk, hub, &channel).await;
+            }
+            self.subscribe(Kind::Numbered, number % hubs, &channel).await;
+            self.subscribe(Kind::Plain, (number + 1) % hubs, &channel).await;
+            self.channels.push(channel);
+        }
+    }
+
+    /// Adds a subscriber that begins at a hub, and goes to the next one when its connection ends. A balancer decides
+    /// that by itself.
+    pub(crate) async fn subscribe(&mut self, kind: Kind, hub: usize, channel: &str) {
+        let addrs = self.balancer.as_ref().map_or_else(|| self.from(hub), |balancer| vec![balancer.addr]);
+        self.subscribers.push(Subscriber::start(kind, addrs, channel).await);
+    }
+
+    /// Adds this many subscribers, spread over the channels and hubs. A quarter each are chat clients with and without
+    /// numbers.
+    pub(crate) async fn add_subscribers(&mut self, count: usize) {
+        let (channels, hubs) = (self.channels.clone(), self.hubs.hubs.len());
+        for number in 0..count {
+            let kind = [Kind::Sdk, Kind::Numbered, Kind::Sdk, Kind::Plain][number / channels.len() % 4];
+            self.subscribe(kind, number % hubs, &channels[number % channels.len()]).await;
+        }
     }
 
     /// Returns the hubs in turn, from one of them on.
@@ -118,6 +154,9 @@ impl Scene {
     /// Waits until every subscriber has everything: publishes one more to each channel, which comes last.
     pub(crate) async fn settle(&mut self) {
         self.quieten().await;
+        for subscriber in &mut self.subscribers {
+            subscriber.listens().await;
+        }
         self.settled += 1;
         let end = format!("end {}", self.settled);
         for (index, channel) in self.channels.clone().iter().enumerate() {
@@ -138,28 +177,34 @@ impl Scene {
         let began = Instant::now();
         for subscriber in &mut self.subscribers {
             let wanted = stored.get(subscriber.channel()).copied().unwrap_or(0);
-            let count = |seen: &[Seen]| {
-                seen.iter().filter(|one| matches!(one, Seen::Publication { .. } | Seen::Recovered { .. })).count()
-            };
+            let count = |seen: &[Seen]| seen.iter().filter(|one| one.is_publication()).count();
             subscriber.until(|seen| count(seen) >= wanted).await;
         }
         began.elapsed()
     }
 
     /// Waits until every subscriber has everything, ends all, and judges.
-    pub(crate) async fn judge(mut self) -> Verdict {
+    pub(crate) async fn judge(self) -> Verdict {
+        self.judge_with_warnings().await.0
+    }
+
+    /// Judges, and returns what the hubs have logged too, for people who read why a test has failed.
+    async fn judge_with_warnings(mut self) -> (Verdict, String) {
         self.settle().await;
+        let warnings: Vec<_> =
+            self.hubs.hubs.iter().map(|hub| format!("{}:\n{}", hub.addr, hub.warnings().join("\n"))).collect();
         let subscribers = self.subscribers.into_iter().map(Subscriber::stop).collect();
         let verdict = Record { acknowledged: self.acknowledged, subscribers }.judge();
-        println!("{verdict}; refused {}, longest pause {:?}", self.refused, self.longest_pause);
-        verdict
+        // tests/faults makes its table of these lines.
+        let (refused, pause) = (self.refused, self.longest_pause.as_secs_f64());
+        println!("\nrefused {refused}, longest pause {pause:.2} s, {verdict}");
+        (verdict, warnings.join("\n"))
     }
 
     /// Judges as [`Scene::judge`] does: nobody may have been told of a gap either.
     pub(crate) async fn judge_without_gaps(self) -> Verdict {
-        let verdict = self.judge().await;
-        verdict.check();
-        assert_eq!(verdict.gaps, 0, "{verdict}");
+        let (verdict, warnings) = self.judge_with_warnings().await;
+        assert!(verdict.is_clean() && verdict.gaps == 0, "{verdict}\n{warnings}");
         verdict
     }
 

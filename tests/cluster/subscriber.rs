@@ -1,9 +1,11 @@
-//! A subscriber of one channel that behaves as an SDK does: it connects again, and recovers.
+//! A subscriber of one channel in a task of its own: it connects, and connects again when that ends, until it is
+//! stopped. What it speaks is in `sdk.rs` and `chat.rs`.
 
+use crate::chat::Chat;
 use crate::checker::Seen;
+use crate::sdk::Sdk;
 use crate::server::within;
-use futures_util::{SinkExt, StreamExt};
-use serde_json::{Value, json};
+use futures_util::SinkExt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -13,57 +15,68 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
-/// A connection that says nothing for so long is taken for dead: longer than an SDK waits for a ping.
-const SILENCE_MAX: Duration = Duration::from_secs(40);
+/// A connection that says nothing for so long is taken for dead: longer than a client waits for a ping.
+pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(40);
 
 /// Between two attempts to connect.
-const RETRY: Duration = Duration::from_millis(100);
+pub(crate) const RETRY: Duration = Duration::from_millis(100);
 
-type Socket = WebSocketStream<TcpStream>;
+pub(crate) type Socket = WebSocketStream<TcpStream>;
 
-/// A subscriber in a task of its own.
+/// What a subscriber speaks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    /// The Centrifuge protocol, as an SDK does: it recovers.
+    Sdk,
+    /// Lines with numbers, of `/ws`: it recovers with `?since=`.
+    Numbered,
+    /// Lines, of `/ws`: what is published between two of its connections is not for it.
+    Plain,
+}
+
 pub(crate) struct Subscriber {
-    channel: String,
-    seen: Arc<Mutex<Vec<Seen>>>,
-    /// What happened on its way, for people who read why a test has failed.
-    way: Arc<Mutex<Vec<String>>>,
+    kind: Kind,
+    notes: Arc<Notes>,
     changes: watch::Receiver<()>,
     task: JoinHandle<()>,
 }
 
-/// The state of the task.
-struct Client {
-    addrs: Vec<SocketAddr>,
-    /// Where it connects next.
-    next: usize,
-    channel: String,
-    /// Where it stands.
-    position: Option<(String, u64)>,
-    seen: Arc<Mutex<Vec<Seen>>>,
+/// What a subscriber has seen so far.
+pub(crate) struct Notes {
+    pub(crate) channel: String,
+    seen: Mutex<Vec<Seen>>,
     began: Instant,
-    way: Arc<Mutex<Vec<String>>>,
+    /// What happened on its way, for people who read why a test has failed.
+    way: Mutex<Vec<String>>,
     changed: watch::Sender<()>,
+}
+
+impl Notes {
+    pub(crate) fn note(&self, seen: Seen) {
+        self.seen.lock().unwrap().push(seen);
+        self.changed.send_replace(());
+    }
+
+    pub(crate) fn tell(&self, what: &str) {
+        self.way.lock().unwrap().push(format!("  {:?} {what}", self.began.elapsed()));
+    }
 }
 
 impl Subscriber {
     /// Subscribes at the first address; a connection that ends is followed by one to the next address.
-    pub(crate) async fn start(addrs: &[SocketAddr], channel: &str) -> Self {
+    pub(crate) async fn start(kind: Kind, addrs: Vec<SocketAddr>, channel: &str) -> Self {
         let (changed, changes) = watch::channel(());
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let way = Arc::new(Mutex::new(Vec::new()));
-        let client = Client {
-            addrs: addrs.to_vec(),
-            next: 0,
+        let notes = Arc::new(Notes {
             channel: channel.to_owned(),
-            position: None,
-            seen: Arc::clone(&seen),
+            seen: Mutex::default(),
             began: Instant::now(),
-            way: Arc::clone(&way),
+            way: Mutex::default(),
             changed,
-        };
-        let task = tokio::spawn(client.run());
-        let mut subscriber = Self { channel: channel.to_owned(), seen, way, changes, task };
+        });
+        let task = tokio::spawn(run(kind, addrs, Arc::clone(&notes)));
+        let mut subscriber = Self { kind, notes, changes, task };
         subscriber.until(|seen| !seen.is_empty()).await;
         subscriber
     }
@@ -71,17 +84,18 @@ impl Subscriber {
     /// Waits until it has seen what `is_enough` wants.
     pub(crate) async fn until(&mut self, is_enough: impl Fn(&[Seen]) -> bool) {
         let wait = async {
-            while !is_enough(&self.seen.lock().unwrap()) {
+            while !is_enough(&self.notes.seen.lock().unwrap()) {
                 self.changes.changed().await.unwrap();
             }
         };
         if timeout(Duration::from_secs(120), wait).await.is_err() {
-            let seen = self.seen.lock().unwrap();
+            let seen = self.notes.seen.lock().unwrap();
             let last = &seen[seen.len().saturating_sub(3)..];
-            let way = self.way.lock().unwrap();
+            let way = self.notes.way.lock().unwrap();
             panic!(
-                "{}: still waiting after {} events, the last of them {last:?}; its way:\n{}",
-                self.channel,
+                "{:?} of {}: still waiting after {} events, the last of them {last:?}; its way:\n{}",
+                self.kind,
+                self.notes.channel,
                 seen.len(),
                 way.join("\n")
             );
@@ -94,135 +108,63 @@ impl Subscriber {
         self.until(|seen| {
             seen.iter().rev().any(|one| match one {
                 Seen::Publication { body, .. } | Seen::Recovered { body, .. } | Seen::Line { body } => body == wanted,
-                Seen::Start { .. } | Seen::Gap => false,
+                Seen::Start { .. } | Seen::Gap | Seen::Away | Seen::Here => false,
             })
         })
         .await;
     }
 
+    /// Waits until it gets what is published from now on, if nothing else would bring that to it later.
+    pub(crate) async fn listens(&mut self) {
+        self.until(|seen| !matches!(seen.iter().rev().find(|one| one.is_about_connection()), Some(Seen::Away))).await;
+    }
+
     pub(crate) fn channel(&self) -> &str {
-        &self.channel
+        &self.notes.channel
     }
 
     pub(crate) fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().unwrap().clone()
+        self.notes.seen.lock().unwrap().clone()
     }
 
     /// Ends it, and returns what it saw.
     pub(crate) fn stop(self) -> (String, Vec<Seen>) {
         self.task.abort();
-        let seen = std::mem::take(&mut *self.seen.lock().unwrap());
-        (self.channel, seen)
+        let seen = std::mem::take(&mut *self.notes.seen.lock().unwrap());
+        (self.notes.channel.clone(), seen)
     }
 }
 
-impl Client {
-    async fn run(mut self) {
-        loop {
-            // However it ends, the next connection says where it was.
-            let _ = self.connection().await;
-            self.tell("ended");
-            self.next += 1;
-            sleep(RETRY).await;
-        }
-    }
+/// One of the two protocols.
+enum Client {
+    Sdk(Sdk),
+    Chat(Chat),
+}
 
-    fn tell(&self, what: &str) {
-        let addr = self.addrs[self.next % self.addrs.len()];
-        self.way.lock().unwrap().push(format!("  {:?} {addr} {what}", self.began.elapsed()));
-    }
-
-    async fn connection(&mut self) -> Option<()> {
-        let addr = self.addrs[self.next % self.addrs.len()];
-        let stream = timeout(Duration::from_secs(5), TcpStream::connect(addr)).await.ok()?.ok()?;
-        let url = "ws://throng.test/connection/websocket";
-        let handshake = tokio_tungstenite::client_async(url, stream);
-        let (mut socket, _) = timeout(Duration::from_secs(10), handshake).await.ok()?.ok()?;
-        send(&mut socket, &json!({ "id": 1, "connect": {} })).await?;
-        loop {
-            let text = match timeout(SILENCE_MAX, socket.next()).await.ok()??.ok()? {
-                Message::Text(text) => text,
-                Message::Close(_) => return None,
-                _ => continue,
-            };
-            for line in text.split('\n') {
-                let object: Value = serde_json::from_str(line).unwrap();
-                self.handle(&mut socket, object).await?;
-            }
-        }
-    }
-
-    async fn handle(&mut self, socket: &mut Socket, object: Value) -> Option<()> {
-        if object == json!({}) {
-            return send(socket, &object).await;
-        }
-        if object["push"]["pub"].is_null() && object["subscribe"].is_null() {
-            self.tell(&object.to_string());
-        }
-        if object["connect"].is_object() {
-            return self.subscribe(socket).await;
-        }
-        if object["error"].is_object() {
-            sleep(RETRY).await;
-            return self.subscribe(socket).await;
-        }
-        if object["subscribe"].is_object() {
-            self.subscribed(&object["subscribe"]);
-        }
-        let push = &object["push"];
-        if push["pub"].is_object() {
-            self.publication(&push["pub"], false);
-        }
-        if push["unsubscribe"].is_object() {
-            return self.subscribe(socket).await;
-        }
-        Some(())
-    }
-
-    async fn subscribe(&self, socket: &mut Socket) -> Option<()> {
-        let mut request = json!({ "channel": self.channel, "recoverable": true, "positioned": true });
-        if let Some((epoch, offset)) = &self.position {
-            request["recover"] = true.into();
-            request["epoch"] = epoch.as_str().into();
-            request["offset"] = (*offset).into();
-        }
-        send(socket, &json!({ "id": 2, "subscribe": request })).await
-    }
-
-    fn subscribed(&mut self, result: &Value) {
-        let is_return = self.position.is_some();
-        if is_return && result["recovered"] != json!(true) {
-            self.tell(&format!("gap after {:?}: {result}", self.position));
-            self.note(Seen::Gap);
-        } else {
-            for publication in result["publications"].as_array().into_iter().flatten() {
-                self.publication(publication, true);
-            }
-        }
-        let epoch = result["epoch"].as_str().unwrap_or_default().to_owned();
-        // That of what it had before, if it gets what it missed.
-        let offset = result["offset"].as_u64().unwrap_or_default();
-        let offset = self.position.take().filter(|(known, _)| *known == epoch).map_or(offset, |(_, at)| at.max(offset));
-        self.position = Some((epoch.clone(), offset));
-        self.note(Seen::Start { epoch, offset });
-    }
-
-    fn publication(&mut self, publication: &Value, is_recovered: bool) {
-        let offset = publication["offset"].as_u64().unwrap_or_default();
-        let data = &publication["data"];
-        let body = data.as_str().map_or_else(|| data.to_string(), str::to_owned);
-        if let Some((_, at)) = &mut self.position {
-            *at = offset;
-        }
-        self.note(if is_recovered { Seen::Recovered { offset, body } } else { Seen::Publication { offset, body } });
-    }
-
-    fn note(&self, seen: Seen) {
-        self.seen.lock().unwrap().push(seen);
-        self.changed.send_replace(());
+async fn run(kind: Kind, addrs: Vec<SocketAddr>, notes: Arc<Notes>) {
+    let mut client = match kind {
+        Kind::Sdk => Client::Sdk(Sdk::new(Arc::clone(&notes))),
+        Kind::Numbered | Kind::Plain => Client::Chat(Chat::new(kind == Kind::Numbered, Arc::clone(&notes))),
+    };
+    for addr in addrs.iter().cycle() {
+        // However it ends, the next connection says where it was.
+        let _ = match &mut client {
+            Client::Sdk(client) => client.connection(*addr).await,
+            Client::Chat(client) => client.connection(*addr).await,
+        };
+        notes.tell(&format!("{addr} ended"));
+        sleep(RETRY).await;
     }
 }
 
-async fn send(socket: &mut Socket, object: &Value) -> Option<()> {
-    within(socket.send(Message::text(object.to_string()))).await.ok()
+/// Makes a handshake.
+pub(crate) async fn open(addr: SocketAddr, request: impl IntoClientRequest + Unpin) -> Option<Socket> {
+    let stream = timeout(Duration::from_secs(5), TcpStream::connect(addr)).await.ok()?.ok()?;
+    let handshake = tokio_tungstenite::client_async(request, stream);
+    let (socket, _) = timeout(Duration::from_secs(10), handshake).await.ok()?.ok()?;
+    Some(socket)
+}
+
+pub(crate) async fn send(socket: &mut Socket, message: Message) -> Option<()> {
+    within(socket.send(message)).await.ok()
 }

@@ -9,13 +9,13 @@
 //! a channel without publications needs to prove that it had none.
 
 use super::envelope::{self, Entry};
+use super::follow_error::FollowError;
 use super::id::random;
 use super::link::{LinkState, Messages, RequestError};
-use super::log::{self, BATCH_MAX, Clocks, LogMessage, Mark, state_of};
+use super::log::{self, BATCH_MAX, Clocks, LogMessage, Marks, state_of};
 use super::logs::Logs;
-use super::sequence::{Batch, Limits, Live, Need, Sequence, Step};
+use super::sequence::{Batch, Break, Limits, Live, Need, Sequence, Step};
 use super::stream::{self, API_TIMEOUT, StreamError, StreamInfo, StreamState};
-use super::unfollowed::FollowError;
 use crate::hub::{Delivered, Partition, Sink};
 use crate::metrics::{Metrics, Resync};
 use crate::protocol::Epoch;
@@ -52,8 +52,8 @@ struct Follower<S: Sink> {
     stream: String,
     /// What was followed, also before a pause.
     sequence: Option<(Epoch, Sequence<LogMessage>)>,
-    /// A message of the log that was followed.
-    mark: Option<Mark>,
+    /// Messages of the log that was followed.
+    marks: Marks,
     /// Noted last.
     clocks: Clocks,
     heard: Instant,
@@ -82,7 +82,7 @@ pub async fn run<S: Sink>(logs: Arc<Logs<S>>, index: usize) {
         index,
         stream,
         sequence: None,
-        mark: None,
+        marks: Marks::default(),
         clocks: Clocks::default(),
         heard: now,
         beacon: now,
@@ -149,18 +149,21 @@ impl<S: Sink> Follower<S> {
     /// Goes on where it was, or begins near the end of the log.
     async fn begin(&mut self, epoch: Epoch, mut state: StreamState) -> Result<(), FollowError> {
         // A leader that was just elected may not have applied everything yet.
-        for _ in 0..FORKS_MAX {
-            match &mut self.sequence {
-                Some((known, sequence))
-                    if *known == epoch && !self.mark.is_some_and(|mark| mark.contradicts(state)) =>
-                {
-                    match sequence.state(state_of(epoch, state)) {
-                        Ok(()) => return Ok(()),
-                        Err(_) => sleep(RETRY).await,
-                    }
+        let mut looks = 0;
+        while self.sequence.is_some() {
+            match self.compare(epoch, state) {
+                Ok(()) => return Ok(()),
+                Err(FollowError::Behind) if looks < FORKS_MAX => {}
+                Err(FollowError::Behind) if self.would_know_another() => {
+                    self.logs.follow.reconnect().await;
+                    return Err(FollowError::Behind);
                 }
-                _ => break,
+                Err(_) => break,
             }
+            looks += 1;
+            // If the log really ends before what was delivered here, this shows it: one that is cut off stores nothing.
+            self.send_beacon().await;
+            sleep(RETRY).await;
             state = self.info(API_TIMEOUT).await?.state;
         }
         let config = &self.logs.config;
@@ -175,8 +178,8 @@ impl<S: Sink> Follower<S> {
         let logs = Arc::clone(&self.logs);
         let is_again = self.sequence.as_ref().is_some_and(|(known, _)| *known == epoch);
         // Another one under the same name: no position of the one before may be taken for one of this.
-        self.mark = Mark::of(state);
-        let marked = self.mark.filter(|_| is_again).map_or(0, |mark| mark.stored_at);
+        self.marks = Marks::of(state);
+        let marked = self.marks.oldest().filter(|_| is_again).map_or(0, |mark| mark.stored_at);
         let epoch_of_hub = logs.begin_epoch(self.partition(), epoch, marked);
         let channels = logs.hub.renew_epoch(self.partition(), epoch_of_hub, after);
         if !is_first {
@@ -211,11 +214,9 @@ impl<S: Sink> Follower<S> {
             tokio::select! {
                 message = messages.next() => {
                     let message = message.ok_or(RequestError::Closed)?;
-                    if self.mark.is_none() {
-                        self.mark = log::mark(&message);
-                    }
-                    if let Some((number, message)) = log::announced(&message) {
-                        self.take(number, message).await?;
+                    if let Some((number, read)) = log::announced(&message) {
+                        self.marks.announce(number, message);
+                        self.take(number, read).await?;
                     }
                 }
                 _ = ticks.tick() => {
@@ -313,7 +314,7 @@ impl<S: Sink> Follower<S> {
     /// Looks how far the log is, if that can be had; otherwise the next look comes.
     async fn look_again(&mut self, reason: Resync) -> Result<(), FollowError> {
         match self.look(reason).await {
-            Err(FollowError::Renewed) => return Err(FollowError::Renewed),
+            Err(error @ (FollowError::Renewed | FollowError::Behind)) => return Err(error),
             Err(_) => self.set_behind(true),
             Ok(()) => self.is_doubtful = false,
         }
@@ -341,12 +342,26 @@ impl<S: Sink> Follower<S> {
     async fn note_state(&mut self) -> Result<(), FollowError> {
         let StreamInfo { config, state, .. } = self.info(STATE_TIMEOUT).await?;
         let epoch = config.epoch().ok_or(FollowError::NoEpoch)?;
-        if self.mark.is_some_and(|mark| mark.contradicts(state)) {
+        self.compare(epoch, state)?;
+        self.marks.renew(state);
+        Ok(())
+    }
+
+    /// Takes how far the log is, if it is the one that was followed.
+    fn compare(&mut self, epoch: Epoch, state: StreamState) -> Result<(), FollowError> {
+        if self.marks.contradict(state) {
             return Err(FollowError::Renewed);
         }
-        self.mark = Mark::of(state).or(self.mark);
         let Some((_, sequence)) = &mut self.sequence else { return Ok(()) };
-        sequence.state(state_of(epoch, state)).map_err(|_| FollowError::Renewed)
+        sequence.state(state_of(epoch, state)).map_err(|error| match error {
+            Break::OtherEpoch(_) => FollowError::Renewed,
+            Break::Fork { .. } => FollowError::Behind,
+        })
+    }
+
+    /// Returns whether a log that ends before what was delivered here, and goes on, would be known by its marks.
+    fn would_know_another(&self) -> bool {
+        self.sequence.as_ref().is_some_and(|(_, sequence)| self.marks.reach(sequence.applied()))
     }
 
     /// Fetches and delivers until everything that is known of the log was.
@@ -375,6 +390,7 @@ impl<S: Sink> Follower<S> {
         let logs = Arc::clone(&self.logs);
         let batch = (until - from + 1).min(BATCH_MAX);
         let messages = log::fetch(&logs.requests, &self.stream, from, batch, None).await?.messages;
+        self.marks.fetch(messages.last().and_then(|(number, message)| message.mark(*number)));
         Metrics::add(&logs.metrics().process.resync_messages, messages.len() as u64);
         let reached = match messages.last() {
             Some((last, _)) => *last,

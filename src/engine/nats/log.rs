@@ -33,7 +33,7 @@ pub struct LogMessage {
     token: Box<str>,
     /// What it says.
     pub entry: Entry,
-    /// When it was stored by the clock of the servers, in microseconds since 1970; `None` if just now.
+    /// When it was stored by the clock of the servers, in nanoseconds since 1970; `None` if just now.
     stored_at: Option<u64>,
 }
 
@@ -61,13 +61,18 @@ impl LogMessage {
 
     /// Returns the publication with its number, if it is one, as a hub keeps it whose clock says `now`.
     pub fn logged(self, offset: u64, clocks: Clocks, now: u64) -> Option<Logged> {
-        let stored_at = self.stored_at.map_or(now, |stored_at| clocks.here(stored_at));
+        let stored_at = self.stored_at.map_or(now, |stored_at| clocks.here(stored_at / 1000));
         match self.entry {
             Entry::Publication { at, payload } => {
                 Some(Logged { publication: Publication { offset, at, payload }, stored_at })
             }
             Entry::HistoryRemoved | Entry::Other => None,
         }
+    }
+
+    /// Returns its mark, if it was fetched under this number.
+    pub fn mark(&self, number: u64) -> Option<Mark> {
+        self.stored_at.map(|stored_at| Mark { number, stored_at })
     }
 
     fn new(subject: &str, payload: Bytes, stored_at: Option<u64>) -> Self {
@@ -83,12 +88,12 @@ pub fn announced(message: &Message) -> Option<(u64, LogMessage)> {
 }
 
 /// Reads the number of what was announced, and when it was stored.
-pub fn mark(message: &Message) -> Option<Mark> {
+fn mark(message: &Message) -> Option<Mark> {
     let stored_at = stream::nanos(message.header("Nats-Time-Stamp")?);
     Some(Mark { number: number(message, "Nats-Sequence")?, stored_at })
 }
 
-/// A message that a log has, or had. A log whose oldest message has a lower number, and is younger, is another one.
+/// A message that a log has, or had. A log that has one with a lower number, or this, which is younger is another one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Mark {
     /// Its number.
@@ -99,13 +104,67 @@ pub struct Mark {
 
 impl Mark {
     /// Returns the oldest message of a log; `None` if it is empty.
-    pub fn of(state: StreamState) -> Option<Self> {
+    pub fn oldest(state: StreamState) -> Option<Self> {
         (state.messages > 0).then_some(Self { number: state.first_seq, stored_at: state.first_ts })
     }
 
-    /// Returns whether a log that begins like this is not the one that this message is of.
+    /// Returns whether a log that begins and ends like this is not the one that this message is of. One that only ends
+    /// before the message may be: as a server knows it that is behind.
     pub fn contradicts(self, state: StreamState) -> bool {
-        Self::of(state).is_some_and(|oldest| oldest.number <= self.number && oldest.stored_at > self.stored_at)
+        let newest = Self { number: state.last_seq, stored_at: state.last_ts };
+        let is_other = |other: Self| other.number <= self.number && other.stored_at > self.stored_at;
+        Self::oldest(state).is_some_and(|oldest| is_other(oldest) || is_other(newest))
+    }
+}
+
+/// What tells a log from another one under its name.
+#[derive(Debug, Default)]
+pub struct Marks {
+    oldest: Option<Mark>,
+    /// The newest that was announced, as it came: its time is needed only where something seems wrong.
+    announced: Option<(u64, Message)>,
+    /// The newest that was fetched.
+    fetched: Option<Mark>,
+}
+
+impl Marks {
+    /// Returns those of a log that begins to be followed.
+    pub fn of(state: StreamState) -> Self {
+        Self { oldest: Mark::oldest(state), ..Self::default() }
+    }
+
+    /// Returns the oldest message.
+    pub fn oldest(&self) -> Option<Mark> {
+        self.oldest
+    }
+
+    /// Notes what was announced.
+    pub fn announce(&mut self, number: u64, message: Message) {
+        if self.announced.as_ref().is_none_or(|(newest, _)| *newest < number) {
+            self.announced = Some((number, message));
+        }
+    }
+
+    /// Notes what was fetched.
+    pub fn fetch(&mut self, newest: Option<Mark>) {
+        self.fetched = newest.or(self.fetched);
+    }
+
+    /// Notes how the same log begins now.
+    pub fn renew(&mut self, state: StreamState) {
+        self.oldest = Mark::oldest(state).or(self.oldest);
+    }
+
+    /// Returns whether this number, or a later one, was announced or fetched.
+    pub fn reach(&self, number: u64) -> bool {
+        let announced = self.announced.as_ref().map_or(0, |(announced, _)| *announced);
+        announced.max(self.fetched.map_or(0, |fetched| fetched.number)) >= number
+    }
+
+    /// Returns whether a log that begins and ends like this is another one.
+    pub fn contradict(&self, state: StreamState) -> bool {
+        let announced = self.announced.as_ref().and_then(|(_, message)| mark(message));
+        [self.oldest, announced, self.fetched].into_iter().flatten().any(|mark| mark.contradicts(state))
     }
 }
 
@@ -202,7 +261,7 @@ fn number(message: &Message, header: &str) -> Option<u64> {
 
 fn stored(message: &Message) -> Option<(u64, LogMessage)> {
     let number = number(message, "Nats-Sequence")?;
-    let stored_at = stream::nanos(message.header("Nats-Time-Stamp")?) / 1000;
+    let stored_at = stream::nanos(message.header("Nats-Time-Stamp")?);
     Some((number, LogMessage::new(message.header("Nats-Subject")?, message.payload().clone(), Some(stored_at))))
 }
 
@@ -250,7 +309,10 @@ mod tests {
     /// anew.
     #[test]
     fn log_that_has_begun_anew_is_known_by_its_oldest_message() {
-        let state = |messages, first_seq, first_ts| StreamState { messages, first_seq, first_ts, ..Default::default() };
+        let state = |messages, first_seq, first_ts| {
+            let (last_seq, last_ts) = (first_seq + 10, first_ts + 1);
+            StreamState { messages, first_seq, first_ts, last_seq, last_ts, ..Default::default() }
+        };
         let mark = Mark { number: 5, stored_at: 100 };
         for (state, is_other) in [
             (state(9, 5, 100), false),
@@ -260,6 +322,17 @@ mod tests {
             (state(9, 5, 101), true),
             (state(9, 1, 150), true),
         ] {
+            assert_eq!(mark.contradicts(state), is_other, "{state:?}");
+        }
+    }
+
+    /// The leader that is cut off from the others is still asked, but it stores nothing that would be younger.
+    #[test]
+    fn log_that_ends_before_what_was_delivered_is_another_one_only_if_it_goes_on() {
+        let mark = Mark { number: 50, stored_at: 100 };
+        for (last_seq, last_ts, is_other) in [(40, 90, false), (40, 100, false), (41, 101, true), (60, 130, false)] {
+            let state =
+                StreamState { messages: 9, first_seq: 1, first_ts: 10, last_seq, last_ts, ..Default::default() };
             assert_eq!(mark.contradicts(state), is_other, "{state:?}");
         }
     }

@@ -24,11 +24,11 @@ pub mod refused;
 
 pub mod backfill;
 pub mod evidence;
+pub mod follow_error;
 pub mod follower;
 pub mod interest;
 pub mod log;
 pub mod logs;
-pub mod unfollowed;
 
 pub use backfill::NotFollowed;
 

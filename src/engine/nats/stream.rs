@@ -140,6 +140,9 @@ pub struct StreamState {
     pub first_ts: u64,
     /// Number of the newest that there was.
     pub last_seq: u64,
+    /// When that was stored.
+    #[serde(deserialize_with = "nanos_of_text")]
+    pub last_ts: u64,
 }
 
 fn nanos_of_text<'de, D: Deserializer<'de>>(text: D) -> Result<u64, D::Error> {

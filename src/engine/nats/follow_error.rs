@@ -1,4 +1,4 @@
-//! Why a partition is not followed, for now.
+//! Why a partition is not followed.
 
 use super::link::RequestError;
 use super::stream::StreamError;
@@ -16,6 +16,9 @@ pub enum FollowError {
     /// The stream was made anew.
     #[error("the stream was made anew")]
     Renewed,
+    /// Who answers for the stream has less of it than was delivered here.
+    #[error("the NATS server that answers is behind, or cut off from the others")]
+    Behind,
     /// Its stream was not made for this service.
     #[error("the stream has no epoch; run throng cluster check")]
     NoEpoch,
