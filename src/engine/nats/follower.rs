@@ -401,20 +401,11 @@ impl<S: Sink> Follower<S> {
             }
             None => {
                 let all = logs.subjects.all_of_log(self.index);
-                match stream::next_from(&logs.follow, &self.stream, &all, from).await? {
-                    Some(next) if next <= until => {
-                        sleep(RETRY).await;
-                        return Ok(false);
-                    }
-                    Some(_) => until,
-                    // Another server may have said that: a leader that is cut off does not know that it is none any
-                    // more. All that is needed has gone only if the log begins after it, in one answer.
-                    None if self.info(API_TIMEOUT).await?.state.first_seq > until => until,
-                    None => {
-                        sleep(RETRY).await;
-                        return Ok(false);
-                    }
+                if !stream::has_none(&logs.follow, &self.stream, &all, from, until).await? {
+                    sleep(RETRY).await;
+                    return Ok(false);
                 }
+                until
             }
         };
         if let Some((_, sequence)) = &mut self.sequence {

@@ -344,6 +344,30 @@ pub async fn next_from(link: &Link, stream: &str, subject: &str, from: u64) -> R
     get(link, stream, &serde_json::json!({ "seq": from, "next_by_subj": subject })).await
 }
 
+/// Returns whether one answer proves that a log has no message with a number from one on, up to another, any more.
+///
+/// # Errors
+///
+/// [`StreamError`] says why it is not known.
+///
+/// # Cancel safety
+///
+/// Cancel safe.
+pub async fn has_none(
+    link: &Link,
+    stream: &str,
+    all_subjects: &str,
+    from: u64,
+    until: u64,
+) -> Result<bool, StreamError> {
+    if let Some(next) = next_from(link, stream, all_subjects, from).await? {
+        return Ok(next > until);
+    }
+    // A leader that is cut off says that too, and does not know that it is none any more. All of them are gone only if
+    // the log begins after them.
+    Ok(info(link, stream).await?.state.first_seq > until)
+}
+
 async fn get(link: &Link, stream: &str, question: &serde_json::Value) -> Result<Option<u64>, StreamError> {
     #[derive(Deserialize)]
     struct Stored {
