@@ -24,7 +24,7 @@ const BACKOFF_MAX_MS = 30_000;
 const STABLE_MS = 5_000;
 /** Time for a handshake; browsers by themselves wait for minutes. */
 const CONNECT_TIMEOUT_MS = 10_000;
-/** Statuses of a refused handshake that stay the same until somebody corrects something. */
+/** Statuses of a refused handshake that stay the same until the request or the hub is corrected. */
 const FINAL_STATUSES = [400, 401, 403, 404];
 /** Statuses that pass: too many connections, or no room. */
 const PASSING_STATUSES = [429, 503];

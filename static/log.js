@@ -94,9 +94,9 @@ export class Log {
       const element = renderLine(line, (author) => this.#authors.hueOf(author));
       element.characters = line.text.length;
       batch.append(element);
-      if (!line.isChat) continue;
-      this.#unread += 1;
+      // Also for a notice: an invitation to say hello would contradict "Not connected".
       this.#welcome.hidden = true;
+      if (line.isChat) this.#unread += 1;
     }
     this.#element.append(batch);
     this.#trim();

@@ -1,6 +1,6 @@
 //! The announcement: one line on standard output once the hub accepts connections, and a line of the log per address.
 
-use crate::config::{ClientGroup, Config, NamespaceOptions, SubscriberGroup};
+use crate::config::{ClientGroup, Config, EngineKind, HookName, NamespaceOptions, SubscriberGroup};
 use crate::server::{BoundAddress, BoundSocket, Server};
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -13,16 +13,23 @@ pub(super) fn announce(server: &Server, config: &Config) -> std::io::Result<()> 
         tracing::info!("listening on {address} for {peers} {}", reach(address));
     }
     let is_public = addresses.iter().any(|address| !address.is_internal && is_reached_by_others(address));
-    if let Some(text) = openness(&config.default_namespace).filter(|_| is_public) {
+    // Otherwise an issuer, or the application, has let in every client.
+    let is_without_login = !config.tokens.token_required && !config.has_hook(HookName::Connect);
+    if let Some(text) = openness(&config.default_namespace).filter(|_| is_public && is_without_login) {
         tracing::info!("{text}");
     }
     let version = env!("CARGO_PKG_VERSION");
     let (shards, connections) = (config.shards(), config.limits.connections_max);
     let plural = if shards == 1 { "" } else { "s" };
+    let state = match config.cluster.engine {
+        EngineKind::Memory => "is ready",
+        // Its streams are yet to be found.
+        EngineKind::Nats => "listens, and /health/ready says when its cluster is ready",
+    };
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
-        "throng {version} is ready: {} ({shards} shard{plural}, up to {connections} connections)",
+        "throng {version} {state}: {} ({shards} shard{plural}, up to {connections} connections)",
         places(&addresses)
     )?;
     out.flush()

@@ -40,7 +40,8 @@ pub(super) fn cluster(mut arguments: Vec<OsString>, variables: Vec<(OsString, Os
         "init" => |config| within_runtime(config, Action::Init),
         "check" => |config| within_runtime(config, Action::Check),
         word => {
-            let text = format!("throng cluster needs init or check, not {word:?}\n\nUsage: {USAGE}");
+            let instead = if word.is_empty() { String::new() } else { format!(", not {word:?}") };
+            let text = format!("throng cluster needs init or check{instead}\n\nUsage: {USAGE}");
             return fail_with(EXIT_USAGE, &text);
         }
     };
@@ -71,7 +72,8 @@ fn within_runtime(config: &Config, action: Action) -> ExitCode {
 async fn act(config: &Config, action: Action) -> ExitCode {
     let link = match Link::once(&config.cluster, "cluster").await {
         Ok(link) => link,
-        Err(error @ (LinkError::Unreachable(_) | LinkError::Refused(_))) => return fail_with(EXIT_FAILURE, &error),
+        Err(error @ LinkError::Unreachable(_)) => return fail_with(EXIT_FAILURE, &unreachable(config, &error)),
+        Err(error @ LinkError::Refused(_)) => return fail_with(EXIT_FAILURE, &error),
         Err(error) => return fail_with(EXIT_USAGE, &error),
     };
     match action {
@@ -81,6 +83,12 @@ async fn act(config: &Config, action: Action) -> ExitCode {
         },
         Action::Init => make_patiently(&link, config).await,
     }
+}
+
+/// Names the servers that were tried: an error of the network does not.
+fn unreachable(config: &Config, error: &LinkError) -> String {
+    let servers: Vec<_> = config.cluster.nats_servers.iter().map(ToString::to_string).collect();
+    format!("{error}; --nats-servers is {}: start one of them, or name others", servers.join(","))
 }
 
 async fn make_patiently(link: &Link, config: &Config) -> ExitCode {

@@ -35,15 +35,15 @@ section! {
         /// NATS then; a delivery costs the same.
         engine: EngineKind = Choice(EngineKind::WORDS), text("memory"), Restart;
 
-        /// Name of this hub for people: in the lists of hubs, and in those of connections of NATS.
+        /// Name of this hub for people, in lists of hubs and in the lists of connections of NATS.
         ///
         /// It need not be unique: hubs know each other by an identifier that each makes at its start.
         hub_name: Option<String> = Text("name"), computed("", "the host's name"), Restart;
 
         /// Addresses of NATS servers, each as nats://HOST:PORT or tls://HOST:PORT. Needed with --engine nats.
         ///
-        /// One is enough, since servers tell of each other; several find a cluster of which one is down. tls:// refuses
-        /// a connection that is not encrypted.
+        /// One is enough, because it names the others; with several a hub can also start while one of them is down.
+        /// tls:// refuses a connection that is not encrypted.
         nats_servers: Vec<NatsServer> = List("servers"), Unset, Restart;
 
         /// File that says who the hub is for NATS: credentials of a user as `nsc` makes them (a token and the seed of
@@ -82,9 +82,9 @@ section! {
 
         /// Where NATS servers keep the streams: in `memory`, or in a `file`.
         ///
-        /// Streams are what channels were sent in the last hours, and survive the loss of a server in either. A file
-        /// survives the restart of all servers at once, and costs a read from the disk for every publication into a
-        /// channel that was silent for long.
+        /// Streams hold what was published in the last hours, and survive the loss of one server in either. A file
+        /// also survives the restart of all servers at once, and costs a read from the disk for every publication into
+        /// a channel that was silent for long.
         storage: StreamStorage = Choice(StreamStorage::WORDS), text("memory"), Restart;
 
         /// Maximum number of publications that a stream keeps of one channel, the newest ones.
@@ -102,7 +102,8 @@ section! {
         /// Maximum number of bytes of one stream. Over it the oldest publications of its channels are dropped.
         ///
         /// Every server that has a copy needs that much for each partition: 1 GiB by default. What is dropped by it may
-        /// belong to any channel, so that fewer clients can recover: give it so much that --history-age comes first.
+        /// belong to any channel, so fewer clients can recover: make it large enough that --history-age is reached
+        /// first.
         partition_bytes_max: usize = bytes(1 << 20, 1 << 44), text("134217728"), Restart;
 
         /// Time that a publication is tried. Then it is refused, and its publisher is told.
@@ -117,10 +118,10 @@ section! {
         /// of clients that can wait, and of publications of the API.
         publish_in_flight: usize = count("publications", 1, 1 << 20), text("4096"), Restart;
 
-        /// Time for which NATS knows a publication again that it has already, when a hub tries it once more.
+        /// Time in which NATS recognises a publication that it already has, when a hub sends it once more.
         ///
-        /// It has to be longer than --publish-ack-timeout, or what is tried twice could be published twice. NATS keeps
-        /// the identifiers of all publications for so long in memory.
+        /// It has to be longer than --publish-ack-timeout, or what is sent twice could be published twice. NATS keeps
+        /// the identifiers of all publications in memory for this time.
         duplicate_window: Duration = duration(SECOND, HOUR, "it costs memory"), text("2m"), Restart;
 
         /// Time after which a hub publishes a beacon into a partition in which nothing was published.
@@ -134,8 +135,8 @@ section! {
         /// It is longer than the six seconds for which a stream has no leader after its server died.
         stale_after: Duration = deadline(), text("10s"), Restart;
 
-        /// What a hub does that is cut off from NATS: `keep` its connections, or `close` them with 1013, so that they
-        /// go to another hub.
+        /// What a hub does while it is cut off from NATS: `keep` its connections, or `close` them with 1013, so that
+        /// they go to another hub.
         ///
         /// `close` is right if hubs can lose NATS one by one, and wrong if they lose it together: all clients would
         /// reconnect, and find nothing better. With `close` /health/ready says 503 meanwhile.
@@ -150,7 +151,7 @@ section! {
         /// Maximum number of publications that a hub fetches of one partition after it missed some. What is older is
         /// declared missing to those who subscribe to the channels.
         ///
-        /// A hub that begins to follow a partition fetches as many to fill its histories.
+        /// A hub that begins to follow a partition fetches as many at most to fill its histories.
         resync_messages_max: usize = count("publications", 1, 1 << 20), text("10000"), Restart;
 
         /// Maximum number of bytes of new publications of one partition that wait while older ones are fetched.
@@ -164,8 +165,8 @@ section! {
         /// Lower it only to try that: `follow_dropped` of the metrics counts how often it happens.
         follow_capacity: usize = count("messages", 1, 1 << 20), text("65536"), Restart;
 
-        /// Time that a hub waits for the answers of others: who is in a channel, and what is done to a client. Those
-        /// that do not answer are named in the result.
+        /// Time that a hub waits for the answers of other hubs, to questions about presence and to commands to clients.
+        /// Those that do not answer are named in the result.
         presence_timeout: Duration = deadline(), text("200ms"), Restart;
     }
 }

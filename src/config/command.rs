@@ -32,12 +32,12 @@ pub const COMMANDS: [(&str, &str); 9] = [
 ];
 
 const AFTER_HELP: &str = "\
-Open the printed address in a browser for the chat page. SIGTERM drains the hub and stops it. Ctrl-C stops it after
+Open the printed address in a browser for the chat page. SIGTERM drains the hub and stops it. Ctrl-C stops it after \
 pending messages. A second Ctrl-C exits at once. SIGHUP reads the settings again.";
 
 const AFTER_SHORT_HELP: &str = "\
-Every flag is also a variable, THRONG_ and its name in capitals, and a key of a file. Lists of tables, as [[namespace]],
-stand in a file only. --help says more of each flag.";
+Every flag is also a variable, THRONG_ and its name in capitals, and a key of a file. Lists of tables, as \
+[[namespace]], stand in a file only. --help says more of each flag.";
 
 impl Config {
     /// Returns the command line.
@@ -55,7 +55,7 @@ impl Config {
 
 /// Returns the list of commands for a help text.
 pub fn command_list() -> String {
-    COMMANDS.map(|(usage, about)| format!("  {usage:<20}  {about}")).join("\n")
+    COMMANDS.map(|(usage, about)| format!("  {usage:<22}  {about}")).join("\n")
 }
 
 /// Returns the command line without its variables, which are read separately: an empty one has no meaning here.
@@ -166,6 +166,7 @@ fn first_sentence(paragraph: &str) -> &str {
 fn title(section: &str) -> String {
     match section {
         "tls" => "TLS".to_owned(),
+        "api" => "API".to_owned(),
         "default_namespace" => "Default namespace".to_owned(),
         _ => section.chars().take(1).flat_map(char::to_uppercase).chain(section.chars().skip(1)).collect(),
     }

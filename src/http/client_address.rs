@@ -121,7 +121,7 @@ mod tests {
         }
     }
 
-    /// What each proxy sends for a client at 198.51.100.7 that writes every header itself to be somebody else. It
+    /// What each proxy sends for a client at 198.51.100.7 that writes every header itself to be another client. It
     /// connects to the hub from 10.0.0.1.
     #[test]
     fn headers_as_haproxy_nginx_envoy_traefik_alb_and_cloudflare_send_them() {

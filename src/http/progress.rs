@@ -76,7 +76,7 @@ impl Progress {
         self.state.lock().has_unread_body = false;
     }
 
-    /// Notes that the request has a key, so that it is carried out whoever else needs the place.
+    /// Notes that the request has a key, so that it is carried out even if another request needs the place.
     pub(super) fn keep(&self) {
         self.state.lock().is_kept = true;
     }

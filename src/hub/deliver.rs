@@ -11,11 +11,11 @@
 //! channels. Subscribers learn of it in the order of the channel, and histories forget what is before it.
 
 use super::channel::{Channel, Order};
-use super::history::{History, HistoryOptions, Kept};
+use super::history::{History, HistoryOptions, Kept, Logged};
 use super::partition::Partition;
 use super::{Command, Credits, Hub, NoCredit, Sink};
 use crate::config::ChannelOptions;
-use crate::protocol::{ChannelName, Epoch, Publication};
+use crate::protocol::{ChannelName, Epoch};
 use std::sync::Arc;
 
 /// What became of a publication of the log.
@@ -41,20 +41,19 @@ impl<S: Sink> Hub<S> {
         &self,
         name: &ChannelName,
         options: &Arc<ChannelOptions>,
-        publication: &Publication,
+        logged: &Logged,
         credits: &mut Credits<'_, S>,
     ) -> Result<Delivered, NoCredit> {
+        let offset = logged.publication.offset;
         let is_kept = HistoryOptions::of(options).is_on();
         let is_full = is_kept && self.parts.directory.open(name, options).is_err();
         let note = |partition: &Partition| {
             if is_full {
-                partition.raise_floor(publication.offset);
+                partition.raise_floor(offset);
             }
             partition.follow_revision(options.revision);
         };
-        let done = self.apply(name, publication.offset, note, |channel, order| {
-            self.deliver_in(order, channel, publication, credits)
-        })?;
+        let done = self.apply(name, offset, note, |channel, order| self.deliver_in(order, channel, logged, credits))?;
         let Some((channel, (delivered, kept))) = done else {
             return Ok(if is_full { Delivered::NotKept } else { Delivered::Foreign });
         };
@@ -162,9 +161,10 @@ impl<S: Sink> Hub<S> {
         &self,
         order: &mut Order,
         channel: &Channel,
-        publication: &Publication,
+        logged: &Logged,
         credits: &mut Credits<'_, S>,
     ) -> Result<(Delivered, Option<Kept>), NoCredit> {
+        let publication = &logged.publication;
         if publication.offset <= order.offset {
             return Ok((Delivered::Foreign, None));
         }
@@ -177,7 +177,7 @@ impl<S: Sink> Hub<S> {
             let (channel, publication) = (channel.key(), publication.clone());
             self.inbox(shard).push_paid(Command::Publish { channel, publication });
         }
-        let kept = order.history.as_mut().map(|history| history.keep(publication, &self.parts.history));
+        let kept = order.history.as_mut().map(|history| history.keep_logged(logged, &self.parts.history));
         let delivered = match (order.shards().is_empty(), kept) {
             (false, _) => Delivered::ToSubscribers,
             (true, Some(_)) => Delivered::ToHistory,

@@ -87,7 +87,7 @@ impl Directory {
     /// It is that of the last one with this name if nothing was published in it: a client that was there alone is not
     /// told that it may have missed something, and nothing has to be kept for it.
     fn epoch(&self, name: &ChannelName) -> Epoch {
-        // Acquire: comes after the increment by whoever has removed the channel of that name from the map.
+        // Acquire: comes after the increment by the thread that has removed the channel of that name from the map.
         let lives = self.lives_of(name).load(Ordering::Acquire);
         Epoch::new(self.seed.hash_one((name, lives)).max(1))
     }

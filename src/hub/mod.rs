@@ -39,7 +39,7 @@ pub use command::{Command, MessageShape};
 pub use deliver::Delivered;
 pub use directory::DirectoryFull;
 pub use handle::Hub;
-pub use history::{Backfill, HistoryOptions};
+pub use history::{Backfill, HistoryOptions, Logged};
 pub use id::{ClientId, ConnectionId, HubId, Slot};
 pub use inbox::Credit;
 pub use lagging::OnLag;

@@ -117,7 +117,7 @@ impl Partition {
     /// Notes by which options a channel is opened, or is not. Under other ones something may not have been kept that is
     /// kept under these.
     pub(super) fn follow_revision(&self, revision: u64) {
-        // A lock, so that the floor is raised once somebody else sees the new revision.
+        // A lock, so that the floor is raised once another thread sees the new revision.
         let known = &mut *self.revision.lock();
         if known.is_some_and(|known| known != revision) {
             self.raise_floor(self.applied());

@@ -4,7 +4,7 @@
 //!
 //! # Joins and leaves
 //!
-//! They wait for the next announcement. A client that came and went in between is not told at all, unless somebody
+//! They wait for the next announcement. A client that came and went in between is not told at all, unless a client
 //! asked meanwhile who is there and may have seen it. One announcement tells as much as a crowd can bear; the rest
 //! waits for the next one, so a change is told late and never lost. What waits is bounded by `UNTOLD_MAX`: what is
 //! more leaves with the next announcement in any case.
@@ -133,7 +133,7 @@ impl Presence {
         }
     }
 
-    /// Returns who is there. Whoever asks is told of every change from here on.
+    /// Returns who is there. The client that asks is told of every change from here on.
     pub(super) fn ask(&mut self) -> Members {
         if let Some(untold) = &mut self.untold {
             untold.asked = untold.next;
@@ -201,7 +201,7 @@ struct Untold {
     order: BTreeMap<u64, ConnectionId>,
     /// Number of the next change.
     next: u64,
-    /// Somebody has seen the result of all changes before this one.
+    /// A client has seen the result of all changes before this one.
     asked: u64,
 }
 
@@ -213,7 +213,7 @@ struct Untrue {
     told: Option<Info>,
     /// What is known of it.
     info: Info,
-    /// Somebody may have seen it otherwise than it was told.
+    /// A client may have seen it otherwise than it was told.
     is_seen: bool,
 }
 

@@ -103,7 +103,7 @@ impl Tokens {
         (fetch.is_running, fetch.ended) = (false, Instant::now());
         if let Some(keys) = keys {
             fetch.has_succeeded = true;
-            // Before the lock is released: whoever sees that the fetch has ended sees its keys.
+            // Before the lock is released: a thread that sees the end of the fetch sees its keys too.
             self.fetched.store(keys.into());
         }
     }

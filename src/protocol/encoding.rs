@@ -285,7 +285,7 @@ mod tests {
         Payload::new(content, Bytes::from_static(data))
     }
 
-    /// Whoever published what, each protocol gets it in its own form.
+    /// Each protocol gets a publication in its own form, whatever its publisher speaks.
     #[test]
     fn every_content_has_a_form_in_every_encoding() {
         let line = Payload::line(b"hello").unwrap();

@@ -25,7 +25,7 @@ pub enum Medium {
     Coloured,
     /// A terminal without colours.
     Plain,
-    /// Text, without the line of keys.
+    /// Text, without the line of keys and without empty lines.
     Printed,
 }
 

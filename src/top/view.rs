@@ -48,15 +48,18 @@ const HELP: [&str; 20] = [
     "resent     TCP segments that were sent again",
 ];
 
-/// Returns a screen of the given size as text, without colours.
+/// Returns a screen of the given size as text, without colours. Printed text has no empty lines: it needs no size.
 pub fn printed(screen: &Screen, size: impl Into<Size>) -> String {
     let mut buffer = Buffer::empty(Rect::from((Position::ORIGIN, size.into())));
     draw(&mut buffer, screen);
     let mut text = String::new();
     for y in 0..buffer.area.height {
         let line: String = (0..buffer.area.width).map(|x| buffer[(x, y)].symbol()).collect();
-        text.push_str(line.trim_end());
-        text.push('\n');
+        let line = line.trim_end();
+        if screen.medium != Medium::Printed || !line.is_empty() {
+            text.push_str(line);
+            text.push('\n');
+        }
     }
     text.trim_end().to_owned() + "\n"
 }

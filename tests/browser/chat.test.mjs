@@ -258,6 +258,7 @@ test("a handshake that is refused for good is not tried again, and the reason is
       await ann.state("refused");
       await ann.notice(reason);
       assert.equal(await ann.$(".notice", { hasText: "Not connected" }).count(), 1);
+      assert.equal(await ann.$("#welcome").isVisible(), false, "a page that is not connected invites to nothing");
       const before = handshakes.length;
       // Nothing is scheduled any more: only the button tries again, and the answer is the same.
       await ann.$("#retry").click();

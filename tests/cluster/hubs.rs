@@ -3,8 +3,9 @@
 use crate::nats::Nats;
 use crate::server::place::Place;
 use crate::server::process::{Log, Process, throng};
-use crate::server::{get, within};
+use crate::server::{exchange, get, within};
 use rustix::process::Signal;
+use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Output;
@@ -135,6 +136,27 @@ impl Hub {
     pub(crate) fn warnings(&self) -> Vec<String> {
         let log = self.log.lock().unwrap();
         log.iter().filter(|line| line.contains("WARN") || line.contains("ERROR")).cloned().collect()
+    }
+
+    /// Calls a method of the API, which has to succeed.
+    pub(crate) async fn call(&self, method: &str, body: &Value) -> Value {
+        let answer = self.ask("POST", &format!("/api/{method}"), &body.to_string()).await;
+        assert!(answer["result"].is_object(), "{method} {body}: {answer}");
+        answer["result"].clone()
+    }
+
+    /// Asks as an operator does.
+    pub(crate) async fn admin(&self, path: &str) -> Value {
+        self.ask("GET", path, "").await
+    }
+
+    async fn ask(&self, method: &str, path: &str, body: &str) -> Value {
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: throng.test\r\nConnection: close\r\nX-API-Key: {KEY}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        serde_json::from_str(&exchange(self.addr, request.as_bytes()).await.body).unwrap()
     }
 
     /// Returns the value of a metric, summed over its labels.

@@ -73,6 +73,28 @@ async fn stream_that_is_deleted_and_made_anew_is_a_gap_that_everybody_is_told_of
     assert!(verdict.gaps >= subscribers, "{verdict}");
 }
 
+/// No connection is lost, and the announcements look like old ones: their numbers are low.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes ten seconds: tests/faults"]
+async fn log_that_begins_anew_under_its_epoch_is_a_gap_that_everybody_is_told_of() {
+    let mut scene = Scene::start(1, 2, 4, "").await;
+    scene.publish(&[0, 1], 50.0);
+    sleep(Duration::from_secs(3)).await;
+    let administrator = scene.administrator().await;
+    for partition in 0..2 {
+        let config = administrator.stream(partition).await["config"].clone();
+        administrator.ask(&format!("STREAM.DELETE.{}", stream(partition)), &json!({})).await;
+        let answer = administrator.ask(&format!("STREAM.CREATE.{}", stream(partition)), &config).await;
+        assert!(answer["error"].is_null(), "{answer}");
+    }
+    // Less than they had before, so that every number is one that the hubs know.
+    sleep(Duration::from_secs(2)).await;
+    let subscribers = scene.subscribers.len();
+    let verdict = scene.judge().await;
+    verdict.check();
+    assert!(verdict.gaps >= subscribers, "{verdict}");
+}
+
 /// A stream denies what would be a gap that no hub can see.
 #[tokio::test(flavor = "multi_thread")]
 async fn administrator_cannot_purge_a_stream_by_mistake() {

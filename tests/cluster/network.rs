@@ -42,7 +42,7 @@ impl Network {
         run(&format!("ip -n {node} link set eth0 up"));
         run(&format!("ip -n {node} link set lo up"));
         self.nodes.push(node.clone());
-        Place { namespace: Some(node), ip: addr.parse().unwrap() }
+        Place { namespace: Some(node), ip: addr.parse().unwrap(), clock: None }
     }
 
     /// Cuts two nodes from each other, in both directions; each still reaches the others.

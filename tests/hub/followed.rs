@@ -6,7 +6,7 @@ use crate::simulation::{Peer, SimulatedHub};
 use std::sync::Arc;
 use std::time::Duration;
 use throng::config::{HubLimits, SlowConsumer};
-use throng::hub::{Backfill, Coverage, Delivered, HistoryQuery, MessageShape, OnLag, Partitions, Since};
+use throng::hub::{Backfill, Coverage, Delivered, HistoryQuery, Logged, MessageShape, OnLag, Partitions, Since};
 use throng::protocol::centrifuge::Format;
 use throng::protocol::{CloseReason, Encoding, Epoch, Position};
 
@@ -48,11 +48,29 @@ fn recovers(hub: &SimulatedHub, channel: &str, offset: u64) -> (bool, usize) {
 
 /// What the log has of a channel: these offsets, and nothing else in `floor..=until`.
 fn logged(hub: &SimulatedHub, floor: u64, until: u64, offsets: &[u64]) -> Backfill {
-    let publications = offsets.iter().map(|offset| line(*offset, hub.time_of_day(), "old")).collect();
+    let stored_at = hub.time_of_day();
+    let logged = |offset: &u64| Logged { publication: line(*offset, stored_at, "old"), stored_at };
+    let publications = offsets.iter().map(logged).collect();
     Backfill { epoch: EPOCH, floor, until, publications }
 }
 
 const ALL: HistoryQuery = HistoryQuery { since: None, limit: 100, is_reverse: false };
+
+/// Histories here are kept for an hour, as long as one clock is behind and the other one ahead.
+#[test]
+fn age_of_a_line_is_that_in_the_log_whatever_the_clock_of_its_hub_says() {
+    let (hub, _) = hub(10);
+    let (now, hour) = (hub.time_of_day(), 3_600_000_000);
+    for (offset, at) in [(103, now), (110, now - hour), (111, now + hour), (112, now)] {
+        hub.deliver_from(at, "lobby", offset, "x");
+    }
+    assert_eq!(recovers(&hub, "lobby", 100), (true, 4));
+    hub.advance(HOUR - Duration::from_secs(1));
+    assert_eq!(recovers(&hub, "lobby", 100), (true, 4));
+    hub.advance(Duration::from_secs(1));
+    assert_eq!(recovers(&hub, "lobby", 111), (false, 0));
+    hub.end();
+}
 
 #[test]
 fn lines_have_the_numbers_of_the_log_and_a_client_that_returns_gets_what_it_missed() {

@@ -11,7 +11,7 @@ use rand::{Rng, SeedableRng};
 use std::sync::Arc;
 use std::time::Duration;
 use throng::config::{HubLimits, SlowConsumer};
-use throng::hub::{Backfill, Coverage, MessageShape, Partitions, Since};
+use throng::hub::{Backfill, Coverage, Logged, MessageShape, Partitions, Since};
 use throng::protocol::{Encoding, Epoch, Position};
 
 const SEEDS: u64 = 400;
@@ -154,12 +154,16 @@ impl World {
         if self.random.random_ratio(1, 4) {
             return false;
         }
-        let publications = self.lines(channel, floor).into_iter().map(|entry| line(entry.offset, entry.at, "x"));
+        let publications = self
+            .lines(channel, floor)
+            .into_iter()
+            .map(|entry| Logged { publication: line(entry.offset, entry.at, "x"), stored_at: entry.at });
         let backfill =
             Backfill { epoch: Epoch::new(self.epoch), floor, until: self.last, publications: publications.collect() };
         if until > 0 && self.random.random_ratio(1, 4) {
             // Of a replica that is behind.
-            let publications = backfill.publications.iter().filter(|one| one.offset < until).cloned().collect();
+            let publications =
+                backfill.publications.iter().filter(|one| one.publication.offset < until).cloned().collect();
             let behind = Backfill { until: until - 1, publications, ..backfill };
             assert!(!self.hub.backfill(channel, &behind), "it does not lead up to {until}");
             return false;

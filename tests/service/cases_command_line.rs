@@ -9,8 +9,14 @@ async fn output(arguments: &[&str]) -> (Option<i32>, String, String) {
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
-const COMMANDS: [&str; 8] =
-    ["check-config", "default-config", "config-doc", "gen-token", "check-token", "cluster", "top", "help"];
+const COMMANDS: [&str; 9] =
+    ["check-config", "default-config", "config-doc", "gen-token", "check-token", "cluster", "import", "top", "help"];
+
+/// Returns the column in which the second part of a line of the list of commands begins.
+fn column(line: &str) -> Option<usize> {
+    let (command, rest) = line.trim_start().split_once("  ")?;
+    Some(line.len() - rest.trim_start().len()).filter(|_| !command.is_empty())
+}
 
 /// A newcomer types what other servers have, or mistypes what this one has.
 #[tokio::test]
@@ -46,6 +52,10 @@ async fn help_lists_the_commands_first_and_each_has_its_own_usage() {
         assert!(begin.contains("Usage: throng [OPTIONS]\n       throng COMMAND"), "{begin}");
         assert!(COMMANDS.iter().all(|command| begin.contains(&format!("\n  {command}"))), "{begin}");
     }
+    let (_, help, _) = output(&["help"]).await;
+    let lines: Vec<_> = help.lines().skip_while(|line| *line != "Commands:").skip(1).take(COMMANDS.len()).collect();
+    let first = lines.first().and_then(|line| column(line));
+    assert!(first.is_some() && lines.iter().all(|line| column(line) == first), "{lines:#?}");
     for (command, usage) in [
         ("check-config", "Usage: throng check-config [FILE] [OPTIONS OF throng]\n"),
         ("default-config", "Usage: throng default-config\n"),

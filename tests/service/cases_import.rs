@@ -21,7 +21,7 @@ const SECRETS: [(&str, bool); 14] = [
     ("d7627bb6-2292-4911-82e1-615c0ed3eebb", true),
     ("redis-password-of-production", false),
     ("another-secret-of-subscriptions-0123456789", false),
-    ("token-of-the-backend", false),
+    ("token-of-the-backend", true),
     ("grpc-key-of-production", false),
     ("dsn-password", false),
     ("password-of-the-admin", false),
@@ -146,7 +146,10 @@ async fn full_file_says_in_throngs_words_what_centrifugo_does() {
         "{error}"
     );
     assert_eq!(rooms.options.allow_presence, ClientGroup::Nobody);
-    assert_eq!(rooms.options.allow_subscribe, SubscriberGroup::Token, "a proxy decided");
+    assert_eq!(rooms.options.allow_subscribe, SubscriberGroup::Hook);
+    let asked: Vec<_> = config.hooks.iter().map(|hook| (hook.name.word(), hook.url.as_str())).collect();
+    let backend = ["http://backend:3000/centrifugo/connect", "http://backend:3000/centrifugo/subscribe"];
+    assert_eq!(asked, [("connect", backend[0]), ("subscribe", backend[1])], "{out}");
 }
 
 /// A file without anything still is a Centrifugo, with defaults that throng does not have.
@@ -168,7 +171,7 @@ async fn defaults_of_centrifugo_are_stated() {
     assert!(error.contains("There is no key for tokens, so every client is anonymous"), "{error}");
 }
 
-/// Standard error says everything that somebody has to decide, and the file repeats it.
+/// Standard error says everything that the user has to decide, and the file repeats it.
 #[tokio::test]
 async fn what_has_no_equivalent_is_named_on_both_streams() {
     for (name, expected) in [
@@ -178,7 +181,7 @@ async fn what_has_no_equivalent_is_named_on_both_streams() {
                 "client.allowed_origins: \"http://localhost:*\" is left out",
                 "future_option: not known as a key of Centrifugo",
                 "engine.redis.prefix, engine.type (here always memory): Several hubs are one",
-                "client.proxy.connect.http.static_headers.Authorization",
+                "[[hook]]: backends are asked as before, with three differences.",
                 "client.subscription_token.enabled, client.subscription_token.hmac_secret_key: The same keys",
                 "client.channel_limit (here always 128)",
                 "consumers[0].postgresql.dsn",
@@ -192,6 +195,7 @@ async fn what_has_no_equivalent_is_named_on_both_streams() {
                 "token_hmac_secret_key: tokens of HS384 and HS512 are refused, because 36 bytes are too few",
                 "client.channel_limit: a key of Centrifugo v6, which v5, as the rest of the file is written for",
                 "engine (here always memory), redis_address, redis_password: Several hubs are one service over",
+                "namespaces[0].proxy_subscribe: there is no endpoint for it (channel.proxy.subscribe); add a [[hook]]",
                 "sockjs: Centrifugo v6 has no such key either",
                 "admin, admin_password, admin_secret: There is no admin page",
             ],
@@ -223,7 +227,8 @@ async fn secrets_stand_only_in_the_values_that_need_them() {
         for (secret, is_needed) in SECRETS.into_iter().filter(|(secret, _)| text.contains(secret)) {
             assert!(!error.contains(secret), "{name}: {error}");
             for line in out.lines().filter(|line| line.contains(secret)) {
-                let is_value = line.starts_with("secret = \"") || line.starts_with("api_keys = [\"");
+                let is_value =
+                    ["secret = \"", "api_keys = [\"", "static_headers = [\""].iter().any(|key| line.starts_with(key));
                 assert!(is_needed && is_value, "{name}: {line}");
             }
             assert_eq!(out.contains(secret), is_needed, "{name}");
@@ -406,7 +411,7 @@ async fn hub_with_an_imported_file_accepts_the_tokens_of_the_old_issuer() {
 }
 
 /// Returns the status with which a handshake is refused.
-async fn refusal(addr: std::net::SocketAddr, target: &str) -> u16 {
+pub(crate) async fn refusal(addr: std::net::SocketAddr, target: &str) -> u16 {
     let error = within(tokio_tungstenite::connect_async(format!("ws://{addr}{target}"))).await.unwrap_err();
     let tokio_tungstenite::tungstenite::Error::Http(response) = error else { panic!("{error}") };
     response.status().as_u16()

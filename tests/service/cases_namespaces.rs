@@ -326,6 +326,7 @@ async fn start_says_what_anyone_may_do_where_others_can_connect() {
         (&["--addr", "0.0.0.0:0"], true),
         (&["--addr", "0.0.0.0:0", "--allow-publish", "nobody"], true),
         (&["--addr", "0.0.0.0:0", "--allow-subscribe", "authenticated", "--allow-publish", "nobody"], false),
+        (&["--addr", "0.0.0.0:0", "--token-required", "--token-insecure"], false),
     ] {
         let (process, mut log) = Process::spawn_logging(&mut throng(arguments)).await;
         process.signal(Signal::INT);

@@ -106,6 +106,7 @@ async fn what_cannot_be_used_is_said_with_what_to_do() {
     let (code, text) = command(&["cluster", "check", "--engine", "nats", "--nats-servers", "nats://127.0.0.1:1"]).await;
     assert_eq!(code, 1, "{text}");
     assert!(text.starts_with("throng: NATS cannot be reached: "), "{text}");
+    assert!(text.ends_with("; --nats-servers is nats://127.0.0.1:1: start one of them, or name others\n"), "{text}");
     let (code, text) = command(&["cluster", "check"]).await;
     assert_eq!(code, 2, "{text}");
     assert!(text.contains("set engine = \"nats\" in [cluster]"), "{text}");
@@ -118,6 +119,7 @@ async fn hub_does_not_start_without_its_streams() {
     let (code, text) = command(&[&["--addr", "127.0.0.1:0"], &nats.arguments("one")[..]].concat()).await;
     assert_eq!(code, 1, "{text}");
     assert!(text.contains("THRONG_main_0, THRONG_main_1 are missing; run throng cluster init"), "{text}");
+    assert!(text.contains(" listens, and /health/ready says when its cluster is ready: open "), "{text}");
 }
 
 /// Whoever publishes on whichever hub, all subscribers see the same.

@@ -22,6 +22,7 @@ mod cases_config;
 mod cases_http;
 mod cases_import;
 mod cases_import_errors;
+mod cases_import_proxies;
 mod cases_namespaces;
 mod cases_presence;
 mod cases_signals;

@@ -86,6 +86,16 @@ fn everything_that_matters_is_on_the_screen_at_every_size() {
     }
 }
 
+/// A snapshot goes into a terminal or a ticket, where the room for further rows would be a gap in the middle.
+#[test]
+fn printed_snapshot_has_no_empty_lines() {
+    let mut screen = Screen::new("http://hub:8080".to_owned(), Medium::Printed);
+    screen.show(Snapshot::new(None, page(0), Ok(vec![connection(0)]), Ok(vec![])));
+    let text = printed(&screen, (120, 38));
+    assert!(text.lines().all(|line| !line.is_empty()), "{text}");
+    assert!(text.contains("2001:db8::1234") && text.contains("channels by publications per second"), "{text}");
+}
+
 /// Only a hub with an application has the line about it, so the others have room for a connection more.
 #[test]
 fn application_has_a_line_where_there_is_one() {

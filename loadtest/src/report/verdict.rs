@@ -66,16 +66,16 @@ fn generator_bound(config: &Config, findings: &Findings) -> Option<String> {
     let limit = config.generator_waiting_max;
     if waiting > limit {
         let waiting = percent(waiting);
-        return Some(format!("the generator waited {waiting} of the time for a core, so it read late: result invalid"));
+        return Some(format!("the generator waited {waiting} of the time for a core, so it read late"));
     }
     let stolen = largest(|phase| phase.stolen_share);
     if stolen > limit {
-        return Some(format!("the hypervisor took {} of the time: result invalid", percent(stolen)));
+        return Some(format!("the hypervisor took {} of the time", percent(stolen)));
     }
     let busiest = largest(|phase| phase.generator.cpu_share);
     // In a closed loop the figures of a busy generator are a lower bound.
     if busiest > GENERATOR_CPU_SHARE_MAX && config.load.scenario() != Scenario::Saturate {
-        return Some(format!("generator-bound: result invalid (CPU {:.0} %)", busiest * 100.0));
+        return Some(format!("the generator was the bottleneck (CPU {:.0} %)", busiest * 100.0));
     }
     let ramp = findings.ramp.as_ref().filter(|ramp| ramp.is_generator_bound)?;
     Some(ramp.summary())
@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn busy_generator_is_invalid_in_an_open_loop_only() {
         let verdict_open = verdict("loadtest chat", 0.93, |_| {});
-        assert_eq!(verdict_open.line, "INVALID: generator-bound: result invalid (CPU 93 %)");
+        assert_eq!(verdict_open.line, "INVALID: the generator was the bottleneck (CPU 93 %)");
         assert_eq!(verdict_open.exit_code, INVALID);
         let verdict_closed = verdict("loadtest saturate", 0.93, |_| {});
         assert_eq!(verdict_closed.exit_code, PASS);
@@ -233,13 +233,12 @@ mod tests {
         for scenario in ["fanout", "saturate", "storm", "chat"] {
             let line = format!("loadtest {scenario} --assert p99<50ms --assert deliveries_per_s>1e6");
             let verdict = verdict(&line, 0.3, |findings| findings.phases[0].generator.waiting_share = 0.533);
-            let expected =
-                "INVALID: the generator waited 53.3 % of the time for a core, so it read late: result invalid";
+            let expected = "INVALID: the generator waited 53.3 % of the time for a core, so it read late";
             assert_eq!((verdict.line.as_str(), verdict.exit_code), (expected, INVALID), "{scenario}");
             assert!(verdict.notes[0].contains("that nothing else uses"), "{:?}", verdict.notes);
         }
         let stolen = verdict("loadtest fanout", 0.3, |findings| findings.phases[0].stolen_share = 0.2);
-        assert_eq!(stolen.line, "INVALID: the hypervisor took 20.0 % of the time: result invalid");
+        assert_eq!(stolen.line, "INVALID: the hypervisor took 20.0 % of the time");
         let limit = "loadtest fanout --generator-waiting-max 0.6";
         let allowed = verdict(limit, 0.3, |findings| findings.phases[0].generator.waiting_share = 0.533);
         assert_eq!((allowed.line.as_str(), allowed.exit_code), ("PASS", PASS));

@@ -1,8 +1,9 @@
 //! The cluster: a broker that is NATS becomes streams of NATS JetStream.
 
-use super::conversion::{Conversion, DEFAULT, Given, names};
+use super::conversion::{Conversion, DEFAULT, names};
 use super::draft::Literal::{List, Text};
-use super::keys::Dialect;
+use super::given::Given;
+use super::key::Dialect;
 use super::reasons;
 use crate::config::Config;
 

@@ -1,9 +1,11 @@
 //! A conversion: what is read, what is made of it, and what is to be said about it.
 
 use super::draft::{Draft, Literal};
+use super::given::Given;
 use super::go;
-use super::keys::{Fate, Key};
+use super::key::{Fate, Key};
 use super::notes::Notes;
+use super::proxy::Proxies;
 use super::source::{Leaf, Source};
 use serde_json::Value;
 use std::time::Duration;
@@ -11,24 +13,18 @@ use std::time::Duration;
 /// Where a value comes from that the file does not have.
 pub(super) const DEFAULT: &str = "default of Centrifugo";
 
-/// A value of a key, and the name of the key in the file.
-#[derive(Clone, Debug)]
-pub(super) struct Given<T> {
-    pub(super) value: T,
-    pub(super) name: String,
-}
-
 /// A conversion of one file.
 #[derive(Debug)]
 pub(super) struct Conversion {
     pub(super) source: Source,
     pub(super) draft: Draft,
     pub(super) notes: Notes,
+    pub(super) proxies: Proxies,
 }
 
 impl Conversion {
     pub(super) fn new(source: Source) -> Self {
-        Self { source, draft: Draft::default(), notes: Notes::default() }
+        Self { source, draft: Draft::default(), notes: Notes::default(), proxies: Proxies::default() }
     }
 
     /// Reads a key. Go's zero value counts as not given; a value of another type is reported.

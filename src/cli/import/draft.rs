@@ -105,6 +105,11 @@ impl Draft {
         self.tables.push(table);
     }
 
+    /// Takes the table back that was added last.
+    pub(super) fn pop(&mut self) {
+        self.tables.pop();
+    }
+
     /// Returns the file without its comments above everything.
     pub(super) fn to_toml(&self) -> String {
         let mut file = String::new();

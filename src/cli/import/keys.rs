@@ -1,68 +1,11 @@
 //! The table of keys: every key of Centrifugo, and what becomes of it. The page and the command are made from it.
 
-use super::reasons::{self, Reason};
+use super::key::Fate::{Fixed, Missing, Part, Unneeded};
+use super::key::Read::{Duration, Level, Limit, Number};
+use super::key::{Dialect, Key, key, setting};
+use super::proxy_keys::{self, PROXY};
+use super::reasons;
 use crate::config::suggestion::suggestion;
-
-/// A key of Centrifugo, or all keys that begin alike.
-#[derive(Debug)]
-pub(super) struct Key {
-    /// Its path in a file of v6, empty if v6 does not have it. `.*` at the end stands for everything below it.
-    pub(super) v6: &'static str,
-    /// Its names in a file of v5, none if v5 does not have it. `*` at the end stands for any rest.
-    pub(super) v5: &'static [&'static str],
-    /// What becomes of it.
-    pub(super) fate: Fate,
-}
-
-/// What becomes of a key.
-#[derive(Debug)]
-pub(super) enum Fate {
-    /// One setting has its value.
-    Setting(One),
-    /// It decides together with others. Holds what they decide, in Markdown.
-    Part(&'static str),
-    /// The hub always behaves as with this value, for this reason.
-    Fixed(&'static str, &'static Reason),
-    /// There is no such thing, and nobody will miss it.
-    Unneeded(&'static Reason),
-    /// There is no such thing, and somebody has to decide what to do.
-    Missing(&'static Reason),
-}
-
-/// A setting that has the value of a key.
-#[derive(Debug)]
-pub(super) struct One {
-    /// Key of the setting.
-    pub(super) setting: &'static str,
-    /// How the value is read.
-    pub(super) read: Read,
-    /// What Centrifugo does without the key, if the setting's own default is another.
-    pub(super) default: Option<&'static str>,
-}
-
-/// How a value is read.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Read {
-    /// A Go duration.
-    Duration,
-    /// A whole number.
-    Number,
-    /// A whole number, 0 for no limit.
-    Limit,
-    /// A level of the log.
-    Level,
-}
-
-use Fate::{Fixed, Missing, Part, Unneeded};
-use Read::{Duration, Level, Limit, Number};
-
-const fn key(v6: &'static str, v5: &'static [&'static str], fate: Fate) -> Key {
-    Key { v6, v5, fate }
-}
-
-const fn setting(setting: &'static str, read: Read, default: Option<&'static str>) -> Fate {
-    Fate::Setting(One { setting, read, default })
-}
 
 /// Keys that stand once in a file, in the order of the page. The first that fits is meant.
 pub(super) const KEYS: &[Key] = &[
@@ -169,7 +112,7 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key("client.subscribe_to_user_personal_channel.*", &["user_personal_*"], Missing(reasons::PERSONAL)),
     key("client.connect_code_to_unidirectional_disconnect.*", &["client_connect_code_*"], Missing(reasons::TRANSPORT)),
-    key("client.proxy.*", &["proxy_*", "granular_proxy_mode"], Missing(reasons::PROXY)),
+    key("", &["granular_proxy_mode"], Part("which proxies are asked: those of `proxies`, or the others")),
     key("client.rate_limit.*", &["client_command_rate_limit.*", "client_error_limits.*"], Missing(reasons::PRO)),
     key("client.allowed_delta_types", &[], Missing(reasons::DELTA)),
     key("channel.history_meta_ttl", &["global_history_meta_ttl"], Missing(reasons::HISTORY_META)),
@@ -179,10 +122,17 @@ pub(super) const KEYS: &[Key] = &[
     key("channel.user_boundary", &["channel_user_boundary"], Fixed("#", reasons::CHARACTERS)),
     key("channel.user_separator", &["channel_user_separator"], Fixed(",", reasons::CHARACTERS)),
     key("channel.namespaces", &["namespaces"], Part("`[[namespace]]`")),
-    key("channel.proxy.*", &[], Missing(reasons::PROXY)),
+    key("channel.proxy.subscribe_stream.*", &["proxy_subscribe_stream_*"], Missing(reasons::STREAM_PROXY)),
+    key("channel.proxy.map_*", &[], Missing(reasons::MAPS)),
+    key("channel.proxy.shared_poll_*", &[], Missing(reasons::MAPS)),
+    key("channel.proxy.*", &["proxy_cache_empty_*"], Missing(reasons::PRO)),
     key("channel.patterns.*", &["channel_patterns"], Missing(reasons::PRO)),
-    key("rpc.*", &["rpc_*"], Missing(reasons::PROXY)),
-    key("proxies.*", &["proxies.*", "connect_proxy_name", "refresh_proxy_name"], Missing(reasons::PROXY)),
+    key("rpc.without_namespace.proxy_enabled", &[], Part("`[[hook]]` rpc")),
+    key("rpc.without_namespace.proxy_name", &["rpc_proxy_name"], Part("`[[hook]]` rpc")),
+    key("rpc.namespaces.*", &["rpc_namespaces.*"], Part("`[[hook]]` rpc, one for all methods")),
+    key("rpc.*", &["rpc_*"], Missing(reasons::METHODS)),
+    key("", &["connect_proxy_name"], Part("`[[hook]]` connect")),
+    key("", &["refresh_proxy_name"], Part("`[[hook]]` refresh")),
     key("http_api.key", &["api_key"], Part("`api_keys`")),
     key("http_api.disabled", &["api_disable"], Missing(reasons::API_OFF)),
     key("http_api.insecure", &["api_insecure"], Missing(reasons::API_KEY)),
@@ -272,12 +222,12 @@ pub(super) const OPTIONS: &[Key] = &[
     key("channel_regex", &["channel_regex"], Missing(reasons::NAMES)),
     key("allowed_delta_types", &["allowed_delta_types"], Part("`delta`")),
     key("delta_publish", &["delta_publish"], Part("`delta`")),
-    key("subscribe_proxy_enabled", &["proxy_subscribe"], Missing(reasons::PROXY)),
-    key("subscribe_proxy_name", &["subscribe_proxy_name"], Missing(reasons::PROXY)),
-    key("publish_proxy_enabled", &["proxy_publish"], Missing(reasons::PROXY)),
-    key("publish_proxy_name", &["publish_proxy_name"], Missing(reasons::PROXY)),
-    key("sub_refresh_proxy_enabled", &["proxy_sub_refresh"], Missing(reasons::PROXY)),
-    key("sub_refresh_proxy_name", &["sub_refresh_proxy_name"], Missing(reasons::PROXY)),
+    key("subscribe_proxy_enabled", &["proxy_subscribe"], Part("`allow_subscribe = \"hook\"`, `[[hook]]` subscribe")),
+    key("subscribe_proxy_name", &["subscribe_proxy_name"], Part("`[[hook]]` subscribe")),
+    key("publish_proxy_enabled", &["proxy_publish"], Part("`allow_publish = \"hook\"`, `[[hook]]` publish")),
+    key("publish_proxy_name", &["publish_proxy_name"], Part("`[[hook]]` publish")),
+    key("sub_refresh_proxy_enabled", &["proxy_sub_refresh"], Part("`[[hook]]` sub_refresh")),
+    key("sub_refresh_proxy_name", &["sub_refresh_proxy_name"], Part("`[[hook]]` sub_refresh")),
     key("subscribe_stream_proxy_enabled", &["proxy_subscribe_stream"], Missing(reasons::STREAM_PROXY)),
     key("subscribe_stream_proxy_name", &["subscribe_stream_proxy_name"], Missing(reasons::STREAM_PROXY)),
     key(
@@ -301,55 +251,7 @@ pub(super) const OPTIONS: &[Key] = &[
     key("presence_manager_name", &["presence_manager_name"], Missing(reasons::PRO)),
 ];
 
-impl Key {
-    /// Returns whether a path of a file of v6 is meant.
-    fn is_v6(&self, path: &str) -> bool {
-        is_match(self.v6, path)
-    }
-
-    /// Returns whether a path of a file of v5 is meant.
-    fn is_v5(&self, path: &str) -> bool {
-        self.v5.iter().any(|pattern| is_match(pattern, path))
-    }
-}
-
-/// Returns whether a path is the one that a pattern names, or one of those.
-fn is_match(pattern: &str, path: &str) -> bool {
-    if let Some(folder) = pattern.strip_suffix(".*") {
-        return path.strip_prefix(folder).is_some_and(|rest| rest.starts_with(['.', '[']));
-    }
-    match pattern.strip_suffix('*') {
-        Some(start) => path.starts_with(start),
-        None => !pattern.is_empty() && path == pattern,
-    }
-}
-
-/// How a file is written: Centrifugo changed all keys with v6.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Dialect {
-    /// Flat keys.
-    V5,
-    /// Nested keys.
-    V6,
-}
-
 impl Dialect {
-    /// Returns its name.
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::V5 => "v5",
-            Self::V6 => "v6",
-        }
-    }
-
-    /// Returns the other one.
-    pub(super) const fn other(self) -> Self {
-        match self {
-            Self::V5 => Self::V6,
-            Self::V6 => Self::V5,
-        }
-    }
-
     /// Finds what a path of a file means: the key, and its path in v6.
     pub(super) fn find(self, path: &str) -> Option<(&'static Key, String)> {
         if let Some((table, option)) = self.table_and_option(path)
@@ -358,16 +260,12 @@ impl Dialect {
         {
             return Some((key, format!("{table}.{}", key.v6)));
         }
+        if let Some(found) = proxy_keys::find(self, path) {
+            return Some(found);
+        }
         let key = KEYS.iter().find(|key| self.is_meant(key, path))?;
         let canonical = if self == Self::V6 || key.v6.is_empty() || key.v6.ends_with('*') { path } else { key.v6 };
         Some((key, canonical.to_owned()))
-    }
-
-    fn is_meant(self, key: &Key, path: &str) -> bool {
-        match self {
-            Self::V5 => key.is_v5(path),
-            Self::V6 => key.is_v6(path),
-        }
     }
 
     /// Splits the path of an option: the table in v6, and the option.
@@ -407,7 +305,7 @@ impl Dialect {
 
     /// Returns all names of keys.
     fn names(self) -> impl Iterator<Item = String> {
-        KEYS.iter().chain(OPTIONS).flat_map(move |key| match self {
+        KEYS.iter().chain(OPTIONS).chain(PROXY).flat_map(move |key| match self {
             Self::V5 => key.v5.iter().map(|name| name.to_string()).collect::<Vec<_>>(),
             Self::V6 => vec![key.v6.to_owned()],
         })

@@ -2,21 +2,28 @@
 
 mod reasons;
 
+mod key;
 mod keys;
+mod proxy_keys;
 
 mod document;
 mod go;
 mod source;
 
 mod draft;
+mod given;
 mod notes;
+mod proxy;
 
 mod conversion;
 
 mod access;
 mod cluster;
+mod hooks;
 mod listening;
 mod namespaces;
+mod proxies;
+mod rpc;
 mod settings;
 mod tokens;
 
@@ -45,7 +52,7 @@ struct Options {
 enum Server {
     /// Centrifugo v5 or v6, JSON, YAML or TOML.
     #[command(
-        after_help = "The file is printed to standard output, and what somebody has to decide to standard error; both \
+        after_help = "The file is printed to standard output, and what you have to decide to standard error; both \
                       are in the file as comments. Environment variables CENTRIFUGO_... are not read: write what they \
                       set into the file first. Exit code 0 if a file is printed, 2 if not.\n\ndocs/from-centrifugo.md \
                       says of every key what becomes of it."
@@ -96,9 +103,11 @@ fn convert(source: Source) -> Conversion {
     let mut conversion = Conversion::new(source);
     let has_internal = conversion.convert_listening();
     conversion.convert_access(has_internal);
-    let may_everything = conversion.convert_tokens();
+    let connect = conversion.convert_connect_proxy();
+    let may_everything = conversion.convert_tokens(connect);
     conversion.convert_settings();
-    conversion.convert_namespaces(may_everything);
+    let namespaces = conversion.convert_namespaces(may_everything);
+    conversion.convert_hooks(&namespaces);
     conversion.convert_cluster();
     conversion.finish();
     conversion
@@ -129,7 +138,7 @@ fn written(path: &Path, dialect: &str, conversion: &Conversion) -> String {
     file + "\n" + conversion.draft.to_toml().trim_start()
 }
 
-/// Returns what somebody has to decide, and how much was read.
+/// Returns what the user has to decide, and how much was read.
 fn summary(path: &Path, dialect: &str, count: usize, conversion: &Conversion) -> String {
     let decisions = conversion.notes.decisions();
     let name = path.display();

@@ -7,8 +7,10 @@ use super::conversion::{Conversion, DEFAULT};
 use super::draft::Literal::{Number, Switch, Text};
 use super::draft::{Literal, Table};
 use super::go;
-use super::keys::Dialect;
-use crate::config::{ClientGroup, NamespaceConfig, RecoveryMode, SubscriberGroup};
+use super::hooks::NamespaceTable;
+use super::key::Dialect;
+use super::proxy::Decider;
+use crate::config::{ClientGroup, HookName, NamespaceConfig, RecoveryMode, SubscriberGroup};
 use std::collections::HashSet;
 
 const LIST: &str = NamespaceConfig::SECTION.name;
@@ -16,11 +18,16 @@ const LIST: &str = NamespaceConfig::SECTION.name;
 /// Budget of all histories, which Centrifugo does not have. The default, stated so that it is seen.
 const HISTORY_BYTES: &str = "64MiB";
 
+/// Options of channels without a namespace.
+const WITHOUT: &str = "channel.without_namespace";
+
 impl Conversion {
-    pub(super) fn convert_namespaces(&mut self, may_everything: bool) {
+    /// Sets everything about channels. Returns the tables that are in the file.
+    pub(super) fn convert_namespaces(&mut self, may_everything: bool) -> Vec<NamespaceTable> {
         let mut default = Table::new(LIST);
-        let mut has_history = self.convert_options("channel.without_namespace", &mut default, may_everything);
+        let mut has_history = self.convert_options(WITHOUT, &mut default, may_everything);
         default.into_default(&mut self.draft);
+        let mut made = vec![(WITHOUT.to_owned(), String::new())];
         let mut names = HashSet::new();
         for number in 0..self.source.tables("channel.namespaces") {
             let path = format!("channel.namespaces[{number}]");
@@ -38,33 +45,27 @@ impl Conversion {
             };
             has_history |= self.convert_options(&path, &mut table, may_everything);
             match is_named {
-                Ok(()) => self.draft.push(table),
+                Ok(()) => {
+                    self.draft.push(table);
+                    made.push((path, name.map(|name| name.value).unwrap_or_default()));
+                }
                 Err(text) => self.notes.refuse(&label, text),
             }
         }
         if has_history {
             self.set("history_bytes_max", Text(HISTORY_BYTES.to_owned()), "all histories together; raise it if needed");
         }
+        made
     }
 
     /// Sets all options of a table. Returns whether its channels have a history.
     fn convert_options(&mut self, path: &str, table: &mut Table, may_everything: bool) -> bool {
         let has_history = self.convert_history(path, table);
-        let (subscribers, names) = self.subscribers(path, may_everything);
-        let by_proxy = ["subscribe", "subscribe_stream", "publish"].map(|what| self.has_proxy(path, what));
-        let (subscribers, names) = match by_proxy {
-            [false, false, _] => (subscribers, names),
-            _ => (SubscriberGroup::Token, "a proxy decided".to_owned()),
-        };
-        let [publish, presence, history] =
-            ["allow_publish", "allow_presence", "allow_history"].map(|option| {
-                match self.clients(path, option, subscribers, may_everything) {
-                    _ if by_proxy[2] && option == "allow_publish" => {
-                        (ClientGroup::Nobody, "a proxy decided".to_owned())
-                    }
-                    found => found,
-                }
-            });
+        let (subscribers, names) = self.decide_subscribing(path, may_everything);
+        let publish = self.decide_publishing(path, subscribers, may_everything);
+        let [presence, history] =
+            ["allow_presence", "allow_history"].map(|option| self.clients(path, option, subscribers, may_everything));
+        self.decide_for_channels(HookName::SubRefresh, path);
         self.convert_presence(path, table, presence.0);
         self.put(table, "allow_subscribe", Text(subscribers.word().to_owned()), &names);
         for (option, (group, names)) in
@@ -75,9 +76,51 @@ impl Conversion {
         has_history
     }
 
-    /// Returns whether a proxy decides in Centrifugo, before any option does. The keys stay to be reported.
-    fn has_proxy(&self, path: &str, what: &str) -> bool {
-        let is_on = |key: &str| self.source.is_on(&format!("{path}.{what}_proxy_{key}"));
+    /// Returns who may subscribe. A proxy decides in Centrifugo before any option does.
+    fn decide_subscribing(&mut self, path: &str, may_everything: bool) -> (SubscriberGroup, String) {
+        let (decider, from) = self.decide_for_channels(HookName::Subscribe, path);
+        let (group, names) = self.subscribers(path, may_everything);
+        let (group, from) = match decider {
+            Decider::Hook => (SubscriberGroup::Hook, from),
+            Decider::Gone => (SubscriberGroup::Token, from),
+            Decider::Options if self.has_stream(path) => (SubscriberGroup::Token, "a proxy decided".to_owned()),
+            Decider::Options => return (group, names),
+        };
+        self.cover_options(&names);
+        (group, from)
+    }
+
+    /// Returns who may publish.
+    fn decide_publishing(
+        &mut self,
+        path: &str,
+        subscribers: SubscriberGroup,
+        may_everything: bool,
+    ) -> (ClientGroup, String) {
+        let (decider, from) = self.decide_for_channels(HookName::Publish, path);
+        // Who may subscribe is of no account for a proxy.
+        let subscribers = if decider == Decider::Options { subscribers } else { SubscriberGroup::Token };
+        let (group, names) = self.clients(path, "allow_publish", subscribers, may_everything);
+        let (group, from) = match decider {
+            Decider::Hook => (ClientGroup::Hook, from),
+            Decider::Gone => (ClientGroup::Nobody, from),
+            Decider::Options if self.has_stream(path) => (ClientGroup::Nobody, "a proxy decided".to_owned()),
+            Decider::Options => return (group, names),
+        };
+        self.cover_options(&names);
+        (group, from)
+    }
+
+    /// Says of options that a proxy decides instead.
+    fn cover_options(&mut self, names: &str) {
+        if ![DEFAULT, INSECURE, NOTHING].contains(&names) {
+            self.notes.cover(names, "a proxy decides instead, in Centrifugo too");
+        }
+    }
+
+    /// Returns whether a stream of a backend decides in Centrifugo. The keys stay to be reported.
+    fn has_stream(&self, path: &str) -> bool {
+        let is_on = |key: &str| self.source.is_on(&format!("{path}.subscribe_stream_proxy_{key}"));
         // In v5 a name is enough.
         is_on("enabled") || self.source.dialect == Dialect::V5 && is_on("name")
     }
@@ -172,9 +215,7 @@ impl Conversion {
             _ if may_everything => (SubscriberGroup::Everyone, INSECURE.to_owned()),
             (true, true) => (SubscriberGroup::Everyone, names),
             (true, false) => (SubscriberGroup::Authenticated, names),
-            (false, _) => {
-                (SubscriberGroup::Token, if names == DEFAULT { names } else { "nothing allows more".to_owned() })
-            }
+            (false, _) => (SubscriberGroup::Token, if names == DEFAULT { names } else { NOTHING.to_owned() }),
         }
     }
 
@@ -200,6 +241,14 @@ impl Conversion {
             (false, true, false) => ClientGroup::Subscribers,
             (false, false, _) => ClientGroup::Nobody,
         };
+        if group == ClientGroup::Subscribers && subscribe == SubscriberGroup::Hook && anonymous.is_none() {
+            let text = format!(
+                "{option} = \"subscribers\" holds for anonymous clients too, if the backend lets them subscribe. Let \
+                 it refuse clients without a user, or set {option} to \"authenticated\", which is for users who have \
+                 not subscribed too."
+            );
+            self.notes.refuse(&names, text);
+        }
         if let Some(anonymous) = anonymous.filter(|_| group == ClientGroup::Nobody) {
             let text = format!(
                 "without {option}_for_client or {option}_for_subscriber it opens nothing, in Centrifugo too, so it is \
@@ -221,6 +270,9 @@ impl Conversion {
         error.is_none()
     }
 }
+
+/// Where a value comes from if options are given that open nothing.
+const NOTHING: &str = "nothing allows more";
 
 /// Where a value comes from if every client may do everything.
 const INSECURE: &str = "every client may do everything";

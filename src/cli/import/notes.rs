@@ -30,7 +30,7 @@ impl Notes {
         self.0.push(Note::Refused(key.to_owned(), text.into()));
     }
 
-    /// Adds a key that is not translated, for which somebody has to decide what to do.
+    /// Adds a key that is not translated, for which the user has to decide what to do.
     pub(super) fn miss(&mut self, key: impl Into<String>, reason: &'static Reason) {
         self.0.push(Note::Untranslated(key.into(), reason, true));
     }

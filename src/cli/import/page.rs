@@ -1,6 +1,8 @@
 //! The page: the table of keys in Markdown, as docs/from-centrifugo.md has it.
 
-use super::keys::{Fate, KEYS, Key, OPTIONS};
+use super::key::{Fate, Key};
+use super::keys::{KEYS, OPTIONS};
+use super::proxy_keys::PROXY;
 use super::reasons::{ALL, Reason};
 use std::fmt::Write;
 
@@ -19,6 +21,17 @@ const HEADINGS: [(&str, &str); 5] = [
     ("Only in v5", ""),
 ];
 
+/// Heading of the table of proxies.
+const PROXY_HEADING: &str = "Each proxy";
+
+/// Where its keys are.
+const PROXY_TEXT: &str = "
+In v6 a proxy is a table: `client.proxy.connect`, `client.proxy.refresh`, `channel.proxy.subscribe`,
+`channel.proxy.publish`, `channel.proxy.sub_refresh`, `rpc.proxy`, and each of `proxies`. In v5 it is one of `proxies`
+with `granular_proxy_mode`; otherwise endpoint and timeout are keys such as `proxy_connect_endpoint` and
+`proxy_sub_refresh_timeout`, and the others begin with `proxy_` and hold for all.
+";
+
 /// Returns the table, section by section, and the reasons that it refers to.
 pub(super) fn page() -> String {
     let mut page = String::new();
@@ -26,6 +39,8 @@ pub(super) fn page() -> String {
         write_table(&mut page, heading, KEYS.iter().filter(|key| section(key) == name));
         if name == "channel" {
             write_table(&mut page, "`channel.without_namespace` and each of `channel.namespaces`", OPTIONS.iter());
+            write_table(&mut page, PROXY_HEADING, PROXY.iter());
+            page.push_str(PROXY_TEXT);
         }
     }
     page.push_str("\n### Reasons\n\n");

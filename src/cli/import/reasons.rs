@@ -23,12 +23,25 @@ reasons! {
         "Several hubs are one service over streams of NATS JetStream ([cluster], docs/cluster.md), which keep \
          histories and the order; presence is asked of all hubs. Redis and others are not used. One hub needs nothing \
          besides itself, and has as many cores as the machine.";
-    PROXY = "calls to a backend":
-        "Calls to a backend (proxies, RPC) are not translated. Where a proxy decides about channels, the file closes \
-         them: subscribing needs a token that names the channel, and no client may publish. Add a [[hook]] for each \
-         address, which asks it in the same way: connect, refresh, subscribe, sub_refresh, publish and rpc, with \
-         namespaces where they have addresses of their own (docs/hooks.md). Set allow_subscribe and allow_publish to \
-         \"hook\" there; or let tokens decide, with the claims channels or subs.";
+    HOOK_GRPC = "calls over gRPC":
+        "Backends are asked over HTTP only. Serve the same calls there, with the same fields as JSON, and add a \
+         [[hook]] with the url (docs/hooks.md). Where such a proxy decides about channels, the file closes them until \
+         then: subscribing needs a token that names the channel, and no client may publish.";
+    HOOK_STATUS = "statuses of a backend":
+        "A backend that answers with another status than 200 gives the client error 100, which is temporary. Let it \
+         answer 200, with error or disconnect in the body (docs/hooks.md).";
+    HOOK_TLS = "certificates of a backend":
+        "The certificate of a backend is checked against the authorities of the system, and the hub has none of its \
+         own. Add the authority to those of the system, or let a proxy next to the hub speak TLS to the backend.";
+    HOOK_HEADERS = "headers in a message":
+        "Headers that a client sends in its first message (emulated headers) are not passed on, only those of its \
+         handshake. Let clients send what the backend has to know as data of connect.";
+    HOOK_DATA = "data for a backend":
+        "Data of a client that is JSON is sent to backends in data, and only other bytes in b64data. Let the backend \
+         read both.";
+    METHODS = "methods of calls":
+        "One address answers the calls of all methods, which the field method names. Let the backend answer those that \
+         Centrifugo answered itself.";
     STREAM_PROXY = "streams of a backend":
         "A backend streams publications to the subscribers of a channel over gRPC; this is not translated, and the \
          file closes the channel. Let the backend publish over HTTP (/api/publish_stream) while the channel is \

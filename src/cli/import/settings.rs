@@ -1,9 +1,11 @@
 //! Settings: keys that correspond to one setting each, and what Centrifugo does not limit.
 
-use super::conversion::{Conversion, DEFAULT, Given, names};
+use super::conversion::{Conversion, DEFAULT, names};
 use super::draft::Literal::{self, Number, Text};
+use super::given::Given;
 use super::go;
-use super::keys::{Fate, KEYS, Key, One, Read};
+use super::key::{Fate, Key, One, Read};
+use super::keys::KEYS;
 use crate::config::section::single_settings;
 use crate::config::setting::Kind;
 use crate::config::{Config, Setting};

@@ -1,7 +1,7 @@
 //! The source: the keys of a file of Centrifugo by their paths in v6, and which of them nothing has used yet.
 
 use super::go;
-use super::keys::{Dialect, Key};
+use super::key::{Dialect, Key};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -59,6 +59,18 @@ impl Source {
     /// Returns a key, by its path in v6, which counts as used from now on.
     pub(super) fn take(&mut self, path: &str) -> Option<Leaf> {
         self.leaves.remove(path)
+    }
+
+    /// Returns all keys whose paths begin so, each with its path. They count as used from now on.
+    pub(super) fn take_all(&mut self, start: &str) -> BTreeMap<String, Leaf> {
+        let (taken, rest) = std::mem::take(&mut self.leaves).into_iter().partition(|(path, _)| path.starts_with(start));
+        self.leaves = rest;
+        taken
+    }
+
+    /// Returns the name of a key that nothing has used, if its value is not Go's zero value.
+    pub(super) fn name_of(&self, path: &str) -> Option<String> {
+        self.leaves.get(path).filter(|_| self.is_on(path)).map(|leaf| leaf.name.clone())
     }
 
     /// Returns whether a key that nothing has used has a value other than Go's zero value.

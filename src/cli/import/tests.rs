@@ -1,8 +1,10 @@
 //! Tests of the conversion: every key is translated or named, no permission gets wider, every file is valid.
 
-use super::keys::{Dialect, Fate, KEYS, Key, OPTIONS};
+use super::key::{Dialect, Fate, Key};
+use super::keys::{KEYS, OPTIONS};
+use super::proxy_keys::{NAMED, PROXY, place};
 use super::*;
-use crate::config::{ClientGroup, EngineKind, NamespaceOptions, SubscriberGroup};
+use crate::config::{ClientGroup, EngineKind, HookName, NamespaceOptions, SubscriberGroup};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
@@ -40,7 +42,35 @@ fn paths(dialect: Dialect) -> Vec<String> {
         let is_name = option == "name";
         [format!("{list}[0].{option}"), format!("{default}{option}")].into_iter().take(if is_name { 1 } else { 2 })
     });
-    keys.chain(options).collect()
+    keys.chain(options).chain(proxy_paths(dialect)).collect()
+}
+
+/// Returns every path of a key of a proxy.
+fn proxy_paths(dialect: Dialect) -> Vec<String> {
+    let mut paths = Vec::new();
+    for key in PROXY {
+        let is_client = key.v6 == "enabled";
+        let own = ["endpoint", "timeout"].contains(&key.v6);
+        let names = if dialect == Dialect::V5 { key.v5.to_vec() } else { vec![key.v6] };
+        for name in names.into_iter().map(path) {
+            if !is_client {
+                paths.push(format!("{NAMED}[0].{name}"));
+            }
+            match dialect {
+                _ if key.v6 == "name" => {}
+                Dialect::V6 => {
+                    let places = HookName::ALL.map(place);
+                    let places = places.iter().filter(|place| !is_client || place.starts_with("client."));
+                    paths.extend(places.map(|place| format!("{place}.{name}")));
+                }
+                Dialect::V5 if own => {
+                    paths.extend(HookName::ALL.map(|event| format!("proxy_{}_{name}", event.word())));
+                }
+                Dialect::V5 => paths.push(format!("proxy_{name}")),
+            }
+        }
+    }
+    paths
 }
 
 /// Puts a value where a path says.
@@ -94,7 +124,7 @@ fn table_has_each_key_once_and_each_reason_is_used() {
             assert!(seen.insert(name), "{name:?} is there twice");
         }
     }
-    let reasons = KEYS.iter().chain(OPTIONS).filter_map(|key| match key.fate {
+    let reasons = KEYS.iter().chain(OPTIONS).chain(PROXY).filter_map(|key| match key.fate {
         Fate::Fixed(_, reason) | Fate::Unneeded(reason) | Fate::Missing(reason) => Some(reason.name),
         Fate::Setting(_) | Fate::Part(_) => None,
     });
@@ -180,7 +210,9 @@ fn channels_that_a_proxy_decided_about_are_closed() {
         let (file, config) = imported(&settings);
         let made = config.default_namespace;
         assert_eq!((made.allow_subscribe, made.allow_publish), (SubscriberGroup::Token, ClientGroup::Nobody));
-        assert!(file.contains("Calls to a backend"), "{file}");
+        assert!(file.contains("To decide, because"), "{file}");
+        assert!(file.contains("Until then no client may publish there"), "{file}");
+        assert!(config.hooks.is_empty(), "{file}");
     }
     let made = options(&open);
     assert_eq!((made.allow_subscribe, made.allow_publish.word()), (SubscriberGroup::Authenticated, "authenticated"));
@@ -232,6 +264,7 @@ fn value() -> impl Strategy<Value = Value> {
         prop_oneof![0..70_000_i64, any::<i64>()].prop_map(Value::from),
         "[0-9]{1,6}(ns|us|ms|s|m|h)".prop_map(Value::from),
         "[ -~]{0,12}".prop_map(Value::from),
+        prop_oneof![Just("first"), Just("http://127.0.0.1:3000/a"), Just("grpc://b:1")].prop_map(Value::from),
         any::<String>().prop_map(Value::from),
         prop::collection::vec("[ -~]{0,9}", 0..3).prop_map(Value::from),
         Just(Value::Null),

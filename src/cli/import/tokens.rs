@@ -1,8 +1,10 @@
 //! Tokens: the keys that verify them, and what a token has to say.
 
-use super::conversion::{Conversion, Given, names};
+use super::conversion::{Conversion, names};
 use super::draft::Literal::{Switch, Text};
 use super::draft::Table;
+use super::given::Given;
+use super::proxy::Decider;
 use super::reasons;
 use crate::auth::Verifier;
 use crate::config::{Config, TokenAlgorithm, TokenKeyConfig};
@@ -10,11 +12,15 @@ use crate::config::{Config, TokenAlgorithm, TokenKeyConfig};
 const LIST: &str = TokenKeyConfig::SECTION.name;
 
 impl Conversion {
-    /// Sets keys and rules. Returns whether every client may do everything.
-    pub(super) fn convert_tokens(&mut self) -> bool {
+    /// Sets keys and rules. `connect` decides about clients without a token. Returns whether every client may do
+    /// everything.
+    pub(super) fn convert_tokens(&mut self, connect: Decider) -> bool {
         let insecure = self.switch("client.insecure");
         let unchecked = self.switch("client.insecure_skip_token_signature_verify");
-        let may_be_anonymous = self.switch("client.allow_anonymous_connect_without_token");
+        let mut may_be_anonymous = self.switch("client.allow_anonymous_connect_without_token");
+        if let Some(anonymous) = may_be_anonymous.take_if(|_| connect != Decider::Options) {
+            self.notes.cover(&anonymous.name, "the connect proxy decides about clients without a token, there too");
+        }
         if let Some(unchecked) = &unchecked {
             self.set("token_insecure", Switch(true), &unchecked.name);
         }
@@ -25,7 +31,7 @@ impl Conversion {
             self.set("token_required", Switch(open == [None, None]), &names(open));
         } else if let Some(anonymous) = &may_be_anonymous {
             self.notes.cover(&anonymous.name, "every client may connect, since there is no key for tokens");
-        } else if insecure.is_none() {
+        } else if insecure.is_none() && connect != Decider::Hook {
             self.notes.remark(
                 "There is no key for tokens, so every client is anonymous and may connect: token_required needs a \
                  [[token_key]] or jwks_url. Which channels clients may use follows from allow_subscribe.",

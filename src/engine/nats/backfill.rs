@@ -1,21 +1,29 @@
 //! Backfills: what a channel's history on this hub lacks is fetched from the log, once for all who need it.
 
-use super::envelope::Entry;
-use super::log::{self, LogMessage};
+use super::envelope::{self, Entry};
+use super::evidence::{Evidence, Leader, Newest};
+use super::log::{self, Answer, Clocks, LogMessage};
 use super::logs::Logs;
+use super::stream::{self, StreamInfo};
 use crate::config::ChannelOptions;
-use crate::hub::{Backfill, Coverage, Partition, Sink};
+use crate::hub::{Backfill, Coverage, Logged, Partition, Sink};
 use crate::metrics::Metrics;
-use crate::protocol::{ChannelName, Publication};
+use crate::protocol::ChannelName;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 /// Time for which a subscription, or a read, waits for the log.
 const WAIT: Duration = Duration::from_secs(5);
 
 /// Time for which a hub waits that lags behind the one that a position is from.
 const AHEAD_WAIT: Duration = Duration::from_secs(2);
+
+/// How often a channel is read that the servers do not agree about.
+const ATTEMPTS: u32 = 5;
+
+/// Pause after the first attempt; each later one is twice as long.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The hub cannot say where the channel stands, since it does not follow its partition yet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -127,45 +135,65 @@ impl<S: Sink> Logs<S> {
         }
     }
 
-    /// Reads what the log has of a channel after this offset.
+    /// Reads what the log has of a channel after this offset, again while the answers prove nothing: a server that lags
+    /// behind has caught up soon.
     async fn fetch_channel(&self, name: &ChannelName, after: u64, until: u64) -> Option<Backfill> {
-        let partition = self.partition(name);
-        let (stream, subject) = (self.subjects.stream(partition.index()), self.subjects.log(partition.index(), name));
-        // The state first: what is dropped later than that is not missing in the answer unnoticed.
-        let (config, state) = log::state(&self.requests, &stream).await.ok()?;
-        let epoch = self.epoch_of_stream(partition, config.epoch()?);
-        if epoch != partition.epoch() {
-            return None;
+        for attempt in 0..ATTEMPTS {
+            if let Some(before) = attempt.checked_sub(1) {
+                sleep(PAUSE * 2_u32.pow(before)).await;
+            }
+            if let Some(backfill) = self.read_channel(name, after, until).await {
+                return Some(backfill);
+            }
         }
-        let kept = self.config.history_messages_max as u64;
-        // Before the messages, because later ones are no proof of anything.
-        let newest = super::stream::last_of(&self.requests, &stream, &subject).await.ok()?.unwrap_or(0);
-        let (messages, _) = log::fetch(&self.requests, &stream, after + 1, kept, Some(&subject)).await.ok()?;
-        let last = messages.last().map_or(after, |(last, _)| *last);
-        // A leader that is cut off does not know yet that it is none, and the server that answered may lag behind.
-        if state.last_seq < until || last < newest.min(until) {
-            return None;
-        }
-        let floor = floor(&messages, after, kept).max(state.first_seq.saturating_sub(1));
-        let (floor, publications) = after_removal(messages, floor);
-        Some(Backfill { epoch, floor, until, publications })
+        tracing::debug!(channel = name.as_str(), after, until, "the servers do not prove what a channel has");
+        None
     }
-}
 
-/// Returns after which offset nothing of the channel was dropped because it had too many.
-fn floor(messages: &[(u64, LogMessage)], after: u64, kept: u64) -> u64 {
-    match messages.first() {
-        // As many as the log keeps: there may have been more.
-        Some((first, _)) if messages.len() as u64 >= kept => first - 1,
-        _ => after,
+    /// Reads it once; `None` if the answers do not prove that it is all. The order of the questions is part of the
+    /// proof.
+    async fn read_channel(&self, name: &ChannelName, after: u64, until: u64) -> Option<Backfill> {
+        let partition = self.partition(name);
+        let index = partition.index();
+        let (stream, subject) = (self.subjects.stream(index), self.subjects.log(index, name));
+        let beacon = self.subjects.beacon(index);
+        let subjects = [subject.clone(), self.subjects.pin(index), beacon.clone()];
+        let newest = log::newest(&self.requests, &stream, name, &subjects).await.ok()?;
+        if until > 0 && newest == Newest::default() {
+            // So that the next answer says how far its server is.
+            self.requests.publish(beacon, envelope::beacon()).await.ok();
+            return None;
+        }
+        let kept = self.config.history_messages_max;
+        // Room for what is published while it is read.
+        let batch = 2 * kept as u64;
+        let Answer { messages, is_whole } =
+            log::fetch(&self.requests, &stream, after + 1, batch, Some(&subject)).await.ok()?;
+        let (info, leader) = self.ask_leader(&stream, &subject, after).await?;
+        let epoch = self.epoch_of_stream(partition, info.config.epoch()?);
+        let read: Vec<_> = messages.iter().map(|(number, _)| *number).collect();
+        let floor = Evidence { after, until, kept, newest, read: &read, is_whole, leader }.floor()?;
+        let now = self.metrics().now();
+        let (floor, publications) = after_removal(messages, floor, Clocks::new(&info, now), now);
+        (epoch == partition.epoch()).then_some(Backfill { epoch, floor, until, publications })
+    }
+
+    async fn ask_leader(&self, stream: &str, subject: &str, after: u64) -> Option<(StreamInfo, Leader)> {
+        let link = &self.requests;
+        let oldest = stream::next_from(link, stream, subject, after + 1).await.ok()?;
+        let (info, count) = stream::info_with_count(link, stream, subject).await.ok()?;
+        let is_full = count >= self.config.history_messages_max as u64;
+        let oldest_of_all = if is_full { stream::next_from(link, stream, subject, 1).await.ok()? } else { None };
+        let (begins, reached) = (info.state.first_seq, info.state.last_seq);
+        Some((info, Leader { oldest, begins, is_full, oldest_of_all, reached }))
     }
 }
 
 /// Leaves out what was removed, and returns the floor then.
-fn after_removal(messages: Vec<(u64, LogMessage)>, floor: u64) -> (u64, Vec<Publication>) {
+fn after_removal(messages: Vec<(u64, LogMessage)>, floor: u64, clocks: Clocks, now: u64) -> (u64, Vec<Logged>) {
     let is_removal = |(_, message): &(u64, LogMessage)| message.entry == Entry::HistoryRemoved;
     let removed = messages.iter().rfind(|message| is_removal(message)).map(|(number, _)| *number);
     let floor = floor.max(removed.unwrap_or(0));
     let after = messages.into_iter().filter(|(number, _)| *number > floor);
-    (floor, after.filter_map(|(number, message)| message.publication(number)).collect())
+    (floor, after.filter_map(|(number, message)| message.logged(number, clocks, now)).collect())
 }

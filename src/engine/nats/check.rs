@@ -273,7 +273,7 @@ mod tests {
         let (config, subjects) = (ClusterConfig::default(), Subjects::new("main"));
         let mut stream = StreamConfig::of(&config, &subjects, 3, Epoch::new(7));
         change(&mut stream);
-        differences_of(&StreamInfo { config: stream, state: StreamState::default() }, &config, &subjects, 3)
+        differences_of(&StreamInfo { config: stream, state: StreamState::default(), now: 0 }, &config, &subjects, 3)
     }
 
     /// An operator has to see both values and what to do.

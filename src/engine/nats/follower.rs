@@ -12,10 +12,10 @@ use super::envelope::{self, Entry};
 use super::follow_error::FollowError;
 use super::id::random;
 use super::link::{LinkState, Messages, RequestError};
-use super::log::{self, BATCH_MAX, LogMessage, Marks};
+use super::log::{self, BATCH_MAX, Clocks, LogMessage, Marks, state_of};
 use super::logs::Logs;
-use super::sequence::{Batch, Break, Limits, Live, Need, Sequence, State, Step};
-use super::stream::{self, StreamState};
+use super::sequence::{Batch, Break, Limits, Live, Need, Sequence, Step};
+use super::stream::{self, API_TIMEOUT, StreamError, StreamInfo, StreamState};
 use crate::hub::{Delivered, Partition, Sink};
 use crate::metrics::{Metrics, Resync};
 use crate::protocol::Epoch;
@@ -54,6 +54,8 @@ struct Follower<S: Sink> {
     sequence: Option<(Epoch, Sequence<LogMessage>)>,
     /// Messages of the log that was followed.
     marks: Marks,
+    /// Noted last.
+    clocks: Clocks,
     heard: Instant,
     /// When this hub published the last beacon.
     beacon: Instant,
@@ -61,6 +63,8 @@ struct Follower<S: Sink> {
     pin: Option<Instant>,
     /// When the log was looked at last, and how often without an announcement in between.
     looked: (Instant, u32),
+    /// Whether the log may be another one: it was not seen since a connection was lost, or announces what is not new.
+    is_doubtful: bool,
     /// Whether everything up to what is announced was delivered here: what comes is new, if late perhaps.
     is_ready: bool,
     /// Whether it lacks something that it knows of, or cannot follow.
@@ -79,10 +83,12 @@ pub async fn run<S: Sink>(logs: Arc<Logs<S>>, index: usize) {
         stream,
         sequence: None,
         marks: Marks::default(),
+        clocks: Clocks::default(),
         heard: now,
         beacon: now,
         pin: None,
         looked: (now, 0),
+        is_doubtful: false,
         is_ready: false,
         is_behind: false,
         logs: Arc::clone(&logs),
@@ -119,11 +125,11 @@ impl<S: Sink> Follower<S> {
         let mut link = logs.follow.state();
         link.borrow_and_update();
         // After the subscription, so that nothing falls between the two.
-        let (config, state) = log::state(&logs.follow, &self.stream).await?;
-        if config.epoch() != Some(epoch) {
+        let info = self.info(API_TIMEOUT).await?;
+        if info.config.epoch() != Some(epoch) {
             return Err(FollowError::Renewed);
         }
-        self.begin(epoch, state).await?;
+        self.begin(epoch, info.state).await?;
         self.catch_up().await?;
         self.heard = Instant::now();
         self.set_ready(true);
@@ -136,9 +142,8 @@ impl<S: Sink> Follower<S> {
         ended
     }
 
-    async fn epoch_of_stream(&self) -> Result<Epoch, FollowError> {
-        let (config, _) = log::state(&self.logs.follow, &self.stream).await?;
-        config.epoch().ok_or(FollowError::NoEpoch)
+    async fn epoch_of_stream(&mut self) -> Result<Epoch, FollowError> {
+        self.info(API_TIMEOUT).await?.config.epoch().ok_or(FollowError::NoEpoch)
     }
 
     /// Goes on where it was, or begins near the end of the log.
@@ -159,7 +164,7 @@ impl<S: Sink> Follower<S> {
             // If the log really ends before what was delivered here, this shows it: one that is cut off stores nothing.
             self.send_beacon().await;
             sleep(RETRY).await;
-            state = log::state(&self.logs.follow, &self.stream).await?.1;
+            state = self.info(API_TIMEOUT).await?.state;
         }
         let config = &self.logs.config;
         let limits = Limits {
@@ -226,12 +231,8 @@ impl<S: Sink> Follower<S> {
                     if now != connects {
                         connects = now;
                         self.send_beacon().await;
-                        // Without an answer the next announcement, or beacon, shows what is missing.
-                        if let Err(error @ (FollowError::Renewed | FollowError::Behind)) =
-                            self.look(Resync::Reconnect).await
-                        {
-                            return Err(error);
-                        }
+                        self.is_doubtful = true;
+                        self.look_again(Resync::Reconnect).await?;
                     }
                 }
             }
@@ -259,6 +260,8 @@ impl<S: Sink> Follower<S> {
             }
             Live::Duplicate => {
                 Metrics::count(&self.logs.metrics().process.duplicates_dropped);
+                // A log that has begun anew announces low numbers, too.
+                self.is_doubtful = true;
                 Ok(())
             }
             // The subscription is to one epoch.
@@ -283,7 +286,7 @@ impl<S: Sink> Follower<S> {
             self.pin = Some(Instant::now());
             self.hand_over(self.logs.subjects.pin(self.index)).await;
         }
-        if self.heard.elapsed() >= echo_time && self.looked.0.elapsed() >= LOOK {
+        if (self.is_doubtful || self.heard.elapsed() >= echo_time) && self.looked.0.elapsed() >= LOOK {
             self.looked = (Instant::now(), self.looked.1 + 1);
             let is_connected = self.logs.follow.state().borrow().is_connected;
             if !is_connected {
@@ -293,12 +296,7 @@ impl<S: Sink> Follower<S> {
                 tracing::warn!(partition = self.index, "beacons do not come back; the connection to NATS is made anew");
                 self.logs.follow.reconnect().await;
             }
-            match self.look(Resync::Silence).await {
-                Err(error @ (FollowError::Renewed | FollowError::Behind)) => return Err(error),
-                // Without an answer there is nothing to do: the next look comes.
-                Err(_) => self.set_behind(true),
-                Ok(()) => {}
-            }
+            self.look_again(Resync::Silence).await?;
         }
         Ok(())
     }
@@ -313,6 +311,16 @@ impl<S: Sink> Follower<S> {
         timeout(HAND_OVER, self.logs.requests.publish(subject, envelope::beacon())).await.ok();
     }
 
+    /// Looks how far the log is, if that can be had; otherwise the next look comes.
+    async fn look_again(&mut self, reason: Resync) -> Result<(), FollowError> {
+        match self.look(reason).await {
+            Err(error @ (FollowError::Renewed | FollowError::Behind)) => return Err(error),
+            Err(_) => self.set_behind(true),
+            Ok(()) => self.is_doubtful = false,
+        }
+        Ok(())
+    }
+
     /// Looks how far the log is, and catches up.
     async fn look(&mut self, reason: Resync) -> Result<(), FollowError> {
         self.note_state().await?;
@@ -324,10 +332,15 @@ impl<S: Sink> Follower<S> {
         self.catch_up().await
     }
 
+    async fn info(&mut self, time: Duration) -> Result<StreamInfo, StreamError> {
+        let info = stream::info_within(&self.logs.follow, &self.stream, time).await?;
+        self.clocks = Clocks::new(&info, self.logs.metrics().now());
+        Ok(info)
+    }
+
     /// Notes how far the log is. What it really is, if it is another one, shows when it is followed anew.
     async fn note_state(&mut self) -> Result<(), FollowError> {
-        let stream::StreamInfo { config, state } =
-            stream::info_within(&self.logs.follow, &self.stream, STATE_TIMEOUT).await?;
+        let StreamInfo { config, state, .. } = self.info(STATE_TIMEOUT).await?;
         let epoch = config.epoch().ok_or(FollowError::NoEpoch)?;
         self.compare(epoch, state)?;
         self.marks.renew(state);
@@ -376,8 +389,8 @@ impl<S: Sink> Follower<S> {
     async fn fetch(&mut self, from: u64, until: u64, empty: u32) -> Result<bool, FollowError> {
         let logs = Arc::clone(&self.logs);
         let batch = (until - from + 1).min(BATCH_MAX);
-        let (messages, newest) = log::fetch(&logs.requests, &self.stream, from, batch, None).await?;
-        self.marks.fetch(newest);
+        let messages = log::fetch(&logs.requests, &self.stream, from, batch, None).await?.messages;
+        self.marks.fetch(messages.last().and_then(|(number, message)| message.mark(*number)));
         Metrics::add(&logs.metrics().process.resync_messages, messages.len() as u64);
         let reached = match messages.last() {
             Some((last, _)) => *last,
@@ -388,20 +401,11 @@ impl<S: Sink> Follower<S> {
             }
             None => {
                 let all = logs.subjects.all_of_log(self.index);
-                match stream::next_from(&logs.follow, &self.stream, &all, from).await? {
-                    Some(next) if next <= until => {
-                        sleep(RETRY).await;
-                        return Ok(false);
-                    }
-                    Some(_) => until,
-                    // Another server may have said that: a leader that is cut off does not know that it is none any
-                    // more. All that is needed has gone only if the log begins after it, in one answer.
-                    None if log::state(&logs.follow, &self.stream).await?.1.first_seq > until => until,
-                    None => {
-                        sleep(RETRY).await;
-                        return Ok(false);
-                    }
+                if !stream::has_none(&logs.follow, &self.stream, &all, from, until).await? {
+                    sleep(RETRY).await;
+                    return Ok(false);
                 }
+                until
             }
         };
         if let Some((_, sequence)) = &mut self.sequence {
@@ -454,12 +458,12 @@ impl<S: Sink> Follower<S> {
         let (logs, partition) = (&self.logs, self.partition());
         match (&message.channel, &message.entry) {
             (Some(name), Entry::Publication { at, .. }) => {
-                let (name, at) = (name.clone(), *at);
-                match (logs.options(&name), message.publication(number)) {
-                    (Some(options), Some(publication)) => {
-                        let bytes = publication.payload.len();
+                let (name, at, now) = (name.clone(), *at, logs.metrics().now());
+                match (logs.options(&name), message.logged(number, self.clocks, now)) {
+                    (Some(options), Some(logged)) => {
+                        let bytes = logged.publication.payload.len();
                         let delivered = logs
-                            .with_credits(bytes, |credits| logs.hub.deliver(&name, &options, &publication, credits))
+                            .with_credits(bytes, |credits| logs.hub.deliver(&name, &options, &logged, credits))
                             .await;
                         if delivered == Delivered::Foreign {
                             Metrics::count(&logs.metrics().process.foreign_messages);
@@ -492,8 +496,4 @@ impl<S: Sink> Follower<S> {
     fn partition(&self) -> &Partition {
         &self.logs.partitions.all()[self.index]
     }
-}
-
-fn state_of(epoch: Epoch, state: StreamState) -> State {
-    State { epoch, last: state.last_seq, floor: state.first_seq.saturating_sub(1) }
 }

@@ -7,7 +7,7 @@ use super::credentials::{Credentials, CredentialsError};
 use super::id::random;
 use crate::config::ClusterConfig;
 use async_nats::client::PublishErrorKind;
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, HeaderMap, Subscriber};
+use async_nats::{Client, ClientError, ConnectErrorKind, ConnectOptions, Event, HeaderMap, ServerError, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use parking_lot::Mutex;
@@ -141,14 +141,15 @@ impl Link {
 
     async fn open(config: &ClusterConfig, purpose: &str, capacity: usize, is_patient: bool) -> Result<Self, LinkError> {
         let (sender, state) = watch::channel(LinkState::default());
+        let servers: Vec<_> = config.nats_servers.iter().map(ToString::to_string).collect();
+        let about = About { link: purpose.to_owned(), servers: servers.join(", ") };
         let mut options = options(config, purpose, capacity)?.event_callback(move |event| {
-            note(&sender, &event);
+            about.note(&sender, &event);
             std::future::ready(())
         });
         if is_patient {
             options = options.retry_on_initial_connect();
         }
-        let servers: Vec<_> = config.nats_servers.iter().map(ToString::to_string).collect();
         let client = options.connect(servers).await.map_err(|error| refusal(&error))?;
         let inbox = client.new_inbox();
         let answers = client.subscribe(format!("{inbox}.*")).await;
@@ -431,9 +432,9 @@ fn pause(attempts: usize) -> Duration {
 
 fn refusal(error: &async_nats::ConnectError) -> LinkError {
     match error.kind() {
-        ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
-            LinkError::Refused(error.to_string())
-        }
+        // What the server says is no more than this.
+        ConnectErrorKind::AuthorizationViolation => LinkError::Refused(error.kind().to_string()),
+        ConnectErrorKind::Authentication => LinkError::Refused(error.to_string()),
         _ => LinkError::Unreachable(error.to_string()),
     }
 }
@@ -445,38 +446,53 @@ fn unsent(kind: PublishErrorKind) -> RequestError {
     }
 }
 
-/// Notes what the library says, and logs what an operator can use.
-fn note(state: &watch::Sender<LinkState>, event: &Event) {
-    state.send_if_modified(|state| {
-        match event {
-            Event::Connected => {
-                tracing::info!("connected to NATS");
-                (state.is_connected, state.complaint) = (true, None);
-                state.connects += 1;
-            }
-            Event::Disconnected => {
-                tracing::warn!("the connection to NATS is lost; it is made again");
-                state.is_connected = false;
-            }
-            Event::SlowConsumer(_) => state.dropped += 1,
-            Event::LameDuckMode => {
-                tracing::info!("the NATS server will stop; the connection moves to another");
-                return false;
-            }
-            Event::ServerError(error) => return complain(state, error.to_string()),
-            Event::ClientError(error) => return complain(state, error.to_string()),
-            Event::Draining | Event::Closed => return false,
-        }
-        true
-    });
+/// What the log says of a link.
+struct About {
+    /// What it is for.
+    link: String,
+    /// Where it connects.
+    servers: String,
 }
 
-/// Logs a complaint, unless it is the last one again: attempts to connect repeat it every second.
-fn complain(state: &mut LinkState, text: String) -> bool {
-    if state.complaint.as_ref() == Some(&text) {
-        return false;
+impl About {
+    /// Notes what the library says, and logs what an operator can use.
+    fn note(&self, state: &watch::Sender<LinkState>, event: &Event) {
+        let link = &self.link;
+        state.send_if_modified(|state| {
+            match event {
+                Event::Connected => {
+                    tracing::info!(link, "connected to NATS");
+                    (state.is_connected, state.complaint) = (true, None);
+                    state.connects += 1;
+                }
+                Event::Disconnected => {
+                    tracing::warn!(link, "the connection to NATS is lost; it is made again");
+                    state.is_connected = false;
+                }
+                Event::SlowConsumer(_) => state.dropped += 1,
+                Event::LameDuckMode => {
+                    tracing::info!(link, "the NATS server will stop; the connection moves to another");
+                    return false;
+                }
+                Event::ServerError(ServerError::Other(text)) => return self.complain(state, text.clone()),
+                Event::ServerError(error) => return self.complain(state, error.to_string()),
+                Event::ClientError(ClientError::Other(text)) => {
+                    return self.complain(state, format!("no connection to {}: {text}", self.servers));
+                }
+                Event::ClientError(error) => return self.complain(state, error.to_string()),
+                Event::Draining | Event::Closed => return false,
+            }
+            true
+        });
     }
-    tracing::warn!("NATS: {text}");
-    state.complaint = Some(text);
-    true
+
+    /// Logs a complaint, unless it is the last one again: attempts to connect repeat it every second.
+    fn complain(&self, state: &mut LinkState, text: String) -> bool {
+        if state.complaint.as_ref() == Some(&text) {
+            return false;
+        }
+        tracing::warn!(link = self.link, "NATS: {text}");
+        state.complaint = Some(text);
+        true
+    }
 }

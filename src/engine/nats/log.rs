@@ -1,11 +1,13 @@
 //! Reading a log: what a partition's stream has stored, from any server that has a copy, or from its leader.
 
 use super::envelope::{self, Entry};
+use super::evidence::Newest;
 use super::link::{Link, Message, RequestError};
 use super::sequence;
-use super::stream::{self, StreamError, StreamState};
+use super::stream::{self, StreamInfo, StreamState};
 use super::subject;
-use crate::protocol::{ChannelName, Publication};
+use crate::hub::Logged;
+use crate::protocol::{ChannelName, Epoch, Publication};
 use bytes::Bytes;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -31,6 +33,8 @@ pub struct LogMessage {
     token: Box<str>,
     /// What it says.
     pub entry: Entry,
+    /// When it was stored by the clock of the servers, in nanoseconds since 1970; `None` if just now.
+    stored_at: Option<u64>,
 }
 
 impl sequence::Message for LogMessage {
@@ -55,24 +59,32 @@ impl LogMessage {
         subject::is_pin(&self.token)
     }
 
-    /// Returns the publication with its number, if it is one.
-    pub fn publication(self, offset: u64) -> Option<Publication> {
+    /// Returns the publication with its number, if it is one, as a hub keeps it whose clock says `now`.
+    pub fn logged(self, offset: u64, clocks: Clocks, now: u64) -> Option<Logged> {
+        let stored_at = self.stored_at.map_or(now, |stored_at| clocks.here(stored_at / 1000));
         match self.entry {
-            Entry::Publication { at, payload } => Some(Publication { offset, at, payload }),
+            Entry::Publication { at, payload } => {
+                Some(Logged { publication: Publication { offset, at, payload }, stored_at })
+            }
             Entry::HistoryRemoved | Entry::Other => None,
         }
     }
 
-    fn new(subject: &str, payload: Bytes) -> Self {
+    /// Returns its mark, if it was fetched under this number.
+    pub fn mark(&self, number: u64) -> Option<Mark> {
+        self.stored_at.map(|stored_at| Mark { number, stored_at })
+    }
+
+    fn new(subject: &str, payload: Bytes, stored_at: Option<u64>) -> Self {
         let token = subject.rsplit_once('.').map_or(subject, |(_, token)| token);
-        Self { channel: subject::channel(subject), token: token.into(), entry: envelope::read(payload) }
+        Self { channel: subject::channel(subject), token: token.into(), entry: envelope::read(payload), stored_at }
     }
 }
 
 /// Reads what was announced: its number, and what it says.
 pub fn announced(message: &Message) -> Option<(u64, LogMessage)> {
     let number = number(message, "Nats-Sequence")?;
-    Some((number, LogMessage::new(message.subject(), message.payload().clone())))
+    Some((number, LogMessage::new(message.subject(), message.payload().clone(), None)))
 }
 
 /// Reads the number of what was announced, and when it was stored.
@@ -156,8 +168,16 @@ impl Marks {
     }
 }
 
-/// Reads messages from a number on, at most so many; all subjects, or one. Returns them, and what the newest of them
-/// tells of the log. The server that answers may lag behind.
+/// What one server has of a log.
+#[derive(Debug)]
+pub struct Answer {
+    /// Messages by number, in order.
+    pub messages: Vec<(u64, LogMessage)>,
+    /// Whether it had no more.
+    pub is_whole: bool,
+}
+
+/// Reads messages from a number on, at most so many; all subjects, or one. The server that answers may lag behind.
 ///
 /// # Errors
 ///
@@ -172,28 +192,62 @@ pub async fn fetch(
     from: u64,
     batch: u64,
     only: Option<&str>,
-) -> Result<(Vec<(u64, LogMessage)>, Option<Mark>), RequestError> {
+) -> Result<Answer, RequestError> {
+    let mut question = serde_json::json!({ "seq": from, "batch": batch });
+    if let Some(subject) = only {
+        question["next_by_subj"] = subject.into();
+    }
+    let (messages, end) = ask(link, stream, &question).await?;
+    // The servers end an answer that has too many bytes as well, and then count what is left.
+    let is_left = end.is_some_and(|end| number(&end, "Nats-Num-Pending") != Some(0));
+    Ok(Answer { is_whole: !is_left && (messages.len() as u64) < batch, messages })
+}
+
+/// Reads which message of a channel is the newest, and how far the server is that answers. Nothing is known if the log
+/// has neither a message of the channel nor of the others, which only have to be there.
+///
+/// # Errors
+///
+/// [`RequestError`] if there is no answer, or it breaks off.
+///
+/// # Cancel safety
+///
+/// Cancel safe.
+pub async fn newest(
+    link: &Link,
+    stream: &str,
+    name: &ChannelName,
+    subjects: &[String],
+) -> Result<Newest, RequestError> {
+    let (messages, end) = ask(link, stream, &serde_json::json!({ "multi_last": subjects })).await?;
+    let Some(end) = end else { return Ok(Newest::default()) };
+    let reached = number(&end, "Nats-UpTo-Sequence").ok_or(RequestError::Timeout)?;
+    let ours = messages.iter().find(|(_, message)| message.channel.as_ref() == Some(name));
+    Ok(Newest { reached, number: ours.map(|(number, _)| *number) })
+}
+
+/// Asks any server that has a copy. Returns its messages, and what ends them: nothing if there is none.
+async fn ask(
+    link: &Link,
+    stream: &str,
+    question: &serde_json::Value,
+) -> Result<(Vec<(u64, LogMessage)>, Option<Message>), RequestError> {
     let inbox = link.new_inbox();
     let mut answers = link.subscribe(inbox.clone()).await?;
-    let mut body = serde_json::json!({ "seq": from, "batch": batch });
-    if let Some(subject) = only {
-        body["next_by_subj"] = subject.into();
-    }
-    link.publish_with_reply(format!("$JS.API.DIRECT.GET.{stream}"), inbox, body.to_string().into()).await?;
-    let (mut messages, mut last, mut newest) = (Vec::new(), 0, None);
+    link.publish_with_reply(format!("$JS.API.DIRECT.GET.{stream}"), inbox, question.to_string().into()).await?;
+    let (mut messages, mut last) = (Vec::new(), 0);
     loop {
         let answer = timeout(NEXT_TIMEOUT, answers.next()).await.map_err(|_| RequestError::Timeout)?;
         let answer = answer.ok_or(RequestError::Closed)?;
         // One that is lost on the way would look like one that the log has dropped.
         let follows = || number(&answer, "Nats-Last-Sequence") == Some(last);
         match answer.status() {
-            Some(END) if follows() => return Ok((messages, newest.as_ref().and_then(mark))),
+            Some(END) if follows() => return Ok((messages, Some(answer))),
             Some(NOT_FOUND) if last == 0 => return Ok((messages, None)),
             None if follows() => {
                 let (number, message) = stored(&answer).ok_or(RequestError::Timeout)?;
                 last = number;
                 messages.push((number, message));
-                newest = Some(answer);
             }
             None | Some(END | NOT_FOUND) => return Err(RequestError::Timeout),
             Some(_) => return Err(RequestError::NoResponders),
@@ -207,25 +261,49 @@ fn number(message: &Message, header: &str) -> Option<u64> {
 
 fn stored(message: &Message) -> Option<(u64, LogMessage)> {
     let number = number(message, "Nats-Sequence")?;
-    Some((number, LogMessage::new(message.header("Nats-Subject")?, message.payload().clone())))
+    let stored_at = stream::nanos(message.header("Nats-Time-Stamp")?);
+    Some((number, LogMessage::new(message.header("Nats-Subject")?, message.payload().clone(), Some(stored_at))))
 }
 
-/// Returns what the log holds, as its leader knows it.
-///
-/// # Errors
-///
-/// [`StreamError`] says why it is not known.
-///
-/// # Cancel safety
-///
-/// Cancel safe.
-pub async fn state(link: &Link, stream: &str) -> Result<(stream::StreamConfig, StreamState), StreamError> {
-    stream::info(link, stream).await.map(|info| (info.config, info.state))
+/// Returns what a sequence has to know of a log.
+pub fn state_of(epoch: Epoch, state: StreamState) -> sequence::State {
+    sequence::State { epoch, last: state.last_seq, floor: state.first_seq.saturating_sub(1) }
+}
+
+/// How the clock of the servers stands to the one of this hub, which may differ. Both in microseconds since 1970.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Clocks {
+    servers: u64,
+    here: u64,
+}
+
+impl Clocks {
+    /// Notes what the servers say, and what the hub says at the same moment.
+    pub fn new(info: &StreamInfo, here: u64) -> Self {
+        Self { servers: info.now / 1000, here }
+    }
+
+    /// Returns when something was stored by the clock of this hub: only times of the servers are compared.
+    pub fn here(self, stored_at: u64) -> u64 {
+        self.here.saturating_sub(self.servers.saturating_sub(stored_at))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A hub whose clock is an hour behind that of the servers, or ahead, knows how old a message is.
+    #[test]
+    fn age_of_a_message_does_not_depend_on_the_clock_of_the_hub() {
+        const HOUR: u64 = 3_600_000_000;
+        let info = StreamInfo { config: Default::default(), state: Default::default(), now: 5 * HOUR * 1000 };
+        for here in [4 * HOUR, 5 * HOUR, 6 * HOUR] {
+            let clocks = Clocks::new(&info, here);
+            assert_eq!(here - clocks.here(5 * HOUR - 7), 7);
+            assert_eq!(clocks.here(5 * HOUR + 7), here, "stored after the servers were asked");
+        }
+    }
 
     /// A log in memory is empty when all servers were down at once: it has the same settings, and its numbers begin
     /// anew.

@@ -23,6 +23,7 @@ pub mod publisher;
 pub mod refused;
 
 pub mod backfill;
+pub mod evidence;
 pub mod follow_error;
 pub mod follower;
 pub mod interest;

@@ -1,8 +1,8 @@
 //! The publisher: brings publications into the logs, and says honestly when it cannot.
 //!
 //! A publication is tried again with the same identifier, by which its log knows it, until it is acknowledged or its
-//! time has passed. Whoever publishes waits for that before he publishes the next one, or gives his publications turns,
-//! so that a second attempt never overtakes anything.
+//! time has passed. A client waits for that before it publishes the next one, and the publications of a batch have
+//! turns, so that a second attempt never overtakes anything.
 
 use super::id::random;
 use super::in_order::Turn;

@@ -81,7 +81,7 @@ pub enum Need {
     /// Nothing.
     Nothing,
     /// Fetch the messages of the log from one number on, up to another, or the first of them. If an answer brings no
-    /// message, the one who gave it is behind: ask again, or somebody else.
+    /// message, the server that gave it is behind: ask again, or another one.
     Fetch {
         /// The first number.
         from: u64,

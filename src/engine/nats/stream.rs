@@ -120,6 +120,9 @@ pub struct StreamInfo {
     pub config: StreamConfig,
     /// What it holds.
     pub state: StreamState,
+    /// The time of the server that says so, in nanoseconds since 1970; 0 if it does not say.
+    #[serde(default, rename = "ts", deserialize_with = "nanos_of_text")]
+    pub now: u64,
 }
 
 /// What a stream holds.
@@ -258,6 +261,23 @@ pub async fn info(link: &Link, stream: &str) -> Result<StreamInfo, StreamError> 
     call(link, format!("$JS.API.STREAM.INFO.{stream}"), Bytes::new()).await
 }
 
+/// Returns what is known of a stream, and how many messages of a subject it has, as the same server knows it.
+///
+/// # Errors
+///
+/// [`StreamError`] says why nothing is.
+///
+/// # Cancel safety
+///
+/// Cancel safe.
+pub async fn info_with_count(link: &Link, stream: &str, subject: &str) -> Result<(StreamInfo, u64), StreamError> {
+    let question = serde_json::json!({ "subjects_filter": subject }).to_string().into();
+    let answer: serde_json::Value = call(link, format!("$JS.API.STREAM.INFO.{stream}"), question).await?;
+    let count = answer["state"]["subjects"][subject].as_u64().unwrap_or(0);
+    let info = serde_json::from_value(answer).map_err(|error| StreamError::Answer(error.to_string()))?;
+    Ok((info, count))
+}
+
 /// Returns what is known of a stream, if it is answered within this time.
 ///
 /// # Errors
@@ -324,7 +344,7 @@ pub async fn next_from(link: &Link, stream: &str, subject: &str, from: u64) -> R
     get(link, stream, &serde_json::json!({ "seq": from, "next_by_subj": subject })).await
 }
 
-/// Returns the number of the last message of a subject, as the leader knows it.
+/// Returns whether one answer proves that a log has no message with a number from one on, up to another, any more.
 ///
 /// # Errors
 ///
@@ -333,8 +353,19 @@ pub async fn next_from(link: &Link, stream: &str, subject: &str, from: u64) -> R
 /// # Cancel safety
 ///
 /// Cancel safe.
-pub async fn last_of(link: &Link, stream: &str, subject: &str) -> Result<Option<u64>, StreamError> {
-    get(link, stream, &serde_json::json!({ "last_by_subj": subject })).await
+pub async fn has_none(
+    link: &Link,
+    stream: &str,
+    all_subjects: &str,
+    from: u64,
+    until: u64,
+) -> Result<bool, StreamError> {
+    if let Some(next) = next_from(link, stream, all_subjects, from).await? {
+        return Ok(next > until);
+    }
+    // A leader that is cut off says that too, and does not know that it is none any more. All of them are gone only if
+    // the log begins after them.
+    Ok(info(link, stream).await?.state.first_seq > until)
 }
 
 async fn get(link: &Link, stream: &str, question: &serde_json::Value) -> Result<Option<u64>, StreamError> {

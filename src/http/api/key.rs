@@ -10,7 +10,7 @@ use std::net::IpAddr;
 /// Schemes of `Authorization` that carry a key: Centrifugo's own, and the one that every HTTP client knows.
 const SCHEMES: [&[u8]; 2] = [b"apikey", b"bearer"];
 
-/// Returns what the key of a request may do. A wrong key is logged without it: somebody made a mistake, or guesses.
+/// Returns what the key of a request may do. A wrong key is logged without it: it is a mistake, or a guess.
 pub(super) fn check(state: &State, peer: IpAddr, headers: &HeaderMap) -> Result<Scopes, ApiError> {
     let key = of(headers);
     let error = match state.api_keys.check(key, &state.settings.load()) {

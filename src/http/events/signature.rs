@@ -17,7 +17,7 @@ impl Signer {
     }
 
     /// Returns the headers of a request that is sent at this time, in seconds since 1970. The time is signed too, so
-    /// that a request that someone keeps is worthless later.
+    /// that a request that an attacker keeps is worthless later.
     pub(super) fn headers(&self, id: &str, seconds: u64, body: &[u8]) -> HeaderMap {
         let signed = [format!("{id}.{seconds}.").as_bytes(), body].concat();
         let signature = format!("v1,{}", STANDARD.encode(hmac::sign(&self.0, &signed)));

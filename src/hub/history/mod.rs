@@ -9,8 +9,8 @@ mod sparse;
 
 pub(super) use budget::Budget;
 pub(super) use ring::{History, Kept};
-pub use sparse::Backfill;
 pub(super) use sparse::Origin;
+pub use sparse::{Backfill, Logged};
 
 use crate::config::ChannelOptions;
 use std::time::Duration;

@@ -3,7 +3,7 @@
 //! Their offsets have no gap where the hub numbers them itself, so they are given by the place in the ring. Where a log
 //! does, they are sequence numbers of it, and [`Sparse`] has them.
 
-use super::sparse::{Backfill, Origin, Sparse};
+use super::sparse::{Backfill, Logged, Origin, Place, Sparse};
 use super::{Budget, HistoryOptions};
 use crate::protocol::position::{Epoch, Position};
 use crate::protocol::{Content, Details, Payload, Publication};
@@ -130,39 +130,41 @@ impl History {
     ///
     /// Once per publication in a channel with history: one allocation, one copy, one atomic addition.
     pub(in crate::hub) fn keep(&mut self, publication: &Publication, budget: &Budget) -> Kept {
-        let (before, is_first) = (self.bytes, !std::mem::replace(&mut self.is_registered, true));
-        self.push(publication);
-        Kept { is_first, is_over_budget: budget.count(before, self.bytes) }
+        debug_assert!(self.sparse.is_none(), "a log numbers them");
+        debug_assert_eq!(publication.offset, self.top + 1, "offsets have no gap");
+        self.push(publication, publication.at, budget)
     }
 
-    fn push(&mut self, publication: &Publication) {
-        let Publication { offset, at, .. } = publication;
-        match &mut self.sparse {
-            None => debug_assert_eq!(*offset, self.top + 1, "offsets have no gap"),
-            Some(sparse) => {
-                debug_assert!(*offset > self.top, "offsets grow");
-                sparse.offsets.push_back(*offset);
-            }
-        }
-        self.top = *offset;
+    fn push(&mut self, publication: &Publication, now: u64, budget: &Budget) -> Kept {
+        let (before, is_first) = (self.bytes, !std::mem::replace(&mut self.is_registered, true));
+        self.top = publication.offset;
         let entry = Entry::new(publication);
-        self.bytes += entry.bytes() + self.offset_bytes();
+        self.bytes += entry.bytes() + self.place_bytes();
         self.entries.push_back(entry);
-        self.trim(*at);
+        self.trim(now);
+        Kept { is_first, is_over_budget: budget.count(before, self.bytes) }
     }
 
     /// Drops what is beyond the bounds at `now`, in microseconds since 1970.
     pub(in crate::hub) fn trim(&mut self, now: u64) {
         self.trim_number();
-        while self.entries.front().is_some_and(|oldest| now.saturating_sub(oldest.at) >= self.ttl) {
+        while self.oldest_at().is_some_and(|oldest| now.saturating_sub(oldest) >= self.ttl) {
             self.drop_oldest();
         }
         // What only a burst needed is given back.
         if self.entries.is_empty() {
             self.entries = VecDeque::new();
             if let Some(sparse) = &mut self.sparse {
-                sparse.offsets = VecDeque::new();
+                sparse.places = VecDeque::new();
             }
+        }
+    }
+
+    /// Returns since when the oldest is here, or in the log.
+    fn oldest_at(&self) -> Option<u64> {
+        match &self.sparse {
+            None => self.entries.front().map(|oldest| oldest.at),
+            Some(sparse) => sparse.places.front().map(|oldest| oldest.stored_at),
         }
     }
 
@@ -188,16 +190,16 @@ impl History {
 
     fn drop_oldest(&mut self) {
         if let Some(oldest) = self.entries.pop_front() {
-            self.bytes -= oldest.bytes() + self.offset_bytes();
+            self.bytes -= oldest.bytes() + self.place_bytes();
             if let Some(sparse) = &mut self.sparse {
                 sparse.pop_oldest();
             }
         }
     }
 
-    /// Returns the bytes of the offset of a publication, where its place does not give it.
-    fn offset_bytes(&self) -> usize {
-        if self.sparse.is_some() { size_of::<u64>() } else { 0 }
+    /// Returns the bytes of where a publication stands in a log.
+    fn place_bytes(&self) -> usize {
+        if self.sparse.is_some() { size_of::<Place>() } else { 0 }
     }
 
     /// Returns the offset after which every publication is here.
@@ -218,7 +220,7 @@ impl History {
     pub(in crate::hub) fn index_after(&self, offset: u64) -> usize {
         let before = match &self.sparse {
             None => usize::try_from(offset.saturating_sub(self.floor())).unwrap_or(usize::MAX),
-            Some(sparse) => sparse.offsets.partition_point(|known| *known <= offset),
+            Some(sparse) => sparse.places.partition_point(|known| known.offset <= offset),
         };
         before.min(self.entries.len())
     }
@@ -263,13 +265,22 @@ impl History {
     fn offset(&self, index: usize) -> u64 {
         match &self.sparse {
             None => self.floor() + index as u64 + 1,
-            Some(sparse) => sparse.offsets[index],
+            Some(sparse) => sparse.places[index].offset,
         }
     }
 }
 
 /// What is only there where a log numbers publications.
 impl History {
+    /// Keeps a publication of the log, as [`History::keep`] does.
+    pub(in crate::hub) fn keep_logged(&mut self, logged: &Logged, budget: &Budget) -> Kept {
+        if let Some(sparse) = &mut self.sparse {
+            debug_assert!(logged.publication.offset > self.top, "offsets grow");
+            sparse.places.push_back(logged.place());
+        }
+        self.push(&logged.publication, logged.stored_at, budget)
+    }
+
     /// Notes that nothing was published since, up to this sequence number.
     pub(in crate::hub) fn advance(&mut self, offset: u64) {
         self.top = self.top.max(offset);
@@ -277,7 +288,8 @@ impl History {
 
     /// Drops what is not after this sequence number, before which something is missing.
     pub(in crate::hub) fn raise_floor(&mut self, floor: u64) {
-        while self.sparse.as_ref().is_some_and(|sparse| sparse.offsets.front().is_some_and(|oldest| *oldest <= floor)) {
+        let oldest = |sparse: &Sparse| sparse.places.front().map(|oldest| oldest.offset);
+        while self.sparse.as_deref().and_then(oldest).is_some_and(|oldest| oldest <= floor) {
             self.drop_oldest();
         }
         if let Some(sparse) = &mut self.sparse {
@@ -314,12 +326,12 @@ impl History {
         let (before, is_first) = (self.bytes, !std::mem::replace(&mut self.is_registered, true));
         sparse.is_backfilled = true;
         let (known, floor) = (sparse.floor, sparse.floor.min(backfill.floor));
-        let older = backfill.publications.iter().filter(|one| floor < one.offset && one.offset <= known);
-        for publication in older.rev() {
-            let entry = Entry::new(publication);
-            self.bytes += entry.bytes() + size_of::<u64>();
+        let is_older = |one: &&Logged| floor < one.publication.offset && one.publication.offset <= known;
+        for logged in backfill.publications.iter().filter(is_older).rev() {
+            let entry = Entry::new(&logged.publication);
+            self.bytes += entry.bytes() + size_of::<Place>();
             self.entries.push_front(entry);
-            sparse.offsets.push_front(publication.offset);
+            sparse.places.push_front(logged.place());
         }
         sparse.floor = floor;
         self.trim_number();

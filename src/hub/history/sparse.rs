@@ -1,4 +1,5 @@
-//! What the history of a channel has besides, where a log numbers its publications: their offsets have gaps.
+//! What the history of a channel has besides, where a log numbers its publications: their offsets have gaps, and the
+//! times that they arrived at are those of other hubs, whose clocks may differ from the one here.
 //!
 //! # Invariant
 //!
@@ -17,15 +18,37 @@ pub(in crate::hub) struct Origin {
     pub(in crate::hub) floor: Option<u64>,
 }
 
-/// Offsets and their floor.
+/// Places and their floor.
 #[derive(Debug)]
 pub(super) struct Sparse {
     /// One for each publication.
-    pub(super) offsets: VecDeque<u64>,
+    pub(super) places: VecDeque<Place>,
     /// Every publication after this offset is here.
     pub(super) floor: u64,
     /// The log was asked for what is older.
     pub(super) is_backfilled: bool,
+}
+
+/// Where a publication stands in the log, and since when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) offset: u64,
+    pub(super) stored_at: u64,
+}
+
+/// A publication of the log.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Logged {
+    /// The publication; the time in it is that of the hub where it arrived.
+    pub publication: Publication,
+    /// When the log stored it, by the clock of this hub, in microseconds since 1970.
+    pub stored_at: u64,
+}
+
+impl Logged {
+    pub(super) fn place(&self) -> Place {
+        Place { offset: self.publication.offset, stored_at: self.stored_at }
+    }
 }
 
 /// What the log has of a channel, for a history that lacks it.
@@ -38,18 +61,18 @@ pub struct Backfill {
     /// ... up to this one: the log was that far, at least, when it was read.
     pub until: u64,
     /// In their order.
-    pub publications: Vec<Publication>,
+    pub publications: Vec<Logged>,
 }
 
 impl Sparse {
     pub(super) fn new(floor: u64) -> Self {
-        Self { offsets: VecDeque::new(), floor, is_backfilled: false }
+        Self { places: VecDeque::new(), floor, is_backfilled: false }
     }
 
-    /// Forgets the oldest offset, which is that of a publication that is dropped.
+    /// Forgets the oldest place, which is that of a publication that is dropped.
     pub(super) fn pop_oldest(&mut self) {
-        if let Some(offset) = self.offsets.pop_front() {
-            self.floor = offset;
+        if let Some(oldest) = self.places.pop_front() {
+            self.floor = oldest.offset;
         }
     }
 }

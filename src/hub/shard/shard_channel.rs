@@ -35,7 +35,7 @@ pub(super) struct ShardChannel {
     start: Box<[u8]>,
     /// What the subscribers have of the publication before, where that is how they get the next one.
     chain: Chain,
-    /// The same channel in another encoding, if somebody gets it in one.
+    /// The same channel in another encoding, if a subscriber gets it in one.
     pub(super) sibling: Option<ChannelIndex>,
     pub(super) log: Log,
     pub(super) subscriptions: Vec<Subscription>,

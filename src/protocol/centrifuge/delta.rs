@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 /// What clients know that get every publication from here on: nothing at first, so that the next one is whole.
 ///
-/// Empty for channels in which nobody asks for deltas, and boxed to be small there.
+/// Empty for channels whose subscribers ask for no deltas, and boxed to be small there.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Chain(Option<Box<Bytes>>);
 
@@ -24,7 +24,7 @@ pub(super) struct Link {
 }
 
 impl Chain {
-    /// Lets the next publication be whole: somebody gets it who has none before it.
+    /// Lets the next publication be whole, for a subscriber that has none before it.
     pub fn restart(&mut self) {
         self.0 = None;
     }

@@ -75,8 +75,8 @@ pub fn encode(format: Format, start: &[u8], publication: &Publication) -> (Vec<u
 ///
 /// # Hot path
 ///
-/// Once per publication, shard and format, where somebody asked for deltas: a pass over its data and that of the one
-/// before.
+/// Once per publication, shard and format, where a subscriber asked for deltas: a pass over its data and that of the
+/// one before.
 pub fn encode_delta(
     format: Format,
     start: &[u8],

@@ -145,9 +145,9 @@ pub struct Push {
 pub enum PushBody {
     /// Something was published.
     Publication(Publication),
-    /// Somebody has subscribed.
+    /// A client has subscribed.
     Join(Arc<ClientInfo>),
-    /// Somebody is not subscribed any more.
+    /// A client is not subscribed any more.
     Leave(Arc<ClientInfo>),
     /// Its subscription has ended.
     Unsubscribe(Unsubscribe),

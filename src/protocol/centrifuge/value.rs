@@ -67,7 +67,7 @@ fn write_string_or_base64(data: &[u8], out: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    /// Whoever published what, clients of both formats get it in the same form where that is possible.
+    /// Clients of both formats get a publication in the same form where possible, whatever its publisher speaks.
     #[test]
     fn every_content_has_a_value_in_both_formats() {
         let published = |content, data: &'static [u8]| Payload::new(content, Bytes::from_static(data));

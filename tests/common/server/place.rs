@@ -1,7 +1,9 @@
-//! Where a program runs: here, or in a network namespace with an address of its own.
+//! Where a program runs: here, or in a network namespace with an address of its own; with the clock of the machine, or
+//! another one.
 
 use super::ports::free_addr;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::Stdio;
 use tokio::process::Command;
 
@@ -10,12 +12,19 @@ pub(crate) struct Place {
     /// As `ip netns` knows it; `None` for that of the test.
     pub(crate) namespace: Option<String>,
     pub(crate) ip: IpAddr,
+    /// How far its clock is from the true one, as FAKETIME says it.
+    pub(crate) clock: Option<&'static str>,
 }
 
 impl Place {
     /// The test's own namespace, over loopback.
     pub(crate) fn here() -> Self {
-        Self { namespace: None, ip: Ipv4Addr::LOCALHOST.into() }
+        Self { namespace: None, ip: Ipv4Addr::LOCALHOST.into(), clock: None }
+    }
+
+    /// The same, with a clock that is wrong by so much, as in `-1h`.
+    pub(crate) fn with_clock(clock: &'static str) -> Self {
+        Self { clock: Some(clock), ..Self::here() }
     }
 
     /// Returns an address for a program to listen on.
@@ -24,7 +33,12 @@ impl Place {
     }
 
     /// Returns the same command, to be run in this place.
-    pub(crate) fn command(&self, command: Command) -> Command {
+    pub(crate) fn command(&self, mut command: Command) -> Command {
+        if let Some(clock) = self.clock {
+            command.env("LD_PRELOAD", faketime()).env("FAKETIME", clock);
+            // A clock that is set wrong still goes on evenly.
+            command.env("DONT_FAKE_MONOTONIC", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        }
         let Some(namespace) = &self.namespace else { return command };
         let command = command.as_std();
         let mut there = Command::new("ip");
@@ -38,4 +52,11 @@ impl Place {
         there.stdin(Stdio::null()).kill_on_drop(true);
         there
     }
+}
+
+/// The library that gives a program another clock: where it is depends on the architecture.
+fn faketime() -> PathBuf {
+    let folders = std::fs::read_dir("/usr/lib").unwrap().map(|folder| folder.unwrap().path());
+    let mut files = folders.map(|folder| folder.join("faketime/libfaketimeMT.so.1"));
+    files.find(|file| file.exists()).expect("tests/install installs faketime")
 }

@@ -4,7 +4,9 @@ use super::SimulatedHub;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use throng::config::ChannelOptions;
-use throng::hub::{Backfill, Channel, Coverage, Delivered, HistoryPage, HistoryQuery, NoCredit, Partitions, Since};
+use throng::hub::{
+    Backfill, Channel, Coverage, Delivered, HistoryPage, HistoryQuery, Logged, NoCredit, Partitions, Since,
+};
 use throng::protocol::{ChannelName, Epoch, Payload, Publication};
 
 fn name(channel: &str) -> ChannelName {
@@ -30,10 +32,15 @@ impl SimulatedHub {
 
     /// Delivers a line that arrives now.
     pub(crate) fn deliver(&self, channel: &str, offset: u64, text: &str) -> Delivered {
-        let line = line(offset, self.time_of_day(), text);
-        self.with_credits(line.payload.len(), |credits| {
-            self.hub().deliver(&name(channel), &self.options(), &line, credits)
-        })
+        self.deliver_from(self.time_of_day(), channel, offset, text)
+    }
+
+    /// Delivers a line that arrives now, from a hub whose clock says `at`.
+    pub(crate) fn deliver_from(&self, at: u64, channel: &str, offset: u64, text: &str) -> Delivered {
+        let line = line(offset, at, text);
+        let bytes = line.payload.len();
+        let logged = Logged { stored_at: self.time_of_day(), publication: line };
+        self.with_credits(bytes, |credits| self.hub().deliver(&name(channel), &self.options(), &logged, credits))
     }
 
     pub(crate) fn declare_gap(&self, channel: &str, upto: u64) {

@@ -1,8 +1,12 @@
 //! What holds for a frame of commands, whatever is in it.
 
-use throng::protocol::centrifuge::{Command, Format, Malformed, Request, commands};
+use crate::protocol::centrifuge::{Command, Format, Malformed, Request, commands};
 
 /// Reads a frame: it is commands, or it is refused at one place; the same each time.
+///
+/// # Panics
+///
+/// If that does not hold.
 pub fn check(format: Format, frame: &[u8]) {
     let read: Vec<Result<Command, Malformed>> = commands(format, frame).collect();
     // Every command takes a byte at least.

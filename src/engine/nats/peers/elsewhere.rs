@@ -38,7 +38,7 @@ pub(super) struct Elsewhere {
 #[derive(Debug, Default)]
 struct ToldChannelState {
     hubs: BTreeMap<HubId, OnHub>,
-    /// It had a round: whoever comes after it joins.
+    /// It had a round: a client that comes later joins.
     had_round: bool,
 }
 

@@ -234,7 +234,7 @@ impl Peers {
         for LostPeer { id, name, .. } in &lost {
             let after = humantime::format_duration(GONE_AFTER);
             tracing::warn!(
-                "hub {name} {id} was not heard for {after}: it has failed, or one of both is cut off from NATS"
+                "hub {name} {id} was not heard for {after}: it has failed, or one of the two is cut off from NATS"
             );
         }
         if !lost.is_empty() {

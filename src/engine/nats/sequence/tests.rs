@@ -65,8 +65,7 @@ impl Log {
     }
 }
 
-/// What has to hold for whoever gets the steps of a sequence: everything of a channel in its order, each once, or a
-/// gap.
+/// What has to hold for the steps of a sequence: everything of a channel in its order, each once, or a gap.
 struct Judge {
     /// Up to where each channel was delivered or declared lost.
     cursors: HashMap<&'static str, u64>,

@@ -212,7 +212,7 @@ pub(crate) struct ClientInfo {
     pub(crate) chan_info: Bytes,
 }
 
-/// Somebody comes or goes.
+/// A client that comes or goes.
 #[derive(Clone, PartialEq, prost::Message)]
 #[cfg_attr(test, derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub(crate) struct Presence {

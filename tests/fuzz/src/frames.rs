@@ -1,9 +1,6 @@
-//! Any bytes of a client are events, or are refused; in whatever pieces they come, the events are the same.
+//! What holds for any bytes of a client.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
-use throng::protocol::{DecoderLimits, Event, FrameDecoder, ProtocolError};
+use crate::protocol::{DecoderLimits, Event, FrameDecoder, ProtocolError};
 
 const LIMITS: DecoderLimits = DecoderLimits { message_bytes_max: 4096, fragments_max: 16 };
 
@@ -30,8 +27,13 @@ fn read(bytes: &[u8], piece: usize) -> (Vec<String>, Option<ProtocolError>) {
     (events, None)
 }
 
-fuzz_target!(|bytes: &[u8]| {
+/// Reads the length of the pieces, and the bytes that come in them.
+///
+/// # Panics
+///
+/// If the events depend on the pieces.
+pub fn check(bytes: &[u8]) {
     let (&piece, bytes) = bytes.split_first().unwrap_or((&1, &[]));
     let whole = read(bytes, bytes.len().max(1));
     assert_eq!(whole, read(bytes, usize::from(piece).max(1)));
-});
+}

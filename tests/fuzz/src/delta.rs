@@ -1,11 +1,9 @@
-//! What a delta makes of its source is its target, whatever both are; the delta of a text is text.
+//! What holds for the delta of any two texts.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
-use throng::protocol::fossil::{Cut, delta};
+use crate::protocol::fossil::{Cut, delta};
 
 #[path = "../../../src/protocol/fossil/decoder.rs"]
+#[expect(clippy::panic, reason = "that is how it fails")]
 mod decoder;
 
 /// Makes a target that has parts of the source, moved, repeated and changed: the bytes say which.
@@ -23,18 +21,23 @@ fn target(source: &[u8], bytes: &[u8]) -> Vec<u8> {
     target
 }
 
-fn check(source: &[u8], target: &[u8], cut: Cut) {
+fn check_pair(source: &[u8], target: &[u8], cut: Cut) {
     let Some(delta) = delta(source, target, cut) else { return };
     assert!(delta.len() < target.len());
     assert_eq!(decoder::apply(source, &delta), target);
     assert!(cut == Cut::Anywhere || std::str::from_utf8(&delta).is_ok());
 }
 
-fuzz_target!(|bytes: &[u8]| {
+/// Reads the length of a source, the source, and what the target is made of.
+///
+/// # Panics
+///
+/// If the delta is not one of these texts.
+pub fn check(bytes: &[u8]) {
     let (&len, bytes) = bytes.split_first().unwrap_or((&0, &[]));
     let (source, bytes) = bytes.split_at(bytes.len().min(usize::from(len)));
     let target = target(source, bytes);
-    check(source, &target, Cut::Anywhere);
+    check_pair(source, &target, Cut::Anywhere);
     let [source, target] = [source, &target].map(String::from_utf8_lossy);
-    check(source.as_bytes(), target.as_bytes(), Cut::BetweenCharacters);
-});
+    check_pair(source.as_bytes(), target.as_bytes(), Cut::BetweenCharacters);
+}

@@ -1,0 +1,12 @@
+//! What holds for all bytes: the checks of the fuzz targets.
+
+mod commands;
+mod delta;
+mod frames;
+// Of the whole library only this is instrumented and optimized, which takes seconds instead of minutes.
+#[path = "../../../src/protocol/mod.rs"]
+pub mod protocol;
+
+pub use commands::check as commands;
+pub use delta::check as delta;
+pub use frames::check as frames;
