@@ -65,7 +65,9 @@ impl Network {
 
 impl Drop for Network {
     fn drop(&mut self) {
-        for node in &self.nodes {
+        for (index, node) in self.nodes.iter().enumerate() {
+            // A namespace is there until its programs have ended; the next test has a cable of this name.
+            run(&format!("ip link del cable{}", index + 1));
             run(&format!("ip netns del {node}"));
         }
         run("ip link del bridge0");
