@@ -17,8 +17,9 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// Time for one attempt: an acknowledgement takes milliseconds, or it is lost.
-const ATTEMPT: Duration = Duration::from_secs(2);
+/// Time for one attempt: an acknowledgement takes milliseconds, or it is lost. An election takes up to six seconds, and
+/// is noticed at the attempt after it.
+const ATTEMPT: Duration = Duration::from_secs(1);
 
 /// Longest pause between two attempts: a new leader is found soon after its election.
 const PAUSE_MAX: Duration = Duration::from_millis(400);
