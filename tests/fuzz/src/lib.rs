@@ -1,5 +1,8 @@
 //! What holds for all bytes: the checks of the fuzz targets.
 
+// The unit tests of the protocol run where they are from.
+#![cfg(not(test))]
+
 mod commands;
 mod delta;
 mod frames;
