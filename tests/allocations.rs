@@ -106,14 +106,12 @@ fn publication_costs_two_allocations_however_many_receive_it() {
     }
 }
 
-/// What happens before the hub allocates nothing: a frame is unmasked and read where it lies.
-#[test]
-fn inbound_message_costs_no_more_than_its_publication() {
-    let (hub, mut shard) = empty_hub(1);
-    let (name, seat) = (lobby(), hub.reserve_slot().expect("there is room"));
+/// Begins a session of the chat protocol.
+fn session(hub: &Hub<Null>) -> Session<Null> {
+    let name = lobby();
     let opened = Session::open(
         Engine::Memory(hub.clone()),
-        seat,
+        hub.reserve_slot().expect("there is room"),
         Null,
         OpenOptions {
             protocol: Protocol::Chat,
@@ -126,7 +124,25 @@ fn inbound_message_costs_no_more_than_its_publication() {
         },
         &name,
     );
-    let mut session = opened.now_or_never().expect("there are credits").expect("there is room");
+    opened.now_or_never().expect("there are credits").expect("there is room")
+}
+
+/// Thousands of clients may connect at once. Recorded: what a session holds, and nothing that is thrown away.
+#[test]
+fn session_that_begins_costs_a_few_allocations() {
+    let (hub, mut shard) = empty_hub(2);
+    let _first = session(&hub);
+    pass(&mut shard);
+    let mut second = None;
+    let cost = allocation_counter::measure(|| second = Some(session(&hub)));
+    assert!(cost.count_total <= 8, "{} allocations", cost.count_total);
+}
+
+/// What happens before the hub allocates nothing: a frame is unmasked and read where it lies.
+#[test]
+fn inbound_message_costs_no_more_than_its_publication() {
+    let (hub, mut shard) = empty_hub(1);
+    let mut session = session(&hub);
     pass(&mut shard);
     // A final text frame with a mask of zero.
     let len = u8::try_from(TEXT.len()).expect("it is short");

@@ -2,7 +2,7 @@
 
 use super::flow::{Flow, OpenOptions, Pending};
 use crate::engine::{Engine, NotSubscribed};
-use crate::hub::{Channel, Command, ConnectionId, MessageShape, Sink, SlotReservation, SubscribeOptions};
+use crate::hub::{Channel, Command, ConnectionId, MessageShape, OnLag, Sink, SlotReservation, SubscribeOptions};
 use crate::metrics::Metrics;
 use crate::protocol::{ChannelName, CloseReason, Disconnection, Payload};
 use crate::rate::{FixedWindow, MessageQuota, MessageRate};
@@ -48,7 +48,9 @@ impl<S: Sink> Client<S> {
         let info = options.info.clone();
         let bytes_max = self.engine.hub().limits().outbox_bytes_max;
         let channel = Arc::clone(&options.channel);
-        let options = SubscribeOptions { since, shape, bytes_max, channel, info, ..SubscribeOptions::default() };
+        // All of them: the default options of a channel are those of the settings, which takes as long as a handshake.
+        let on_lag = OnLag::default();
+        let options = SubscribeOptions { since, shape, bytes_max, channel, info, now: 0, on_lag };
         Ok(self.engine.subscribe(self.id, name, options).await?.channel)
     }
 
