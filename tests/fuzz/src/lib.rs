@@ -1,7 +1,7 @@
 //! What holds for all bytes: the checks of the fuzz targets.
 
-// The unit tests of the protocol run where they are from.
-#![cfg(not(test))]
+// Its unit tests and examples run where they are from.
+#![cfg(not(any(test, doctest)))]
 
 mod commands;
 mod delta;
