@@ -8,7 +8,8 @@ use tokio::time::sleep;
 /// Publications that a hub fetched because nobody had announced them.
 const FETCHED: &str = "throng_resync_messages_total";
 
-/// The promise after a leader was killed: each of two followers waits 4 to 9 s, by chance, before it wants to be elected.
+/// The promise after a leader was killed: each of two followers waits 4 to 9 s, by chance, before it wants to be
+/// elected.
 const RESUMES_WITHIN: Duration = Duration::from_secs(10);
 
 /// Others had a wedge: after a fail-over publications were acknowledged, offsets grew, health was green, and
