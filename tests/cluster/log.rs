@@ -117,12 +117,7 @@ async fn streams_that_all_servers_have_forgotten_are_a_gap_that_everybody_is_tol
     scene.add_channels("skip:", 2).await;
     scene.publish(&[0, 1], 50.0);
     sleep(Duration::from_secs(2)).await;
-    for server in &mut scene.nats.servers {
-        server.kill().await;
-    }
-    for server in &mut scene.nats.servers {
-        server.start();
-    }
+    scene.nats.kill_and_start_all().await;
     sleep(Duration::from_secs(10)).await;
     // Streams in memory come back empty, or have to be made again.
     let created = scene.hubs.cluster("init").await;

@@ -71,6 +71,16 @@ impl Nats {
         nats
     }
 
+    /// Kills all servers, and starts them again with what they have stored.
+    pub(crate) async fn kill_and_start_all(&mut self) {
+        for server in &mut self.servers {
+            server.kill().await;
+        }
+        for server in &mut self.servers {
+            server.start();
+        }
+    }
+
     /// Returns what a hub is told of the servers, as a list of TOML.
     pub(crate) fn urls(&self) -> String {
         let urls: Vec<_> = self.servers.iter().map(|server| format!("\"nats://{}\"", server.addr)).collect();

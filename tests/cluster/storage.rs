@@ -14,12 +14,7 @@ async fn servers_that_are_all_killed_lose_nothing_that_is_in_files() {
     let mut scene = Scene::start(3, 2, 4, "storage = \"file\"").await;
     scene.publish(&[0, 1], 50.0);
     sleep(Duration::from_secs(2)).await;
-    for server in &mut scene.nats.servers {
-        server.kill().await;
-    }
-    for server in &mut scene.nats.servers {
-        server.start();
-    }
+    scene.nats.kill_and_start_all().await;
     for server in &scene.nats.servers {
         server.healthy().await;
     }

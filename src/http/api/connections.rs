@@ -33,7 +33,7 @@ pub(super) fn find(
     Ok(named.into_iter().filter(|id| is_here && client.is_none_or(|client| client == *id)).collect())
 }
 
-/// Reads the id of a client. In a cluster it has a hub; elsewhere one with a hub is that of nobody.
+/// Reads the id of a client. In a cluster it names a hub; elsewhere no client has one that does.
 fn parse(text: &str, own: Option<HubId>) -> Result<ClientId, ApiError> {
     let example = own.map_or_else(String::new, |own| format!("{own}-"));
     let rule = || {
