@@ -9,6 +9,8 @@ trap 'kill $server 2>/dev/null || true; rm -f "$out"' EXIT
 
 # Starts a hub with these settings; sets `server` and `url`.
 start() {
+    # Emptied here: the shell that becomes the hub may do so only after the line of the hub before has been read.
+    : >"$out"
     target/release/throng --addr 127.0.0.1:0 --metrics public "$@" >"$out" &
     server=$!
     until grep -q http "$out"; do kill -0 "$server"; sleep 0.05; done
