@@ -108,8 +108,9 @@ section! {
 
         /// Time that a publication is tried. Then it is refused, and its publisher is told.
         ///
-        /// NATS servers wait four to nine seconds, by chance, before they elect another leader for a stream whose server
-        /// died. A shorter time refuses publications then. Until it is over the publisher waits, and is not read.
+        /// NATS servers wait four to nine seconds, by chance, before they elect another leader for a stream whose
+        /// server died. A shorter time refuses publications then. Until it is over the publisher waits, and is not
+        /// read.
         publish_ack_timeout: Duration = duration(SECOND, HOUR, "an election takes longer"), text("12s"), Restart;
 
         /// Maximum number of publications that wait for NATS. Further ones are refused at once.
