@@ -22,9 +22,8 @@ use tokio_tungstenite::tungstenite::Message;
 
 const BOTH: [Kind; 2] = [Kind::HaProxy, Kind::Nginx];
 
-/// `--lb-grace` and `--drain-time` of the hubs in this file. HAProxy asks once a second, and believes the second answer:
-/// the rest is for a busy machine.
-const GRACE: Duration = Duration::from_secs(10);
+/// `--lb-grace` and `--drain-time` of the hubs in this file.
+const GRACE: Duration = Duration::from_secs(3);
 const DRAIN_TIME: Duration = Duration::from_secs(6);
 
 const API_KEY: &str = "the-key-of-the-backends";
@@ -35,7 +34,7 @@ async fn hub() -> Process {
     let path = folder.path().join("hub.toml");
     // Of the spellings below.
     std::fs::write(&path, "[[namespace]]\nname = \"news\"\n[[namespace]]\nname = \"a\"\n").unwrap();
-    let grace = ["--lb-grace", "10s", "--drain-time", "6s", "--shards", "2"];
+    let grace = ["--lb-grace", "3s", "--drain-time", "6s", "--shards", "2"];
     let limits = ["--connections-per-address-max", "100000", "--handshake-rate-per-address-max", "100000"];
     let total = ["--trusted-proxies", "127.0.0.1", "--handshake-rate-max", "100000"];
     let config = ["--config", path.to_str().unwrap(), "--api-keys", API_KEY];
