@@ -72,7 +72,7 @@ impl Served {
     }
 }
 
-/// Connects as clients that keep the rules do until `attack` ends, and for a while without one before and after it: what
+/// Connects as clients that keep the rules do until `attack` ends, and for a while before it and after it, since what
 /// else the machine does may begin in between. Under attack most of them take at most a hundred times as long.
 async fn connect_during<T>(process: &Process, attack: impl Future<Output = T>) -> (T, Served) {
     let (mut before, mut attacked, mut after) = (Served::default(), Served::default(), Served::default());
