@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Has the files of deploy/ judged by the programs that they are for. Needs haproxy, nginx, promtool, systemd-analyze,
 # openssl and what tests/venv installs.
-set -euo pipefail
+set -Eeuo pipefail
+trap 'echo "$0: line $LINENO failed" >&2' ERR
 cd "$(dirname "$0")/.."
 
 PATH=$(tests/venv):$PATH
@@ -36,12 +37,17 @@ echo "metrics"
 printf '[[hook]]\nname = "rpc"\nurl = "http://127.0.0.1:9/"\n' > "$tmp/hub.toml"
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=throng.test -days 30 \
     -keyout "$tmp/key.pem" -out "$tmp/chain.pem" 2>/dev/null
+# The shell that becomes the hub makes it later than it is looked for.
+: > "$tmp/line"
 target/release/throng --config "$tmp/hub.toml" --addr 127.0.0.1:0,tls+127.0.0.1:0 \
     --tls-certificate "$tmp/chain.pem" --tls-key "$tmp/key.pem" --engine nats --nats-servers nats://127.0.0.1:1 \
-    --metrics public --shards 2 > "$tmp/line" 2>/dev/null &
+    --metrics public --shards 2 > "$tmp/line" 2> "$tmp/hub.log" &
 hub=$!
-trap 'kill -INT $hub 2>/dev/null; wait $hub 2>/dev/null; rm -rf "$tmp"' EXIT
-until grep -q ready "$tmp/line"; do kill -0 $hub; done
+trap 'kill -INT $hub 2>/dev/null || true; wait $hub 2>/dev/null || true; rm -rf "$tmp"' EXIT
+until grep -q ready "$tmp/line"; do
+    kill -0 $hub 2>/dev/null || { echo "the hub has ended:"; cat "$tmp/hub.log"; exit 1; }
+    sleep 0.05
+done
 address=$(sed 's|.*http://\([^/]*\)/.*|\1|' "$tmp/line")
 python3 - "$address" deploy/prometheus/*.yml deploy/grafana/*.json <<'PY'
 """Every metric that an alert or the dashboard names is one that the hub has, and no panel lies over another."""

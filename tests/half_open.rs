@@ -62,8 +62,11 @@ impl Cable {
 
 impl Drop for Cable {
     fn drop(&mut self) {
-        // The cable goes with its end.
-        let _ = std::process::Command::new("ip").args(["netns", "del", &self.name]).stderr(Stdio::null()).status();
+        // The kernel takes a cable away some time after its namespace, and the next one has the same name.
+        let here = format!("th{}a", std::process::id());
+        for arguments in [["link", "del", &here], ["netns", "del", &self.name]] {
+            let _ = std::process::Command::new("ip").args(arguments).stderr(Stdio::null()).status();
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 # Instructions of each hot function, counted by callgrind and held to benches/instructions.tsv: one that grew by more
 # than 2 % fails (one instruction more per delivery is 2.5 %). `--record` writes what was counted, for a change that is
 # worth it. No clock, so a busy machine does not matter; another compiler or C library does, and is given 15 %.
-set -euo pipefail
+set -Eeuo pipefail
+trap 'echo "$0: line $LINENO failed" >&2' ERR
 cd "$(dirname "$0")/.."
 recorded=benches/instructions.tsv
 command -v valgrind >/dev/null || { echo "skipped: valgrind is not installed"; exit 0; }

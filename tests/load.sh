@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # A short load on the release build: every delivery is verified, and one that is lost fails the run. Not a measurement:
 # neither how long something takes nor a generator that reads late fails it.
-set -euo pipefail
+set -Eeuo pipefail
+trap 'echo "$0: line $LINENO failed" >&2' ERR
 cd "$(dirname "$0")/.."
 out=$(mktemp)
 server=
@@ -13,8 +14,11 @@ start() {
     : >"$out"
     target/release/throng --addr 127.0.0.1:0 --metrics public "$@" >"$out" &
     server=$!
-    until grep -q http "$out"; do kill -0 "$server"; sleep 0.05; done
-    url=$(grep -o '127.0.0.1:[0-9]*' "$out" | head -1)
+    until grep -q http "$out"; do
+        kill -0 "$server" 2>/dev/null || { echo "the hub has ended: $*" >&2; exit 1; }
+        sleep 0.05
+    done
+    url=$(sed -n 's|.*http://\([^/]*\)/.*|\1|p' "$out")
 }
 
 stop() {

@@ -472,11 +472,11 @@ test("the hub's own words are set apart, and nobody can say something in its nam
 
 test("a new day is set apart in the log", async () => {
   let socket;
-  await context.clock.install({ time: new Date("2026-03-01T23:59:00") });
+  await context.clock.install({ time: new Date("2026-03-01T12:00:00") });
   const ann = await openPlayed((played) => (socket = played));
   socket.send("late");
   await ann.hears("late");
-  await context.clock.setFixedTime(new Date("2026-03-02T00:01:00"));
+  await context.clock.setFixedTime(new Date("2026-03-02T12:00:00"));
   socket.send("early");
   await ann.hears("early");
   assert.equal(await ann.$(".day").count(), 1);

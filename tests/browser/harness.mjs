@@ -7,11 +7,12 @@ import { createInterface } from "node:readline";
 
 import { chromium } from "playwright-core";
 
-/** A hub that does not leave by itself in this time, in ms, is killed. */
-const STOP_TIMEOUT = 10_000;
 /** A hub that stops closes its pages at once: draining is not what these tests are about. */
 const STOPS_AT_ONCE = ["--lb-grace", "0s", "--drain-time", "0s"];
-/** How long a page may take to reach a state, in ms: longer than on any machine, reaching it is a failure. */
+/**
+ * How long a page may take to reach a state, or a hub to end, in ms: longer than on any machine, reaching it is a
+ * failure.
+ */
 export const STATE_TIMEOUT = 120_000;
 
 const FLAGS = [
@@ -59,7 +60,7 @@ export class Hub {
     const child = this.#child;
     if (child === null || child.exitCode !== null || child.signalCode !== null) return;
     const exited = once(child, "exit");
-    const timer = setTimeout(() => child.kill("SIGKILL"), STOP_TIMEOUT);
+    const timer = setTimeout(() => child.kill("SIGKILL"), STATE_TIMEOUT);
     child.kill("SIGTERM");
     await exited;
     clearTimeout(timer);

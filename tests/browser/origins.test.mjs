@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 
-import { Chat, Hub, launchBrowser } from "./harness.mjs";
+import { Chat, Hub, STATE_TIMEOUT, launchBrowser } from "./harness.mjs";
 
 let browser;
 /** A foreign page: the same machine, another port, and so another origin. */
@@ -29,6 +29,7 @@ after(async () => {
 /** What becomes of a socket that a page of `origin` opens to the hub. */
 async function knock(hub, origin) {
   const page = await browser.newPage();
+  page.setDefaultTimeout(STATE_TIMEOUT);
   await page.goto(origin);
   const outcome = await page.evaluate(
     (url) =>

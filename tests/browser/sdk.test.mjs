@@ -61,7 +61,7 @@ async function api(hub, method, body) {
 }
 
 /** What every page of the tests has besides the SDK: runs in the page. */
-function prepare({ address, isProtobuf }) {
+function prepare({ address, isProtobuf, hang }) {
   const encode = (value) => new TextEncoder().encode(JSON.stringify(value));
   const decode = (data) => JSON.parse(new TextDecoder().decode(data));
   const next = (emitter, event) => new Promise((resolve) => emitter.once(event, resolve));
@@ -69,7 +69,9 @@ function prepare({ address, isProtobuf }) {
   const read = isProtobuf ? decode : (data) => data;
 
   async function connected(options = {}) {
-    const client = new Centrifuge(address, { minReconnectDelay: 10, maxReconnectDelay: 100, ...options });
+    // By default it reconnects after five seconds without a reply, which a busy machine may take.
+    const patience = { timeout: hang, maxServerPingDelay: hang };
+    const client = new Centrifuge(address, { minReconnectDelay: 10, maxReconnectDelay: 100, ...patience, ...options });
     client.on("error", () => {});
     client.connect();
     await client.ready();
@@ -118,7 +120,7 @@ function suite({ name, bundle, isProtobuf }) {
     await page.exposeFunction("token", token);
     await page.goto(origin);
     await page.addScriptTag({ url: `${origin}/${bundle}` });
-    await page.evaluate(prepare, { address: socketUrl(hub), isProtobuf });
+    await page.evaluate(prepare, { address: socketUrl(hub), isProtobuf, hang: STATE_TIMEOUT });
   });
   after(async () => {
     await page.close();
@@ -179,7 +181,8 @@ function suite({ name, bundle, isProtobuf }) {
       const getToken = async () => {
         asked += 1;
         if (asked === 2) resolve();
-        return token({ sub: "42", exp: Math.floor(Date.now() / 1000) + 2 });
+        // The second one lives long: a busy machine may present it late.
+        return token({ sub: "42", exp: Math.floor(Date.now() / 1000) + (asked === 1 ? 2 : 3600) });
       };
       const client = await sdk.connected({ getToken });
       const left = [];

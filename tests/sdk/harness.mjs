@@ -13,8 +13,8 @@ import { Centrifuge as ProtobufClient } from "centrifuge/build/protobuf";
 export { now, token } from "./tokens.mjs";
 
 export const KEY = "a-key-of-the-sdk-tests";
-/** A hub that does not leave by itself in this time, in ms, is killed. */
-const STOP_TIMEOUT = 10_000;
+/** Longer than anything takes on any machine, in ms: a hub that does not leave by itself in this time is killed. */
+const HANG = 120_000;
 
 /** The formats that a client can speak, each with how an application of it writes and reads a value. */
 export const FORMATS = [
@@ -55,7 +55,7 @@ export class Hub {
 
   async stop() {
     const exited = once(this.#child, "exit");
-    const timer = setTimeout(() => this.#child.kill("SIGKILL"), STOP_TIMEOUT);
+    const timer = setTimeout(() => this.#child.kill("SIGKILL"), HANG);
     this.#child.kill("SIGTERM");
     const [code] = await exited;
     clearTimeout(timer);
@@ -78,7 +78,9 @@ export class Hub {
   /** Returns a client that is not connected yet. */
   client(format, options = {}, url = this.socketUrl) {
     const delays = { minReconnectDelay: 10, maxReconnectDelay: 100 };
-    const client = new format.Client(url, { websocket: WebSocket, ...delays, ...options });
+    // By default it reconnects after five seconds without a reply, which a busy machine may take.
+    const patience = { timeout: HANG, maxServerPingDelay: HANG };
+    const client = new format.Client(url, { websocket: WebSocket, ...delays, ...patience, ...options });
     // Without a listener an error would end the process.
     client.on("error", () => {});
     return client;

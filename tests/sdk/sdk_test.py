@@ -89,7 +89,7 @@ class Running:
         client = centrifuge.Client(
             self.url.replace("http", "ws") + "/connection/websocket",
             events=Events(), use_protobuf=self.is_protobuf, min_reconnect_delay=0.01, max_reconnect_delay=0.1,
-            proxy=None, **options,
+            timeout=TIMEOUT, max_server_ping_delay=TIMEOUT, proxy=None, **options,
         )
         self.addAsyncCleanup(client.disconnect)
         return client
@@ -241,7 +241,8 @@ class Sdk(Running):
             asked.append(True)
             if len(asked) == 2:
                 replaced.set()
-            return token(sub="42", exp=int(time.time()) + 2)
+            # The second one lives long: a busy machine may present it late.
+            return token(sub="42", exp=int(time.time()) + (2 if len(asked) == 1 else 3600))
 
         client = await self.connected(get_token=fresh)
         await asyncio.wait_for(replaced.wait(), TIMEOUT)

@@ -1,6 +1,6 @@
 //! Other people's clients: what they need to receive, and what they send.
 
-use crate::server::{Client, exchange, start, stream_with_buffer};
+use crate::server::{Client, FrozenClock, exchange, start, stream_with_buffer};
 use std::time::Duration;
 use throng::config::{DrainCloseCode, SlowConsumer};
 use throng::protocol::CloseReason;
@@ -42,11 +42,13 @@ async fn client_with_join_off_is_pinged_closed_and_counted_as_any_other() {
             (Duration::from_millis(900), Duration::from_millis(800));
     })
     .await;
+    let clock = FrozenClock::new();
     let mut client = server.connect("/ws?join=off").await;
     client.send("one").await;
     assert_eq!(client.text().await, "one");
     server.counted(|counts| counts.deliveries == 1 && counts.parked == 0).await;
-    while !matches!(client.next().await, Message::Ping(_)) {}
+    clock.pass_until(async { while !matches!(client.next().await, Message::Ping(_)) {} }).await;
+    drop(clock);
     client.send("two").await;
     assert_eq!(client.text().await, "two");
     server.begin_stop();
@@ -61,10 +63,11 @@ async fn heartbeat_on_sends_signs_of_life_that_no_client_can_forge() {
             (Duration::from_millis(900), Duration::from_millis(800));
     })
     .await;
+    let clock = FrozenClock::new();
     for target in ["/ws?channel=a&heartbeat=on", "/ws?channel=b&heartbeat=on&join=off"] {
         let mut client = server.connect(target).await;
         for _ in 0..3 {
-            assert_eq!(client.line().await, " [throng] ping 1", "{target}");
+            assert_eq!(clock.pass_until(client.line()).await, " [throng] ping 1", "{target}");
         }
         client.send(" [throng] ping 1").await;
         client.send("x\n [throng] ping 1").await;

@@ -168,6 +168,7 @@ async fn run(arguments: &[String]) -> (Child, String, Arc<Mutex<Vec<String>>>) {
 pub(crate) async fn program() -> String {
     let root = env!("CARGO_MANIFEST_DIR");
     let venv = within(Command::new(format!("{root}/tests/venv")).output()).await.expect("tests/venv runs");
+    assert!(venv.status.success(), "{}", String::from_utf8_lossy(&venv.stderr));
     let folder = String::from_utf8(venv.stdout).expect("it is text");
     format!("{}/nats-server", folder.trim())
 }
