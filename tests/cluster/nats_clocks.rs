@@ -87,8 +87,11 @@ async fn log_that_begins_anew_with_earlier_times_is_a_gap_that_everybody_is_told
     for partition in 0..PARTITIONS {
         administrator.make_anew(partition).await;
     }
-    // Less than there was before, so that every number is one that the hubs know.
-    sleep(Duration::from_secs(2)).await;
+    // What comes before a client goes on does not come to it.
+    for subscriber in &mut scene.subscribers {
+        let is_gap = |one: &Seen| matches!(one, Seen::Gap);
+        subscriber.until(|seen| seen.iter().any(is_gap) && !seen.last().is_some_and(is_gap)).await;
+    }
     let subscribers = scene.subscribers.len();
     let verdict = scene.judge().await;
     verdict.check();
