@@ -83,8 +83,8 @@ impl Hubs {
             // As long as streams keep it, where they keep it for less than an hour.
             let ttl = cluster.lines().find_map(|line| line.strip_prefix("history_age = ")).unwrap_or("\"1h\"");
             let text = format!(
-                "addr = [\"{addr}\"]\nshards = 1\n{COMMON}{ttl}\n{SKIPPING}[cluster]\nengine = \"nats\"\nnats_servers = {}\n\
-                 replicas = {replicas}\n{cluster}\n",
+                "addr = [\"{addr}\"]\nshards = 1\n{COMMON}{ttl}\n{SKIPPING}[cluster]\nengine = \"nats\"\n\
+                 nats_servers = {}\nreplicas = {replicas}\n{cluster}\n",
                 nats.urls()
             );
             std::fs::write(&config, text).unwrap();

@@ -78,7 +78,7 @@ async fn clock_of_a_nats_server_that_is_set_back_makes_no_other_log() {
 #[ignore = "takes ten seconds: tests/faults"]
 async fn log_that_begins_anew_with_earlier_times_is_a_gap_that_everybody_is_told_of() {
     let mut scene = Scene::start_at(&[Place::with_clock(HOUR)], &vec![Place::here(); 2], 2, "").await;
-    scene.publish(&[0, 1], 50.0);
+    scene.publish(&[0, 1], 100.0);
     assert_ahead(&scene.nats.servers[0], HOUR).await;
     sleep(Duration::from_secs(5)).await;
     scene.quieten().await;

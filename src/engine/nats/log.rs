@@ -167,9 +167,9 @@ impl Marks {
         announced.max(self.fetched.map_or(0, |fetched| fetched.number)) >= number
     }
 
-    /// Returns whether a log that begins and ends like this is another one, as its leader knows it: what it has under the
-    /// number of one of these messages says so. Without any of them, times do; but they go back where the clocks of the
-    /// servers differ and another one begins to lead.
+    /// Returns whether a log that begins and ends like this is another one, as its leader knows it. What it has under
+    /// the number of one of these messages says so. Without any of them, times do; but they go back where the clocks
+    /// of the servers differ and another one begins to lead.
     ///
     /// # Errors
     ///
