@@ -71,9 +71,39 @@ impl Administrator {
         stored
     }
 
+    /// Returns the partition of a channel that has something in it.
+    pub(crate) async fn partition_of(&self, channel: &str) -> usize {
+        let wanted = json!({ "subjects_filter": format!("throng.{PREFIX}.log.*.{channel}") });
+        for partition in 0..PARTITIONS {
+            let info = self.ask(&format!("STREAM.INFO.{}", stream(partition)), &wanted).await;
+            if info["state"]["subjects"].is_object() {
+                return partition;
+            }
+        }
+        panic!("nothing is stored of {channel}");
+    }
+
+    /// Makes the stream of a partition anew, empty, with its settings and so under its epoch.
+    pub(crate) async fn make_anew(&self, partition: usize) {
+        let config = self.stream(partition).await["config"].clone();
+        self.ask(&format!("STREAM.DELETE.{}", stream(partition)), &json!({})).await;
+        let answer = self.ask(&format!("STREAM.CREATE.{}", stream(partition)), &config).await;
+        assert!(answer["error"].is_null(), "{answer}");
+    }
+
     pub(crate) async fn step_down(&self, partition: usize) {
         let answer = self.ask(&format!("STREAM.LEADER.STEPDOWN.{}", stream(partition)), &json!({})).await;
         assert_eq!(answer["success"], json!(true), "{answer}");
+    }
+
+    /// Lets a server lead the stream of a partition.
+    pub(crate) async fn let_lead(&self, nats: &Nats, server: usize, partition: usize) {
+        let request = json!({ "placement": { "preferred": nats.servers[server].name } });
+        while self.leader(nats, partition).await != server {
+            // It is refused while that server is behind.
+            self.ask(&format!("STREAM.LEADER.STEPDOWN.{}", stream(partition)), &request).await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
     }
 }
 

@@ -15,7 +15,7 @@ const HOUR: u64 = 3_600_000;
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes half a minute: tests/faults"]
 async fn hubs_whose_clocks_differ_by_an_hour_lose_nothing_and_keep_what_they_should() {
-    let hubs = [Place::here(), Place::with_clock("-1h"), Place::with_clock("+1h")];
+    let hubs = [Place::here(), Place::with_clock(-3600), Place::with_clock(3600)];
     let mut scene = Scene::start_at(&[Place::here()], &hubs, 2, "").await;
     for hub in 0..3 {
         scene.publish_once(hub, "c0", &format!("of hub {hub}")).await;

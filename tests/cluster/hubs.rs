@@ -37,13 +37,12 @@ lb_grace = "3s"
 drain_time = "2s"
 [default_namespace]
 history_size = 1000
-history_ttl = "1h"
 recovery = true
 presence = true
-[[namespace]]
-name = "skip"
-slow_consumer = "skip"
-"#;
+history_ttl = "#;
+
+/// A namespace whose clients are told of a gap by a line.
+const SKIPPING: &str = "[[namespace]]\nname = \"skip\"\nslow_consumer = \"skip\"\n";
 
 pub(crate) struct Hubs {
     pub(crate) hubs: Vec<Hub>,
@@ -81,9 +80,11 @@ impl Hubs {
         let hub = |(index, place): (usize, &Place)| {
             let (addr, config) = (place.free_addr(), folder.path().join(format!("hub{index}.toml")));
             let replicas = nats.servers.len().min(3);
+            // As long as streams keep it, where they keep it for less than an hour.
+            let ttl = cluster.lines().find_map(|line| line.strip_prefix("history_age = ")).unwrap_or("\"1h\"");
             let text = format!(
-                "addr = [\"{addr}\"]\nshards = 1\n{COMMON}[cluster]\nengine = \"nats\"\nnats_servers = {}\n\
-                 replicas = {replicas}\n{cluster}\n",
+                "addr = [\"{addr}\"]\nshards = 1\n{COMMON}{ttl}\n{SKIPPING}[cluster]\nengine = \"nats\"\n\
+                 nats_servers = {}\nreplicas = {replicas}\n{cluster}\n",
                 nats.urls()
             );
             std::fs::write(&config, text).unwrap();

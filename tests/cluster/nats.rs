@@ -2,8 +2,10 @@
 
 use crate::server::nats::program;
 use crate::server::place::Place;
-use crate::server::{get, within};
+use crate::server::{exchange, get, within};
+use crate::vdso::set_clock;
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -96,6 +98,18 @@ impl NatsServer {
         let mut command = self.place.command(command);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         self.child = Some(command.kill_on_drop(true).spawn().unwrap());
+        // It is linked without the C library, which is what a place gives another clock.
+        if let Some(seconds) = self.place.clock {
+            set_clock(self.id(), seconds);
+        }
+    }
+
+    /// Sets its clock, now if it runs, so many seconds ahead of the true one.
+    pub(crate) fn set_clock(&mut self, seconds: i32) {
+        self.place.clock = Some(seconds);
+        if self.child.is_some() {
+            set_clock(self.id(), seconds);
+        }
     }
 
     /// Waits until clients can connect.
@@ -116,6 +130,13 @@ impl NatsServer {
             }
         })
         .await;
+    }
+
+    /// Asks what it says of itself.
+    pub(crate) async fn monitor(&self, path: &str) -> Value {
+        // Answers of HTTP/1.0 come in one piece.
+        let answer = exchange(self.monitor, format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await;
+        serde_json::from_str(&answer.body).unwrap()
     }
 
     pub(crate) fn id(&self) -> u32 {

@@ -96,6 +96,11 @@ impl Scene {
         self.subscribers.push(Subscriber::start(kind, addrs, channel).await);
     }
 
+    /// Adds an SDK client that was away since it stood at a position, and comes to a hub.
+    pub(crate) async fn return_from(&mut self, position: (String, u64), hub: usize, channel: &str) {
+        self.subscribers.push(Subscriber::return_from(position, self.from(hub), channel).await);
+    }
+
     /// Adds this many subscribers, spread over the channels and hubs. A quarter each are chat clients with and without
     /// numbers.
     pub(crate) async fn add_subscribers(&mut self, count: usize) {

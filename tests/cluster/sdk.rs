@@ -16,8 +16,9 @@ pub(crate) struct Sdk {
 }
 
 impl Sdk {
-    pub(crate) fn new(notes: Arc<Notes>) -> Self {
-        Self { notes, position: None }
+    /// Makes one that has everything up to a position, if it names one.
+    pub(crate) fn new(notes: Arc<Notes>, position: Option<(String, u64)>) -> Self {
+        Self { notes, position }
     }
 
     /// Connects, and goes on until that ends.

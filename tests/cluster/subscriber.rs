@@ -67,18 +67,31 @@ impl Notes {
 impl Subscriber {
     /// Subscribes at the first address; a connection that ends is followed by one to the next address.
     pub(crate) async fn start(kind: Kind, addrs: Vec<SocketAddr>, channel: &str) -> Self {
+        let mut subscriber = Self::run(kind, addrs, channel, None);
+        subscriber.until(|seen| !seen.is_empty()).await;
+        subscriber
+    }
+
+    /// Subscribes as an SDK client that was away since it stood at a position.
+    pub(crate) async fn return_from(position: (String, u64), addrs: Vec<SocketAddr>, channel: &str) -> Self {
+        let mut subscriber = Self::run(Kind::Sdk, addrs, channel, Some(position));
+        // The first one is that position.
+        subscriber.until(|seen| seen.iter().filter(|one| matches!(one, Seen::Start { .. })).count() > 1).await;
+        subscriber
+    }
+
+    fn run(kind: Kind, addrs: Vec<SocketAddr>, channel: &str, position: Option<(String, u64)>) -> Self {
         let (changed, changes) = watch::channel(());
+        let start = position.clone().map(|(epoch, offset)| Seen::Start { epoch, offset });
         let notes = Arc::new(Notes {
             channel: channel.to_owned(),
-            seen: Mutex::default(),
+            seen: Mutex::new(start.into_iter().collect()),
             began: Instant::now(),
             way: Mutex::default(),
             changed,
         });
-        let task = tokio::spawn(run(kind, addrs, Arc::clone(&notes)));
-        let mut subscriber = Self { kind, notes, changes, task };
-        subscriber.until(|seen| !seen.is_empty()).await;
-        subscriber
+        let task = tokio::spawn(run(kind, addrs, position, Arc::clone(&notes)));
+        Self { kind, notes, changes, task }
     }
 
     /// Waits until it has seen what `is_enough` wants.
@@ -141,9 +154,9 @@ enum Client {
     Chat(Chat),
 }
 
-async fn run(kind: Kind, addrs: Vec<SocketAddr>, notes: Arc<Notes>) {
+async fn run(kind: Kind, addrs: Vec<SocketAddr>, position: Option<(String, u64)>, notes: Arc<Notes>) {
     let mut client = match kind {
-        Kind::Sdk => Client::Sdk(Sdk::new(Arc::clone(&notes))),
+        Kind::Sdk => Client::Sdk(Sdk::new(Arc::clone(&notes), position)),
         Kind::Numbered | Kind::Plain => Client::Chat(Chat::new(kind == Kind::Numbered, Arc::clone(&notes))),
     };
     for addr in addrs.iter().cycle() {

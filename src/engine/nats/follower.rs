@@ -15,7 +15,7 @@ use super::link::{LinkState, Messages, RequestError};
 use super::log::{self, BATCH_MAX, Clocks, LogMessage, Marks, state_of};
 use super::logs::Logs;
 use super::sequence::{Batch, Break, Limits, Live, Need, Sequence, Step};
-use super::stream::{self, API_TIMEOUT, StreamError, StreamInfo, StreamState};
+use super::stream::{self, API_TIMEOUT, LOOK_TIMEOUT, StreamError, StreamInfo, StreamState};
 use crate::hub::{Delivered, Partition, Sink};
 use crate::metrics::{Metrics, Resync};
 use crate::protocol::Epoch;
@@ -29,10 +29,6 @@ const RETRY: Duration = Duration::from_millis(500);
 
 /// Time between two looks at a log whose announcements do not come.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// Time for an answer about a log while it is followed: without a leader there is none, and what comes once there is
-/// one must not wait for that.
-const STATE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Looks without an announcement, after which the connection is made anew.
 const LOOKS_MAX: u32 = 3;
@@ -151,13 +147,15 @@ impl<S: Sink> Follower<S> {
         // A leader that was just elected may not have applied everything yet.
         let mut looks = 0;
         while self.sequence.is_some() {
-            match self.compare(epoch, state) {
+            match self.compare(epoch, state).await {
                 Ok(()) => return Ok(()),
                 Err(FollowError::Behind) if looks < FORKS_MAX => {}
+                Err(FollowError::Behind) if self.logs.numbers_again(self.partition()).await => break,
                 Err(FollowError::Behind) if self.would_know_another() => {
                     self.logs.follow.reconnect().await;
                     return Err(FollowError::Behind);
                 }
+                Err(error @ FollowError::Stream(_)) => return Err(error),
                 Err(_) => break,
             }
             looks += 1;
@@ -340,16 +338,16 @@ impl<S: Sink> Follower<S> {
 
     /// Notes how far the log is. What it really is, if it is another one, shows when it is followed anew.
     async fn note_state(&mut self) -> Result<(), FollowError> {
-        let StreamInfo { config, state, .. } = self.info(STATE_TIMEOUT).await?;
+        let StreamInfo { config, state, .. } = self.info(LOOK_TIMEOUT).await?;
         let epoch = config.epoch().ok_or(FollowError::NoEpoch)?;
-        self.compare(epoch, state)?;
+        self.compare(epoch, state).await?;
         self.marks.renew(state);
         Ok(())
     }
 
     /// Takes how far the log is, if it is the one that was followed.
-    fn compare(&mut self, epoch: Epoch, state: StreamState) -> Result<(), FollowError> {
-        if self.marks.contradict(state) {
+    async fn compare(&mut self, epoch: Epoch, state: StreamState) -> Result<(), FollowError> {
+        if self.marks.contradict(&self.logs.follow, &self.stream, state).await? {
             return Err(FollowError::Renewed);
         }
         let Some((_, sequence)) = &mut self.sequence else { return Ok(()) };
@@ -385,29 +383,25 @@ impl<S: Sink> Follower<S> {
         }
     }
 
-    /// Fetches some messages. Returns whether there were any.
+    /// Fetches some messages. Returns whether what was answered is all that comes first.
     async fn fetch(&mut self, from: u64, until: u64, empty: u32) -> Result<bool, FollowError> {
         let logs = Arc::clone(&self.logs);
         let batch = (until - from + 1).min(BATCH_MAX);
         let messages = log::fetch(&logs.requests, &self.stream, from, batch, None).await?.messages;
-        self.marks.fetch(messages.last().and_then(|(number, message)| message.mark(*number)));
-        Metrics::add(&logs.metrics().process.resync_messages, messages.len() as u64);
-        let reached = match messages.last() {
-            Some((last, _)) => *last,
-            // The server that answered lags behind; its leader knows.
-            None if empty < 3 => {
-                sleep(Duration::from_millis(20 << empty)).await;
+        let first = messages.first().map_or(until + 1, |(first, _)| *first);
+        if first > from {
+            // The server that answered lags behind, or has forgotten more than others by its clock; its leader knows.
+            let all = logs.subjects.all_of_log(self.index);
+            if messages.is_empty() && empty < 3
+                || !stream::has_none(&logs.follow, &self.stream, &all, from, first - 1).await?
+            {
+                sleep(Duration::from_millis(20 << empty.min(4))).await;
                 return Ok(false);
             }
-            None => {
-                let all = logs.subjects.all_of_log(self.index);
-                if !stream::has_none(&logs.follow, &self.stream, &all, from, until).await? {
-                    sleep(RETRY).await;
-                    return Ok(false);
-                }
-                until
-            }
-        };
+        }
+        self.marks.fetch(messages.last().and_then(|(number, message)| message.mark(*number)));
+        Metrics::add(&logs.metrics().process.resync_messages, messages.len() as u64);
+        let reached = messages.last().map_or(until, |(last, _)| *last);
         if let Some((_, sequence)) = &mut self.sequence {
             sequence.fetched(Batch { messages, reached });
         }

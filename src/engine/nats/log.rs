@@ -4,7 +4,7 @@ use super::envelope::{self, Entry};
 use super::evidence::Newest;
 use super::link::{Link, Message, RequestError};
 use super::sequence;
-use super::stream::{self, StreamInfo, StreamState};
+use super::stream::{self, StreamError, StreamInfo, StreamState};
 use super::subject;
 use crate::hub::Logged;
 use crate::protocol::{ChannelName, Epoch, Publication};
@@ -93,7 +93,8 @@ fn mark(message: &Message) -> Option<Mark> {
     Some(Mark { number: number(message, "Nats-Sequence")?, stored_at })
 }
 
-/// A message that a log has, or had. A log that has one with a lower number, or this, which is younger is another one.
+/// A message that a log has, or had. A log that has one with a lower number, or this, which is younger is another one,
+/// if the clocks of the servers agree.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Mark {
     /// Its number.
@@ -108,9 +109,14 @@ impl Mark {
         (state.messages > 0).then_some(Self { number: state.first_seq, stored_at: state.first_ts })
     }
 
-    /// Returns whether a log that begins and ends like this is not the one that this message is of. One that only ends
-    /// before the message may be: as a server knows it that is behind.
-    pub fn contradicts(self, state: StreamState) -> bool {
+    /// Returns whether a log that begins and ends like this can have this message.
+    fn is_within(self, state: StreamState) -> bool {
+        (state.first_seq..=state.last_seq).contains(&self.number)
+    }
+
+    /// Returns whether by its times a log that begins and ends like this is not the one that this message is of. One
+    /// that only ends before the message may be: as a server knows it that is behind.
+    fn contradicts(self, state: StreamState) -> bool {
         let newest = Self { number: state.last_seq, stored_at: state.last_ts };
         let is_other = |other: Self| other.number <= self.number && other.stored_at > self.stored_at;
         Self::oldest(state).is_some_and(|oldest| is_other(oldest) || is_other(newest))
@@ -161,10 +167,26 @@ impl Marks {
         announced.max(self.fetched.map_or(0, |fetched| fetched.number)) >= number
     }
 
-    /// Returns whether a log that begins and ends like this is another one.
-    pub fn contradict(&self, state: StreamState) -> bool {
+    /// Returns whether a log that begins and ends like this is another one, as its leader knows it. What it has under
+    /// the number of one of these messages says so. Without any of them, times do; but they go back where the clocks
+    /// of the servers differ and another one begins to lead.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamError`] says why it is not known.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn contradict(&self, link: &Link, stream: &str, state: StreamState) -> Result<bool, StreamError> {
         let announced = self.announced.as_ref().and_then(|(_, message)| mark(message));
-        [self.oldest, announced, self.fetched].into_iter().flatten().any(|mark| mark.contradicts(state))
+        let marks = || [announced, self.fetched, self.oldest].into_iter().flatten();
+        for mark in marks().filter(|mark| mark.is_within(state)) {
+            if let Some(stored_at) = stream::stored_at(link, stream, mark.number).await? {
+                return Ok(stored_at != mark.stored_at);
+            }
+        }
+        Ok(marks().any(|mark| mark.contradicts(state)))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The logs of a cluster, as this hub uses them: what following, publishing and backfilling have in common.
 
+use super::envelope;
 use super::interest::Interest;
 use super::link::Link;
 use super::publisher::Publisher;
@@ -151,6 +152,14 @@ impl<S: Sink> Logs<S> {
         let is_over = ![Epoch::UNKNOWN, epoch].contains(&partition.epoch());
         let is_doubtful = place.doubtful.load(Ordering::SeqCst) == reached.epoch.number();
         (!is_over && !is_doubtful).then_some(epoch)
+    }
+
+    /// Returns whether what is stored now gets a number that this hub has delivered already: the servers acknowledge a
+    /// number only once, so the log is another one.
+    pub(super) async fn numbers_again(&self, partition: &Partition) -> bool {
+        let (applied, beacon) = (partition.applied(), self.subjects.beacon(partition.index()));
+        let stored = self.publisher.store(&self.requests, &beacon, &envelope::beacon(), None).await;
+        stored.is_ok_and(|number| number <= applied)
     }
 
     /// Does something that needs a credit of each shard, as soon as it has them.

@@ -14,6 +14,10 @@ use thiserror::Error;
 /// Time for one answer of the servers: longer than an election takes.
 pub const API_TIMEOUT: Duration = Duration::from_secs(8);
 
+/// Time for an answer about a log while it is followed: without a leader there is none, and what comes once there is
+/// one must not wait for that.
+pub const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Key of a stream's metadata with its epoch.
 const EPOCH: &str = "throng_epoch";
 
@@ -341,7 +345,23 @@ pub async fn delete(link: &Link, stream: &str) -> Result<(), StreamError> {
 ///
 /// Cancel safe.
 pub async fn next_from(link: &Link, stream: &str, subject: &str, from: u64) -> Result<Option<u64>, StreamError> {
-    get(link, stream, &serde_json::json!({ "seq": from, "next_by_subj": subject })).await
+    let question = serde_json::json!({ "seq": from, "next_by_subj": subject });
+    Ok(get(link, stream, &question, API_TIMEOUT).await?.map(|message| message.seq))
+}
+
+/// Returns when the message with a number was stored, in nanoseconds since 1970, as the leader knows it; `None` if it
+/// has none.
+///
+/// # Errors
+///
+/// [`StreamError`] says why it is not known.
+///
+/// # Cancel safety
+///
+/// Cancel safe.
+pub async fn stored_at(link: &Link, stream: &str, number: u64) -> Result<Option<u64>, StreamError> {
+    let question = serde_json::json!({ "seq": number });
+    Ok(get(link, stream, &question, LOOK_TIMEOUT).await?.map(|message| message.time))
 }
 
 /// Returns whether one answer proves that a log has no message with a number from one on, up to another, any more.
@@ -368,21 +388,30 @@ pub async fn has_none(
     Ok(info(link, stream).await?.state.first_seq > until)
 }
 
-async fn get(link: &Link, stream: &str, question: &serde_json::Value) -> Result<Option<u64>, StreamError> {
+async fn get(
+    link: &Link,
+    stream: &str,
+    question: &serde_json::Value,
+    time: Duration,
+) -> Result<Option<Stored>, StreamError> {
     #[derive(Deserialize)]
-    struct Stored {
-        message: StoredMessage,
+    struct Answer {
+        message: Stored,
     }
-    #[derive(Deserialize)]
-    struct StoredMessage {
-        seq: u64,
-    }
-    let body = question.to_string().into();
-    match call::<Stored>(link, format!("$JS.API.STREAM.MSG.GET.{stream}"), body).await {
-        Ok(stored) => Ok(Some(stored.message.seq)),
+    let subject = format!("$JS.API.STREAM.MSG.GET.{stream}");
+    match call_within::<Answer>(link, subject, question.to_string().into(), time).await {
+        Ok(answer) => Ok(Some(answer.message)),
         Err(StreamError::Api { err_code: NO_MESSAGE, .. }) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// A message, without what it says.
+#[derive(Deserialize)]
+struct Stored {
+    seq: u64,
+    #[serde(deserialize_with = "nanos_of_text")]
+    time: u64,
 }
 
 async fn call<T: DeserializeOwned>(link: &Link, subject: String, body: Bytes) -> Result<T, StreamError> {

@@ -12,8 +12,8 @@ pub(crate) struct Place {
     /// As `ip netns` knows it; `None` for that of the test.
     pub(crate) namespace: Option<String>,
     pub(crate) ip: IpAddr,
-    /// How far its clock is from the true one, as FAKETIME says it.
-    pub(crate) clock: Option<&'static str>,
+    /// Seconds by which its clock is ahead of the true one; `None` for that of the machine.
+    pub(crate) clock: Option<i32>,
 }
 
 impl Place {
@@ -22,9 +22,9 @@ impl Place {
         Self { namespace: None, ip: Ipv4Addr::LOCALHOST.into(), clock: None }
     }
 
-    /// The same, with a clock that is wrong by so much, as in `-1h`.
-    pub(crate) fn with_clock(clock: &'static str) -> Self {
-        Self { clock: Some(clock), ..Self::here() }
+    /// The same, with a clock that is so many seconds ahead.
+    pub(crate) fn with_clock(seconds: i32) -> Self {
+        Self { clock: Some(seconds), ..Self::here() }
     }
 
     /// Returns an address for a program to listen on.
@@ -34,8 +34,8 @@ impl Place {
 
     /// Returns the same command, to be run in this place.
     pub(crate) fn command(&self, mut command: Command) -> Command {
-        if let Some(clock) = self.clock {
-            command.env("LD_PRELOAD", faketime()).env("FAKETIME", clock);
+        if let Some(seconds) = self.clock {
+            command.env("LD_PRELOAD", faketime()).env("FAKETIME", format!("{seconds:+}"));
             // A clock that is set wrong still goes on evenly.
             command.env("DONT_FAKE_MONOTONIC", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
         }
