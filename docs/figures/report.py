@@ -115,7 +115,8 @@ def about(figures):
     if figures.is_mixed():
         return f"The figures are from several commits; each row names its own. Machine:\n{machine}, loopback.\n"
     entry = next(iter(figures.entries.values()))
-    rounds = max(entry.get("rounds", 0) for entry in figures.entries.values())
+    taken = sorted({entry["rounds"] for entry in figures.entries.values() if "rounds" in entry})
+    rounds = " to ".join(str(number) for number in dict.fromkeys([taken[0], taken[-1]]))
     return (
         f"All figures: commit `{entry['commit']}`, {entry['date']}; rounds: {rounds}, servers in turns.\n"
         f"Machine: {machine}, loopback.\n"
