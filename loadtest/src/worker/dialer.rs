@@ -16,8 +16,9 @@ use std::sync::Arc;
 /// the server as back-pressure; with less, loopback's large segments stutter even while all clients read.
 const STALL_RECEIVE_BUFFER: usize = 16 * 1024;
 
-/// Ports of the clients, as Linux assigns them by default.
-const PORTS: std::ops::Range<u16> = 32_768..60_999;
+/// Ports of the clients: those that Linux assigns by default, without the last thousand. A port that is bound here, on
+/// any address, is none for a connection that lets the system choose one: of the metrics, the API, the next program.
+const PORTS: std::ops::Range<u16> = 32_768..60_000;
 
 /// Ports tried for a client before there seems to be none.
 const PORT_TRIES: usize = 1000;
