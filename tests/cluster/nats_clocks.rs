@@ -24,8 +24,8 @@ const SHORT: &str = "history_age = \"1m\"\nduplicate_window = \"30s\"";
 /// Publications that the server ahead has forgotten, and the others have not, before clients return for them.
 const FORGOTTEN: u64 = 50;
 
-/// What a server forgets by its clock is still to be had from others, or whoever returns for it is told; and a log
-/// whose times go back, because another server began to lead, is no other log.
+/// A client that returns for what one server has forgotten too early gets it from the others, or is told. A log whose
+/// times go back, because another server began to lead, is the same log.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes minutes: tests/faults"]
 async fn nats_servers_whose_clocks_differ_by_an_hour_lose_nothing_that_nobody_is_told_of() {

@@ -1,8 +1,8 @@
 //! The clock of one process, which was told another time: for a program that libfaketime cannot change, as it asks the
 //! kernel without the C library.
 //!
-//! Programs read the time in the vDSO, code that the kernel maps into each of them. Whoever may debug a process may
-//! write there: the first instructions of its `clock_gettime` become those of [`code`].
+//! Programs read the time in the vDSO, code that the kernel maps into each of them. A test may write to the memory of
+//! a process that it started: the first instructions of its `clock_gettime` become those of [`code`].
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use std::fs::{File, read_dir, read_to_string};

@@ -148,6 +148,10 @@ fn shortcomings(config: &Config, findings: &Findings) -> Vec<String> {
 /// Lists reasons to doubt the figures.
 fn notes(findings: &Findings) -> Vec<String> {
     let mut notes = Vec::new();
+    let is_late = |phase: &Phase| phase.deliveries == 0 && phase.latency.count > 0;
+    if findings.phases.iter().any(is_late) {
+        notes.push("nothing was delivered in the time that was measured: all of it came later".to_owned());
+    }
     if let Some(unexpected) = &findings.accounting.first_unexpected {
         notes.push(format!("the first line that was not a record began with: {unexpected}"));
     }
@@ -301,6 +305,7 @@ mod tests {
             findings.phases[0].latency.count = 1;
         });
         assert_eq!((late.line.as_str(), late.exit_code), ("PASS", PASS));
+        assert!(late.notes[0].contains("all of it came later"), "{:?}", late.notes);
         let silent = verdict("loadtest fanout", 0.1, |findings| {
             findings.phases[0].deliveries = 0;
             findings.phases[0].latency.count = 0;
